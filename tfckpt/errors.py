@@ -1,0 +1,126 @@
+"""Everything tfckpt raises on purpose.
+
+    TfckptError
+    |- CheckpointNotFoundError(FileNotFoundError)  names what was looked for, and what lies there
+    |- CheckpointExistsError(FileExistsError)      the destination is taken
+    |- FormatError(ValueError)                     the bytes are not what the format says
+    |  '- ChecksumError                            right shape, wrong bytes
+    |- TensorNotFoundError(KeyError)               carries the nearest names
+    |- UnsupportedError(NotImplementedError)       legal, but not handled here: dtype, compression, version
+    |- PlanError(ValueError)                       rules and source disagree; lists every complaint at once
+    |- ConfigError(ValueError)                     a model configuration cannot be used
+    |- UsageError(ValueError)                      the call makes no sense: a closed checkpoint, an unknown target
+    '- StorageError(OSError)                       the operating system refused to read or write
+
+Each is also the builtin in brackets, so callers that know nothing of tfckpt catch it too. A message says where, what,
+expected, got, next step. All of them survive pickling, which process pools need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+class TfckptError(Exception):
+    """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls cls(*args), which keyword-only arguments would refuse.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[TfckptError], args: tuple[Any, ...], state: dict[str, Any]) -> TfckptError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class CheckpointNotFoundError(TfckptError, FileNotFoundError):
+    """No checkpoint where one was looked for."""
+
+
+class CheckpointExistsError(TfckptError, FileExistsError):
+    """The destination prefix holds a checkpoint, and overwriting was not asked for."""
+
+
+class FormatError(TfckptError, ValueError):
+    """Bytes that are not what the format says.
+
+    Prints ``model.index: block checksum at byte 41,123: expected 0x1, got 0x2``. Code that knows only bytes leaves
+    ``path`` unset; `located` fills it in where the file is opened.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object,
+        got: object,
+        offset: int | None = None,
+        path: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.what, self.expected, self.got = what, expected, got
+        self.offset, self.path, self.hint = offset, path, hint
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" at byte {self.offset:,}"
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.path or '<bytes>'}: {self.what}{where}: expected {self.expected}, got {self.got}{hint}"
+
+
+class ChecksumError(FormatError):
+    """A stored CRC-32C does not match the bytes that it covers."""
+
+
+class TensorNotFoundError(TfckptError, KeyError):
+    """No tensor of that name; the message lists the nearest ones."""
+
+    def __str__(self) -> str:  # KeyError would print the message quoted
+        return str(self.args[0])
+
+
+class UnsupportedError(TfckptError, NotImplementedError):
+    """Legal, but not handled here: a dtype, a compression, a version."""
+
+
+class PlanError(TfckptError, ValueError):
+    """A source and a target that do not fit; ``complaints`` lists every reason, one line each."""
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = tuple(complaints)
+
+
+class ConfigError(TfckptError, ValueError):
+    """A model configuration that is missing, unreadable or not one."""
+
+
+class UsageError(TfckptError, ValueError):
+    """A call that cannot mean anything: reading from a closed checkpoint, an unknown target."""
+
+
+class StorageError(TfckptError, OSError):
+    """The operating system refused: a full disk, a read-only directory, a vanished file."""
+
+
+@contextmanager
+def located(path: str, base: int | None = 0) -> Iterator[None]:
+    """Say in which file a `FormatError` from inside happened.
+
+    Args:
+        path: the file, set unless a lower floor already did.
+        base: file offset of the bytes being parsed, added to the error's offset; None if they are not file bytes.
+    """
+    try:
+        yield
+    except FormatError as error:
+        if error.path is None:
+            error.path = path
+            if error.offset is not None:
+                error.offset = None if base is None else error.offset + base
+        raise
