@@ -1,0 +1,1 @@
+"""One LevelDB-style sorted string table: bytes in, values out; opens no file."""

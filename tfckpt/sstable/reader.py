@@ -1,0 +1,78 @@
+"""Reads a table through a function that reads byte ranges, one block at a time.
+
+Source: tensorflow/core/lib/io/table.cc.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+
+from tfckpt.errors import FormatError, located
+from tfckpt.sstable.block import iter_entries
+from tfckpt.sstable.format import FOOTER_SIZE, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
+
+ReadAt = Callable[[int, int], bytes]  # (offset, nbytes) -> exactly nbytes
+
+
+class Table:
+    """A sorted map from bytes to bytes. Opening costs the footer and the index block.
+
+    Args:
+        read_at: reads ``nbytes`` at ``offset``, inside ``size``.
+        size: length of the file, in bytes.
+        path: the file's name, for error messages.
+    Raises: FormatError, ChecksumError, UnsupportedError; also from every method, when it reaches the damage.
+    """
+
+    def __init__(self, read_at: ReadAt, size: int, path: str) -> None:
+        self._read_at, self._size, self.path = read_at, size, path
+        if size < FOOTER_SIZE:
+            raise FormatError("table file", path=path, expected=f"at least {FOOTER_SIZE} bytes", got=f"{size:,}")
+        footer_at = size - FOOTER_SIZE
+        with located(path, footer_at):
+            index = parse_footer(read_at(footer_at, FOOTER_SIZE))
+        self._separators: list[bytes] = []
+        self._handles: list[BlockHandle] = []
+        for separator, value in self._entries(index):
+            with located(path, None):
+                handle, _ = BlockHandle.parse(value)
+            self._separators.append(separator)
+            self._handles.append(handle)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value under ``key``, or None. Reads one block."""
+        at = bisect_left(self._separators, key)  # a separator is >= every key of its block
+        if at == len(self._handles):
+            return None
+        return next((value for k, value in self._entries(self._handles[at]) if k == key), None)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every ``(key, value)`` in key order. Reads every block."""
+        last: bytes | None = None
+        for handle in self._handles:
+            for key, value in self._entries(handle):
+                if last is not None and key <= last:
+                    what = "key order across blocks"
+                    raise FormatError(
+                        what, path=self.path, offset=handle.offset, expected=f"a key after {last!r}", got=repr(key)
+                    )
+                yield key, value
+                last = key
+
+    def _entries(self, handle: BlockHandle) -> Iterator[tuple[bytes, bytes]]:
+        end = handle.offset + handle.nbytes + TRAILER_SIZE
+        if end > self._size:
+            raise FormatError(
+                "block handle",
+                path=self.path,
+                offset=handle.offset,
+                expected=f"an end <= {self._size:,}",
+                got=f"{end:,}",
+            )
+        stored = self._read_at(handle.offset, handle.nbytes + TRAILER_SIZE)
+        with located(self.path, handle.offset):
+            payload = unwrap_block(stored)
+        is_raw = len(payload) == handle.nbytes
+        with located(self.path, handle.offset if is_raw else None):
+            yield from iter_entries(payload)
