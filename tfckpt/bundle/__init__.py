@@ -1,0 +1,1 @@
+"""One TensorBundle: an index of names over shards of bytes."""

@@ -1,0 +1,124 @@
+"""TensorFlow's dtypes and NumPy's, one row each.
+
+NumPy cannot tell qint8 from int8, so an `Entry` keeps the DataType; arrays carry quantized values as plain integers, as
+TensorFlow's own reader returns them. Types below one byte are stored one byte an element, as ml_dtypes holds them.
+Source: tensorflow/core/framework/types.proto, tensorflow/python/framework/dtypes.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from tfckpt._proto import types_pb2
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.errors import UnsupportedError
+
+NUMERIC: dict[DataType, np.dtype[Any]] = {
+    types_pb2.DT_FLOAT: np.dtype(np.float32),
+    types_pb2.DT_DOUBLE: np.dtype(np.float64),
+    types_pb2.DT_INT32: np.dtype(np.int32),
+    types_pb2.DT_UINT8: np.dtype(np.uint8),
+    types_pb2.DT_INT16: np.dtype(np.int16),
+    types_pb2.DT_INT8: np.dtype(np.int8),
+    types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
+    types_pb2.DT_INT64: np.dtype(np.int64),
+    types_pb2.DT_BOOL: np.dtype(np.bool_),
+    types_pb2.DT_QINT8: np.dtype(np.int8),
+    types_pb2.DT_QUINT8: np.dtype(np.uint8),
+    types_pb2.DT_QINT32: np.dtype(np.int32),
+    types_pb2.DT_BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    types_pb2.DT_QINT16: np.dtype(np.int16),
+    types_pb2.DT_QUINT16: np.dtype(np.uint16),
+    types_pb2.DT_UINT16: np.dtype(np.uint16),
+    types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
+    types_pb2.DT_HALF: np.dtype(np.float16),
+    types_pb2.DT_UINT32: np.dtype(np.uint32),
+    types_pb2.DT_UINT64: np.dtype(np.uint64),
+    types_pb2.DT_FLOAT8_E5M2: np.dtype(ml_dtypes.float8_e5m2),
+    types_pb2.DT_FLOAT8_E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn),
+    types_pb2.DT_FLOAT8_E4M3FNUZ: np.dtype(ml_dtypes.float8_e4m3fnuz),
+    types_pb2.DT_FLOAT8_E4M3B11FNUZ: np.dtype(ml_dtypes.float8_e4m3b11fnuz),
+    types_pb2.DT_FLOAT8_E5M2FNUZ: np.dtype(ml_dtypes.float8_e5m2fnuz),
+    types_pb2.DT_INT4: np.dtype(ml_dtypes.int4),
+    types_pb2.DT_UINT4: np.dtype(ml_dtypes.uint4),
+    types_pb2.DT_INT2: np.dtype(ml_dtypes.int2),
+    types_pb2.DT_UINT2: np.dtype(ml_dtypes.uint2),
+    types_pb2.DT_FLOAT4_E2M1FN: np.dtype(ml_dtypes.float4_e2m1fn),
+}
+
+QUANTIZED = (
+    types_pb2.DT_QINT8,
+    types_pb2.DT_QUINT8,
+    types_pb2.DT_QINT32,
+    types_pb2.DT_QINT16,
+    types_pb2.DT_QUINT16,
+)
+
+OBJECT = np.dtype(object)  # DT_STRING: an array of bytes objects
+
+# tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
+_RECORDS = {np.dtype([(tensorflow_name, NUMERIC[data_type])]): data_type for tensorflow_name, data_type in (
+    ("qint8", types_pb2.DT_QINT8),
+    ("quint8", types_pb2.DT_QUINT8),
+    ("qint32", types_pb2.DT_QINT32),
+    ("qint16", types_pb2.DT_QINT16),
+    ("quint16", types_pb2.DT_QUINT16),
+)}  # fmt: skip
+
+_DATA_TYPES = {dtype: data_type for data_type, dtype in NUMERIC.items() if data_type not in QUANTIZED} | _RECORDS
+
+
+def is_string(data_type: DataType) -> bool:
+    """Whether elements are byte strings, stored with their lengths before them."""
+    return data_type == types_pb2.DT_STRING
+
+
+def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
+    """Return the NumPy dtype that holds ``data_type``; ``object`` for strings.
+
+    >>> numpy_dtype(types_pb2.DT_QINT8)
+    dtype('int8')
+
+    Raises: UnsupportedError for variant and resource, which have no NumPy form.
+    """
+    if is_string(data_type):
+        return OBJECT
+    dtype = NUMERIC.get(data_type)
+    if dtype is None:
+        raise UnsupportedError(f"{dtype_name(data_type)} values have no NumPy form")
+    return dtype
+
+
+def data_type_of(dtype: np.dtype[Any]) -> DataType:
+    """Return the DataType that stores arrays of ``dtype``, whatever its byte order.
+
+    >>> data_type_of(np.dtype(">f4")) == types_pb2.DT_FLOAT
+    True
+
+    Raises: UnsupportedError, e.g. for datetimes and long doubles.
+    """
+    if dtype.kind in "OSU":
+        return types_pb2.DT_STRING
+    native = dtype if dtype in _DATA_TYPES else dtype.newbyteorder("=")
+    if native not in _DATA_TYPES:
+        raise UnsupportedError(f"NumPy dtype {dtype} has no TensorFlow counterpart")
+    return _DATA_TYPES[native]
+
+
+def dtype_name(data_type: DataType) -> str:
+    """Return TensorFlow's name of a dtype.
+
+    >>> dtype_name(types_pb2.DT_HALF), dtype_name(types_pb2.DT_QINT8), dtype_name(types_pb2.DT_STRING)
+    ('float16', 'qint8', 'string')
+    """
+    if data_type in NUMERIC and data_type not in QUANTIZED:
+        return NUMERIC[data_type].name
+    return DataType.Name(data_type).removeprefix("DT_").lower()
+
+
+def component_size(dtype: np.dtype[Any]) -> int:
+    """Return the bytes that one byte swap reverses: half the item for complex numbers."""
+    return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize

@@ -1,0 +1,164 @@
+"""The two records of a bundle's index: its header, and one entry a tensor.
+
+Source: tensorflow/core/protobuf/tensor_bundle.proto; tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
+from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_string, numpy_dtype
+from tfckpt.bundle.slices import TensorSlice
+from tfckpt.errors import FormatError, UnsupportedError
+
+HEADER_KEY = b""
+PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
+SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
+
+
+def encode_name(name: str) -> bytes:
+    """Return the index key of a tensor; the inverse of `decode_name`."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def decode_name(key: bytes) -> str:
+    """Return a tensor's name: UTF-8, and bytes that are none survive as surrogates."""
+    return key.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The value of the empty key: what holds for the whole bundle."""
+
+    num_shards: int = 1
+    big_endian: bool = False  # byte order of tensor data; the index itself is always little-endian
+
+    @staticmethod
+    def parse(value: bytes) -> Header:
+        """Read a ``BundleHeaderProto``.
+
+        >>> Header.parse(bytes.fromhex("08011a020801"))
+        Header(num_shards=1, big_endian=False)
+
+        Raises: FormatError; UnsupportedError if the writer demands a newer reader.
+        """
+        proto = BundleHeaderProto()
+        try:
+            proto.ParseFromString(value)
+        except DecodeError:
+            raise FormatError("bundle header", expected="a BundleHeaderProto", got=value[:16].hex(" ")) from None
+        if proto.num_shards < 1:
+            raise FormatError("shard count in bundle header", expected="1 or more", got=proto.num_shards)
+        if proto.endianness not in (BundleHeaderProto.LITTLE, BundleHeaderProto.BIG):
+            raise FormatError("endianness in bundle header", expected="0 or 1", got=proto.endianness)
+        _check_version(proto)
+        return Header(proto.num_shards, proto.endianness == BundleHeaderProto.BIG)
+
+    def encode(self) -> bytes:
+        """Return the message as TensorFlow writes it."""
+        proto = BundleHeaderProto(num_shards=self.num_shards)
+        proto.endianness = BundleHeaderProto.BIG if self.big_endian else BundleHeaderProto.LITTLE
+        proto.version.producer = PRODUCER
+        return proto.SerializeToString(deterministic=True)
+
+
+def _check_version(proto: BundleHeaderProto) -> None:
+    version = proto.version  # absent before 2016-09: producer 0
+    if version.producer < 0:
+        raise FormatError("producer in bundle header", expected="0 or more", got=version.producer)
+    if version.min_consumer > PRODUCER or PRODUCER in version.bad_consumers:
+        raise UnsupportedError(
+            f"bundle version: the writer (producer {version.producer}) demands a reader of version "
+            f"{version.min_consumer} or above and refuses {list(version.bad_consumers)}; this one has {PRODUCER}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one tensor's bytes live: one row of the bundle index (``BundleEntryProto``)."""
+
+    name: str  # index key, e.g. "bert/pooler/dense/kernel"
+    data_type: DataType  # TensorFlow's number; `dtype` is NumPy's view of it
+    shape: tuple[int, ...]  # () is a scalar; a 0 dimension is legal and stores no bytes
+    shard: int  # the file data-<shard>-of-<num_shards>
+    offset: int  # first byte inside that file
+    nbytes: int  # stored length; of a partitioned tensor, that of all its slices
+    crc32c: int  # masked CRC-32C of those bytes (for strings, of their lengths and bytes)
+    slices: tuple[TensorSlice, ...] = ()  # of a partitioned tensor, each with an entry of its own; order is arbitrary
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the values; ``object`` (of ``bytes``) for strings."""
+        return numpy_dtype(self.data_type)
+
+    @property
+    def dtype_name(self) -> str:
+        """TensorFlow's name of the dtype: tells qint8 from int8."""
+        return dtype_name(self.data_type)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_string(self) -> bool:
+        """Whether the elements are byte strings."""
+        return is_string(self.data_type)
+
+    @staticmethod
+    def parse(key: bytes, value: bytes) -> Entry:
+        """Read a ``BundleEntryProto``.
+
+        Raises: FormatError, naming the tensor, if a field makes no sense, or the size is not that of dtype and shape.
+        """
+        name = decode_name(key)
+        proto = BundleEntryProto()
+        try:
+            proto.ParseFromString(value)
+        except DecodeError:
+            raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
+        shape = tuple(dim.size for dim in proto.shape.dim)
+        if proto.shape.unknown_rank or any(dim < 0 for dim in shape):
+            got = "unknown rank" if proto.shape.unknown_rank else list(shape)
+            raise FormatError(f"shape of tensor {name!r}", expected="dimensions of 0 or more", got=got)
+        if proto.dtype not in NUMERIC and proto.dtype not in SIZELESS:
+            raise FormatError(
+                f"dtype of tensor {name!r}", expected="one of TensorFlow's dtype numbers", got=proto.dtype
+            )
+        slices = tuple(TensorSlice.parse(s) for s in proto.slices)
+        nbytes = _stored_size(name, proto, shape)
+        if slices:  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
+            return Entry(name, proto.dtype, shape, 0, 0, nbytes, 0, slices)
+        return Entry(name, proto.dtype, shape, proto.shard_id, proto.offset, nbytes, proto.crc32c)
+
+    def encode(self) -> bytes:
+        """Return the message as TensorFlow writes it: a partitioned tensor's entry has no place of its own."""
+        proto = BundleEntryProto(dtype=self.data_type, slices=[s.to_proto() for s in self.slices])
+        proto.shape.SetInParent()
+        for dim in self.shape:
+            proto.shape.dim.add(size=dim)
+        if not self.slices:
+            proto.shard_id, proto.offset, proto.size, proto.crc32c = self.shard, self.offset, self.nbytes, self.crc32c
+        return proto.SerializeToString(deterministic=True)
+
+
+def _stored_size(name: str, proto: BundleEntryProto, shape: tuple[int, ...]) -> int:
+    """Return the entry's size, checked against dtype and shape where they decide it."""
+    if proto.shard_id < 0 or proto.offset < 0 or proto.size < 0:
+        got = f"shard {proto.shard_id}, offset {proto.offset}, size {proto.size}"
+        raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
+    if proto.dtype in SIZELESS:
+        return proto.size
+    expected = math.prod(shape) * NUMERIC[proto.dtype].itemsize
+    if not proto.slices and proto.size != expected:
+        what = f"size of tensor {name!r}, {dtype_name(proto.dtype)}{list(shape)}"
+        raise FormatError(what, expected=f"{expected:,} bytes", got=f"{proto.size:,}")
+    return expected
