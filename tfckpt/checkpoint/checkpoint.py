@@ -1,0 +1,212 @@
+"""Opening and saving checkpoints."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import TracebackType
+
+import numpy.typing as npt
+
+from tfckpt.bundle import files
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import strip_suffix
+from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.values import Array
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.state_file import find_prefix
+from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
+
+
+class Checkpoint(Mapping[str, Array]):
+    """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
+
+    Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
+    ``bytes``. Threads may share one. Made by `tfckpt.open`.
+    """
+
+    def __init__(self, prefix: str, *, verify: bool = True) -> None:
+        self._prefix, self._verify = prefix, verify
+        self._verified: set[str] = set()
+        self._reader: BundleReader | None = BundleReader(prefix)
+
+    @property
+    def prefix(self) -> str:
+        """The path without ``.index``."""
+        return self._prefix
+
+    @property
+    def num_shards(self) -> int:
+        """Number of data files."""
+        return self.reader.header.num_shards
+
+    @property
+    def reader(self) -> BundleReader:
+        """The files below: stored bytes, slices, byte order.
+
+        Raises: UsageError after `close`.
+        """
+        if self._reader is None:
+            raise UsageError(f"{self._prefix}: this checkpoint is closed")
+        return self._reader
+
+    def entries(self, pattern: str | None = None) -> list[Entry]:
+        """Return what the index says of each tensor, sorted by name; reads no data.
+
+        Args:
+            pattern: a shell glob that names must match, e.g. ``"bert/encoder/layer_0/*"``.
+        Raises:
+            FormatError: the index is damaged.
+        Example:
+            >>> [e.name for e in ckpt.entries("*/kernel") if e.nbytes > 1 << 20]  # doctest: +SKIP
+        """
+        entries = self.reader.entries.values()
+        return [e for e in entries if pattern is None or fnmatch.fnmatchcase(e.name, pattern)]
+
+    def entry(self, name: str) -> Entry:
+        """Return what the index says of one tensor.
+
+        Raises:
+            TensorNotFoundError: there is none; names the nearest.
+        """
+        entry = self.reader.entry(name)
+        if entry is None:
+            near = difflib.get_close_matches(name, self.reader.entries, n=3)
+            raise TensorNotFoundError(
+                f"{self._prefix}: no tensor {name!r}"
+                + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
+            )
+        return entry
+
+    @cached_property
+    def object_graph(self) -> ObjectGraph | None:
+        """The object graph of a TensorFlow 2 checkpoint; None for a name-based one.
+
+        Raises: FormatError if the tensor is there but holds no graph.
+        """
+        if OBJECT_GRAPH_KEY not in self:
+            return None
+        entry = self.entry(OBJECT_GRAPH_KEY)
+        with located(f"{self._prefix}: tensor {OBJECT_GRAPH_KEY!r}"):
+            if not entry.is_string or entry.shape != ():
+                expected, got = "a string scalar", f"{entry.dtype_name}{list(entry.shape)}"
+                raise FormatError("object graph", expected=expected, got=got)
+            return ObjectGraph.parse(self[OBJECT_GRAPH_KEY].item())
+
+    def verify(self, name: str | None = None) -> None:
+        """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
+
+        Raises:
+            ChecksumError: names the file, the tensor and its first byte.
+            FormatError: bytes are missing.
+        """
+        for entry in self.entries() if name is None else [self.entry(name)]:
+            self.reader.verify(entry)
+            self._verified.add(entry.name)
+
+    def close(self) -> None:
+        """Close the files. Arrays already read stay valid."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __getitem__(self, name: str) -> Array:
+        """Return a tensor's values: stored dtype and shape, C order.
+
+        Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (variant: no NumPy form).
+        """
+        array = self.reader.read(self.entry(name), verify=self._verify and name not in self._verified)
+        if self._verify:
+            self._verified.add(name)
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.reader.entry(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.reader.entries)
+
+    def __len__(self) -> int:
+        return len(self.reader.entries)
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._reader is None else f"{len(self)} tensors"
+        return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
+
+
+def open(path: str | os.PathLike[str], *, verify: bool = True) -> Checkpoint:
+    """Open a checkpoint for reading; costs a part of the index, whatever the tensors weigh.
+
+    Args:
+        path: a prefix (``"bert_model.ckpt"`` for ``bert_model.ckpt.index``), the ``.index`` or a ``.data-`` file of it, or a
+            directory: its ``checkpoint`` file says which, else there must be just one.
+        verify: check each tensor's CRC-32C when it is first read (one more pass over its bytes).
+    Returns:
+        A read-only ``Mapping[str, np.ndarray]``; close it, or use it in a ``with`` block.
+    Raises:
+        CheckpointNotFoundError: nothing there; says what lies there instead.
+        FormatError: the index is damaged; says which file and byte.
+    Example:
+        >>> tfckpt.open("bert_model.ckpt")["bert/pooler/dense/kernel"].shape  # doctest: +SKIP
+        (768, 768)
+
+    Source: tensorflow/core/util/tensor_bundle/tensor_bundle.h, class BundleReader.
+    """
+    return Checkpoint(find_prefix(path), verify=verify)
+
+
+def save(
+    prefix: str | os.PathLike[str],
+    tensors: Mapping[str, npt.ArrayLike],
+    *,
+    overwrite: bool = False,
+    sync: bool = True,
+) -> None:
+    """Write a name-based checkpoint, byte for byte what TensorFlow's ``SaveV2`` writes for these tensors in this order.
+
+    Args:
+        prefix: the exact prefix; ``prefix.index`` and ``prefix.data-00000-of-00001`` appear when all is written.
+        tensors: values by name: anything ``np.asarray`` takes; ``str`` and ``bytes`` become string tensors; records such as
+            ``tf.qint8.as_numpy_dtype`` become quantized ones, and an open `Checkpoint` keeps its dtypes.
+        overwrite: replace a checkpoint that is there.
+        sync: return only when the files have reached the disk.
+    Raises:
+        CheckpointExistsError: ``prefix`` is taken.
+        UnsupportedError: a value's dtype has no counterpart in TensorFlow.
+        StorageError: the operating system refused; what was there is as it was.
+    Example:
+        >>> tfckpt.save("weights.ckpt", {"w": np.zeros((2, 3), np.float32)})  # doctest: +SKIP
+
+    Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
+    """
+    with BundleWriter(check_prefix(prefix), overwrite=overwrite, sync=sync) as writer:
+        for name, value in tensors.items():
+            data_type = tensors.entry(name).data_type if isinstance(tensors, Checkpoint) else None
+            writer.add(name, value, data_type)
+        writer.finish()
+
+
+def check_prefix(prefix: str | os.PathLike[str]) -> str:
+    """Return a prefix to write to as a string.
+
+    Raises: UsageError if it is a directory or the name of one of a bundle's files.
+    """
+    path = os.fspath(prefix)
+    base = os.path.join(path, "model.ckpt")
+    if path.endswith(os.sep) or files.is_directory(path):
+        raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")
+    if strip_suffix(path) != path:
+        raise UsageError(f"{path}: the name of a checkpoint's file; give the prefix {strip_suffix(path)}")
+    return path

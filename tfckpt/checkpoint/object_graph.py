@@ -1,0 +1,203 @@
+"""The object graph: which Python object owns which tensor, as edges from a root.
+
+TensorFlow 2 restores by walking this graph beside the live objects, edge name by edge name; a tensor's key is found in
+the node where both walks meet, so its spelling does not matter. Several paths may lead to one node.
+Source: tensorflow/core/protobuf/trackable_object_graph.proto; tensorflow/python/checkpoint/{trackable_view,restore}.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+
+from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
+from tfckpt.errors import FormatError
+
+OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+VARIABLE_VALUE = "VARIABLE_VALUE"  # the only attribute that variables have
+ROOT = 0
+
+Path = tuple[str, ...]  # edge names from the root
+
+
+def escape(local_name: str) -> str:
+    """Return an edge name as it stands in a checkpoint key.
+
+    >>> escape("next_sentence.pooler_dense"), escape("output_bias/bias")
+    ('next_sentence..pooler_dense', 'output_bias.Sbias')
+    """
+    return local_name.replace(".", "..").replace("/", ".S")
+
+
+def unescape(key_part: str) -> str:
+    """Return the edge name of one part of a checkpoint key; the inverse of `escape`."""
+    return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key_part)
+
+
+def split_path(escaped: str) -> Path:
+    """Return the edge names of a path in key form; the empty string is the root.
+
+    >>> split_path("masked_lm/output_bias.Sbias")
+    ('masked_lm', 'output_bias/bias')
+    """
+    return tuple(unescape(part) for part in escaped.split("/")) if escaped else ()
+
+
+def variable_key(escaped_path: str) -> str:
+    """Return the key of the tensor that a variable's value is stored under."""
+    return f"{escaped_path}/.ATTRIBUTES/{VARIABLE_VALUE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A tensor of a node: for a variable, its value."""
+
+    name: str
+    checkpoint_key: str
+    full_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotVariable:
+    """An optimizer's slot: no edge leads to it, only this reference from the optimizer's node."""
+
+    original_variable: int
+    slot_name: str
+    slot_variable: int
+
+
+@dataclass(slots=True)
+class Node:
+    """One object; ``children`` are edges by local name, to node numbers."""
+
+    children: dict[str, int] = field(default_factory=dict)
+    attributes: list[Attribute] = field(default_factory=list)
+    slot_variables: list[SlotVariable] = field(default_factory=list)
+    registered_saver: tuple[str, str] | None = None
+    # True lets TensorFlow keep the node for an object that is created later; old writers leave it unset.
+    has_checkpoint_values: bool | None = None
+
+
+@dataclass(slots=True)
+class ObjectGraph:
+    """Nodes by number; number 0 is the root. Cycles and shared nodes are legal."""
+
+    nodes: list[Node] = field(default_factory=lambda: [Node()])
+
+    @staticmethod
+    def parse(serialized: bytes) -> ObjectGraph:
+        """Read a serialized ``TrackableObjectGraph``.
+
+        Raises: FormatError if it is none, has no root, or an edge leads nowhere.
+        """
+        proto = TrackableObjectGraph()
+        try:
+            proto.ParseFromString(serialized)
+        except DecodeError:
+            raise FormatError(
+                OBJECT_GRAPH_KEY, expected="a TrackableObjectGraph", got=serialized[:16].hex(" ")
+            ) from None
+        graph = ObjectGraph([_parse_node(node) for node in proto.nodes])
+        graph._check_references()
+        return graph
+
+    def serialize(self) -> bytes:
+        """Return the ``TrackableObjectGraph`` message.
+
+        >>> ObjectGraph.parse(ObjectGraph().serialize())
+        ObjectGraph(nodes=[Node(children={}, attributes=[], slot_variables=[], registered_saver=None, \
+has_checkpoint_values=None)])
+        """
+        proto = TrackableObjectGraph()
+        for node in self.nodes:
+            _write_node(node, proto.nodes.add())
+        return proto.SerializeToString(deterministic=True)
+
+    def walk(self) -> Iterator[tuple[Path, Node]]:
+        """Yield every node that edges reach, once, under its shortest path; breadth first, as TensorFlow numbers them."""
+        seen = {ROOT}
+        queue: deque[tuple[Path, int]] = deque([((), ROOT)])
+        while queue:
+            path, number = queue.popleft()
+            yield path, self.nodes[number]
+            for name, child in self.nodes[number].children.items():
+                if child not in seen:
+                    seen.add(child)
+                    queue.append(((*path, name), child))
+
+    def find(self, path: Path) -> Node | None:
+        """Return the node at the end of ``path``, or None."""
+        number: int | None = ROOT
+        for name in path:
+            if number is None:
+                return None
+            number = self.nodes[number].children.get(name)
+        return None if number is None else self.nodes[number]
+
+    def node_at(self, path: Path) -> int:
+        """Return the number of the node at ``path``, adding what is missing on the way."""
+        number = ROOT
+        for name in path:
+            children = self.nodes[number].children
+            if name not in children:
+                children[name] = len(self.nodes)
+                self.nodes.append(Node())
+            number = children[name]
+        return number
+
+    def add_edge(self, alias: Path, number: int) -> None:
+        """Let ``alias`` lead to an existing node as well."""
+        parent = self.nodes[self.node_at(alias[:-1])]
+        assert parent.children.get(alias[-1], number) == number, alias
+        parent.children[alias[-1]] = number
+
+    def _check_references(self) -> None:
+        if not self.nodes:
+            raise FormatError(f"nodes of {OBJECT_GRAPH_KEY}", expected="a root", got="none")
+        for number, node in enumerate(self.nodes):
+            targets = list(node.children.values())
+            for slot in node.slot_variables:
+                targets += [slot.original_variable, slot.slot_variable]
+            stray = [target for target in targets if not 0 <= target < len(self.nodes)]
+            if stray:
+                what = f"reference in node {number} of {OBJECT_GRAPH_KEY}"
+                raise FormatError(what, expected=f"a node below {len(self.nodes)}", got=stray[0])
+
+
+def _parse_node(proto: TrackableObjectGraph.TrackableObject) -> Node:
+    return Node(
+        children={child.local_name: child.node_id for child in proto.children},
+        attributes=[Attribute(a.name, a.checkpoint_key, a.full_name) for a in proto.attributes],
+        slot_variables=[
+            SlotVariable(s.original_variable_node_id, s.slot_name, s.slot_variable_node_id)
+            for s in proto.slot_variables
+        ],
+        registered_saver=(
+            (proto.registered_saver.name, proto.registered_saver.object_name)
+            if proto.HasField("registered_saver")
+            else None
+        ),
+        has_checkpoint_values=proto.has_checkpoint_values.value if proto.HasField("has_checkpoint_values") else None,
+    )
+
+
+def _write_node(node: Node, proto: TrackableObjectGraph.TrackableObject) -> None:
+    for local_name, number in node.children.items():
+        proto.children.add(node_id=number, local_name=local_name)
+    for a in node.attributes:
+        proto.attributes.add(name=a.name, full_name=a.full_name, checkpoint_key=a.checkpoint_key)
+    for slot in node.slot_variables:
+        proto.slot_variables.add(
+            original_variable_node_id=slot.original_variable,
+            slot_name=slot.slot_name,
+            slot_variable_node_id=slot.slot_variable,
+        )
+    if node.registered_saver is not None:
+        proto.registered_saver.name, proto.registered_saver.object_name = node.registered_saver
+    if node.has_checkpoint_values is not None:
+        proto.has_checkpoint_values.SetInParent()  # a false value alone would not be written
+        proto.has_checkpoint_values.value = node.has_checkpoint_values
