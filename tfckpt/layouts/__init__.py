@@ -1,0 +1,1 @@
+"""Names and shapes of models, as literal tables; knows no file."""

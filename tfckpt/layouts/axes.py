@@ -1,0 +1,136 @@
+"""Axes patterns: einops notation that checks a shape, then reshapes or transposes.
+
+A layout's letters stand for sizes of the model: some come from its configuration, the others are bound by the first
+tensor that has them, and every further tensor must agree. ``"h (a d) -> h a d"`` splits the second axis into ``a`` heads
+of ``d``; a pattern without an arrow only checks. Row-major order makes most splits free: the bytes stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy.typing as npt
+
+Axis = tuple[str, ...]  # letters multiplied into one axis
+AXIS = re.compile(r"\(([^()]*)\)|(\w+)")
+ARROW = "->"
+
+
+@cache
+def parse(pattern: str) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+    """Return the axes on the left and on the right of the arrow.
+
+    >>> parse("h (a d) -> h a d")
+    ((('h',), ('a', 'd')), (('h',), ('a',), ('d',)))
+    """
+    left, arrow, right = pattern.partition(ARROW)
+    source = _parse_side(left)
+    return source, _parse_side(right) if arrow else source
+
+
+def _parse_side(text: str) -> tuple[Axis, ...]:
+    return tuple(tuple(group.split()) if group else (letter,) for group, letter in AXIS.findall(text))
+
+
+def keeps_bytes(pattern: str) -> bool:
+    """Whether the stored bytes are the same before and after.
+
+    >>> keeps_bytes("h (a d) -> h a d"), keeps_bytes("c h -> h c")
+    (True, False)
+    """
+    source, target = parse(pattern)
+    return sum(source, ()) == sum(target, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A shape that a pattern does not fit; equal ones are reported together."""
+
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size of the model, and who says so: a configuration file, an option, or the first tensor that had it."""
+
+    value: int
+    origin: str
+
+
+@dataclass(slots=True)
+class Sizes:
+    """The sizes known so far, by field of the configuration.
+
+    Args:
+        fields: the field that each letter means; a letter without one is free in every tensor.
+        known: the sizes that are given.
+    """
+
+    fields: Mapping[str, str]
+    known: dict[str, Size] = field(default_factory=dict)
+
+    def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
+        """Return what each letter of ``pattern`` stands for in the tensor ``name``, or why it does not fit.
+
+        >>> sizes = Sizes({"a": "num_attention_heads"}, {"num_attention_heads": Size(2, "--num-heads")})
+        >>> sizes.bind("query", (8, 8), "h (a d) -> h a d")
+        {'a': 2, 'h': 8, 'd': 4}
+        >>> sizes.bind("query", (8, 7), "h (a d) -> h a d")
+        Mismatch(expected='a multiple of num_attention_heads = 2 (--num-heads)', got='7')
+        """
+        source, _ = parse(pattern)
+        if len(shape) != len(source):
+            return Mismatch(f"{len(source)} axes ({pattern.partition(ARROW)[0].strip()})", f"{len(shape)}")
+        letters = {c: self.known[f].value for c, f in self.fields.items() if f in self.known and c in sum(source, ())}
+        for axis, dim in zip(source, shape, strict=True):
+            problem = self._bind_axis(axis, dim, letters)
+            if problem is not None:
+                return problem
+        for letter, value in letters.items():
+            if letter in self.fields:
+                self.known.setdefault(self.fields[letter], Size(value, name))
+        return letters
+
+    def _bind_axis(self, axis: Axis, dim: int, letters: dict[str, int]) -> Mismatch | None:
+        """Add the axis's one unknown letter to ``letters``, or say why ``dim`` cannot be its size."""
+        unknown = [letter for letter in axis if letter not in letters]
+        assert len(unknown) <= 1, f"axis {axis}: the layout must bind all letters but one"
+        product = math.prod(letters[letter] for letter in axis if letter in letters)
+        if not unknown:
+            return None if dim == product else Mismatch(self._describe(axis, product), str(dim))
+        if product == 0 or dim % product:
+            known = tuple(letter for letter in axis if letter in letters)
+            return Mismatch(f"a multiple of {self._describe(known, product)}", str(dim))
+        letters[unknown[0]] = dim // product
+        return None
+
+    def _describe(self, axis: Axis, product: int) -> str:
+        names = [self.fields.get(letter, letter) for letter in axis]
+        origins = [self.known[name].origin for name in names if name in self.known]
+        return f"{' * '.join(names)} = {product}" + (f" ({', '.join(dict.fromkeys(origins))})" if origins else "")
+
+
+def target_shape(pattern: str, letters: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape after the pattern is applied.
+
+    >>> target_shape("h (a d) -> h a d", {"h": 8, "a": 2, "d": 4})
+    (8, 2, 4)
+    """
+    return tuple(math.prod(letters[letter] for letter in axis) for axis in parse(pattern)[1])
+
+
+def apply(pattern: str, array: npt.NDArray[Any], letters: Mapping[str, int]) -> npt.NDArray[Any]:
+    """Return the array in the pattern's target form, C-contiguous."""
+    import einops  # only where bytes really move
+    import numpy as np
+
+    if ARROW not in pattern:
+        return array
+    used = sum(parse(pattern)[0], ())
+    return np.ascontiguousarray(einops.rearrange(array, pattern, **{c: n for c, n in letters.items() if c in used}))
