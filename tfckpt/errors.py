@@ -8,6 +8,7 @@
     |- TensorNotFoundError(KeyError)               carries the nearest names
     |- UnsupportedError(NotImplementedError)       legal, but not handled here: dtype, compression, version
     |- PlanError(ValueError)                       rules and source disagree; lists every complaint at once
+    |- ProofError(ValueError)                      a converted checkpoint does not hold what its source does
     |- ConfigError(ValueError)                     a model configuration cannot be used
     |- UsageError(ValueError)                      the call makes no sense: a closed checkpoint, an unknown target
     '- StorageError(OSError)                       the operating system refused to read or write
@@ -90,6 +91,14 @@ class UnsupportedError(TfckptError, NotImplementedError):
 
 class PlanError(TfckptError, ValueError):
     """A source and a target that do not fit; ``complaints`` lists every reason, one line each."""
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = tuple(complaints)
+
+
+class ProofError(TfckptError, ValueError):
+    """A conversion that is not right; ``complaints`` lists every difference, one line each."""
 
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))

@@ -140,13 +140,11 @@ class FileSet:
     def __init__(self, *, sync: bool) -> None:
         self._sync = sync
         self._files: list[OutputFile] = []
+        self._directories: list[str] = []  # made here, innermost last
 
     def create(self, path: str) -> OutputFile:
         """Open a new file that will be called ``path``; the directory is made if it is missing."""
-        directory = os.path.dirname(path)
-        if directory:
-            with _refusals("create", directory):
-                os.makedirs(directory, exist_ok=True)
+        self._make_directory(os.path.dirname(path))
         file = OutputFile(path)
         self._files.append(file)
         return file
@@ -170,12 +168,24 @@ class FileSet:
             for directory in {os.path.dirname(file.path) or os.curdir for file in self._files}:
                 _sync_directory(directory)
         self._files.clear()
+        self._directories.clear()
 
     def discard(self) -> None:
-        """Remove whatever was not committed."""
+        """Remove whatever was not committed, and the directories that were made for it."""
         for file in self._files:
             file.discard()
         self._files.clear()
+        for path in reversed(self._directories):
+            with suppress(OSError):  # someone else put something there meanwhile
+                os.rmdir(path)
+        self._directories.clear()
+
+    def _make_directory(self, path: str) -> None:
+        if path and not os.path.isdir(path):
+            self._make_directory(os.path.dirname(path))
+            with _refusals("create", path):
+                os.mkdir(path)
+            self._directories.append(path)
 
 
 def _sync_directory(directory: str) -> None:
@@ -218,6 +228,11 @@ def write_text(path: str, text: str) -> None:
 def exists(path: str) -> bool:
     """Whether ``path`` is there, a directory included."""
     return os.path.lexists(path)
+
+
+def is_same(a: str, b: str) -> bool:
+    """Whether both paths lead to one file that is there."""
+    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
 
 
 def is_directory(path: str) -> bool:

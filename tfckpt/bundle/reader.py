@@ -95,6 +95,10 @@ class BundleReader:
             self._check(entry, masked_crc32c(view))
         return numeric_array(entry, view, big_endian=self.header.big_endian)
 
+    def stores_as_written(self, entry: Entry) -> bool:
+        """Whether the stored bytes are what a writer of ours would write: whole, and little-endian."""
+        return not entry.slices and not self.header.big_endian
+
     def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
         """Yield a tensor's stored bytes in bounded pieces, read without the map; not for partitioned tensors.
 

@@ -1,0 +1,74 @@
+"""TensorFlow checkpoints without TensorFlow: read, write, convert.
+
+>>> import tfckpt
+>>> with tfckpt.open("bert_model.ckpt") as ckpt:  # doctest: +SKIP
+...     kernel = ckpt["bert/pooler/dense/kernel"]
+>>> tfckpt.convert("bert_model.ckpt", "tf2/bert")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
+    from tfckpt.checkpoint.checkpoint import open as open
+    from tfckpt.checkpoint.checkpoint import save as save
+    from tfckpt.checkpoint.state_file import latest_checkpoint as latest_checkpoint
+    from tfckpt.checkpoint.train import list_variables as list_variables
+    from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
+    from tfckpt.checkpoint.train import load_variable as load_variable
+    from tfckpt.conversion.convert import convert as convert
+    from tfckpt.conversion.convert import plan as plan
+    from tfckpt.conversion.plan import Plan as Plan
+    from tfckpt.errors import PlanError as PlanError
+    from tfckpt.errors import TfckptError as TfckptError
+
+__version__ = "0.1.0"
+
+# Public name -> where it lives. Imported on first use, so that `tfckpt --help` needs no NumPy.
+_EXPORTS = {
+    "Checkpoint": "tfckpt.checkpoint.checkpoint",
+    "Plan": "tfckpt.conversion.plan",
+    "PlanError": "tfckpt.errors",
+    "TfckptError": "tfckpt.errors",
+    "convert": "tfckpt.conversion.convert",
+    "latest_checkpoint": "tfckpt.checkpoint.state_file",
+    "list_variables": "tfckpt.checkpoint.train",
+    "load_checkpoint": "tfckpt.checkpoint.train",
+    "load_variable": "tfckpt.checkpoint.train",
+    "open": "tfckpt.checkpoint.checkpoint",
+    "plan": "tfckpt.conversion.convert",
+    "save": "tfckpt.checkpoint.checkpoint",
+}
+
+__all__ = [
+    "Checkpoint",
+    "Plan",
+    "PlanError",
+    "TfckptError",
+    "convert",
+    "latest_checkpoint",
+    "list_variables",
+    "load_checkpoint",
+    "load_variable",
+    "open",
+    "plan",
+    "save",
+]
+
+logging.getLogger("tfckpt").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'tfckpt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

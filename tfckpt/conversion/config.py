@@ -1,0 +1,74 @@
+"""The model's configuration, as the JSON file that pretrained checkpoints come with.
+
+Source: google-research/bert modeling.py, class BertConfig.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tfckpt.bundle import files
+from tfckpt.errors import ConfigError
+
+FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
+FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
+
+NUM_HEADS = "num_attention_heads"
+NUM_LAYERS = "num_hidden_layers"
+SIZE_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    NUM_LAYERS,
+    NUM_HEADS,
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The sizes that a configuration file states, by field; others of its fields do not matter here."""
+
+    path: str
+    sizes: Mapping[str, int]
+
+    @property
+    def origin(self) -> str:
+        """The file's name, to say where a size comes from."""
+        return os.path.basename(self.path)
+
+
+def find_config(prefix: str) -> Config | None:
+    """Return the configuration that lies beside a checkpoint, or None.
+
+    Raises: ConfigError if there is one that cannot be used.
+    """
+    paths = (os.path.join(os.path.dirname(prefix), name) for name in FILE_NAMES)
+    return next((read_config(path) for path in paths if files.exists(path)), None)
+
+
+def read_config(path: str) -> Config:
+    """Return the configuration in a JSON file.
+
+    Raises:
+        ConfigError: it is not a JSON object, states no size at all, or one that is not a positive integer.
+        CheckpointNotFoundError, StorageError, FormatError: it cannot be read, is too large, or is not UTF-8.
+    """
+    text = files.read_text(path, FILE_LIMIT)
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got a {type(fields).__name__}")
+    sizes = {name: fields[name] for name in SIZE_FIELDS if name in fields}
+    if not sizes:
+        raise ConfigError(f"{path}: not a model's configuration: none of {', '.join(SIZE_FIELDS)}")
+    for name, value in sizes.items():
+        if type(value) is not int or value < 1:
+            raise ConfigError(f"{path}: {name}: expected a positive integer, got {value!r}")
+    return Config(path, sizes)

@@ -1,0 +1,115 @@
+"""The two public calls: plan a conversion, or carry it out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+from tfckpt.bundle import files
+from tfckpt.bundle.paths import index_path
+from tfckpt.checkpoint.checkpoint import Checkpoint, check_prefix
+from tfckpt.checkpoint.state_file import find_prefix
+from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion.execute import Progress, execute
+from tfckpt.conversion.plan import Plan, make_plan
+from tfckpt.errors import UsageError
+from tfckpt.layouts.catalog import DEFAULT, find_layout
+from tfckpt.layouts.rules import NameLayout
+
+logger = logging.getLogger("tfckpt")
+
+PathLike = str | os.PathLike[str]
+
+
+def plan(
+    source: PathLike,
+    *,
+    to: str = DEFAULT,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+) -> Plan:
+    """Decide what a conversion would do with every tensor; reads the index, writes nothing.
+
+    Args:
+        source: a TF1 checkpoint: a prefix, one of its files, or its directory.
+        to: name of the target's layout; ``tfckpt layouts`` lists them.
+        config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it.
+        exclude: substrings of names of variables to leave out.
+    Returns:
+        The `Plan`: what becomes of each variable, and the sizes used.
+    Raises:
+        PlanError: source and target do not fit; lists every reason.
+        ConfigError: the configuration cannot be used.
+        CheckpointNotFoundError, FormatError, UsageError.
+    Example:
+        >>> report = tfckpt.plan("bert_model.ckpt")
+        >>> report.num_heads, len(report.steps), len(report.dropped)
+        (2, 39, 100)
+    """
+    with Checkpoint(find_prefix(source)) as checkpoint:
+        return _plan(checkpoint, to, config, num_heads, exclude)
+
+
+def convert(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    to: str = DEFAULT,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Convert a TF1 checkpoint; DEST appears when all of it is written, or not at all.
+
+    Args:
+        source: a TF1 checkpoint: a prefix, one of its files, or its directory. It is only read.
+        dest: the exact prefix of the files to write; missing directories are made.
+        to: as for `plan`.
+        config: as for `plan`.
+        num_heads: as for `plan`.
+        exclude: as for `plan`.
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: return only when the files have reached the disk.
+        overwrite: replace a checkpoint that is under ``dest``.
+        progress: called with (bytes done, bytes in all) after each tensor.
+    Returns:
+        The `Plan` that was carried out.
+    Raises:
+        CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
+        ChecksumError: the source is damaged; names tensor and byte.
+        StorageError: the operating system refused.
+        PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
+    Example:
+        >>> tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder").to
+        'encoder'
+        >>> key = "encoder/layer_with_weights-0/embeddings/.ATTRIBUTES/VARIABLE_VALUE"
+        >>> tfckpt.open("tf2/bert_encoder")[key].shape
+        (30, 8)
+    """
+    prefix = check_prefix(dest)
+    with Checkpoint(find_prefix(source)) as checkpoint:
+        if files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
+            raise UsageError(f"{prefix}: source and destination are the same checkpoint")
+        report = _plan(checkpoint, to, config, num_heads, exclude)
+        execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
+    logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
+    return report
+
+
+def _plan(
+    checkpoint: Checkpoint, to: str, config: PathLike | None, num_heads: int | None, exclude: Sequence[str]
+) -> Plan:
+    layout = find_layout(to)
+    known = None
+    if not isinstance(layout, NameLayout):
+        known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
+    entries = checkpoint.entries()
+    return make_plan(checkpoint.prefix, entries, layout, config=known, num_heads=num_heads, exclude=exclude)
