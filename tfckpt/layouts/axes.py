@@ -116,13 +116,22 @@ class Sizes:
         return f"{' * '.join(names)} = {product}" + (f" ({', '.join(dict.fromkeys(origins))})" if origins else "")
 
 
+def source_shape(pattern: str, letters: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape that the pattern is applied to."""
+    return _shape(parse(pattern)[0], letters)
+
+
 def target_shape(pattern: str, letters: Mapping[str, int]) -> tuple[int, ...]:
     """Return the shape after the pattern is applied.
 
     >>> target_shape("h (a d) -> h a d", {"h": 8, "a": 2, "d": 4})
     (8, 2, 4)
     """
-    return tuple(math.prod(letters[letter] for letter in axis) for axis in parse(pattern)[1])
+    return _shape(parse(pattern)[1], letters)
+
+
+def _shape(axes: tuple[Axis, ...], letters: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(math.prod(letters[letter] for letter in axis) for axis in axes)
 
 
 def apply(pattern: str, array: npt.NDArray[Any], letters: Mapping[str, int]) -> npt.NDArray[Any]:

@@ -1,0 +1,106 @@
+"""Commands that convert: convert, plan, layouts."""
+
+from __future__ import annotations
+
+import argparse
+
+import tfckpt
+from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
+from tfckpt.layouts.catalog import DEFAULT, LAYOUTS
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's commands to the parser."""
+    options = argparse.ArgumentParser(add_help=False, parents=[common])
+    options.add_argument(
+        "source", metavar="SOURCE", help="TF1 checkpoint: a prefix, one of its files, or its directory"
+    )
+    options.add_argument("--to", choices=list(LAYOUTS), default=DEFAULT, help="target (default: %(default)s)")
+    options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
+    options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
+    options.add_argument(
+        "--exclude",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="leave out variables with this in the name",
+    )
+
+    convert = commands.add_parser("convert", parents=[options], help="convert a TF1 checkpoint")
+    convert.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    convert.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    convert.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
+    convert.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
+    convert.set_defaults(run=cmd_convert)
+
+    plan = commands.add_parser("plan", parents=[options], help="show what convert would do, and write nothing")
+    plan.set_defaults(run=cmd_plan)
+
+    layouts = commands.add_parser("layouts", parents=[common], help="list the targets")
+    layouts.set_defaults(run=cmd_layouts)
+
+
+def cmd_convert(args: argparse.Namespace) -> int:
+    """Convert, and report what became of every variable."""
+    with progress_bar("converting") as progress:
+        plan = tfckpt.convert(
+            args.source,
+            args.dest,
+            to=args.to,
+            config=args.config,
+            num_heads=args.num_heads,
+            exclude=args.exclude,
+            verify=args.verify,
+            sync=args.sync,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    if args.json:
+        print_json(plan.to_json() | {"destination": args.dest, "verified": args.verify})
+    else:
+        print_plan(plan)
+        print(f"written: {printable(args.dest)}")
+    return 0
+
+
+def cmd_plan(args: argparse.Namespace) -> int:
+    """Report what convert would do."""
+    plan = tfckpt.plan(args.source, to=args.to, config=args.config, num_heads=args.num_heads, exclude=args.exclude)
+    if args.json:
+        print_json(plan.to_json())
+    else:
+        print_plan(plan)
+    return 0
+
+
+def cmd_layouts(args: argparse.Namespace) -> int:
+    """List the targets."""
+    if args.json:
+        print_json([{"name": layout.name, "about": layout.about} for layout in LAYOUTS.values()])
+    else:
+        print_rows(("target", "what it is"), [(layout.name, layout.about) for layout in LAYOUTS.values()])
+    return 0
+
+
+def print_plan(plan: tfckpt.Plan) -> None:
+    """Print what becomes of every variable, then the sums, then what else to know."""
+    rows = [(step.source, _shapes(step.source_shape, step.shape), step.target) for step in plan.steps]
+    rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
+    print_rows(("source", "shape", "target"), rows)
+    moved = sum(not step.keeps_bytes for step in plan.steps)
+    print(
+        f"{printable(plan.source)} to {plan.to}: {len(plan.steps)} variables, {plan.nbytes:,} bytes, {moved} transposed"
+    )
+    for rule, items in plan.dropped_by_rule().items():
+        print(f"dropped: {len(items)} ({printable(rule)})")
+    for name, size in plan.sizes.items():
+        print(f"{name}: {size.value} ({printable(size.origin)})")
+    for note in plan.notes:
+        print(f"note: {printable(note)}")
+
+
+def _shapes(before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    return str(list(before)) if before == after else f"{list(before)} -> {list(after)}"
