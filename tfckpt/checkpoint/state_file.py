@@ -48,6 +48,22 @@ def read_state(directory: str, filename: str | None = None) -> CheckpointState |
     return CheckpointState(proto.model_checkpoint_path, tuple(proto.all_model_checkpoint_paths))
 
 
+def write_state(directory: str, state: CheckpointState) -> None:
+    """Write a directory's state file as TensorFlow does, whole or not at all.
+
+    Raises: StorageError.
+    """
+    from google.protobuf import text_format
+
+    from tfckpt._proto import checkpoint_state_pb2
+
+    proto = checkpoint_state_pb2.CheckpointState(
+        model_checkpoint_path=state.model_checkpoint_path,
+        all_model_checkpoint_paths=state.all_model_checkpoint_paths,
+    )
+    files.write_text(os.path.join(directory, STATE_FILE), text_format.MessageToString(proto))
+
+
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None) -> str | None:
     """Return the prefix of a directory's newest checkpoint, as ``tf.train.latest_checkpoint`` does.
 
@@ -59,7 +75,9 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     Raises:
         FormatError: the state file cannot be parsed.
     Example:
-        >>> tfckpt.latest_checkpoint("runs/pretraining")  # doctest: +SKIP
+        >>> tfckpt.save("runs/pretraining/model.ckpt-20000", {"global_step": 20000})
+        >>> write_state("runs/pretraining", CheckpointState("model.ckpt-20000"))
+        >>> tfckpt.latest_checkpoint("runs/pretraining")
         'runs/pretraining/model.ckpt-20000'
 
     Source: tensorflow/python/checkpoint/checkpoint_management.py, latest_checkpoint.

@@ -58,8 +58,8 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReade
     Raises:
         CheckpointNotFoundError: nothing there.
     Example:
-        >>> tfckpt.load_checkpoint("bert_model.ckpt").get_tensor("global_step")  # doctest: +SKIP
-        np.int64(1000000)
+        >>> int(tfckpt.load_checkpoint("bert_model.ckpt").get_tensor("global_step"))
+        3
     """
     return CheckpointReader(Checkpoint(find_prefix(ckpt_dir_or_file)))
 
@@ -73,8 +73,8 @@ def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
     Raises:
         CheckpointNotFoundError, TensorNotFoundError, ChecksumError.
     Example:
-        >>> tfckpt.load_variable("bert_model.ckpt", "bert/pooler/dense/bias").shape  # doctest: +SKIP
-        (768,)
+        >>> tfckpt.load_variable("bert_model.ckpt", "bert/pooler/dense/bias").shape
+        (8,)
     """
     with Checkpoint(find_prefix(ckpt_dir_or_file)) as checkpoint:
         return CheckpointReader(checkpoint).get_tensor(name.removesuffix(":0"))
@@ -88,7 +88,7 @@ def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, 
     Raises:
         CheckpointNotFoundError, FormatError.
     Example:
-        >>> tfckpt.list_variables("bert_model.ckpt")[-1]  # doctest: +SKIP
+        >>> tfckpt.list_variables("bert_model.ckpt")[-1]
         ('global_step', [])
     """
     with Checkpoint(find_prefix(ckpt_dir_or_file)) as checkpoint:
