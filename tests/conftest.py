@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tf1 import BERT_BASE, write_bert
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # what Model Garden 2.20 is built on
@@ -17,7 +18,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bert() -> str:
     """Prefix of a BERT written by google-research/bert under TensorFlow 1.15; never written to."""
     return str(DATA / "bert_tf115" / "model.ckpt-3")
@@ -38,3 +39,9 @@ def tf() -> Any:
         import tensorflow
 
     return tensorflow
+
+
+@pytest.fixture(scope="session")
+def bert_base(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Prefix of a checkpoint of BERT-base's shape with its pre-training heads, written by TensorFlow."""
+    return write_bert(tf, tmp_path_factory.mktemp("bert_base"), BERT_BASE)

@@ -1,0 +1,1 @@
+"""What several test files need: models to restore into, and checkpoints to convert."""

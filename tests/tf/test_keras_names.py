@@ -1,0 +1,95 @@
+"""``--to keras`` writes, byte for byte, what the 2019 script writes: the real one runs beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.files import bundle_bytes
+
+import tfckpt
+
+pytestmark = pytest.mark.tf
+
+RELEASE = "tf-models-official==0.0.3.dev1"  # 2019-10-23
+CACHE = Path(__file__).parents[1] / ".cache"
+
+Convert = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def release_2019() -> Path:
+    """The unpacked release, downloaded once."""
+    target = CACHE / RELEASE
+    if not target.exists():
+        wheels = CACHE / "wheels"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), RELEASE]
+        subprocess.run(command, check=True)
+        (wheel,) = wheels.glob("tf_models_official-0.0.3*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def convert_2019(release_2019: Path) -> Convert:
+    script = Path(__file__).parents[1] / "support" / "convert_2019.py"
+
+    def convert(source: str, dest: Path, num_heads: int = 0, exclude: tuple[str, ...] = ()) -> None:
+        arguments = [release_2019, source, dest, num_heads, *exclude]
+        subprocess.run([sys.executable, script, *map(str, arguments)], check=True, capture_output=True)
+
+    return convert
+
+
+@pytest.mark.parametrize("exclude", [(), ("adam",), ("layer_1", "cls/")], ids=str)
+@pytest.mark.parametrize("num_heads", [0, 2, 4])
+def test_files_are_those_of_the_2019_script(
+    convert_2019: Convert, bert: str, tmp_path: Path, num_heads: int, exclude: tuple[str, ...]
+) -> None:
+    convert_2019(bert, tmp_path / "theirs", num_heads, exclude)
+    tfckpt.convert(bert, tmp_path / "ours", to="keras", num_heads=num_heads, exclude=exclude)
+    assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
+
+
+def test_names_that_no_substitution_knows_pass_through(tf: Any, convert_2019: Convert, tmp_path: Path) -> None:
+    names = [
+        "bert/bert/x",
+        "module/bert/attention/self/query/kernel",
+        "my_bert",
+        "loss_scale",
+        "a/output/dense/output/dense",
+    ]
+    source = str(tmp_path / "odd")
+    tfckpt.save(source, {name: np.full((4, 4), i, np.float32) for i, name in enumerate(names)} | {"step": np.int64(1)})
+    convert_2019(source, tmp_path / "theirs", 2)
+    plan = tfckpt.convert(source, tmp_path / "ours", to="keras", num_heads=2)
+    assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
+    assert "2 names pass through as they are: loss_scale, step" in plan.notes
+
+
+def test_without_a_head_count_the_2_20_script_agrees(tf: Any, bert: str, tmp_path: Path) -> None:
+    from official.nlp.tools import tf1_bert_checkpoint_converter_lib as lib
+
+    lib.convert(bert, str(tmp_path / "theirs"), 0, lib.BERT_NAME_REPLACEMENTS, lib.BERT_PERMUTATIONS)
+    tfckpt.convert(bert, tmp_path / "ours", to="keras")
+    assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
+
+
+def test_the_206_variables_of_bert_base_get_the_names_of_2019(
+    tf: Any, convert_2019: Convert, tmp_path: Path, bert_base: str
+) -> None:
+    plan = tfckpt.convert(bert_base, tmp_path / "ours", to="keras", num_heads=12)
+    convert_2019(bert_base, tmp_path / "theirs", 12)
+    assert len(plan.steps) == 206
+    assert {step.source: step.target for step in plan.steps}["bert/encoder/layer_9/output/dense/kernel"] == (
+        "bert_model/encoder/layer_9/output/kernel"
+    )
+    assert tfckpt.list_variables(tmp_path / "ours") == tf.train.list_variables(str(tmp_path / "theirs"))
+    assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
