@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.tf1 import BERT_BASE, write_bert
+
+import tfckpt
+from tfckpt.bundle.entry import Entry, decode_name, encode_name
+from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.writer import BundleWriter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # what Model Garden 2.20 is built on
@@ -45,3 +52,28 @@ def tf() -> Any:
 def bert_base(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Prefix of a checkpoint of BERT-base's shape with its pre-training heads, written by TensorFlow."""
     return write_bert(tf, tmp_path_factory.mktemp("bert_base"), BERT_BASE)
+
+
+@pytest.fixture
+def split() -> Callable[[str, Path, str, list[int]], None]:
+    """Return a function that copies a checkpoint with one tensor partitioned along its first axis."""
+
+    def copy(source: str, dest: Path, name: str, lengths: list[int]) -> None:
+        with tfckpt.open(source) as checkpoint, BundleWriter(str(dest)) as writer:
+            for other in checkpoint:
+                if other != name:
+                    writer.add(other, checkpoint[other])
+            whole = checkpoint[name]
+            starts = np.cumsum([0, *lengths])
+            slices = [
+                TensorSlice(((int(start), length), (0, -1))) for start, length in zip(starts, lengths, strict=False)
+            ]
+            for part in slices:
+                key = part.key(encode_name(name))
+                writer.add(decode_name(key), whole[part.within(whole.shape)])
+            stored = checkpoint.entry(name)
+            entry = Entry(name, stored.data_type, stored.shape, 0, 0, 0, 0, tuple(slices))
+            writer._entries[encode_name(name)] = entry  # until a writer of slices exists, the entry is put in by hand
+            writer.finish()
+
+    return copy

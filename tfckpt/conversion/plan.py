@@ -26,7 +26,7 @@ from tfckpt.checkpoint.object_graph import (
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.layouts.axes import Mismatch, Size, Sizes, keeps_bytes, target_shape
-from tfckpt.layouts.rules import Layout, NameLayout, ObjectLayout, Variable
+from tfckpt.layouts.rules import Alias, Layout, NameLayout, ObjectLayout, Variable
 
 AS_GIVEN = "as given"
 
@@ -240,7 +240,7 @@ def _plan_objects(
     sizes = Sizes(layout.sizes, _known_sizes(config, num_heads, complaints))
     layers = _layers(hub, layout, sizes, complaints)
     variables = {variable.name: variable for variable in layout.part.variables(layers)}
-    graph, keys = _object_graph(layout, list(variables.values()))
+    graph, keys = _object_graph(layout, list(variables.values()), layout.part.all_aliases(layers))
 
     steps = []
     for name, entry in hub.items():
@@ -319,7 +319,9 @@ def _needs_heads(axes: str, layout: ObjectLayout) -> bool:
     return any(layout.sizes.get(letter) == NUM_HEADS for letter in axes)
 
 
-def _object_graph(layout: ObjectLayout, variables: Sequence[Variable]) -> tuple[ObjectGraph, dict[str, str]]:
+def _object_graph(
+    layout: ObjectLayout, variables: Sequence[Variable], aliases: Sequence[Alias]
+) -> tuple[ObjectGraph, dict[str, str]]:
     """Return the graph of the target, and each variable's checkpoint key by hub name.
 
     Every container is reachable by its attribute's name and by its Keras number, from every root; all nodes say that
@@ -336,6 +338,8 @@ def _object_graph(layout: ObjectLayout, variables: Sequence[Variable]) -> tuple[
         node = graph.nodes[graph.node_at(model + split_path(variable.path))]
         node.attributes.append(Attribute(VARIABLE_VALUE, key))
         keys[variable.name] = key
+    for alias, path in aliases:
+        graph.add_edge(model + split_path(alias), graph.node_at(model + split_path(path)))
     for root in layout.roots[1:]:
         if root:
             graph.add_edge(split_path(root), graph.node_at(model))

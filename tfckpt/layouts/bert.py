@@ -42,7 +42,11 @@ ENCODER_PART = Part(rows=(
     ("output/dense/kernel",            "_output_dense/kernel",                  "f h"),
     ("output/dense/bias",              "_output_dense/bias",                    "h"),
     ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "h"),
-)), order=(
+), aliases=(
+    ("_attention_layer_norm_kv", "_attention_layer_norm"),
+)), aliases=(
+    ("_position_embedding_layer/_position_embeddings", "_position_embedding_layer/embeddings"),
+), order=(
     "_embedding_layer", "_position_embedding_layer", "_type_embedding_layer", "_embedding_norm_layer",
     "_transformer_layers/*", "_pooler_layer",
 ))

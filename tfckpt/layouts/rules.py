@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
+Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
 
 CHOICES: Mapping[str, tuple[str, ...]] = {"{p}": ("gamma", "beta"), "{qkv}": ("query", "key", "value")}
 LAYER = "{layer}"
@@ -26,6 +27,7 @@ class Each:
     source: str
     path: str
     rows: tuple[Row, ...]
+    aliases: tuple[Alias, ...] = ()
 
     def layer_of(self, name: str) -> int | None:
         """Return the number of the layer that a hub name belongs to.
@@ -57,15 +59,22 @@ class Part:
     rows: tuple[Row, ...]
     per_layer: Each
     order: tuple[str, ...]
+    aliases: tuple[Alias, ...] = ()
 
     def variables(self, layers: Iterable[int]) -> Iterator[Variable]:
         """Yield every variable of a model with these layers."""
+        each = self.per_layer
         rows = list(self.rows)
         for layer in layers:
-            source, path = (text.replace(LAYER, str(layer)) for text in (self.per_layer.source, self.per_layer.path))
-            rows += [(source + name, path + key, axes) for name, key, axes in self.per_layer.rows]
+            source, path = (text.replace(LAYER, str(layer)) for text in (each.source, each.path))
+            rows += [(source + name, path + key, axes) for name, key, axes in each.rows]
         for row in rows:
             yield from _fill(row)
+
+    def all_aliases(self, layers: Iterable[int]) -> list[Alias]:
+        """Return every second path of a model with these layers."""
+        paths = [self.per_layer.path.replace(LAYER, str(layer)) for layer in layers]
+        return [*self.aliases, *((path + alias, path + to) for path in paths for alias, to in self.per_layer.aliases)]
 
     def numbered(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the numbered name of each container that holds one of ``paths``, which come in layer order.

@@ -1,0 +1,126 @@
+"""The house: imports go down only, inside a room as well, and heavy ones happen late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tfckpt
+
+PACKAGE = Path(tfckpt.__path__[0])
+
+# From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": ("errors",),
+    "_proto": (),
+    "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
+    "layouts": ("axes", "rules", "bert", "catalog"),
+    "bundle": (
+        "paths",
+        "ordered_code",
+        "dtypes",
+        "slices",
+        "entry",
+        "strings",
+        "values",
+        "files",
+        "reader",
+        "writer",
+    ),
+    "checkpoint": ("object_graph", "state_file", "checkpoint", "train"),
+    "conversion": ("config", "plan", "execute", "prove", "convert"),
+    "cli": ("output", "convert", "inspect", "demo", "main"),
+}
+APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
+ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name != "_proto"]
+
+
+def _module(path: Path) -> tuple[str, str]:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0], parts[-1]
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (room, file) of every import of our own, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tfckpt."):
+            parts = node.module.split(".")[1:]
+            for alias in node.names:
+                yield parts[0], parts[1] if len(parts) > 1 else alias.name
+
+
+def _is_down(importer: tuple[str, str], imported: tuple[str, str]) -> bool:
+    rooms = list(ROOMS)
+    if importer[0] == imported[0]:
+        files = ROOMS[importer[0]]
+        return files.index(imported[1]) < files.index(importer[1])
+    return rooms.index(imported[0]) < rooms.index(importer[0]) and (importer[0], imported[0]) not in APART
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    module = _module(path)
+    if module[0] in ROOF or path.name == "__init__.py":
+        return
+    assert module[1] in ROOMS[module[0]], "a file without a place in its room"
+    up = [imported for imported in _imports(path) if not _is_down(module, imported)]
+    assert not up
+
+
+def test_every_room_and_file_named_here_exists() -> None:
+    assert {module for module in map(_module, _modules()) if module[1] not in ROOF} == {
+        (room, file) for room, files in ROOMS.items() for file in files
+    }
+
+
+def test_the_check_sees_an_import_that_goes_up() -> None:
+    assert not _is_down(("bundle", "reader"), ("checkpoint", "train"))
+    assert not _is_down(("bundle", "entry"), ("bundle", "reader"))
+    assert _is_down(("conversion", "plan"), ("layouts", "rules"))
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not prints or _module(path)[0] == "cli"
+
+
+def test_only_one_file_opens_files() -> None:
+    doors = {"os.open", "os.fdopen", "os.replace", "os.unlink", "os.mkdir", "os.makedirs", "mmap.mmap", "io.open"}
+    users = set()
+    for path in _modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in doors:
+                users.add(_module(path))
+    assert users <= {("bundle", "files"), ("cli", "main")}  # main points a broken stdout at the null device
+
+
+def _loaded_by(statement: str) -> set[str]:
+    program = f"import sys; {statement}; print(*sorted(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    return set(output.split())
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    assert not _loaded_by("import tfckpt") & {"numpy", "google.protobuf", "einops", "rich", "snappy", "ml_dtypes"}
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_help_and_version_do_not_import_numpy(flag: str) -> None:
+    call = f"from tfckpt.cli.main import main\ntry: main([{flag!r}])\nexcept SystemExit: pass"
+    program = f"import sys\n{call}\nassert 'numpy' not in sys.modules, 'numpy'"
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_nothing_imports_tensorflow(bert: str) -> None:
+    assert "tensorflow" not in _loaded_by(f"import tfckpt; tfckpt.plan({bert!r}); tfckpt.open({bert!r})")
