@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import tfckpt
@@ -26,15 +27,15 @@ CONFIG = {
     "type_vocab_size": 2,
 }
 
-HEADS: dict[str, tuple[int, ...]] = {
-    "cls/predictions/output_bias": (120,),
-    "cls/predictions/transform/dense/kernel": (32, 32),
-    "cls/predictions/transform/dense/bias": (32,),
-    "cls/predictions/transform/LayerNorm/gamma": (32,),
-    "cls/predictions/transform/LayerNorm/beta": (32,),
-    "cls/seq_relationship/output_weights": (2, 32),
-    "cls/seq_relationship/output_bias": (2,),
-}
+HEADS = (  # the pre-training heads, which an encoder has no place for: name, axes
+    ("cls/predictions/output_bias", "v"),
+    ("cls/predictions/transform/LayerNorm/beta", "h"),
+    ("cls/predictions/transform/LayerNorm/gamma", "h"),
+    ("cls/predictions/transform/dense/bias", "h"),
+    ("cls/predictions/transform/dense/kernel", "h k"),
+    ("cls/seq_relationship/output_bias", "n"),
+    ("cls/seq_relationship/output_weights", "n h"),
+)
 
 LOAD = """\
 import tensorflow as tf
@@ -92,20 +93,28 @@ def cmd_demo(args: argparse.Namespace) -> int:
     return 0
 
 
+def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every variable of a pretrained BERT, heads included, by name.
+
+    >>> len(bert_shapes(CONFIG | {"num_hidden_layers": 12}))
+    206
+    """
+    from tfckpt.layouts import axes
+
+    letters = {letter: config[field] for letter, field in SIZES.items()}
+    letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "n": 2}  # n: is next, is not
+    variables = ENCODER.part.variables(range(config["num_hidden_layers"]))
+    rows = [(variable.name, variable.axes) for variable in variables] + list(HEADS)
+    return {name: axes.source_shape(pattern, letters) for name, pattern in sorted(rows)}
+
+
 def make_bert() -> dict[str, npt.NDArray[np.generic]]:
     """Return the variables of a small BERT after its first training step: random weights, heads, Adam slots."""
     import numpy as np
 
-    from tfckpt.layouts import axes
-
-    letters = {letter: CONFIG[field] for letter, field in SIZES.items()}
-    letters["d"] = CONFIG["hidden_size"] // CONFIG["num_attention_heads"]
-    variables = ENCODER.part.variables(range(CONFIG["num_hidden_layers"]))
-    shapes = {variable.name: axes.source_shape(variable.axes, letters) for variable in variables} | HEADS
-
     rng = np.random.default_rng(seed=0)
     tensors: dict[str, npt.NDArray[np.generic]] = {"global_step": np.array(1, np.int64)}
-    for name, shape in shapes.items():
+    for name, shape in bert_shapes(CONFIG).items():
         tensors[name] = rng.normal(scale=0.02, size=shape).astype(np.float32)
         tensors[f"{name}/adam_m"] = np.zeros(shape, np.float32)
         tensors[f"{name}/adam_v"] = np.zeros(shape, np.float32)

@@ -1,0 +1,1 @@
+"""One script a workload, each beside its ceiling and its peer."""

@@ -1,0 +1,61 @@
+"""Converting BERT-base, beside its ceiling (a copy of the data file) and its peer (Model Garden's converter).
+
+    python -m benchmarks.convert [ROUNDS]
+
+prints the table that RESULTS.md holds. Needs the extra ``test`` and about 2 GB of disk.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import Contender, in_turn, machine, table
+
+MODEL_GARDEN = """
+import sys
+from official.nlp.tools import tf1_bert_checkpoint_converter_lib as lib
+lib.convert(sys.argv[1], sys.argv[2], 12, lib.BERT_NAME_REPLACEMENTS, lib.BERT_PERMUTATIONS)
+"""
+
+
+def contenders(source: str, output: Path) -> dict[str, Contender]:
+    """Return the commands, each of which writes into an empty directory."""
+
+    def clear() -> None:
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
+
+    data, dest = f"{source}.data-00000-of-00001", str(output / "out")
+    tfckpt = [sys.executable, "-m", "tfckpt", "convert", source, dest]
+    commands = {
+        "cp": ["cp", data, dest],
+        "cp, then sync": ["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", data, dest],
+        "tfckpt convert --no-sync": [*tfckpt, "--no-sync"],
+        "tfckpt convert --no-sync --no-verify": [*tfckpt, "--no-sync", "--no-verify"],
+        "tfckpt convert": tfckpt,
+        "tfckpt convert --to keras --num-heads 12": [*tfckpt, "--to", "keras", "--num-heads", "12"],
+        "Model Garden 2.20, convert()": [sys.executable, "-c", MODEL_GARDEN, source, dest],
+    }
+    return {name: Contender(command, clear) for name, command in commands.items()}
+
+
+def main(rounds: int) -> None:
+    """Measure, and print the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        # Built by a process of its own: a child starts out with its parent's peak memory.
+        subprocess.run([sys.executable, "-m", "benchmarks.inputs", temporary], check=True)
+        source = str(directory / "bert_model.ckpt")
+        nbytes = Path(f"{source}.data-00000-of-00001").stat().st_size
+        runs = in_turn(contenders(source, directory / "out"), rounds)
+    print(f"BERT-base, 206 variables, {nbytes:,} bytes; {rounds} rounds, in turn")
+    print(machine("tfckpt", "numpy", "tensorflow", "tf-models-official"), end="\n\n")
+    print(*table(runs, baseline="cp"), sep="\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
