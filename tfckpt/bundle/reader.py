@@ -17,6 +17,7 @@ from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import index_path, shard_path
+from tfckpt.bundle.slices import Ranges, brackets, check_cover
 from tfckpt.bundle.strings import decode_strings, head_size, parse_head
 from tfckpt.bundle.values import Array, numeric_array, shaped, string_array
 from tfckpt.errors import ChecksumError, FormatError, located
@@ -47,6 +48,11 @@ class BundleReader:
             self._index.close()
             raise
 
+    @property
+    def num_shards(self) -> int:
+        """Number of data files."""
+        return self.header.num_shards
+
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
@@ -57,7 +63,7 @@ class BundleReader:
         """Return one tensor's entry, or None; reads one block of the index at most."""
         return self._lookup(encode_name(name))
 
-    def entry_slices(self, entry: Entry) -> Iterator[tuple[tuple[slice, ...], Entry]]:
+    def entry_slices(self, entry: Entry) -> Iterator[tuple[Ranges, Entry]]:
         """Yield, for each slice of a partitioned tensor, the part of the whole it covers and its own entry.
 
         Raises: FormatError if a slice is missing or is not of its tensor's dtype and its range's shape.
@@ -70,7 +76,7 @@ class BundleReader:
             if stored is None or (stored.data_type, stored.shape) != expected or stored.slices:
                 got = "none" if stored is None else f"{stored.dtype_name}{list(stored.shape)}"
                 raise FormatError(
-                    f"slice {_brackets(part)} of tensor {entry.name!r}",
+                    f"slice {brackets(part)} of tensor {entry.name!r}",
                     path=self._index.path,
                     expected=f"an entry of {entry.dtype_name}{list(expected[1])}",
                     got=got,
@@ -201,33 +207,11 @@ class BundleReader:
             whole[part] = self.read(stored, verify=verify)
         return whole
 
-    def _disjoint_slices(self, entry: Entry) -> Iterator[tuple[tuple[slice, ...], Entry]]:
+    def _disjoint_slices(self, entry: Entry) -> Iterator[tuple[Ranges, Entry]]:
         """Yield `entry_slices` once they are known to fill the whole, each element once, and their bytes to be there."""
         parts = list(self.entry_slices(entry))
         for _, stored in parts:
             self._file(stored)
-        count = sum(stored.size for _, stored in parts)
-        clash = next(((_brackets(a), _brackets(b)) for a, b in _overlaps([p for p, s in parts if s.size])), None)
-        if clash or count != entry.size:
-            raise FormatError(
-                f"slices of tensor {entry.name!r}",
-                path=self._index.path,
-                expected=f"each of {entry.size:,} elements once",
-                got=f"{clash[0]} and {clash[1]}" if clash else f"{count:,} elements",
-            )
+        with located(self._index.path, None):
+            check_cover(entry.name, entry.shape, [part for part, _ in parts])
         yield from parts
-
-
-def _overlaps(parts: list[tuple[slice, ...]]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield the pairs of ranges that share an element, from a sweep along the first dimension."""
-    active: list[tuple[slice, ...]] = []
-    for part in sorted(parts, key=lambda p: [r.start for r in p]):
-        active = [other for other in active if not part or other[0].stop > part[0].start]
-        for other in active:
-            if all(a.start < b.stop and b.start < a.stop for a, b in zip(part, other, strict=True)):
-                yield other, part
-        active.append(part)
-
-
-def _brackets(part: tuple[slice, ...]) -> str:
-    return "[" + ", ".join(f"{r.start}:{r.stop}" for r in part) + "]"
