@@ -187,7 +187,8 @@ def save(
     Raises:
         CheckpointExistsError: ``prefix`` is taken.
         UnsupportedError: a value's dtype has no counterpart in TensorFlow.
-        StorageError: the operating system refused; what was there is as it was.
+        StorageError: the operating system refused. What was there is as it was, unless it was the renaming at the end that
+            was refused: then nothing is there, rather than a mix of old and new.
     Example:
         >>> tfckpt.save("weights.ckpt", {"w": [[1.0, 2.0]], "labels": ["yes", "no"]})
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
@@ -208,6 +209,8 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
     Raises: UsageError if it is a directory or the name of one of a bundle's files.
     """
     path = os.fspath(prefix)
+    if not path:
+        raise UsageError("an empty path: give the prefix of the files to write")
     base = os.path.join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
         raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")
