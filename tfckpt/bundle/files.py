@@ -123,7 +123,9 @@ class OutputFile:
         self.offset += len(data)
 
     def close(self, *, sync: bool) -> None:
-        """Flush and close; with ``sync``, only after the bytes have reached the disk."""
+        """Flush and close; with ``sync``, only after the bytes have reached the disk. Once is enough."""
+        if self._file.closed:
+            return
         with _refusals("write", self.path):
             self._file.flush()
             if sync:
@@ -150,11 +152,18 @@ class FileSet:
         self._directories: list[str] = []  # made here, innermost last
 
     def create(self, path: str) -> OutputFile:
-        """Open a new file that will be called ``path``; the directory is made if it is missing."""
+        """Open a new file that will be called ``path``, or what its attribute says by the time of `commit`.
+
+        The directory is made if it is missing.
+        """
         self._make_directory(os.path.dirname(path))
         file = OutputFile(path)
         self._files.append(file)
         return file
+
+    def seal(self, file: OutputFile) -> None:
+        """End a file before the others: many may be written, few need to be open."""
+        file.close(sync=self._sync)
 
     def commit(self, *, replaced: tuple[str, ...] = ()) -> None:
         """Give every file its name, in order of creation.
