@@ -43,6 +43,18 @@ class TensorSlice:
         """Return the index key of this slice of tensor ``name``."""
         return encode_slice_key(name, self.extents)
 
+    @staticmethod
+    def of(box: Ranges, shape: tuple[int, ...]) -> TensorSlice:
+        """Return the slice for a box of a tensor; a dimension of which it has all is a full extent.
+
+        >>> TensorSlice.of((slice(0, 4), slice(2, 5)), (4, 8))
+        TensorSlice(extents=((0, -1), (2, 3)))
+        """
+        sizes = zip(box, shape, strict=True)
+        return TensorSlice(
+            tuple((0, FULL_EXTENT) if (r.start, r.stop) == (0, n) else (r.start, r.stop - r.start) for r, n in sizes)
+        )
+
     def is_full(self, shape: tuple[int, ...]) -> bool:
         """Return whether this slice is all of a tensor of ``shape``, in either spelling.
 
@@ -71,6 +83,11 @@ class TensorSlice:
         return tuple(ranges)
 
 
+def whole(shape: tuple[int, ...]) -> Ranges:
+    """Return the box that is all of a tensor."""
+    return tuple(slice(0, size) for size in shape)
+
+
 def shape_of(ranges: Ranges) -> tuple[int, ...]:
     """Return the shape of a box."""
     return tuple(r.stop - r.start for r in ranges)
@@ -93,6 +110,11 @@ def intersection(a: Ranges, b: Ranges) -> Ranges | None:
     """
     shared = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b, strict=True))
     return shared if all(r.start < r.stop for r in shared) else None
+
+
+def relative(ranges: Ranges, origin: Ranges) -> Ranges:
+    """Return a box in the coordinates of another that it lies in."""
+    return tuple(slice(r.start - o.start, r.stop - o.start) for r, o in zip(ranges, origin, strict=True))
 
 
 def check_cover(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> None:

@@ -35,7 +35,9 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a name is never cut
     for row in cells:
         table.add_row(*map(Text, row))
     Console().print(table)

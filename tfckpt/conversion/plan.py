@@ -256,7 +256,7 @@ def _plan_objects(
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
-    for name in variables.keys() - hub.keys():
+    for name in (name for name in variables if name not in hub):
         complaints.add(f"{scope}{name}: missing, and {layout.name!r} needs it for {keys[name]}")
     complaints.raise_any(source)
     ordered = tuple(step for *_, step in sorted(steps, key=lambda item: item[:2]))
