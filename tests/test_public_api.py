@@ -40,7 +40,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
-        ("open", "(path: 'str | os.PathLike[str]', *, verify: 'bool' = True) -> 'Checkpoint'"),
+        (
+            "open",
+            "(path: 'str | os.PathLike[str]', *, verify: 'bool' = True, format: 'str | None' = None) -> 'Checkpoint'",
+        ),
         (
             "latest_checkpoint",
             "(checkpoint_dir: 'str | os.PathLike[str]', latest_filename: 'str | None' = None) -> 'str | None'",
@@ -61,6 +64,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "config": None,
         "num_heads": None,
         "exclude": (),
+        "source_format": None,
         "verify": True,
         "sync": True,
         "overwrite": False,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto
+from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
@@ -59,7 +59,7 @@ class Header:
             raise FormatError("shard count in bundle header", expected="1 or more", got=proto.num_shards)
         if proto.endianness not in (BundleHeaderProto.LITTLE, BundleHeaderProto.BIG):
             raise FormatError("endianness in bundle header", expected="0 or 1", got=proto.endianness)
-        _check_version(proto)
+        check_version(proto.version, "bundle")
         return Header(proto.num_shards, proto.endianness == BundleHeaderProto.BIG)
 
     def encode(self) -> bytes:
@@ -70,13 +70,16 @@ class Header:
         return proto.SerializeToString(deterministic=True)
 
 
-def _check_version(proto: BundleHeaderProto) -> None:
-    version = proto.version  # absent before 2016-09: producer 0
+def check_version(version: VersionDef, what: str) -> None:
+    """Check that a writer lets a reader of ours read; both formats are at version 1. Absent in 2016: producer 0.
+
+    Raises: FormatError, UnsupportedError.
+    """
     if version.producer < 0:
-        raise FormatError("producer in bundle header", expected="0 or more", got=version.producer)
+        raise FormatError(f"producer in {what} header", expected="0 or more", got=version.producer)
     if version.min_consumer > PRODUCER or PRODUCER in version.bad_consumers:
         raise UnsupportedError(
-            f"bundle version: the writer (producer {version.producer}) demands a reader of version "
+            f"{what} version: the writer (producer {version.producer}) demands a reader of version "
             f"{version.min_consumer} or above and refuses {list(version.bad_consumers)}; this one has {PRODUCER}"
         )
 
@@ -127,7 +130,7 @@ class Entry:
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
         data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
         try:
-            shape = _parse_shape(proto.shape.SerializeToString())
+            shape = parse_shape(proto.shape.SerializeToString())
             value_size = _value_size(data_type, shape)
         except FormatError as error:
             error.what += f" of tensor {name!r}"
@@ -156,7 +159,7 @@ class Entry:
 
 # An index repeats few shapes and sizes; both are cached by what decides them, and errors are not cached.
 @lru_cache(maxsize=4096)
-def _parse_shape(serialized: bytes) -> tuple[int, ...]:
+def parse_shape(serialized: bytes) -> tuple[int, ...]:
     """Read a ``TensorShapeProto``."""
     proto = TensorShapeProto.FromString(serialized)
     shape = tuple(dim.size for dim in proto.dim)

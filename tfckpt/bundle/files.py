@@ -251,6 +251,11 @@ def is_same(a: str, b: str) -> bool:
     return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
 
 
+def is_file(path: str) -> bool:
+    """Whether ``path`` is a regular file, or a link to one."""
+    return os.path.isfile(path)
+
+
 def is_directory(path: str) -> bool:
     """Whether ``path`` is a directory."""
     return os.path.isdir(path)

@@ -16,7 +16,7 @@ import numpy as np
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
-from tfckpt.bundle.paths import index_path, shard_path
+from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import head_size, parse_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
@@ -31,6 +31,8 @@ class BundleReader:
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError; from every method, as it reaches the
     damage.
     """
+
+    format = V2
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix

@@ -15,7 +15,7 @@ from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import strip_suffix
-from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
@@ -28,26 +28,31 @@ class Checkpoint(Mapping[str, Array]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
-    ``bytes``. Threads may share one. Made by `tfckpt.open`.
+    ``bytes``. Those of a V1 checkpoint are always new arrays. Threads may share one. Made by `tfckpt.open`.
     """
 
-    def __init__(self, prefix: str, *, verify: bool = True) -> None:
+    def __init__(self, prefix: str, *, verify: bool = True, source_format: str | None = None) -> None:
         self._prefix, self._verify = prefix, verify
         self._verified: set[str] = set()
-        self._reader: BundleReader | None = BundleReader(prefix)
+        self._reader: TensorReader | None = open_reader(prefix, source_format)
 
     @property
     def prefix(self) -> str:
-        """The path without ``.index``."""
+        """The path without ``.index``; of V1 the file, or the pattern of its shards: ``export-?????-of-00003``."""
         return self._prefix
+
+    @property
+    def format(self) -> str:
+        """Which format was read: ``"v2"`` or ``"v1"``."""
+        return self.reader.format
 
     @property
     def num_shards(self) -> int:
         """Number of data files."""
-        return self.reader.header.num_shards
+        return self.reader.num_shards
 
     @property
-    def reader(self) -> BundleReader:
+    def reader(self) -> TensorReader:
         """The files below: stored bytes, slices, byte order.
 
         Raises: UsageError after `close`.
@@ -166,13 +171,21 @@ class Checkpoint(Mapping[str, Array]):
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
 
 
-def open(path: str | os.PathLike[str], *, verify: bool = True) -> Checkpoint:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    verify: bool = True,
+    format: str | None = None,  # noqa: A002 - the word for it
+) -> Checkpoint:
     """Open a checkpoint for reading; costs a part of the index, whatever the tensors weigh.
 
     Args:
         path: a prefix (``"bert_model.ckpt"`` for ``bert_model.ckpt.index``), the ``.index`` or a ``.data-`` file of it, or a
-            directory: its ``checkpoint`` file says which, else there must be just one.
-        verify: check each tensor's CRC-32C when it is first read (one more pass over its bytes).
+            directory: its ``checkpoint`` file says which, else there must be just one. Of a V1 checkpoint, its file, one of
+            its shards, or what stands before ``-00000-of-00003``.
+        verify: check each tensor's CRC-32C when it is first read (one more pass over its bytes). V1 has checksums of blocks
+            only, which are always checked.
+        format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         A read-only ``Mapping[str, np.ndarray]``; close it, or use it in a ``with`` block.
     Raises:
@@ -184,7 +197,7 @@ def open(path: str | os.PathLike[str], *, verify: bool = True) -> Checkpoint:
 
     Source: tensorflow/core/util/tensor_bundle/tensor_bundle.h, class BundleReader.
     """
-    return Checkpoint(find_prefix(path), verify=verify)
+    return Checkpoint(find_prefix(path, format), verify=verify, source_format=format)
 
 
 def save(

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges
+from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.values import Array
 from tfckpt.errors import UsageError
 
@@ -23,7 +23,7 @@ class PartialTensor:
         entry: what the index of the checkpoint says of the tensor.
     """
 
-    def __init__(self, reader: BundleReader, entry: Entry) -> None:
+    def __init__(self, reader: TensorReader, entry: Entry) -> None:
         self._reader, self.entry = reader, entry
 
     @property

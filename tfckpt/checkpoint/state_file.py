@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import INDEX_SUFFIX, index_path, strip_suffix
+from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
+from tfckpt.bundle.v1_files import find_v1, has_any_file, v1_names
 from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
 
 STATE_FILE = "checkpoint"
@@ -87,31 +88,46 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     if state is None or not state.model_checkpoint_path:
         return None
     prefix = os.path.join(directory, state.model_checkpoint_path)
-    return prefix if files.exists(index_path(prefix)) else None
+    return prefix if files.exists(index_path(prefix)) or has_any_file(prefix) else None
 
 
-def find_prefix(path: str | os.PathLike[str]) -> str:
-    """Return the prefix that ``path`` means: a prefix, an ``.index`` or ``.data-`` file of it, or a directory.
+def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) -> str:
+    """Return the prefix that ``path`` means: a prefix, a file of it, or a directory; V2 before V1 unless one is asked for.
 
-    Raises: CheckpointNotFoundError, which says what lies there instead; FormatError for a broken state file.
+    Raises: CheckpointNotFoundError, which says what lies there instead; FormatError for a broken state file; UsageError for
+    an unknown format.
     """
     typed = os.fspath(path)
     if not typed:
         raise UsageError("an empty path: give the prefix of a checkpoint, or its directory")
-    for prefix in (typed, strip_suffix(typed)):
-        if files.exists(index_path(prefix)):
-            return prefix
+    if source_format not in (None, *FORMATS):
+        raise UsageError(f"checkpoint format: expected one of {', '.join(FORMATS)}, got {source_format!r}")
+    if source_format != V1:
+        for prefix in (typed, strip_suffix(typed)):
+            if files.exists(index_path(prefix)):
+                return prefix
+    if source_format != V2 and (prefix_v1 := find_v1(typed)) is not None:
+        return prefix_v1
     if files.is_directory(typed):
-        return _prefix_in(typed)
-    raise CheckpointNotFoundError(
-        f"{typed}: no checkpoint: no file {index_path(strip_suffix(typed))}{_lies_there(typed)}"
-    )
+        return _prefix_in(typed, source_format)
+    raise CheckpointNotFoundError(f"{typed}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}")
 
 
-def _prefix_in(directory: str) -> str:
+def _wanted(typed: str, source_format: str | None) -> str:
+    """Return, for a message, what was looked for under a path."""
+    if source_format == V1:
+        wanted = f"V1 checkpoint: no file {typed}, nor {typed}-00000-of-..."
+    else:
+        wanted = f"checkpoint: no file {index_path(strip_suffix(typed))}"
+    if source_format != V2 and files.is_file(typed) and strip_suffix(typed) == typed:
+        wanted += f", and {typed} itself does not end like a V1 checkpoint: it is truncated, or something else"
+    return wanted
+
+
+def _prefix_in(directory: str, source_format: str | None) -> str:
     """Return the prefix that a directory's state file names, else the only one there."""
     state = read_state(directory)
-    found = _prefixes(directory)
+    found = _prefixes(directory, source_format)
     if state is not None and state.model_checkpoint_path:
         named = os.path.basename(state.model_checkpoint_path)
         prefix = os.path.join(directory, named)
@@ -122,23 +138,26 @@ def _prefix_in(directory: str) -> str:
     if len(found) == 1:
         return os.path.join(directory, found[0])
     if not found:
-        raise CheckpointNotFoundError(
-            f"{directory}: a directory without a checkpoint: no file in it ends in {INDEX_SUFFIX}"
-        )
+        ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
+        raise CheckpointNotFoundError(f"{directory}: a directory without a checkpoint: no file in it ends {ending}")
     raise CheckpointNotFoundError(f"{directory}: a directory with {len(found)} checkpoints: name one of {_some(found)}")
 
 
-def _prefixes(directory: str) -> list[str]:
+def _prefixes(directory: str, source_format: str | None) -> list[str]:
     names = files.list_directory(directory)
-    return [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
+    v2 = [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
+    if source_format == V2:
+        return v2
+    v1 = v1_names(directory, names)
+    return v1 if source_format == V1 else list(dict.fromkeys(v2 + v1))
 
 
-def _lies_there(path: str) -> str:
+def _lies_there(path: str, source_format: str | None) -> str:
     """Return, for a message, which checkpoints lie where ``path`` was expected."""
     directory = os.path.dirname(path) or os.curdir
     if not files.is_directory(directory):
         return f"; the directory {directory} does not exist"
-    found = _prefixes(directory)
+    found = _prefixes(directory, source_format)
     return f"; {directory} holds {_some(found)}" if found else f"; {directory} holds no checkpoint"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
+from tfckpt.cli.output import add_format, print_json, print_rows, printable, progress_bar
 from tfckpt.layouts.catalog import DEFAULT, LAYOUTS
 
 
@@ -28,6 +28,7 @@ def add_commands(
         metavar="TEXT",
         help="leave out variables with this in the name",
     )
+    add_format(options)
 
     convert = commands.add_parser("convert", parents=[options], help="convert a TF1 checkpoint")
     convert.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
@@ -53,6 +54,7 @@ def cmd_convert(args: argparse.Namespace) -> int:
             config=args.config,
             num_heads=args.num_heads,
             exclude=args.exclude,
+            source_format=args.format,
             verify=args.verify,
             sync=args.sync,
             overwrite=args.overwrite,
@@ -68,7 +70,14 @@ def cmd_convert(args: argparse.Namespace) -> int:
 
 def cmd_plan(args: argparse.Namespace) -> int:
     """Report what convert would do."""
-    plan = tfckpt.plan(args.source, to=args.to, config=args.config, num_heads=args.num_heads, exclude=args.exclude)
+    plan = tfckpt.plan(
+        args.source,
+        to=args.to,
+        config=args.config,
+        num_heads=args.num_heads,
+        exclude=args.exclude,
+        source_format=args.format,
+    )
     if args.json:
         print_json(plan.to_json())
     else:

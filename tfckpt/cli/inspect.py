@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import tfckpt
-from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
+from tfckpt.cli.output import add_format, print_json, print_rows, printable, progress_bar
 
 
 def add_commands(
@@ -16,16 +16,18 @@ def add_commands(
     ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
     ls.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
     ls.add_argument("pattern", metavar="PATTERN", nargs="?", help="shell glob that names must match")
+    add_format(ls)
     ls.set_defaults(run=cmd_ls)
 
     verify = commands.add_parser("verify", parents=[common], help="compare every checksum with its bytes")
     verify.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
+    add_format(verify)
     verify.set_defaults(run=cmd_verify)
 
 
 def cmd_ls(args: argparse.Namespace) -> int:
     """List tensors. Reads the index only, never a shard."""
-    with tfckpt.open(args.prefix) as checkpoint:
+    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         entries = checkpoint.entries(args.pattern)
     if args.json:
         print_json(
@@ -40,7 +42,7 @@ def cmd_ls(args: argparse.Namespace) -> int:
 def cmd_verify(args: argparse.Namespace) -> int:
     """Check every tensor; name each that is damaged, not only the first."""
     damaged: dict[str, None] = {}
-    with tfckpt.open(args.prefix) as checkpoint, progress_bar("verifying") as progress:
+    with tfckpt.open(args.prefix, format=args.format) as checkpoint, progress_bar("verifying") as progress:
         entries = checkpoint.entries()
         done, total = 0, sum(entry.nbytes for entry in entries)
         for entry in entries:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says which format to read."""
+    parser.add_argument("--format", choices=("v1", "v2"), help="format to read (default: what is there, v2 before v1)")
 
 
 def print_json(value: Any) -> None:

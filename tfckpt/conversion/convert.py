@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import index_path
+from tfckpt.bundle.paths import V2, index_path
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_prefix
 from tfckpt.checkpoint.state_file import find_prefix
 from tfckpt.conversion.config import find_config, read_config
@@ -29,6 +29,7 @@ def plan(
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
+    source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
 
@@ -39,6 +40,7 @@ def plan(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it.
         exclude: substrings of names of variables to leave out.
+        source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
@@ -50,7 +52,7 @@ def plan(
         >>> report.num_heads, len(report.steps), len(report.dropped)
         (2, 39, 100)
     """
-    with Checkpoint(find_prefix(source)) as checkpoint:
+    with _open(source, source_format) as checkpoint:
         return _plan(checkpoint, to, config, num_heads, exclude)
 
 
@@ -62,6 +64,7 @@ def convert(
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
+    source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
     overwrite: bool = False,
@@ -76,6 +79,7 @@ def convert(
         config: as for `plan`.
         num_heads: as for `plan`.
         exclude: as for `plan`.
+        source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
@@ -95,13 +99,17 @@ def convert(
         (30, 8)
     """
     prefix = check_prefix(dest)
-    with Checkpoint(find_prefix(source)) as checkpoint:
-        if files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
+    with _open(source, source_format) as checkpoint:
+        if checkpoint.format == V2 and files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
             raise UsageError(f"{prefix}: source and destination are the same checkpoint")
         report = _plan(checkpoint, to, config, num_heads, exclude)
         execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
+
+
+def _open(source: PathLike, source_format: str | None) -> Checkpoint:
+    return Checkpoint(find_prefix(source, source_format), source_format=source_format)
 
 
 def _plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.plan import Plan, Step
@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
 
 def execute(
     plan: Plan,
-    reader: BundleReader,
+    reader: TensorReader,
     dest: str,
     *,
     verify: bool = True,
@@ -41,7 +41,7 @@ def execute(
         writer.finish()
 
 
-def planned_entry(step: Step, reader: BundleReader) -> Entry:
+def planned_entry(step: Step, reader: TensorReader) -> Entry:
     """Return the source's entry for a step.
 
     Raises: FormatError if the source has changed since the plan was made.
@@ -54,7 +54,7 @@ def planned_entry(step: Step, reader: BundleReader) -> Entry:
     return entry
 
 
-def _write_tensor(step: Step, reader: BundleReader, writer: BundleWriter, *, verify: bool) -> None:
+def _write_tensor(step: Step, reader: TensorReader, writer: BundleWriter, *, verify: bool) -> None:
     entry = planned_entry(step, reader)
     if step.keeps_bytes and reader.stores_as_written(entry):
         chunks = reader.chunks(entry, verify=verify)

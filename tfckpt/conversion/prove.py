@@ -8,7 +8,7 @@ from itertools import zip_longest
 import numpy as np
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.execute import planned_entry
@@ -35,7 +35,7 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint) -> None:
         raise ProofError([f"{dest.prefix}: {line}" for line in differences])
 
 
-def _compare(step: Step, source: BundleReader, dest: BundleReader) -> Iterator[str]:
+def _compare(step: Step, source: TensorReader, dest: TensorReader) -> Iterator[str]:
     """Yield what is wrong with one tensor, if anything."""
     theirs, ours = planned_entry(step, source), dest.entry(step.target)
     if ours is None:
@@ -46,7 +46,7 @@ def _compare(step: Step, source: BundleReader, dest: BundleReader) -> Iterator[s
         yield f"{step.target}: values differ from {step.source}"
 
 
-def _same_values(step: Step, source: BundleReader, theirs: Entry, dest: BundleReader, ours: Entry) -> bool:
+def _same_values(step: Step, source: TensorReader, theirs: Entry, dest: TensorReader, ours: Entry) -> bool:
     if step.keeps_bytes and source.stores_as_written(theirs) and dest.stores_as_written(ours):
         pairs = zip_longest(source.chunks(theirs, verify=True), dest.chunks(ours, verify=True))
         return all(a == b for a, b in pairs)

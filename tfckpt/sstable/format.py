@@ -47,6 +47,11 @@ def encode_footer(metaindex: BlockHandle, index: BlockHandle) -> bytes:
     return handles.ljust(FOOTER_SIZE - 8, b"\0") + struct.pack("<Q", MAGIC)
 
 
+def has_magic(footer: bytes) -> bool:
+    """Whether these are the last bytes of a table."""
+    return footer.endswith(struct.pack("<Q", MAGIC))
+
+
 def parse_footer(footer: bytes) -> BlockHandle:
     """Return the handle of the index block.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
-from tfckpt.errors import FormatError, located
+from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.format import FOOTER_SIZE, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
 
@@ -47,6 +47,11 @@ class Table:
             return None
         return next((value for k, value in self._entries(self._handles[at]) if k == key), None)
 
+    def block_offset(self, key: bytes) -> int | None:
+        """Return where the block starts that may hold ``key``; None if no block may."""
+        at = bisect_left(self._separators, key)
+        return None if at == len(self._handles) else self._handles[at].offset
+
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every ``(key, value)`` in key order. Reads every block."""
         last: bytes | None = None
@@ -72,7 +77,10 @@ class Table:
             )
         stored = self._read_at(handle.offset, handle.nbytes + TRAILER_SIZE)
         with located(self.path, handle.offset):
-            payload = unwrap_block(stored)
+            try:
+                payload = unwrap_block(stored)
+            except UnsupportedError as error:
+                raise UnsupportedError(f"{self.path}: block at byte {handle.offset:,}: {error}") from None
         is_raw = len(payload) == handle.nbytes
         with located(self.path, handle.offset if is_raw else None):
             yield from iter_entries(payload)

@@ -1,0 +1,65 @@
+"""What the rooms above use of a checkpoint's files, whichever format they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from tfckpt.bundle import files
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import V1, index_path
+from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.slices import Ranges
+from tfckpt.bundle.v1 import V1Reader
+from tfckpt.bundle.v1_files import has_any_file
+from tfckpt.bundle.values import Array
+
+
+class TensorReader(Protocol):
+    """A `BundleReader` or a `V1Reader`; what its methods do and raise is said there."""
+
+    prefix: str
+    format: str
+
+    @property
+    def num_shards(self) -> int:
+        """Number of files with values."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Every tensor's entry, by name, in key order."""
+
+    def entry(self, name: str) -> Entry | None:
+        """Return one tensor's entry, or None."""
+
+    def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
+        """Return a tensor's values."""
+
+    def read_box(self, entry: Entry, box: Ranges) -> Array:
+        """Return a box of a tensor."""
+
+    def stores_as_written(self, entry: Entry) -> bool:
+        """Whether the stored bytes are what a writer of ours would write; if so, `chunks` gives them."""
+
+    def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
+        """Yield a tensor's stored bytes in bounded pieces."""
+
+    def verify(self, entry: Entry) -> None:
+        """Compare a tensor's bytes with their checksums."""
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+def open_reader(prefix: str, source_format: str | None = None) -> TensorReader:
+    """Open the files of a prefix in the format asked for, or in the one found; where both are, V2, as in TensorFlow.
+
+    Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError, StorageError.
+    """
+    if source_format == V1 or (source_format is None and _is_only_v1(prefix)):
+        return V1Reader(prefix)
+    return BundleReader(prefix)
+
+
+def _is_only_v1(prefix: str) -> bool:
+    return not files.exists(index_path(prefix)) and has_any_file(prefix)

@@ -1,0 +1,242 @@
+"""Reads a V1 checkpoint: one table, or shards of it, in which every value is a SavedTensorSlices message.
+
+    ""             meta    every tensor's name, dtype and shape, and the slices of it that lie in this file
+    slice key      data    the values of one slice, which may be all of its tensor
+
+Strategy: opening reads each file's meta; a tensor is put together from its slices, wherever they lie. There are no
+checksums but those of the table's blocks, which the table checks whenever it reads one.
+Source: tensorflow/core/util/saved_tensor_slice.proto; tensorflow/core/util/tensor_slice_reader.cc, tensor_slice_set.cc.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle import files
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
+from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.paths import V1, v1_paths
+from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.v1_values import FIELDS, decode_values
+from tfckpt.bundle.values import Array, shaped
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError, located
+from tfckpt.sstable.reader import Table
+
+MOST_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """What the metas of all files say of one tensor."""
+
+    name: str
+    data_type: DataType
+    shape: tuple[int, ...]
+    shard: int  # the file that named it first
+    parts: list[tuple[TensorSlice, int]] = field(default_factory=list)  # each slice, and the file that holds it
+
+    @property
+    def kind(self) -> str:
+        return f"{dtype_name(self.data_type)}{list(self.shape)}"
+
+    def to_entry(self) -> Entry:
+        numeric = NUMERIC.get(self.data_type)
+        nbytes = 0 if numeric is None else math.prod(self.shape) * numeric.itemsize
+        slices = tuple(tensor_slice for tensor_slice, _ in self.parts)
+        if len(slices) == 1 and slices[0].is_full(self.shape):
+            slices = ()
+        return Entry(self.name, self.data_type, self.shape, self.shard, 0, nbytes, 0, slices)
+
+
+class V1Reader:
+    """The files of one V1 checkpoint, opened for reading; safe to share between threads.
+
+    Args:
+        prefix: the path of the one file, or the pattern of its shards: ``export-?????-of-00003``.
+    Raises: CheckpointNotFoundError, which names missing shards; FormatError, ChecksumError, UnsupportedError.
+    """
+
+    format = V1
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._files: list[InputFile] = []
+        self._tables: list[Table] = []
+        self._tensors: dict[str, _Tensor] = {}
+        paths = v1_paths(prefix)
+        _check_complete(prefix, paths)
+        try:
+            for shard, path in enumerate(paths):
+                self._files.append(InputFile(path))
+                self._tables.append(Table(self._files[-1].read_at, self._files[-1].size, path))
+                self._add_tensors(shard)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def num_shards(self) -> int:
+        """Number of files."""
+        return len(self._files)
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """Every tensor's entry, by name, in key order: the shard is the first that names it, offset and checksum are 0.
+
+        The length of strings is 0, too: it is known only when they are read.
+        """
+        return {name: self._tensors[name].to_entry() for name in sorted(self._tensors, key=encode_name)}
+
+    def entry(self, name: str) -> Entry | None:
+        """Return one tensor's entry, or None."""
+        return self.entries.get(name)
+
+    def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
+        """Return a tensor's values, always in a fresh array and always from blocks whose checksums were compared."""
+        return self.read_box(entry, whole(entry.shape))
+
+    def read_box(self, entry: Entry, box: Ranges) -> Array:
+        """Return a box of a tensor; reads all of each slice that it touches."""
+        tensor = self._tensors[entry.name]
+        values = [
+            (part, shared, self._slice(tensor, tensor_slice, shard))
+            for part, tensor_slice, shard in self._parts(tensor)
+            if (shared := intersection(part, box)) is not None or not entry.slices
+        ]
+        if len(values) == 1 and not entry.slices:
+            return values[0][2][box]
+        array = shaped(tensor.name, lambda: np.empty(shape_of(box), entry.dtype))
+        for part, shared, part_values in values:
+            assert shared is not None
+            array[relative(shared, box)] = part_values[relative(shared, part)]
+        return array
+
+    def stores_as_written(self, entry: Entry) -> bool:
+        """Whether the stored bytes are what a writer of ours would write: they are messages, so never."""
+        return False
+
+    def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
+        """Never called: `stores_as_written` is false."""
+        raise AssertionError(entry)
+
+    def verify(self, entry: Entry) -> None:
+        """Read all of a tensor, which compares the checksums of its blocks.
+
+        Raises: ChecksumError, FormatError.
+        """
+        tensor = self._tensors[entry.name]
+        for _, tensor_slice, shard in self._parts(tensor):
+            self._slice(tensor, tensor_slice, shard)
+
+    def close(self) -> None:
+        """Close the files. Arrays that were read stay valid."""
+        for file in self._files:
+            file.close()
+
+    def _add_tensors(self, shard: int) -> None:
+        """Add what one file's meta says to what the files before it said."""
+        table = self._tables[shard]
+        value = table.get(HEADER_KEY)
+        if value is None:
+            expected = "a V1 checkpoint's list of tensors under the empty key"
+            raise FormatError("header", path=table.path, expected=expected, got="none")
+        with _in_block(table, HEADER_KEY, ""):
+            meta = _parse_meta(value)
+        for proto in meta.tensor:
+            with _in_block(table, HEADER_KEY, f" of tensor {decode_name(proto.name)!r}"):
+                found = _parse_tensor(proto, shard)
+                tensor = self._tensors.setdefault(found.name, found)
+                if tensor.kind != found.kind:
+                    expected = f"{tensor.kind}, as in {self._files[tensor.shard].path}"
+                    raise FormatError("dtype and shape", expected=expected, got=found.kind)
+                tensor.parts.extend((TensorSlice.parse(s), shard) for s in proto.slice)
+
+    def _parts(self, tensor: _Tensor) -> list[tuple[Ranges, TensorSlice, int]]:
+        """Return the box of each slice, the slice and its file, once all are known to hold each element once."""
+        parts = []
+        for tensor_slice, shard in tensor.parts:
+            with _in_block(self._tables[shard], HEADER_KEY, f" of tensor {tensor.name!r}"):
+                parts.append((tensor_slice.within(tensor.shape), tensor_slice, shard))
+        with located(self.prefix):
+            check_cover(tensor.name, tensor.shape, [box for box, _, _ in parts])
+        return parts
+
+    def _slice(self, tensor: _Tensor, tensor_slice: TensorSlice, shard: int) -> Array:
+        """Return the values of one slice."""
+        table, key = self._tables[shard], tensor_slice.key(encode_name(tensor.name))
+        box = tensor_slice.within(tensor.shape)
+        what = f" of slice {brackets(box)} of tensor {tensor.name!r}"
+        value = table.get(key)
+        if value is None:
+            raise FormatError(f"values{what}", path=table.path, expected=f"an entry under {key!r}", got="none")
+        with _in_block(table, key, what):
+            saved = _parse_data(value, tensor.name, tensor_slice)
+            shape = shape_of(box)
+            values = decode_values(saved.data, tensor.data_type, math.prod(shape))
+        return shaped(tensor.name, lambda: values.reshape(shape))
+
+
+@contextmanager
+def _in_block(table: Table, key: bytes, what: str) -> Iterator[None]:
+    """Say of an error from inside what it is about, and where the block with ``key`` starts in which file."""
+    try:
+        yield
+    except FormatError as error:
+        error.what, error.path, error.offset = f"{error.what}{what}, in the block", table.path, table.block_offset(key)
+        raise
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{table.path}: {error}") from None
+
+
+def _check_complete(prefix: str, paths: Iterable[str]) -> None:
+    missing = [path for path in paths if not files.exists(path)]
+    if missing:
+        more = len(missing) - MOST_NAMES_SHOWN
+        names = ", ".join(missing[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        raise CheckpointNotFoundError(f"{prefix}: a V1 checkpoint of which files are missing: {names}")
+
+
+def _parse(value: bytes) -> SavedTensorSlices:
+    try:
+        return SavedTensorSlices.FromString(value)
+    except DecodeError:
+        raise FormatError("message", expected="SavedTensorSlices", got=value[:16].hex(" ")) from None
+
+
+def _parse_meta(value: bytes) -> SavedTensorSliceMeta:
+    """Read the value of the empty key; 2016's have no versions."""
+    proto = _parse(value)
+    if not proto.HasField("meta"):
+        hint = "an index of a V2 checkpoint has its header there; its name must end in .index"
+        raise FormatError("header", expected="a SavedTensorSliceMeta", got=value[:16].hex(" ") or "nothing", hint=hint)
+    check_version(proto.meta.versions, "V1 checkpoint")
+    return proto.meta
+
+
+def _parse_tensor(proto: SavedSliceMeta, shard: int) -> _Tensor:
+    """Read what a meta says of one tensor, its slices excepted."""
+    if proto.type not in FIELDS:
+        raise FormatError("dtype", expected="a dtype number that V1 checkpoints can hold", got=proto.type)
+    return _Tensor(decode_name(proto.name), proto.type, parse_shape(proto.shape.SerializeToString()), shard)
+
+
+def _parse_data(value: bytes, name: str, tensor_slice: TensorSlice) -> SavedSlice:
+    """Read the value of a slice's key."""
+    proto = _parse(value)
+    if not proto.HasField("data"):
+        raise FormatError("message", expected="a SavedSlice", got=value[:16].hex(" ") or "nothing")
+    if proto.data.name != encode_name(name):
+        raise FormatError("name", expected=repr(name), got=repr(decode_name(proto.data.name)))
+    if (found := TensorSlice.parse(proto.data.slice)) != tensor_slice:
+        raise FormatError("extents", expected=list(tensor_slice.extents), got=list(found.extents))
+    return proto.data
