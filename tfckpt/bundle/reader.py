@@ -103,7 +103,8 @@ class BundleReader:
         if entry.slices:
             return self._assemble(entry, box, None)
         if not entry.is_numeric:  # where an element lies depends on all before it
-            return self.read(entry, verify=False)[box]
+            array = self.read(entry, verify=False)
+            return array[box] if box else array  # indexing a scalar would take the element out of its array
         shape = shape_of(box)
         if 0 in shape:
             return np.empty(shape, entry.dtype)

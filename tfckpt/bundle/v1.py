@@ -114,7 +114,7 @@ class V1Reader:
             if (shared := intersection(part, box)) is not None or not entry.slices
         ]
         if len(values) == 1 and not entry.slices:
-            return values[0][2][box]
+            return values[0][2][box] if box else values[0][2]  # indexing a scalar would take the element out
         array = shaped(tensor.name, lambda: np.empty(shape_of(box), entry.dtype))
         for part, shared, part_values in values:
             assert shared is not None

@@ -47,7 +47,7 @@ class PartialTensor:
             box, rest = to_box(index, self.entry.shape)
         except (IndexError, TypeError) as error:
             raise UsageError(f"tensor {self.entry.name!r} {list(self.entry.shape)}: index {index!r}: {error}") from None
-        return np.asarray(self._reader.read_box(self.entry, box)[rest])
+        return self._reader.read_box(self.entry, box)[(*rest, ...)]  # of one string, too, an array
 
     __iter__ = None  # it would read one row at a time
 
