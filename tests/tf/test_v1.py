@@ -137,7 +137,7 @@ def _try_to_get(tf: Any, reader: Any, name: str) -> Any:
 
 
 def test_v2_wins_in_tensorflow_too(tf: Any, tmp_path: Path) -> None:
-    prefix = save(tf, {"old": np.float32([1])}, tmp_path / "model")
+    prefix = save(tf, {"old": np.ones(1, np.float32)}, tmp_path / "model")
     tfckpt.save(prefix, {"new": np.float32(2)})
     assert tf.train.list_variables(prefix) == tfckpt.list_variables(prefix) == [("new", [])]
     assert list(tfckpt.open(prefix, format="v1")) == ["old"]
