@@ -420,3 +420,33 @@ def test_a_bar_moves_on_a_terminal_only(bert: str, tmp_path: Path) -> None:
     assert "converting" not in on_terminal("stdout", *argv)
     assert run(*argv, capture_output=True).stderr == b""
     assert "verifying" in on_terminal("stderr", "verify", bert)
+
+
+def test_names_that_the_output_cannot_encode_are_no_crash(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"é": 1})
+    result = run("ls", str(tmp_path / "c"), capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_closed_output_is_no_crash(bert: str) -> None:
+    command = f'"{sys.executable}" -m tfckpt ls "{bert}" >&-'
+    result = subprocess.run(["sh", "-c", command], check=False, stderr=subprocess.PIPE, timeout=30)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_newline_in_a_name_does_not_make_a_second_line(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    extra: dict[str, Any] = {"bert/a\nforged": np.float32(1)}
+    tfckpt.save(tmp_path / "c", dict(tfckpt.open(bert)) | extra)
+    (line,) = fail(capsys, "plan", str(tmp_path / "c"), "--num-heads", "2")
+    assert r"bert/a\nforged" in line
+    assert len(fail(capsys, "ls", f"{tmp_path}/x\ny")) == 1
+
+
+def test_a_narrow_terminal_still_shows_whole_names(bert: str) -> None:
+    assert "…" not in on_terminal("stdout", "ls", bert, columns=80)
+
+
+def test_verify_without_data_is_one_line(bert_copy: str, capsys: Captured) -> None:
+    os.unlink(f"{bert_copy}.data-00000-of-00001")
+    (line,) = fail(capsys, "verify", bert_copy)
+    assert f"{bert_copy}.data-00000-of-00001" in line

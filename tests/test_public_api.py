@@ -34,7 +34,7 @@ def test_the_public_names() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'opne'"):
-        tfckpt.opne  # type: ignore[attr-defined]  # noqa: B018
+        tfckpt.opne  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,15 @@ class BundleReader:
         else:
             self.read(entry, verify=True)
 
+    def check_files(self) -> None:
+        """Check that every data file is there and holds the bytes of all its tensors; reads none of them.
+
+        Raises: CheckpointNotFoundError, FormatError, which names the first tensor that is cut off.
+        """
+        for entry in self._stored.values():
+            if not entry.slices:
+                self._file(entry)
+
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
         with self._lock:

@@ -58,7 +58,11 @@ class BundleWriter:
         self._entries: dict[bytes, Entry] = {}
         self._files = files.FileSet(sync=sync)
         self._shards: list[files.OutputFile] = []
-        self.next_shard()
+        try:
+            self.next_shard()
+        except BaseException:
+            self._files.discard()
+            raise
 
     def __enter__(self) -> BundleWriter:
         return self
@@ -72,7 +76,8 @@ class BundleWriter:
         """End the current data file: what is added from now on goes into another."""
         if self._shards:
             self._files.seal(self._shards[-1])
-        self._shards.append(self._files.create(f"{self.prefix}.data-{len(self._shards):05d}"))
+        number = len(self._shards)  # the last one, as far as is known
+        self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
 
     def add(self, name: str, value: npt.ArrayLike, data_type: DataType | None = None) -> None:
         """Append a tensor; ``data_type`` tells what NumPy cannot: quantized integers from plain ones, variants from strings.

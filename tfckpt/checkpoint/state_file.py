@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import INDEX_SUFFIX, index_path, strip_suffix
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError
 
 STATE_FILE = "checkpoint"
 STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
@@ -96,15 +96,13 @@ def find_prefix(path: str | os.PathLike[str]) -> str:
     Raises: CheckpointNotFoundError, which says what lies there instead; FormatError for a broken state file.
     """
     typed = os.fspath(path)
-    if not typed:
-        raise UsageError("an empty path: give the prefix of a checkpoint, or its directory")
     for prefix in (typed, strip_suffix(typed)):
         if files.exists(index_path(prefix)):
             return prefix
     if files.is_directory(typed):
         return _prefix_in(typed)
     raise CheckpointNotFoundError(
-        f"{typed}: no checkpoint: no file {index_path(strip_suffix(typed))}{_lies_there(typed)}"
+        f"{typed or repr(typed)}: no checkpoint: no file {index_path(strip_suffix(typed))}{_lies_there(typed)}"
     )
 
 
