@@ -43,11 +43,12 @@ class Step:
     nbytes: int
     axes: str | None = None  # the pattern that leads from one shape to the other; None: as it is
     letters: Mapping[str, int] = field(default_factory=dict)  # what the pattern's letters stand for
+    cast: DataType | None = None  # the dtype it gets, if another
 
     @property
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
-        return self.axes is None or keeps_bytes(self.axes)
+        return self.cast is None and (self.axes is None or keeps_bytes(self.axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "shape": list(step.shape),
         "nbytes": step.nbytes,
         "axes": step.axes,
+        "cast": None if step.cast is None else dtype_name(step.cast),
         "keeps_bytes": step.keeps_bytes,
     }
 
