@@ -450,3 +450,59 @@ def test_verify_without_data_is_one_line(bert_copy: str, capsys: Captured) -> No
     os.unlink(f"{bert_copy}.data-00000-of-00001")
     (line,) = fail(capsys, "verify", bert_copy)
     assert f"{bert_copy}.data-00000-of-00001" in line
+
+
+def test_rewrite_reports_each_tensor_and_what_becomes_of_it(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    options = ["--drop", "cls/*", "--keep", "*", "--rename", "^bert/=net/", "--strip-optimizer", "--cast", "float16"]
+    argv = ["rewrite", bert, str(tmp_path / "out"), *options, "--shards", "2"]
+    planned = succeed(capsys, *argv, "--dry-run")
+    assert list(tmp_path.iterdir()) == []
+    lines = succeed(capsys, *argv)
+    assert lines == [*planned, f"written: {tmp_path}/out"]
+    assert "bert/pooler/dense/bias\t[8] float32 -> float16\tnet/pooler/dense/bias" in lines
+    assert "cls/predictions/output_bias\tdropped\tpattern 'cls/*'" in lines
+    assert f"{bert}: 40 variables, 6,696 bytes, 0 transposed, 39 cast" in lines
+    assert len(list(tmp_path.glob("out.data-*-of-00002"))) == 2
+    assert "net/pooler/dense/bias" in tfckpt.open(tmp_path / "out")
+
+
+def test_rewrite_as_json(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    argv = ["rewrite", bert, str(tmp_path / "out"), "--cast", "float16", "--max-shard-size", "1000"]
+    assert succeed_json(capsys, *argv, "--dry-run")["destination"] is None
+    report = succeed_json(capsys, *argv, "--byte-order", "big", "--no-sync", "--no-verify")
+    assert (report["destination"], report["verified"], report["to"]) == (str(tmp_path / "out"), False, "")
+    assert {step["cast"] for step in report["steps"]} == {"float16", None}
+    assert tfckpt.open(tmp_path / "out").reader.header.big_endian
+    assert fail(capsys, *argv) == [
+        f"{tmp_path}/out: already exists ({tmp_path}/out.index); choose another name, or overwrite it"
+    ]
+    assert succeed(capsys, *argv, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--rename", "no-equals-sign"],
+        ["--shards", "2", "--max-shard-size", "9"],
+        ["--byte-order", "middle"],
+        ["--rename", "=x"],
+    ],
+)
+def test_rewrite_with_wrong_usage(bert: str, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["rewrite", bert, "out", *options])
+    assert caught.value.code == 2
+
+
+def test_merge_joins_what_rewrite_took_apart(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    parts = [str(tmp_path / name) for name in ("a", "b")]
+    succeed(capsys, "rewrite", bert, parts[0], "--keep", "bert/*")
+    succeed(capsys, "rewrite", bert, parts[1], "--drop", "bert/*")
+    lines = succeed(capsys, "merge", *parts, str(tmp_path / "whole"))
+    assert lines[-2:] == [
+        f"{parts[0]}, {parts[1]}: 139 variables, 21,704 bytes, 0 transposed",
+        f"written: {tmp_path}/whole",
+    ]
+    assert tfckpt.list_variables(tmp_path / "whole") == tfckpt.list_variables(bert)
+    clashes = fail(capsys, "merge", *parts, parts[0], str(tmp_path / "twice"))
+    assert len(clashes) == 117

@@ -20,8 +20,10 @@ NAMES = [
     "list_variables",
     "load_checkpoint",
     "load_variable",
+    "merge",
     "open",
     "plan",
+    "rewrite",
     "save",
 ]
 

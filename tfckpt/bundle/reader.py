@@ -107,10 +107,8 @@ class BundleReader:
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
-        """Return what is stored of a tensor: itself, or its slices, each with its own entry."""
-        if not entry.slices:
-            return [(None, entry)]
-        return [(part, stored) for part, (_, stored) in zip(entry.slices, self.slices(entry), strict=True)]
+        """Return what is stored of a tensor: itself, or its slices, each with its own entry, even if they are not all."""
+        return [(part, self._slice(entry, part)[1]) for part in entry.slices] or [(None, entry)]
 
     def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
         """Whether the stored bytes are what a writer would write: whole, and in that byte order."""

@@ -66,10 +66,15 @@ def print_plan(plan: Plan) -> None:
     rows = [(step.source, _change(step), step.target) for step in plan.steps]
     rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
     print_rows(("source", "shape", "target"), rows)
-    moved = sum(not step.keeps_bytes for step in plan.steps)
-    print(
-        f"{printable(plan.source)} to {plan.to}: {len(plan.steps)} variables, {plan.nbytes:,} bytes, {moved} transposed"
-    )
+    counts = [
+        f"{len(plan.steps)} variables",
+        f"{plan.nbytes:,} bytes",
+        f"{sum(step.is_transposed for step in plan.steps)} transposed",
+    ]
+    if cast := sum(step.cast is not None for step in plan.steps):
+        counts.append(f"{cast} cast")
+    target = f" to {plan.to}" if plan.to else ""
+    print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
     for rule, items in plan.dropped_by_rule().items():
         print(f"dropped: {len(items)} ({printable(rule)})")
     for name, size in plan.sizes.items():

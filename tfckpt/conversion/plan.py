@@ -46,9 +46,14 @@ class Step:
     cast: DataType | None = None  # the dtype it gets, if another
 
     @property
+    def is_transposed(self) -> bool:
+        """Whether the values change places."""
+        return self.axes is not None and not keeps_bytes(self.axes)
+
+    @property
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
-        return self.cast is None and (self.axes is None or keeps_bytes(self.axes))
+        return self.cast is None and not self.is_transposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Plan:
 
     Attributes:
         source: prefix of the checkpoint to convert.
-        to: name of the target's layout.
+        to: name of the target's layout; empty if the layout stays.
         steps: tensors to write, in the order of the data file.
         dropped: tensors left out.
         sizes: sizes of the model by configuration field, each with its origin; the head count is among them if one is used.

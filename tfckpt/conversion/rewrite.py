@@ -37,8 +37,6 @@ from tfckpt.layouts.rules import Drop
 
 logger = logging.getLogger("tfckpt")
 
-REWRITE = "rewrite"  # where a conversion's plan names its layout
-
 PathLike = str | os.PathLike[str]
 
 
@@ -191,7 +189,7 @@ class Piece:
 def _drops(
     drop: Sequence[str], keep: Sequence[str], strip_optimizer: bool
 ) -> tuple[tuple[str, Callable[[str], bool]], ...]:
-    rules = [Drop(f"dropped by {pattern!r}", (pattern,)) for pattern in drop]
+    rules = [Drop(f"pattern {pattern!r}", (pattern,)) for pattern in drop]
     rules += [STATE] if strip_optimizer else []
     drops: list[tuple[str, Callable[[str], bool]]] = [(rule.rule, rule.matches) for rule in rules]
     if keep:
@@ -257,7 +255,7 @@ def _plan(checkpoint: Checkpoint, edits: _Edits) -> Plan:
     notes = [f"{rule}: no tensor" for rule, _ in edits.drops if rule not in {item.rule for item in dropped}]
     if any(step.cast for step in steps):
         notes.append("TensorFlow does not cast when it restores: the model must have the new dtype too")
-    return Plan(checkpoint.prefix, REWRITE, tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
+    return Plan(checkpoint.prefix, "", tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
 
 
 def _check_names(source: str, steps: Iterable[Step]) -> None:
@@ -299,7 +297,7 @@ def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
     if lines:
         raise PlanError(lines)
     steps = tuple(step for plan in plans for step in plan.steps)
-    return Plan(", ".join(plan.source for plan in plans), REWRITE, steps, (), {})
+    return Plan(", ".join(plan.source for plan in plans), "", steps, (), {})
 
 
 def _order_of_use(reader: BundleReader) -> dict[int, int]:
