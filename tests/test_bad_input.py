@@ -347,3 +347,25 @@ def test_every_changed_byte_of_the_data_is_noticed(bert_copy: str) -> None:
             assert (caught.value.path, caught.value.offset) == (data(bert_copy), owners[at].offset)
             assert f"checksum of tensor {owners[at].name!r} " in str(caught.value)
         checkpoint.verify()
+
+
+def test_an_empty_destination_is_refused(
+    bert: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(capsys, tmp_path, [], ["an empty path: give the prefix of the files to write"], bert, "")
+
+
+def test_data_cut_short_is_refused_even_where_only_dropped_tensors_are_lost(
+    bert_copy: str, tmp_path: Path, capsys: Captured
+) -> None:
+    with tfckpt.open(bert_copy) as checkpoint:
+        last = max(checkpoint.entries(), key=lambda entry: entry.offset)
+    assert last.name in [item.source for item in tfckpt.plan(bert_copy).dropped]
+    os.truncate(f"{bert_copy}.data-00000-of-00001", last.offset + last.nbytes - 1)
+    (tmp_path / "out").mkdir()
+    assert main(["convert", bert_copy, str(tmp_path / "out" / "x")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert last.name in line
+    assert f"at byte {last.offset:,}" in line
+    assert not list((tmp_path / "out").iterdir())

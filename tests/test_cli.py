@@ -420,3 +420,89 @@ def test_a_bar_moves_on_a_terminal_only(bert: str, tmp_path: Path) -> None:
     assert "converting" not in on_terminal("stdout", *argv)
     assert run(*argv, capture_output=True).stderr == b""
     assert "verifying" in on_terminal("stderr", "verify", bert)
+
+
+def test_names_that_the_output_cannot_encode_are_no_crash(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"é": 1})
+    result = run("ls", str(tmp_path / "c"), capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_closed_output_is_no_crash(bert: str) -> None:
+    command = f'"{sys.executable}" -m tfckpt ls "{bert}" >&-'
+    result = subprocess.run(["sh", "-c", command], check=False, stderr=subprocess.PIPE, timeout=30)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_newline_in_a_name_does_not_make_a_second_line(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    extra: dict[str, Any] = {"bert/a\nforged": np.float32(1)}
+    tfckpt.save(tmp_path / "c", dict(tfckpt.open(bert)) | extra)
+    (line,) = fail(capsys, "plan", str(tmp_path / "c"), "--num-heads", "2")
+    assert r"bert/a\nforged" in line
+    assert len(fail(capsys, "ls", f"{tmp_path}/x\ny")) == 1
+
+
+def test_a_narrow_terminal_still_shows_whole_names(bert: str) -> None:
+    assert "…" not in on_terminal("stdout", "ls", bert, columns=80)
+
+
+def test_verify_without_data_is_one_line(bert_copy: str, capsys: Captured) -> None:
+    os.unlink(f"{bert_copy}.data-00000-of-00001")
+    (line,) = fail(capsys, "verify", bert_copy)
+    assert f"{bert_copy}.data-00000-of-00001" in line
+
+
+def test_rewrite_reports_each_tensor_and_what_becomes_of_it(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    options = ["--drop", "cls/*", "--keep", "*", "--rename", "^bert/=net/", "--strip-optimizer", "--cast", "float16"]
+    argv = ["rewrite", bert, str(tmp_path / "out"), *options, "--shards", "2"]
+    planned = succeed(capsys, *argv, "--dry-run")
+    assert list(tmp_path.iterdir()) == []
+    lines = succeed(capsys, *argv)
+    assert lines == [*planned, f"written: {tmp_path}/out"]
+    assert "bert/pooler/dense/bias\t[8] float32 -> float16\tnet/pooler/dense/bias" in lines
+    assert "cls/predictions/output_bias\tdropped\tpattern 'cls/*'" in lines
+    assert f"{bert}: 40 variables, 6,696 bytes, 0 transposed, 39 cast" in lines
+    assert len(list(tmp_path.glob("out.data-*-of-00002"))) == 2
+    assert "net/pooler/dense/bias" in tfckpt.open(tmp_path / "out")
+
+
+def test_rewrite_as_json(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    argv = ["rewrite", bert, str(tmp_path / "out"), "--cast", "float16", "--max-shard-size", "1000"]
+    assert succeed_json(capsys, *argv, "--dry-run")["destination"] is None
+    report = succeed_json(capsys, *argv, "--byte-order", "big", "--no-sync", "--no-verify")
+    assert (report["destination"], report["verified"], report["to"]) == (str(tmp_path / "out"), False, "")
+    assert {step["cast"] for step in report["steps"]} == {"float16", None}
+    assert tfckpt.open(tmp_path / "out").reader.big_endian
+    assert fail(capsys, *argv) == [
+        f"{tmp_path}/out: already exists ({tmp_path}/out.index); choose another name, or overwrite it"
+    ]
+    assert succeed(capsys, *argv, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--rename", "no-equals-sign"],
+        ["--shards", "2", "--max-shard-size", "9"],
+        ["--byte-order", "middle"],
+        ["--rename", "=x"],
+    ],
+)
+def test_rewrite_with_wrong_usage(bert: str, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["rewrite", bert, "out", *options])
+    assert caught.value.code == 2
+
+
+def test_merge_joins_what_rewrite_took_apart(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    parts = [str(tmp_path / name) for name in ("a", "b")]
+    succeed(capsys, "rewrite", bert, parts[0], "--keep", "bert/*")
+    succeed(capsys, "rewrite", bert, parts[1], "--drop", "bert/*")
+    lines = succeed(capsys, "merge", *parts, str(tmp_path / "whole"))
+    assert lines[-2:] == [
+        f"{parts[0]}, {parts[1]}: 139 variables, 21,704 bytes, 0 transposed",
+        f"written: {tmp_path}/whole",
+    ]
+    assert tfckpt.list_variables(tmp_path / "whole") == tfckpt.list_variables(bert)
+    clashes = fail(capsys, "merge", *parts, parts[0], str(tmp_path / "twice"))
+    assert len(clashes) == 117

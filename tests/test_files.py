@@ -300,3 +300,16 @@ def test_converting_and_verifying_do_not_map_the_data(
     assert "every checksum matches" in capsys.readouterr().out
     with tfckpt.open(bert) as checkpoint, pytest.raises(AssertionError, match="is mapped"):
         checkpoint["bert/pooler/dense/bias"]
+
+
+@pytest.mark.parametrize("name", ["new/" + "x" * 250, "a/" + "b" * 300 + "/c"])
+def test_a_name_too_long_leaves_no_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StorageError, match="File name too long"):
+        tfckpt.save(tmp_path / name, OLD)
+    assert tree(tmp_path) == []
+
+
+def test_a_path_with_a_nul_is_refused(tmp_path: Path) -> None:
+    for call in (lambda path: tfckpt.save(path, OLD), tfckpt.open, tfckpt.list_variables):
+        with pytest.raises(tfckpt.TfckptError):
+            call(f"{tmp_path}/a\0b")

@@ -365,6 +365,16 @@ def test_a_v1_checkpoint_converts_beside_a_v2_one(bert: str, bert_v1: Path, tmp_
     assert bert_v1.read_bytes() == before
 
 
+def test_a_v1_checkpoint_is_rewritten_and_merged_as_v2(tmp_path: Path) -> None:
+    values = expected("slices")
+    tfckpt.rewrite(V1 / "slices", tmp_path / "all")
+    assert_holds(tmp_path / "all", values)
+    tfckpt.rewrite(V1 / "shards", tmp_path / "some", keep=["parts"], rename=[("parts", "whole")], max_shard_size=64)
+    assert_holds(tmp_path / "some", {"whole": expected("shards")["parts"]})
+    tfckpt.merge([V1 / "slices", V1 / "saver", tmp_path / "some"], tmp_path / "merged")
+    assert_holds(tmp_path / "merged", values | expected("saver") | {"whole": expected("shards")["parts"]})
+
+
 def test_commands_take_v1(bert_v1: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tfckpt.save(bert_v1, {"new": 1})
     for command, key in (("ls", None), ("verify", "tensors"), ("plan", "steps")):

@@ -57,6 +57,8 @@ QUANTIZED = (
     types_pb2.DT_QUINT16,
 )
 
+FLOATING = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
+
 # Slices of these dtypes are what TensorFlow can put together again; it writes those of others and cannot read them.
 # tensorflow/core/util/tensor_bundle/tensor_bundle.cc, BundleReader::GetSliceValue.
 SLICEABLE = (

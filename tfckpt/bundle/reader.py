@@ -55,11 +55,16 @@ class BundleReader:
         """Number of data files."""
         return self.header.num_shards
 
+    @property
+    def big_endian(self) -> bool:
+        """Whether values are stored in the byte order of big-endian machines."""
+        return self.header.big_endian
+
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
-        hidden = {s.key(key) for key, entry in self._stored.items() for s in entry.slices}
-        return {entry.name: entry for key, entry in self._stored.items() if key not in hidden}
+        hidden = {s.key(key) for key, entry in self.stored.items() for s in entry.slices}
+        return {entry.name: entry for key, entry in self.stored.items() if key not in hidden}
 
     def entry(self, name: str) -> Entry | None:
         """Return one tensor's entry, or None; reads one block of the index at most."""
@@ -114,9 +119,13 @@ class BundleReader:
         stored = self._file(entry).view(entry.offset + first, last - first + entry.dtype.itemsize)
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
 
-    def stores_as_written(self, entry: Entry) -> bool:
-        """Whether the stored bytes are what a writer of ours would write: whole, and little-endian."""
-        return not entry.slices and not self.header.big_endian
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return what is stored of a tensor: itself, or its slices, each with its own entry, even if they are not all."""
+        return [(part, self._slice(entry, part)[1]) for part in entry.slices] or [(None, entry)]
+
+    def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
+        """Whether the stored bytes are what a writer would write: whole, and in that byte order."""
+        return not entry.slices and self.header.big_endian == big_endian
 
     def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
         """Yield a tensor's stored bytes in bounded pieces, read without the map; not for partitioned tensors.
@@ -151,6 +160,15 @@ class BundleReader:
         else:
             self.read(entry, verify=True)
 
+    def check_files(self) -> None:
+        """Check that every data file is there and holds the bytes of all its tensors; reads none of them.
+
+        Raises: CheckpointNotFoundError, FormatError, which names the first tensor that is cut off.
+        """
+        for entry in self.stored.values():
+            if not entry.slices:
+                self._file(entry)
+
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
         with self._lock:
@@ -160,14 +178,14 @@ class BundleReader:
             self._shards.clear()
 
     @cached_property
-    def _stored(self) -> dict[bytes, Entry]:
-        """Every entry under its raw key, slices included."""
+    def stored(self) -> dict[bytes, Entry]:
+        """Every entry under its raw key, in key order, slices of partitioned tensors included."""
         with located(self._index.path, None):
             return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
 
     def _lookup(self, key: bytes) -> Entry | None:
-        if "_stored" in self.__dict__:
-            return self._stored.get(key)
+        if "stored" in self.__dict__:
+            return self.stored.get(key)
         value = self._table.get(key)
         if value is None or key == HEADER_KEY:
             return None

@@ -9,7 +9,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
-from tfckpt.bundle.slices import Ranges
+from tfckpt.bundle.slices import Ranges, TensorSlice
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.values import Array
@@ -26,6 +26,14 @@ class TensorReader(Protocol):
         """Number of files with values."""
 
     @property
+    def big_endian(self) -> bool:
+        """Whether values are stored in the byte order of big-endian machines."""
+
+    @property
+    def stored(self) -> Mapping[bytes, Entry]:
+        """Every entry under its raw key, in key order."""
+
+    @property
     def entries(self) -> Mapping[str, Entry]:
         """Every tensor's entry, by name, in key order."""
 
@@ -38,7 +46,10 @@ class TensorReader(Protocol):
     def read_box(self, entry: Entry, box: Ranges) -> Array:
         """Return a box of a tensor."""
 
-    def stores_as_written(self, entry: Entry) -> bool:
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return what can be read of a tensor one by one: itself, or its slices."""
+
+    def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
         """Whether the stored bytes are what a writer of ours would write; if so, `chunks` gives them."""
 
     def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
@@ -46,6 +57,9 @@ class TensorReader(Protocol):
 
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksums."""
+
+    def check_files(self) -> None:
+        """Check that no file is missing or cut short."""
 
     def close(self) -> None:
         """Close the files."""

@@ -11,7 +11,7 @@ Source: tensorflow/core/util/saved_tensor_slice.proto; tensorflow/core/util/tens
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,18 +21,16 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle import files
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError, located
+from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.sstable.reader import Table
-
-MOST_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,7 @@ class _Tensor:
     name: str
     data_type: DataType
     shape: tuple[int, ...]
+    nbytes: int  # of its values; 0 for strings
     shard: int  # the file that named it first
     parts: list[tuple[TensorSlice, int]] = field(default_factory=list)  # each slice, and the file that holds it
 
@@ -50,12 +49,10 @@ class _Tensor:
         return f"{dtype_name(self.data_type)}{list(self.shape)}"
 
     def to_entry(self) -> Entry:
-        numeric = NUMERIC.get(self.data_type)
-        nbytes = 0 if numeric is None else math.prod(self.shape) * numeric.itemsize
         slices = tuple(tensor_slice for tensor_slice, _ in self.parts)
         if len(slices) == 1 and slices[0].is_full(self.shape):
             slices = ()
-        return Entry(self.name, self.data_type, self.shape, self.shard, 0, nbytes, 0, slices)
+        return Entry(self.name, self.data_type, self.shape, self.shard, 0, self.nbytes, 0, slices)
 
 
 class V1Reader:
@@ -73,10 +70,9 @@ class V1Reader:
         self._files: list[InputFile] = []
         self._tables: list[Table] = []
         self._tensors: dict[str, _Tensor] = {}
-        paths = v1_paths(prefix)
-        _check_complete(prefix, paths)
+        check_complete(prefix)
         try:
-            for shard, path in enumerate(paths):
+            for shard, path in enumerate(v1_paths(prefix)):
                 self._files.append(InputFile(path))
                 self._tables.append(Table(self._files[-1].read_at, self._files[-1].size, path))
                 self._add_tensors(shard)
@@ -88,6 +84,16 @@ class V1Reader:
     def num_shards(self) -> int:
         """Number of files."""
         return len(self._files)
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether values are stored in the byte order of big-endian machines: never."""
+        return False
+
+    @property
+    def stored(self) -> dict[bytes, Entry]:
+        """Every tensor's entry by its name in bytes."""
+        return {encode_name(name): entry for name, entry in self.entries.items()}
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
@@ -121,7 +127,11 @@ class V1Reader:
             array[relative(shared, box)] = part_values[relative(shared, part)]
         return array
 
-    def stores_as_written(self, entry: Entry) -> bool:
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return what can be read of a tensor one by one: all of it, put together."""
+        return [(None, entry)]
+
+    def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
         """Whether the stored bytes are what a writer of ours would write: they are messages, so never."""
         return False
 
@@ -137,6 +147,9 @@ class V1Reader:
         tensor = self._tensors[entry.name]
         for _, tensor_slice, shard in self._parts(tensor):
             self._slice(tensor, tensor_slice, shard)
+
+    def check_files(self) -> None:
+        """Do nothing: whoever opens a table has found its end."""
 
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
@@ -198,14 +211,6 @@ def _in_block(table: Table, key: bytes, what: str) -> Iterator[None]:
         raise UnsupportedError(f"{table.path}: {error}") from None
 
 
-def _check_complete(prefix: str, paths: Iterable[str]) -> None:
-    missing = [path for path in paths if not files.exists(path)]
-    if missing:
-        more = len(missing) - MOST_NAMES_SHOWN
-        names = ", ".join(missing[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        raise CheckpointNotFoundError(f"{prefix}: a V1 checkpoint of which files are missing: {names}")
-
-
 def _parse(value: bytes) -> SavedTensorSlices:
     try:
         return SavedTensorSlices.FromString(value)
@@ -227,7 +232,8 @@ def _parse_tensor(proto: SavedSliceMeta, shard: int) -> _Tensor:
     """Read what a meta says of one tensor, its slices excepted."""
     if proto.type not in FIELDS:
         raise FormatError("dtype", expected="a dtype number that V1 checkpoints can hold", got=proto.type)
-    return _Tensor(decode_name(proto.name), proto.type, parse_shape(proto.shape.SerializeToString()), shard)
+    shape, nbytes = parse_shape(proto.type, proto.shape.SerializeToString())
+    return _Tensor(decode_name(proto.name), proto.type, shape, nbytes or 0, shard)
 
 
 def _parse_data(value: bytes, name: str, tensor_slice: TensorSlice) -> SavedSlice:

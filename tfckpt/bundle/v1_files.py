@@ -15,6 +15,8 @@ from tfckpt.bundle.paths import INDEX_SUFFIX, V1_SHARD_SUFFIX, strip_suffix, v1_
 from tfckpt.errors import CheckpointNotFoundError, TfckptError
 from tfckpt.sstable.format import FOOTER_SIZE, has_magic
 
+MOST_NAMES_SHOWN = 5
+
 
 def find_v1(path: str) -> str | None:
     """Return the V1 prefix that ``path`` means: a table, one shard of several, their pattern, or what stands before it.
@@ -38,6 +40,15 @@ def find_v1(path: str) -> str | None:
 def has_any_file(prefix: str) -> bool:
     """Whether at least one file of a V1 checkpoint is there."""
     return any(map(files.exists, v1_paths(prefix)))
+
+
+def check_complete(prefix: str) -> None:
+    """Raise CheckpointNotFoundError, naming those that are missing, unless all files of a V1 checkpoint are there."""
+    missing = [path for path in v1_paths(prefix) if not files.exists(path)]
+    if missing:
+        more = len(missing) - MOST_NAMES_SHOWN
+        names = ", ".join(missing[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        raise CheckpointNotFoundError(f"{prefix}: a V1 checkpoint of which files are missing: {names}")
 
 
 def v1_names(directory: str, names: Iterable[str]) -> list[str]:

@@ -53,12 +53,16 @@ class BundleWriter:
         if max_shard_size is not None and max_shard_size < 1:
             raise UsageError(f"maximum shard size: expected 1 byte or more, got {max_shard_size}")
         check_free(prefix, overwrite=overwrite)
-        self.prefix = prefix
-        self._big_endian, self._max_shard_size = big_endian, max_shard_size
+        self.prefix, self.big_endian = prefix, big_endian
+        self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
         self._files = files.FileSet(sync=sync)
         self._shards: list[files.OutputFile] = []
-        self.next_shard()
+        try:
+            self.next_shard()
+        except BaseException:
+            self._files.discard()
+            raise
 
     def __enter__(self) -> BundleWriter:
         return self
@@ -72,14 +76,20 @@ class BundleWriter:
         """End the current data file: what is added from now on goes into another."""
         if self._shards:
             self._files.seal(self._shards[-1])
-        self._shards.append(self._files.create(f"{self.prefix}.data-{len(self._shards):05d}"))
+        number = len(self._shards)  # the last one, as far as is known
+        self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
+
+    def extend_to(self, count: int) -> None:
+        """End data files until there are at least ``count``, the current one included."""
+        while len(self._shards) < count:
+            self.next_shard()
 
     def add(self, name: str, value: npt.ArrayLike, data_type: DataType | None = None) -> None:
         """Append a tensor; ``data_type`` tells what NumPy cannot: quantized integers from plain ones, variants from strings.
 
         Raises: UnsupportedError if NumPy's dtype has no TensorFlow counterpart; UsageError if the name is taken.
         """
-        data_type, shape, stored, crc = encode_array(name, value, data_type, big_endian=self._big_endian)
+        data_type, shape, stored, crc = encode_array(name, value, data_type, big_endian=self.big_endian)
         self.carry(name, data_type, shape, [stored], len(stored), crc)
 
     def add_slice(
@@ -94,7 +104,7 @@ class BundleWriter:
 
         Raises: as `carry_slice`; UnsupportedError.
         """
-        data_type, got, stored, crc = encode_array(name, value, data_type, big_endian=self._big_endian)
+        data_type, got, stored, crc = encode_array(name, value, data_type, big_endian=self.big_endian)
         assert got == shape_of(part.within(shape)), (got, part, shape)
         self.carry_slice(name, data_type, shape, part, [stored], len(stored), crc)
 
@@ -147,7 +157,7 @@ class BundleWriter:
             shard.path = shard_path(self.prefix, number, len(self._shards))
         index = self._files.create(index_path(self.prefix))
         table = TableBuilder(index.write)
-        table.add(HEADER_KEY, Header(len(self._shards), self._big_endian).encode())
+        table.add(HEADER_KEY, Header(len(self._shards), self.big_endian).encode())
         for key in sorted(self._entries):
             table.add(key, self._entries[key].encode())
         table.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -18,10 +19,12 @@ from tfckpt.bundle.paths import strip_suffix
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.state_file import find_prefix
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
+
+MOST_PATHS_SHOWN = 5
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -122,6 +125,39 @@ class Checkpoint(Mapping[str, Array]):
                 raise FormatError("object graph", expected=expected, got=got)
             return ObjectGraph.parse(self[OBJECT_GRAPH_KEY].item())
 
+    def key_at(self, path: str) -> str:
+        """Return the key of the tensor of the variable at an object path; any path that leads there will do.
+
+        Args:
+            path: edge names from the root in key form: joined by ``/``, in a name ``.`` is ``..`` and ``/`` is ``.S``.
+        Raises:
+            TensorNotFoundError: no object there, or not one with one value; names what is near. Or there is no object graph.
+            FormatError: the object graph is damaged.
+        Example:
+            >>> report = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder")
+            >>> with tfckpt.open("tf2/bert_encoder") as ckpt:
+            ...     key = ckpt.key_at("model/_pooler_layer/kernel")
+            >>> key
+            'encoder/layer_with_weights-6/kernel/.ATTRIBUTES/VARIABLE_VALUE'
+
+        Source: tensorflow/python/checkpoint/restore.py, which matches objects by these edges too.
+        """
+        graph = self.object_graph
+        if graph is None:
+            raise TensorNotFoundError(
+                f"{self._prefix}: no object graph, so no path {path!r}: a name-based checkpoint, whose tensors are "
+                "found by their names"
+            )
+        node = graph.find(split_path(path))
+        if node is None:
+            raise TensorNotFoundError(f"{self._prefix}: no object at {path!r}{_near_path(graph, path)}")
+        keys = [attribute.checkpoint_key for attribute in node.attributes]
+        if len(keys) == 1:
+            return keys[0]
+        if keys:
+            raise TensorNotFoundError(f"{self._prefix}: several values at {path!r}: {', '.join(map(repr, keys))}")
+        raise TensorNotFoundError(f"{self._prefix}: the object at {path!r} holds no value{_near_path(graph, path)}")
+
     def verify(self, name: str | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
 
@@ -169,6 +205,21 @@ class Checkpoint(Mapping[str, Array]):
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
+
+
+def _near_path(graph: ObjectGraph, path: str) -> str:
+    """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
+    variables = (join_path(names) for names, node in graph.walk() if node.attributes)
+    names = split_path(path)
+    while (deepest := graph.find(names)) is None:
+        names = names[:-1]
+    there = [join_path((*names, child)) for child in deepest.children]
+    near = difflib.get_close_matches(path, itertools.chain(there, variables), n=3)
+    if near:
+        return f"; did you mean {', '.join(map(repr, near))}?"
+    where = repr(join_path(names)) if names else "the root"
+    more = f" and {len(there) - MOST_PATHS_SHOWN} more" if len(there) > MOST_PATHS_SHOWN else ""
+    return f"; {where} leads to {', '.join(map(repr, there[:MOST_PATHS_SHOWN])) or 'nothing'}{more}"
 
 
 def open(

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import DecodeError
 
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
-from tfckpt.errors import FormatError
+from tfckpt.errors import FormatError, UsageError
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"  # the only attribute that variables have
+ATTRIBUTES = "/.ATTRIBUTES/"  # stands in a key between the path and the attribute's name
 ROOT = 0
 
 Path = tuple[str, ...]  # edge names from the root
@@ -47,9 +48,18 @@ def split_path(escaped: str) -> Path:
     return tuple(unescape(part) for part in escaped.split("/")) if escaped else ()
 
 
+def join_path(path: Path) -> str:
+    """Return a path in key form; the inverse of `split_path`.
+
+    >>> join_path(("masked_lm", "output_bias/bias"))
+    'masked_lm/output_bias.Sbias'
+    """
+    return "/".join(map(escape, path))
+
+
 def variable_key(escaped_path: str) -> str:
     """Return the key of the tensor that a variable's value is stored under."""
-    return f"{escaped_path}/.ATTRIBUTES/{VARIABLE_VALUE}"
+    return f"{escaped_path}{ATTRIBUTES}{VARIABLE_VALUE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,14 @@ class Node:
 
 @dataclass(slots=True)
 class ObjectGraph:
-    """Nodes by number; number 0 is the root. Cycles and shared nodes are legal."""
+    """Nodes by number; number 0 is the root. Cycles and shared nodes are legal.
+
+    A graph that was read remembers its bytes: a node that nobody changed is written as it was, with whatever in it is not
+    known here, and an unchanged graph byte for byte.
+    """
 
     nodes: list[Node] = field(default_factory=lambda: [Node()])
+    _source: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @staticmethod
     def parse(serialized: bytes) -> ObjectGraph:
@@ -103,18 +118,25 @@ class ObjectGraph:
             ) from None
         graph = ObjectGraph([_parse_node(node) for node in proto.nodes])
         graph._check_references()
+        graph._source = serialized
         return graph
 
     def serialize(self) -> bytes:
-        """Return the ``TrackableObjectGraph`` message.
+        """Return the ``TrackableObjectGraph`` message: the very bytes that were read if nothing has changed since.
 
         >>> ObjectGraph.parse(ObjectGraph().serialize())
         ObjectGraph(nodes=[Node(children={}, attributes=[], slot_variables=[], registered_saver=None, \
 has_checkpoint_values=None)])
         """
-        proto = TrackableObjectGraph()
-        for node in self.nodes:
-            _write_node(node, proto.nodes.add())
+        proto = TrackableObjectGraph.FromString(self._source)
+        if self._source and [_parse_node(node) for node in proto.nodes] == self.nodes:
+            return self._source
+        del proto.nodes[len(self.nodes) :]
+        for number, node in enumerate(self.nodes):
+            written = proto.nodes[number] if number < len(proto.nodes) else proto.nodes.add()
+            if _parse_node(written) != node:
+                written.Clear()
+                _write_node(node, written)
         return proto.SerializeToString(deterministic=True)
 
     def walk(self) -> Iterator[tuple[Path, Node]]:
@@ -155,6 +177,75 @@ has_checkpoint_values=None)])
         assert parent.children.get(alias[-1], number) == number, alias
         parent.children[alias[-1]] = number
 
+    def rename_keys(self, mapping: Mapping[str, str]) -> None:
+        """Let attributes refer to tensors by new keys; old keys that no attribute has are ignored.
+
+        >>> graph = ObjectGraph([Node({"w": 1}), Node(attributes=[Attribute(VARIABLE_VALUE, variable_key("w"))])])
+        >>> graph.rename_keys({variable_key("w"): variable_key("model/w")})
+        >>> graph.nodes[1].attributes[0].checkpoint_key
+        'model/w/.ATTRIBUTES/VARIABLE_VALUE'
+
+        Raises: UsageError, and nothing is renamed, if two keys would become one (TensorFlow would restore one variable and
+            pass over the other without a word), or if a key would lose its end, by which TensorFlow finds the tensor.
+        """
+        owners: dict[str, str] = {}
+        for attribute in self._attributes():
+            old = attribute.checkpoint_key
+            new = mapping.get(old, old)
+            if owners.setdefault(new, old) != old:
+                raise UsageError(f"key {new!r}: {owners[new]!r} and {old!r} would both be called so")
+            if new != old:
+                _check_key(attribute, new)
+        for node in self.nodes:
+            node.attributes = [
+                replace(a, checkpoint_key=mapping.get(a.checkpoint_key, a.checkpoint_key)) for a in node.attributes
+            ]
+
+    def drop_keys(self, keys: Collection[str]) -> None:
+        """Take attributes away, by checkpoint key, so that TensorFlow asks for none of them; nodes keep their numbers.
+
+        Slot variables that held nothing else go too, and a node from which no value can be reached any more says so. The
+        slots of a variable have keys of their own: an optimizer that stays needs them dropped with it.
+
+        Args:
+            keys: keys that no attribute has are ignored.
+        """
+        dropped = frozenset(keys)
+        before = self.nodes_with_values()
+        for node in self.nodes:
+            node.attributes = [a for a in node.attributes if a.checkpoint_key not in dropped]
+        emptied = before - self.nodes_with_values()
+        for node in self.nodes:
+            node.slot_variables = [slot for slot in node.slot_variables if slot.slot_variable not in emptied]
+        for number in before - self.nodes_with_values():
+            if self.nodes[number].has_checkpoint_values:
+                self.nodes[number].has_checkpoint_values = False
+
+    def nodes_with_values(self) -> set[int]:
+        """Return the numbers of nodes that hold something stored, or from which edges lead to one that does.
+
+        Source: tensorflow/python/checkpoint/util.py, add_checkpoint_values_check.
+        """
+        parents: dict[int, list[int]] = {}
+        for number, node in enumerate(self.nodes):
+            for child in node.children.values():
+                parents.setdefault(child, []).append(number)
+        found = {
+            number
+            for number, node in enumerate(self.nodes)
+            if node.attributes or node.slot_variables or node.registered_saver is not None
+        }
+        queue = list(found)
+        while queue:
+            above = [parent for parent in parents.pop(queue.pop(), []) if parent not in found]
+            found.update(above)
+            queue += above
+        return found
+
+    def _attributes(self) -> Iterator[Attribute]:
+        for node in self.nodes:
+            yield from node.attributes
+
     def _check_references(self) -> None:
         if not self.nodes:
             raise FormatError(f"nodes of {OBJECT_GRAPH_KEY}", expected="a root", got="none")
@@ -166,6 +257,15 @@ has_checkpoint_values=None)])
             if stray:
                 what = f"reference in node {number} of {OBJECT_GRAPH_KEY}"
                 raise FormatError(what, expected=f"a node below {len(self.nodes)}", got=stray[0])
+
+
+def _check_key(attribute: Attribute, key: str) -> None:
+    """Raise UsageError unless TensorFlow would find an attribute's tensor under ``key``."""
+    end = ATTRIBUTES + attribute.name
+    if not key.endswith(end):
+        raise UsageError(f"key of {attribute.checkpoint_key!r}: expected one that ends in {end!r}, got {key!r}")
+    if key.encode("utf-8", "surrogateescape").decode("utf-8", "replace") != key:
+        raise UsageError(f"key of {attribute.checkpoint_key!r}: expected UTF-8 text, got {key!r}")
 
 
 def _parse_node(proto: TrackableObjectGraph.TrackableObject) -> Node:

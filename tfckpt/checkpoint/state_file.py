@@ -98,8 +98,6 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
     an unknown format.
     """
     typed = os.fspath(path)
-    if not typed:
-        raise UsageError("an empty path: give the prefix of a checkpoint, or its directory")
     if source_format not in (None, *FORMATS):
         raise UsageError(f"checkpoint format: expected one of {', '.join(FORMATS)}, got {source_format!r}")
     if source_format != V1:
@@ -110,7 +108,9 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
         return prefix_v1
     if files.is_directory(typed):
         return _prefix_in(typed, source_format)
-    raise CheckpointNotFoundError(f"{typed}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}")
+    raise CheckpointNotFoundError(
+        f"{typed or repr(typed)}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}"
+    )
 
 
 def _wanted(typed: str, source_format: str | None) -> str:

@@ -7,7 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.plan import Plan, Step
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -62,3 +65,37 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what becomes of every variable, then the sums, then what else to know."""
+    rows = [(step.source, _change(step), step.target) for step in plan.steps]
+    rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
+    print_rows(("source", "shape", "target"), rows)
+    counts = [
+        f"{len(plan.steps)} variables",
+        f"{plan.nbytes:,} bytes",
+        f"{sum(step.is_transposed for step in plan.steps)} transposed",
+    ]
+    if cast := sum(step.cast is not None for step in plan.steps):
+        counts.append(f"{cast} cast")
+    target = f" to {plan.to}" if plan.to else ""
+    print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
+    for rule, items in plan.dropped_by_rule().items():
+        print(f"dropped: {len(items)} ({printable(rule)})")
+    for name, size in plan.sizes.items():
+        print(f"{name}: {size.value} ({printable(size.origin)})")
+    for note in plan.notes:
+        print(f"note: {printable(note)}")
+
+
+def _change(step: Step) -> str:
+    """Return the shape, and what becomes of it or of the dtype."""
+    from tfckpt.bundle.dtypes import dtype_name
+
+    text = str(list(step.source_shape))
+    if step.shape != step.source_shape:
+        text += f" -> {list(step.shape)}"
+    if step.cast is not None:
+        text += f" {dtype_name(step.data_type)} -> {dtype_name(step.cast)}"
+    return text

@@ -29,6 +29,8 @@ def execute(
 
     Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError.
     """
+    if verify:
+        reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
     done, total = 0, plan.nbytes
     with BundleWriter(dest, overwrite=overwrite, sync=sync) as writer:
         for step in plan.steps:
