@@ -32,9 +32,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "reader",
         "writer",
     ),
-    "checkpoint": ("object_graph", "state_file", "checkpoint", "train"),
+    "checkpoint": ("object_graph", "outline", "state_file", "checkpoint", "train"),
     "conversion": ("config", "plan", "execute", "prove", "convert"),
-    "cli": ("output", "convert", "inspect", "demo", "main"),
+    "cli": ("output", "convert", "inspect", "tree", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
