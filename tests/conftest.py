@@ -14,7 +14,6 @@ import pytest
 from support.tf1 import BERT_BASE, write_bert
 
 import tfckpt
-from tfckpt.bundle.entry import Entry, decode_name, encode_name
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 
@@ -65,15 +64,9 @@ def split() -> Callable[[str, Path, str, list[int]], None]:
                     writer.add(other, checkpoint[other])
             whole = checkpoint[name]
             starts = np.cumsum([0, *lengths])
-            slices = [
-                TensorSlice(((int(start), length), (0, -1))) for start, length in zip(starts, lengths, strict=False)
-            ]
-            for part in slices:
-                key = part.key(encode_name(name))
-                writer.add(decode_name(key), whole[part.within(whole.shape)])
-            stored = checkpoint.entry(name)
-            entry = Entry(name, stored.data_type, stored.shape, 0, 0, 0, 0, tuple(slices))
-            writer._entries[encode_name(name)] = entry  # until a writer of slices exists, the entry is put in by hand
+            for start, length in zip(starts.tolist(), lengths, strict=False):
+                part = TensorSlice(((start, length), (0, -1)))
+                writer.add_slice(name, whole.shape, part, whole[part.within(whole.shape)])
             writer.finish()
 
     return copy

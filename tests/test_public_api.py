@@ -20,8 +20,10 @@ NAMES = [
     "list_variables",
     "load_checkpoint",
     "load_variable",
+    "merge",
     "open",
     "plan",
+    "rewrite",
     "save",
 ]
 
@@ -34,7 +36,7 @@ def test_the_public_names() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'opne'"):
-        tfckpt.opne  # type: ignore[attr-defined]  # noqa: B018
+        tfckpt.opne  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
-    "layouts": ("axes", "rules", "bert", "catalog"),
+    "layouts": ("axes", "rules", "optimizer", "bert", "catalog"),
     "bundle": (
         "paths",
         "ordered_code",
@@ -27,14 +27,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "slices",
         "entry",
         "strings",
+        "variants",
         "values",
         "files",
         "reader",
         "writer",
     ),
-    "checkpoint": ("object_graph", "outline", "state_file", "checkpoint", "train"),
-    "conversion": ("config", "plan", "execute", "prove", "convert"),
-    "cli": ("output", "convert", "inspect", "tree", "demo", "main"),
+    "checkpoint": ("object_graph", "outline", "state_file", "partial", "checkpoint", "train"),
+    "conversion": ("config", "plan", "execute", "prove", "convert", "rewrite"),
+    "cli": ("output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
     from tfckpt.conversion.plan import Plan as Plan
+    from tfckpt.conversion.rewrite import merge as merge
+    from tfckpt.conversion.rewrite import rewrite as rewrite
     from tfckpt.errors import PlanError as PlanError
     from tfckpt.errors import TfckptError as TfckptError
 
@@ -43,8 +45,10 @@ _EXPORTS = {
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
     "load_variable": "tfckpt.checkpoint.train",
+    "merge": "tfckpt.conversion.rewrite",
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
+    "rewrite": "tfckpt.conversion.rewrite",
     "save": "tfckpt.checkpoint.checkpoint",
 }
 
@@ -58,8 +62,10 @@ __all__ = [
     "list_variables",
     "load_checkpoint",
     "load_variable",
+    "merge",
     "open",
     "plan",
+    "rewrite",
     "save",
 ]
 

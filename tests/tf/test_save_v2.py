@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,19 @@ def make(tf: Any, number: DataType, shape: tuple[int, ...]) -> Array:
     """Return random values in the NumPy dtype that TensorFlow itself uses for ``number``."""
     size = int(np.prod(shape))
     values = np.random.default_rng(seed=size).integers(0, 100, size).astype(NUMERIC[number])
-    return values.view(tf.dtypes.as_dtype(number).as_numpy_dtype).reshape(shape)
+    array: Array = values.view(tf.dtypes.as_dtype(number).as_numpy_dtype).reshape(shape)
+    return array
 
 
-def save_v2(tf: Any, prefix: str, tensors: dict[str, Array]) -> None:
-    constants = [tf.constant(value, dtype=None if value.dtype.hasobject else value.dtype) for value in tensors.values()]
+def save_v2(tf: Any, prefix: str, tensors: Mapping[str, npt.ArrayLike]) -> None:
+    arrays = [np.asarray(value) for value in tensors.values()]
+    constants = [tf.constant(array, dtype=None if array.dtype.hasobject else array.dtype) for array in arrays]
     tf.raw_ops.SaveV2(
         prefix=prefix, tensor_names=list(tensors), shape_and_slices=[""] * len(tensors), tensors=constants
     )
 
 
-def assert_same_files(tf: Any, directory: Path, tensors: dict[str, Array]) -> None:
+def assert_same_files(tf: Any, directory: Path, tensors: Mapping[str, npt.ArrayLike]) -> None:
     save_v2(tf, str(directory / "theirs"), tensors)
     tfckpt.save(directory / "ours", tensors)
     assert bundle_bytes(directory / "ours") == bundle_bytes(directory / "theirs")

@@ -57,7 +57,28 @@ QUANTIZED = (
     types_pb2.DT_QUINT16,
 )
 
-OBJECT = np.dtype(object)  # DT_STRING: an array of bytes objects
+FLOATING = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
+
+# Slices of these dtypes are what TensorFlow can put together again; it writes those of others and cannot read them.
+# tensorflow/core/util/tensor_bundle/tensor_bundle.cc, BundleReader::GetSliceValue.
+SLICEABLE = (
+    types_pb2.DT_FLOAT,
+    types_pb2.DT_DOUBLE,
+    types_pb2.DT_INT8,
+    types_pb2.DT_INT16,
+    types_pb2.DT_INT32,
+    types_pb2.DT_INT64,
+    types_pb2.DT_UINT8,
+    types_pb2.DT_COMPLEX64,
+    types_pb2.DT_COMPLEX128,
+    types_pb2.DT_BOOL,
+    types_pb2.DT_QINT8,
+    types_pb2.DT_QINT32,
+    types_pb2.DT_QUINT8,
+    types_pb2.DT_BFLOAT16,
+)
+
+OBJECT = np.dtype(object)  # DT_STRING, DT_VARIANT: an array of bytes objects
 
 # tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
 _RECORDS = {np.dtype([(tensorflow_name, NUMERIC[data_type])]): data_type for tensorflow_name, data_type in (
@@ -71,20 +92,20 @@ _RECORDS = {np.dtype([(tensorflow_name, NUMERIC[data_type])]): data_type for ten
 _DATA_TYPES = {dtype: data_type for data_type, dtype in NUMERIC.items() if data_type not in QUANTIZED} | _RECORDS
 
 
-def is_string(data_type: DataType) -> bool:
-    """Whether elements are byte strings, stored with their lengths before them."""
-    return data_type == types_pb2.DT_STRING
+def is_numeric(data_type: DataType) -> bool:
+    """Whether elements have one size; those of strings and variants are stored with their lengths."""
+    return data_type in NUMERIC
 
 
 def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
-    """Return the NumPy dtype that holds ``data_type``; ``object`` for strings.
+    """Return the NumPy dtype that holds ``data_type``; ``object`` for strings and variants.
 
     >>> numpy_dtype(types_pb2.DT_QINT8)
     dtype('int8')
 
-    Raises: UnsupportedError for variant and resource, which have no NumPy form.
+    Raises: UnsupportedError for resources, which are no values.
     """
-    if is_string(data_type):
+    if data_type in (types_pb2.DT_STRING, types_pb2.DT_VARIANT):
         return OBJECT
     dtype = NUMERIC.get(data_type)
     if dtype is None:

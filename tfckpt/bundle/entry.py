@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
+from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_string, numpy_dtype
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 
@@ -95,7 +96,7 @@ class Entry:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of the values; ``object`` (of ``bytes``) for strings."""
+        """The NumPy dtype of the values; ``object`` (of ``bytes``) for strings and variants."""
         return numpy_dtype(self.data_type)
 
     @property
@@ -109,9 +110,9 @@ class Entry:
         return math.prod(self.shape)
 
     @property
-    def is_string(self) -> bool:
-        """Whether the elements are byte strings."""
-        return is_string(self.data_type)
+    def is_numeric(self) -> bool:
+        """Whether the elements have one size; strings and variants are stored with their lengths."""
+        return is_numeric(self.data_type)
 
     @staticmethod
     def parse(key: bytes, value: bytes) -> Entry:
@@ -120,24 +121,27 @@ class Entry:
         Raises: FormatError, naming the tensor, if a field makes no sense, or the size is not that of dtype and shape.
         """
         name = decode_name(key)
-        proto = BundleEntryProto()
         try:
-            proto.ParseFromString(value)
+            proto = BundleEntryProto.FromString(value)
         except DecodeError:
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
-        shape = tuple(dim.size for dim in proto.shape.dim)
-        if proto.shape.unknown_rank or any(dim < 0 for dim in shape):
-            got = "unknown rank" if proto.shape.unknown_rank else list(shape)
-            raise FormatError(f"shape of tensor {name!r}", expected="dimensions of 0 or more", got=got)
-        if proto.dtype not in NUMERIC and proto.dtype not in SIZELESS:
-            raise FormatError(
-                f"dtype of tensor {name!r}", expected="one of TensorFlow's dtype numbers", got=proto.dtype
-            )
-        slices = tuple(TensorSlice.parse(s) for s in proto.slices)
-        nbytes = _stored_size(name, proto, shape)
-        if slices:  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
-            return Entry(name, proto.dtype, shape, 0, 0, nbytes, 0, slices)
-        return Entry(name, proto.dtype, shape, proto.shard_id, proto.offset, nbytes, proto.crc32c)
+        data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
+        try:
+            shape = _parse_shape(proto.shape.SerializeToString())
+            value_size = _value_size(data_type, shape)
+        except FormatError as error:
+            error.what += f" of tensor {name!r}"
+            raise
+        if shard < 0 or offset < 0 or nbytes < 0:
+            got = f"shard {shard}, offset {offset}, size {nbytes}"
+            raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
+        if proto.slices:  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
+            slices = tuple(map(TensorSlice.parse, proto.slices))
+            return Entry(name, data_type, shape, 0, 0, value_size or 0, 0, slices)
+        if value_size not in (None, nbytes):
+            what = f"size of tensor {name!r}, {dtype_name(data_type)}{list(shape)}"
+            raise FormatError(what, expected=f"{value_size:,} bytes", got=f"{nbytes:,}")
+        return Entry(name, data_type, shape, shard, offset, nbytes, proto.crc32c)
 
     def encode(self) -> bytes:
         """Return the message as TensorFlow writes it: a partitioned tensor's entry has no place of its own."""
@@ -150,15 +154,23 @@ class Entry:
         return proto.SerializeToString(deterministic=True)
 
 
-def _stored_size(name: str, proto: BundleEntryProto, shape: tuple[int, ...]) -> int:
-    """Return the entry's size, checked against dtype and shape where they decide it."""
-    if proto.shard_id < 0 or proto.offset < 0 or proto.size < 0:
-        got = f"shard {proto.shard_id}, offset {proto.offset}, size {proto.size}"
-        raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
-    if proto.dtype in SIZELESS:
-        return proto.size
-    expected = math.prod(shape) * NUMERIC[proto.dtype].itemsize
-    if not proto.slices and proto.size != expected:
-        what = f"size of tensor {name!r}, {dtype_name(proto.dtype)}{list(shape)}"
-        raise FormatError(what, expected=f"{expected:,} bytes", got=f"{proto.size:,}")
-    return expected
+# An index repeats few shapes and sizes; both are cached by what decides them, and errors are not cached.
+@lru_cache(maxsize=4096)
+def _parse_shape(serialized: bytes) -> tuple[int, ...]:
+    """Read a ``TensorShapeProto``."""
+    proto = TensorShapeProto.FromString(serialized)
+    shape = tuple(dim.size for dim in proto.dim)
+    if proto.unknown_rank or any(dim < 0 for dim in shape):
+        got = "unknown rank" if proto.unknown_rank else list(shape)
+        raise FormatError("shape", expected="dimensions of 0 or more", got=got)
+    return shape
+
+
+@lru_cache(maxsize=4096)
+def _value_size(data_type: DataType, shape: tuple[int, ...]) -> int | None:
+    """Return the bytes that values of this dtype and shape take; None where each element has a length of its own."""
+    if data_type in SIZELESS:
+        return None
+    if data_type not in NUMERIC:
+        raise FormatError("dtype", expected="one of TensorFlow's dtype numbers", got=data_type)
+    return math.prod(shape) * NUMERIC[data_type].itemsize

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
 
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
 WRITE_BUFFER_SIZE = 1 << 18
@@ -33,6 +33,11 @@ def _refusals(action: str, path: str) -> Iterator[None]:
         raise StorageError(f"{path}: cannot {action}: {error.strerror}") from error  # the cause keeps errno
 
 
+def _check_path(path: str) -> None:
+    if "\0" in path:  # the operating system's interface would raise a ValueError that names no file
+        raise UsageError(f"{path!r}: a path cannot hold a NUL character")
+
+
 class InputFile:
     """One file, opened for reading only. Reads do not move a position, so threads may share it."""
 
@@ -40,6 +45,7 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
+        _check_path(path)
         with _refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.size = os.fstat(self._fd).st_size
@@ -104,6 +110,7 @@ class OutputFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.offset = 0
+        _check_path(path)
         self.temporary = f"{path}{TEMPORARY_MARK}{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
         with _refusals("create", path):
             fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -116,7 +123,9 @@ class OutputFile:
         self.offset += len(data)
 
     def close(self, *, sync: bool) -> None:
-        """Flush and close; with ``sync``, only after the bytes have reached the disk."""
+        """Flush and close; with ``sync``, only after the bytes have reached the disk. Once is enough."""
+        if self._file.closed:
+            return
         with _refusals("write", self.path):
             self._file.flush()
             if sync:
@@ -143,11 +152,18 @@ class FileSet:
         self._directories: list[str] = []  # made here, innermost last
 
     def create(self, path: str) -> OutputFile:
-        """Open a new file that will be called ``path``; the directory is made if it is missing."""
+        """Open a new file that will be called ``path``, or what its attribute says by the time of `commit`.
+
+        The directory is made if it is missing.
+        """
         self._make_directory(os.path.dirname(path))
         file = OutputFile(path)
         self._files.append(file)
         return file
+
+    def seal(self, file: OutputFile) -> None:
+        """End a file before the others: many may be written, few need to be open."""
+        file.close(sync=self._sync)
 
     def commit(self, *, replaced: tuple[str, ...] = ()) -> None:
         """Give every file its name, in order of creation.

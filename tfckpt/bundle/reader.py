@@ -8,17 +8,18 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
 
-from tfckpt.bundle.dtypes import numpy_dtype
+from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import index_path, shard_path
-from tfckpt.bundle.strings import decode_strings, head_size, parse_head
-from tfckpt.bundle.values import Array, numeric_array, shaped, string_array
+from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.strings import head_size, parse_head
+from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
 from tfckpt.errors import ChecksumError, FormatError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
@@ -50,85 +51,110 @@ class BundleReader:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
-        hidden = {s.key(key) for key, entry in self._stored.items() for s in entry.slices}
-        return {entry.name: entry for key, entry in self._stored.items() if key not in hidden}
+        hidden = {s.key(key) for key, entry in self.stored.items() for s in entry.slices}
+        return {entry.name: entry for key, entry in self.stored.items() if key not in hidden}
 
     def entry(self, name: str) -> Entry | None:
         """Return one tensor's entry, or None; reads one block of the index at most."""
         return self._lookup(encode_name(name))
 
-    def entry_slices(self, entry: Entry) -> Iterator[tuple[tuple[slice, ...], Entry]]:
-        """Yield, for each slice of a partitioned tensor, the part of the whole it covers and its own entry.
+    def slices(self, entry: Entry) -> list[tuple[Ranges, Entry]]:
+        """Return, for each slice of a partitioned tensor, the box of the whole that it holds, and its own entry.
 
-        Raises: FormatError if a slice is missing or is not of its tensor's dtype and its range's shape.
+        Raises: FormatError if a slice is missing, is not of its tensor's dtype and its box's shape, or they do not hold each
+        element once.
         """
-        for tensor_slice in entry.slices:
-            with located(self._index.path, None):
-                part = tensor_slice.within(entry.shape)
-            stored = self._lookup(tensor_slice.key(encode_name(entry.name)))
-            expected = (entry.data_type, tuple(r.stop - r.start for r in part))
-            if stored is None or (stored.data_type, stored.shape) != expected or stored.slices:
-                got = "none" if stored is None else f"{stored.dtype_name}{list(stored.shape)}"
-                raise FormatError(
-                    f"slice {_brackets(part)} of tensor {entry.name!r}",
-                    path=self._index.path,
-                    expected=f"an entry of {entry.dtype_name}{list(expected[1])}",
-                    got=got,
-                )
-            yield part, stored
+        found = [self._slice(entry, tensor_slice) for tensor_slice in entry.slices]
+        with located(self._index.path, None):
+            check_cover(entry.name, entry.shape, [box for box, _ in found])
+        return found
 
-    def read(self, entry: Entry, *, verify: bool) -> Array:
-        """Return a tensor's values: a read-only view of the mapped shard; strings, swapped and assembled ones are copies."""
+    def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
+        """Return a tensor's values: a read-only view of the mapped shard; strings, swapped and assembled ones are copies.
+
+        With ``mapped`` false, all are copies, made without the map.
+        """
         if entry.slices:
-            return self._assemble(entry, verify=verify)
+            return self._assemble(
+                entry, whole(entry.shape), lambda stored: self.read(stored, verify=verify, mapped=mapped)
+            )
         file = self._file(entry)
-        if entry.is_string:
+        if not entry.is_numeric:
+            data = file.read_at(entry.offset, entry.nbytes)
             with located(file.path, entry.offset):
-                stored = file.read_at(entry.offset, entry.nbytes)
-                strings, crc = decode_strings(stored, entry.size, big_endian=self.header.big_endian)
+                array, crc = element_array(entry, data, big_endian=self.header.big_endian)
             if verify:
                 self._check(entry, crc)
-            return string_array(entry, strings)
-        dtype = entry.dtype  # before the bytes: variant and resource have none
-        view = file.view(entry.offset, dtype.itemsize * entry.size)
+            return array
+        stored = (file.view if mapped else file.read_at)(entry.offset, entry.nbytes)
         if verify:
-            self._check(entry, masked_crc32c(view))
-        return numeric_array(entry, view, big_endian=self.header.big_endian)
+            self._check(entry, masked_crc32c(stored))
+        return numeric_array(entry, stored, big_endian=self.header.big_endian)
 
-    def stores_as_written(self, entry: Entry) -> bool:
-        """Whether the stored bytes are what a writer of ours would write: whole, and little-endian."""
-        return not entry.slices and not self.header.big_endian
+    def read_box(self, entry: Entry, box: Ranges) -> Array:
+        """Return a box of a tensor, reading what lies between its first element and its last; no checksum covers a part."""
+        if entry.slices:
+            return self._assemble(entry, box, None)
+        if not entry.is_numeric:  # where an element lies depends on all before it
+            return self.read(entry, verify=False)[box]
+        shape = shape_of(box)
+        if 0 in shape:
+            return np.empty(shape, entry.dtype)
+        steps = strides(entry)
+        first = sum(step * r.start for step, r in zip(steps, box, strict=True))
+        last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
+        stored = self._file(entry).view(entry.offset + first, last - first + entry.dtype.itemsize)
+        return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
+
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return what is stored of a tensor: itself, or its slices, each with its own entry, even if they are not all."""
+        return [(part, self._slice(entry, part)[1]) for part in entry.slices] or [(None, entry)]
+
+    def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
+        """Whether the stored bytes are what a writer would write: whole, and in that byte order."""
+        return not entry.slices and self.header.big_endian == big_endian
 
     def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
         """Yield a tensor's stored bytes in bounded pieces, read without the map; not for partitioned tensors.
 
-        Raises: ChecksumError, with ``verify``, after the last piece of a numeric tensor, before the first of strings.
+        Raises: ChecksumError, with ``verify``, after the last piece of a numeric tensor, before the first of others.
         """
         assert not entry.slices, entry
-        if verify and entry.is_string:
-            self._check(entry, self._string_crc(entry))
+        in_passing = verify and entry.is_numeric
+        if verify and not in_passing:
+            self.verify(entry)
         crc = 0
         for chunk in self._file(entry).chunks(entry.offset, entry.nbytes):
-            if verify and not entry.is_string:
+            if in_passing:
                 crc = crc32c(chunk, crc)
             yield chunk
-        if verify and not entry.is_string:
+        if in_passing:
             self._check(entry, mask(crc))
 
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksum, reading them in bounded pieces.
 
-        Raises: ChecksumError, FormatError; UnsupportedError for variants.
+        Raises: ChecksumError, FormatError; UnsupportedError for resources.
         """
         if entry.slices:
-            for _, stored in self._disjoint_slices(entry):
+            for _, stored in self.slices(entry):
                 self.verify(stored)
-        elif entry.is_string:
-            self._check(entry, self._string_crc(entry))
-        else:
-            numpy_dtype(entry.data_type)
+        elif entry.is_numeric:
             for _ in self.chunks(entry, verify=True):
                 pass
+        elif entry.data_type == DT_STRING:
+            self._check(entry, self._string_crc(entry))
+        else:
+            self.read(entry, verify=True)
+
+    def check_files(self) -> None:
+        """Check that every data file is there and holds the bytes of all its tensors; reads none of them.
+
+        Raises: CheckpointNotFoundError, FormatError, which names the first tensor that is cut off.
+        """
+        for entry in self.stored.values():
+            if not entry.slices:
+                self._file(entry)
 
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
@@ -139,22 +165,25 @@ class BundleReader:
             self._shards.clear()
 
     @cached_property
-    def _stored(self) -> dict[bytes, Entry]:
-        """Every entry under its raw key, slices included."""
-        return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
+    def stored(self) -> dict[bytes, Entry]:
+        """Every entry under its raw key, in key order, slices of partitioned tensors included."""
+        with located(self._index.path, None):
+            return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
 
     def _lookup(self, key: bytes) -> Entry | None:
-        if "_stored" in self.__dict__:
-            return self._stored.get(key)
+        if "stored" in self.__dict__:
+            return self.stored.get(key)
         value = self._table.get(key)
-        return None if value is None or key == HEADER_KEY else self._parse(key, value)
+        if value is None or key == HEADER_KEY:
+            return None
+        with located(self._index.path, None):
+            return self._parse(key, value)
 
     def _parse(self, key: bytes, value: bytes) -> Entry:
-        with located(self._index.path, None):
-            entry = Entry.parse(key, value)
-            if entry.shard >= self.header.num_shards:
-                expected = f"below {self.header.num_shards}"
-                raise FormatError(f"shard of tensor {entry.name!r}", expected=expected, got=entry.shard)
+        entry = Entry.parse(key, value)
+        if entry.shard >= self.header.num_shards:
+            expected = f"below {self.header.num_shards}"
+            raise FormatError(f"shard of tensor {entry.name!r}", expected=expected, got=entry.shard)
         return entry
 
     def _file(self, entry: Entry) -> InputFile:
@@ -194,40 +223,28 @@ class BundleReader:
             crc = crc32c(chunk, crc)
         return mask(crc)
 
-    def _assemble(self, entry: Entry, *, verify: bool) -> Array:
-        parts = list(self._disjoint_slices(entry))
-        whole = shaped(entry.name, lambda: np.empty(entry.shape, entry.dtype))
-        for part, stored in parts:
-            whole[part] = self.read(stored, verify=verify)
-        return whole
-
-    def _disjoint_slices(self, entry: Entry) -> Iterator[tuple[tuple[slice, ...], Entry]]:
-        """Yield `entry_slices` once they are known to fill the whole, each element once, and their bytes to be there."""
-        parts = list(self.entry_slices(entry))
-        for _, stored in parts:
-            self._file(stored)
-        count = sum(stored.size for _, stored in parts)
-        clash = next(((_brackets(a), _brackets(b)) for a, b in _overlaps([p for p, s in parts if s.size])), None)
-        if clash or count != entry.size:
+    def _slice(self, entry: Entry, tensor_slice: TensorSlice) -> tuple[Ranges, Entry]:
+        with located(self._index.path, None):
+            box = tensor_slice.within(entry.shape)
+        stored = self._lookup(tensor_slice.key(encode_name(entry.name)))
+        shape = shape_of(box)
+        if stored is None or (stored.data_type, stored.shape) != (entry.data_type, shape) or stored.slices:
             raise FormatError(
-                f"slices of tensor {entry.name!r}",
+                f"slice {brackets(box)} of tensor {entry.name!r}",
                 path=self._index.path,
-                expected=f"each of {entry.size:,} elements once",
-                got=f"{clash[0]} and {clash[1]}" if clash else f"{count:,} elements",
+                expected=f"an entry of {entry.dtype_name}{list(shape)}",
+                got="none" if stored is None else f"{stored.dtype_name}{list(stored.shape)}",
             )
-        yield from parts
+        return box, stored
 
-
-def _overlaps(parts: list[tuple[slice, ...]]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield the pairs of ranges that share an element, from a sweep along the first dimension."""
-    active: list[tuple[slice, ...]] = []
-    for part in sorted(parts, key=lambda p: [r.start for r in p]):
-        active = [other for other in active if not part or other[0].stop > part[0].start]
-        for other in active:
-            if all(a.start < b.stop and b.start < a.stop for a, b in zip(part, other, strict=True)):
-                yield other, part
-        active.append(part)
-
-
-def _brackets(part: tuple[slice, ...]) -> str:
-    return "[" + ", ".join(f"{r.start}:{r.stop}" for r in part) + "]"
+    def _assemble(self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None) -> Array:
+        """Return a box of a partitioned tensor, from the slices that it touches: all of each by ``read``, or just a part."""
+        parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
+        touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
+        for _, stored, _ in touched:
+            self._file(stored)  # the bytes are there: an index that lies makes nobody allocate what it claims
+        array = shaped(entry.name, lambda: np.empty(shape_of(box), entry.dtype))
+        for part, stored, shared in touched:
+            inside = relative(shared, part)
+            array[relative(shared, box)] = self.read_box(stored, inside) if read is None else read(stored)[inside]
+        return array

@@ -5,11 +5,15 @@ Source: tensorflow/core/framework/tensor_slice.proto, tensor_slice.cc.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
 from tfckpt.errors import FormatError
+
+Ranges = tuple[slice, ...]  # a box of a tensor: start and stop of each dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,19 @@ class TensorSlice:
         """Return the index key of this slice of tensor ``name``."""
         return encode_slice_key(name, self.extents)
 
-    def within(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    @staticmethod
+    def of(box: Ranges, shape: tuple[int, ...]) -> TensorSlice:
+        """Return the slice for a box of a tensor; a dimension of which it has all is a full extent.
+
+        >>> TensorSlice.of((slice(0, 4), slice(2, 5)), (4, 8))
+        TensorSlice(extents=((0, -1), (2, 3)))
+        """
+        sizes = zip(box, shape, strict=True)
+        return TensorSlice(
+            tuple((0, FULL_EXTENT) if (r.start, r.stop) == (0, n) else (r.start, r.stop - r.start) for r, n in sizes)
+        )
+
+    def within(self, shape: tuple[int, ...]) -> Ranges:
         """Return the part of an array of ``shape`` that this slice covers.
 
         >>> TensorSlice(((0, -1), (2, 3))).within((4, 8))
@@ -56,3 +72,59 @@ class TensorSlice:
                 raise FormatError("slice range", expected=f"inside [0, {size})", got=f"start {start}, length {length}")
             ranges.append(slice(start, stop))
         return tuple(ranges)
+
+
+def whole(shape: tuple[int, ...]) -> Ranges:
+    """Return the box that is all of a tensor."""
+    return tuple(slice(0, size) for size in shape)
+
+
+def shape_of(ranges: Ranges) -> tuple[int, ...]:
+    """Return the shape of a box."""
+    return tuple(r.stop - r.start for r in ranges)
+
+
+def brackets(ranges: Ranges) -> str:
+    """Return a box as NumPy users write it.
+
+    >>> brackets((slice(0, 2), slice(3, 5)))
+    '[0:2, 3:5]'
+    """
+    return "[" + ", ".join(f"{r.start}:{r.stop}" for r in ranges) + "]"
+
+
+def intersection(a: Ranges, b: Ranges) -> Ranges | None:
+    """Return the box that two boxes share, or None.
+
+    >>> intersection((slice(0, 4),), (slice(2, 9),))
+    (slice(2, 4, None),)
+    """
+    shared = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b, strict=True))
+    return shared if all(r.start < r.stop for r in shared) else None
+
+
+def relative(ranges: Ranges, origin: Ranges) -> Ranges:
+    """Return a box in the coordinates of another that it lies in."""
+    return tuple(slice(r.start - o.start, r.stop - o.start) for r, o in zip(ranges, origin, strict=True))
+
+
+def check_cover(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> None:
+    """Check that boxes hold each element of a tensor once.
+
+    Raises: FormatError, which names two that overlap, or counts the elements.
+    """
+    size = math.prod(shape)
+    count = sum(math.prod(shape_of(part)) for part in parts)
+    clash = next(_overlaps(parts), None)
+    if clash or count != size:
+        got = f"{brackets(clash[0])} and {brackets(clash[1])}" if clash else f"{count:,} elements"
+        raise FormatError(f"slices of tensor {name!r}", expected=f"each of {size:,} elements once", got=got)
+
+
+def _overlaps(parts: Sequence[Ranges]) -> Iterator[tuple[Ranges, Ranges]]:
+    """Yield the pairs of boxes that share an element, from a sweep along the first dimension."""
+    active: list[Ranges] = []
+    for part in sorted(parts, key=lambda ranges: [r.start for r in ranges]):
+        active = [other for other in active if not part or other[0].stop > part[0].start]
+        yield from ((other, part) for other in active if intersection(other, part) is not None)
+        active.append(part)

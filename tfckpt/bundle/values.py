@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import OBJECT, component_size, data_type_of
+from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
+from tfckpt.bundle.dtypes import OBJECT, component_size, data_type_of, is_numeric, numpy_dtype
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.strings import encode_strings
+from tfckpt.bundle.strings import decode_strings, encode_strings
+from tfckpt.bundle.variants import decode_variants, encode_variants
 from tfckpt.errors import UnsupportedError
 from tfckpt.sstable.checksum import masked_crc32c
 
 Array = npt.NDArray[Any]
+
+DECODERS = {DT_STRING: decode_strings, DT_VARIANT: decode_variants}
+ENCODERS = {DT_STRING: encode_strings, DT_VARIANT: encode_variants}
 
 
 def shaped(name: str, make: Callable[[], Array]) -> Array:
@@ -30,23 +35,50 @@ def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool)
     """Return the values of a numeric tensor: a read-only view of ``stored``, or a copy if the bytes must be swapped."""
     array: Array = np.frombuffer(stored, dtype=entry.dtype, count=entry.size)
     array.flags.writeable = False
-    width = component_size(entry.dtype)
-    if big_endian and width > 1:
-        array = array.view(f"u{width}").byteswap().view(entry.dtype)
-    return shaped(entry.name, lambda: array.reshape(entry.shape))
+    return shaped(entry.name, lambda: (swap(array) if big_endian else array).reshape(entry.shape))
 
 
-def string_array(entry: Entry, strings: list[bytes]) -> Array:
-    """Return an object array of ``bytes``."""
-    array: Array = np.empty(entry.size, OBJECT)
-    array[:] = strings
-    return shaped(entry.name, lambda: array.reshape(entry.shape))
+def numeric_box(entry: Entry, stored: memoryview, shape: tuple[int, ...], *, big_endian: bool) -> Array:
+    """Return a box of a numeric tensor; ``stored`` is what lies between its first element and its last."""
+    array: Array = np.ndarray(shape, entry.dtype, stored, strides=strides(entry))
+    array.flags.writeable = False
+    return swap(array) if big_endian else array
 
 
-def encode_array(name: str, value: npt.ArrayLike) -> tuple[DataType, tuple[int, ...], bytes | memoryview, int]:
-    """Return a tensor's DataType, shape, stored little-endian bytes and their masked checksum.
+def strides(entry: Entry) -> tuple[int, ...]:
+    """Return how many bytes lie between neighbours along each dimension of a numeric tensor."""
+    return tuple(entry.dtype.itemsize * math.prod(entry.shape[axis + 1 :]) for axis in range(len(entry.shape)))
 
-    ``str`` becomes UTF-8; a NumPy bytes ("S") array loses trailing NULs, as it does in TensorFlow.
+
+def swap(array: Array) -> Array:
+    """Return a copy with each number's bytes (of a complex one, each half's) in the opposite order.
+
+    >>> swap(np.uint16([1]))
+    array([256], dtype=uint16)
+    """
+    width = component_size(array.dtype)
+    return np.ascontiguousarray(array).view(f"u{width}").byteswap().view(array.dtype)
+
+
+def element_array(entry: Entry, stored: bytes, *, big_endian: bool) -> tuple[Array, int]:
+    """Return an object array of ``bytes``, the strings or variants of a tensor, and their masked checksum.
+
+    Raises: FormatError, ChecksumError, with offsets inside the tensor; UnsupportedError.
+    """
+    dtype = entry.dtype  # of resources there is none
+    elements, crc = DECODERS[entry.data_type](stored, entry.size, big_endian=big_endian)
+    array: Array = np.empty(entry.size, dtype)
+    array[:] = elements
+    return shaped(entry.name, lambda: array.reshape(entry.shape)), crc
+
+
+def encode_array(
+    name: str, value: npt.ArrayLike, data_type: DataType | None = None, *, big_endian: bool = False
+) -> tuple[DataType, tuple[int, ...], bytes | memoryview, int]:
+    """Return a tensor's DataType, shape, stored bytes and their masked checksum.
+
+    ``str`` becomes UTF-8; a NumPy bytes ("S") array loses trailing NULs, as it does in TensorFlow. ``data_type`` tells
+    what NumPy cannot: quantized integers from plain ones, variants from strings.
 
     >>> _, shape, stored, crc = encode_array("w", np.float32([1, 2]))
     >>> shape, bytes(stored).hex(), hex(crc)
@@ -55,13 +87,18 @@ def encode_array(name: str, value: npt.ArrayLike) -> tuple[DataType, tuple[int, 
     Raises: UnsupportedError if the values have no TensorFlow dtype.
     """
     array = np.asarray(value, dtype=OBJECT) if isinstance(value, (str, bytes)) else np.asarray(value)
-    data_type = data_type_of(array.dtype)
-    if array.dtype.kind in "OSU":
-        stored, crc = encode_strings([_as_bytes(name, item) for item in array.ravel().tolist()])
+    natural = data_type_of(array.dtype)
+    data_type = natural if data_type is None else data_type
+    assert numpy_dtype(data_type) == numpy_dtype(natural), (name, data_type, natural)
+    if not is_numeric(data_type):
+        elements = [_as_bytes(name, item) for item in array.ravel().tolist()]
+        stored, crc = ENCODERS[data_type](elements, big_endian=big_endian)
         return data_type, array.shape, stored, crc
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False) if array.dtype.byteorder == ">" else array
-    flat = np.ascontiguousarray(little).reshape(-1).view(np.uint8)
-    return data_type, array.shape, flat.data, masked_crc32c(flat.data)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if (array.dtype.byteorder == ">") != big_endian:
+        flat = swap(flat)
+    data = flat.view(np.uint8).data
+    return data_type, array.shape, data, masked_crc32c(data)
 
 
 def _as_bytes(name: str, item: object) -> bytes:

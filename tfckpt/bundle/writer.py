@@ -1,44 +1,68 @@
 """Writes one bundle, byte for byte as TensorFlow's SaveV2 does for the same tensors in the same order.
 
-Strategy: tensor bytes stream to a temporary shard as they come, densely; entries are kept, and the index, sorted, is
-written and renamed last.
+Strategy: tensor bytes stream to temporary shards as they come, densely; entries are kept, and the index, sorted, is written
+and renamed last. How many shards there are is known at the end, so they get their names then.
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 """
 
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
+from tfckpt.bundle.dtypes import SLICEABLE
+from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.paths import file_names, index_path, shard_path
+from tfckpt.bundle.slices import TensorSlice, shape_of, whole
 from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UsageError
+from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
+
+Chunk = bytes | memoryview  # of single bytes
 
 
 class BundleWriter:
-    """A bundle of one shard that appears under ``prefix`` when `finish` is called, and not at all if the block fails.
+    """A bundle that appears under ``prefix`` when `finish` is called, and not at all if the block fails.
 
     Args:
         prefix: the exact prefix of the files.
         overwrite: replace a bundle that is already there.
         sync: return from `finish` only when the files have reached the disk.
-    Raises: CheckpointExistsError, StorageError.
+        big_endian: byte order of the tensors' bytes; the index is the same.
+        max_shard_size: bytes; a tensor that would make a shard larger opens the next one. A tensor larger than that by itself
+            is cut along its first axis, if it has one and TensorFlow can read slices of its dtype.
+    Raises: CheckpointExistsError, StorageError, UsageError.
     """
 
-    def __init__(self, prefix: str, *, overwrite: bool = False, sync: bool = True) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        overwrite: bool = False,
+        sync: bool = True,
+        big_endian: bool = False,
+        max_shard_size: int | None = None,
+    ) -> None:
+        if max_shard_size is not None and max_shard_size < 1:
+            raise UsageError(f"maximum shard size: expected 1 byte or more, got {max_shard_size}")
         check_free(prefix, overwrite=overwrite)
-        self.prefix = prefix
+        self.prefix, self.big_endian = prefix, big_endian
+        self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
         self._files = files.FileSet(sync=sync)
-        self._data = self._files.create(shard_path(prefix, 0, 1))
+        self._shards: list[files.OutputFile] = []
+        try:
+            self.next_shard()
+        except BaseException:
+            self._files.discard()
+            raise
 
     def __enter__(self) -> BundleWriter:
         return self
@@ -48,41 +72,158 @@ class BundleWriter:
     ) -> None:
         self._files.discard()
 
+    def next_shard(self) -> None:
+        """End the current data file: what is added from now on goes into another."""
+        if self._shards:
+            self._files.seal(self._shards[-1])
+        number = len(self._shards)  # the last one, as far as is known
+        self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
+
+    def extend_to(self, count: int) -> None:
+        """End data files until there are at least ``count``, the current one included."""
+        while len(self._shards) < count:
+            self.next_shard()
+
     def add(self, name: str, value: npt.ArrayLike, data_type: DataType | None = None) -> None:
-        """Append a tensor; ``data_type`` tells quantized integers from plain ones, which NumPy cannot.
+        """Append a tensor; ``data_type`` tells what NumPy cannot: quantized integers from plain ones, variants from strings.
 
         Raises: UnsupportedError if NumPy's dtype has no TensorFlow counterpart; UsageError if the name is taken.
         """
-        natural, shape, stored, crc = encode_array(name, value)
-        assert data_type is None or numpy_dtype(data_type) == numpy_dtype(natural), (name, data_type, natural)
-        self.carry(name, natural if data_type is None else data_type, shape, [stored], crc)
+        data_type, shape, stored, crc = encode_array(name, value, data_type, big_endian=self.big_endian)
+        self.carry(name, data_type, shape, [stored], len(stored), crc)
+
+    def add_slice(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        part: TensorSlice,
+        value: npt.ArrayLike,
+        data_type: DataType | None = None,
+    ) -> None:
+        """Append one slice of the partitioned tensor ``name``, whose whole shape is ``shape``.
+
+        Raises: as `carry_slice`; UnsupportedError.
+        """
+        data_type, got, stored, crc = encode_array(name, value, data_type, big_endian=self.big_endian)
+        assert got == shape_of(part.within(shape)), (got, part, shape)
+        self.carry_slice(name, data_type, shape, part, [stored], len(stored), crc)
 
     def carry(
         self,
         name: str,
         data_type: DataType,
         shape: tuple[int, ...],
-        chunks: Iterable[bytes | memoryview],
-        crc: int,
+        chunks: Iterable[Chunk],
+        nbytes: int,
+        crc: int | None,
     ) -> None:
-        """Append a tensor from its stored, little-endian bytes and their masked checksum, which is believed."""
-        key = encode_name(name)
-        if key == HEADER_KEY or key in self._entries:
-            raise UsageError(f"tensor name {name!r}: " + ("already written" if key else "must not be empty"))
-        offset = self._data.offset
-        for chunk in chunks:
-            self._data.write(chunk)
-        self._entries[key] = Entry(name, data_type, shape, 0, offset, self._data.offset - offset, crc)
+        """Append a tensor from its stored bytes, in this bundle's byte order.
+
+        ``crc`` is their masked checksum, which is believed; None if it is to be computed from the bytes of a numeric tensor.
+        """
+        most = self._max_shard_size
+        if most is not None and nbytes > most and shape and data_type in SLICEABLE:
+            self._cut(name, data_type, shape, chunks, nbytes, most)
+        else:
+            self._put(encode_name(name), data_type, shape, chunks, nbytes, crc)
+
+    def carry_slice(
+        self,
+        name: str,
+        data_type: DataType,
+        shape: tuple[int, ...],
+        part: TensorSlice,
+        chunks: Iterable[Chunk],
+        nbytes: int,
+        crc: int | None,
+    ) -> None:
+        """Append one slice of a partitioned tensor from its stored bytes, as `carry` does. A slice that is all of it is none.
+
+        Raises: FormatError if the slice leaves ``shape``; UsageError if it is there already, or of another tensor.
+        """
+        key, box = encode_name(name), part.within(shape)
+        if box == whole(shape):
+            self._put(key, data_type, shape, chunks, nbytes, crc)
+            return
+        full = self._entries.get(key, Entry(name, data_type, shape, 0, 0, 0, 0))
+        if (full.data_type, full.shape) != (data_type, shape) or (key in self._entries and not full.slices):
+            raise UsageError(f"slice of tensor {name!r}: it is already written, with another dtype or shape or whole")
+        self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
+        self._entries[key] = replace(full, slices=(*full.slices, part))
 
     def finish(self) -> None:
         """Write the index and give all files their names, the index last."""
+        for number, shard in enumerate(self._shards):
+            shard.path = shard_path(self.prefix, number, len(self._shards))
         index = self._files.create(index_path(self.prefix))
         table = TableBuilder(index.write)
-        table.add(HEADER_KEY, Header(num_shards=1).encode())
+        table.add(HEADER_KEY, Header(len(self._shards), self.big_endian).encode())
         for key in sorted(self._entries):
             table.add(key, self._entries[key].encode())
         table.finish()
         self._files.commit(replaced=existing_files(self.prefix))
+
+    def _put(
+        self,
+        key: bytes,
+        data_type: DataType,
+        shape: tuple[int, ...],
+        chunks: Iterable[Chunk],
+        nbytes: int,
+        crc: int | None,
+    ) -> None:
+        """Append bytes to the shard, and their entry to the index."""
+        name = decode_name(key)
+        if key == HEADER_KEY or key in self._entries:
+            raise UsageError(f"tensor name {name!r}: " + ("already written" if key else "must not be empty"))
+        if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
+            self.next_shard()
+        offset, computed = self._data.offset, 0
+        for chunk in chunks:
+            if crc is None:
+                computed = crc32c(chunk, computed)
+            self._data.write(chunk)
+        assert self._data.offset - offset == nbytes, (name, nbytes)
+        stored_crc = mask(computed) if crc is None else crc
+        self._entries[key] = Entry(name, data_type, shape, len(self._shards) - 1, offset, nbytes, stored_crc)
+
+    def _cut(
+        self, name: str, data_type: DataType, shape: tuple[int, ...], chunks: Iterable[Chunk], nbytes: int, most: int
+    ) -> None:
+        """Append a tensor as slices of whole rows, each of at most ``most`` bytes if a row is no more."""
+        row = nbytes // shape[0]
+        rows = max(1, most // row)
+        stream = _Stream(chunks)
+        for start in range(0, shape[0], rows):
+            box = (slice(start, min(start + rows, shape[0])), *whole(shape[1:]))
+            size = row * (box[0].stop - start)
+            self.carry_slice(name, data_type, shape, TensorSlice.of(box, shape), stream.take(size), size, None)
+        stream.finish()
+
+    @property
+    def _data(self) -> files.OutputFile:
+        return self._shards[-1]
+
+
+class _Stream:
+    """Bytes that come in chunks, taken in other portions."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def take(self, nbytes: int) -> Iterator[memoryview]:
+        """Yield the next ``nbytes``."""
+        while nbytes:
+            self._rest = self._rest or memoryview(next(self._chunks))
+            piece, self._rest = self._rest[:nbytes], self._rest[nbytes:]
+            nbytes -= len(piece)
+            yield piece
+
+    def finish(self) -> None:
+        """Let the source run to its end, where it compares its checksum."""
+        assert not self._rest
+        assert next(self._chunks, None) is None
 
 
 def existing_files(prefix: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy.typing as npt
 
+from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import strip_suffix
@@ -19,6 +20,7 @@ from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
+from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.state_file import find_prefix
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
@@ -87,6 +89,22 @@ class Checkpoint(Mapping[str, Array]):
             )
         return entry
 
+    def get_slice(self, name: str) -> PartialTensor:
+        """Return a tensor to index: only the bytes that an index needs are read, from the slices that hold them.
+
+        Checksums cover whole tensors, so parts are not verified; call ``verify(name)`` first where that matters.
+
+        Args:
+            name: the tensor's name.
+        Raises:
+            TensorNotFoundError: there is none; names the nearest.
+        Example:
+            >>> ckpt = tfckpt.open("bert_model.ckpt")
+            >>> ckpt.get_slice("bert/embeddings/word_embeddings")[10:20, 0].shape
+            (10,)
+        """
+        return PartialTensor(self.reader, self.entry(name))
+
     @cached_property
     def object_graph(self) -> ObjectGraph | None:
         """The object graph of a TensorFlow 2 checkpoint; None for a name-based one.
@@ -97,7 +115,7 @@ class Checkpoint(Mapping[str, Array]):
             return None
         entry = self.entry(OBJECT_GRAPH_KEY)
         with located(f"{self._prefix}: tensor {OBJECT_GRAPH_KEY!r}"):
-            if not entry.is_string or entry.shape != ():
+            if entry.data_type != DT_STRING or entry.shape != ():
                 expected, got = "a string scalar", f"{entry.dtype_name}{list(entry.shape)}"
                 raise FormatError("object graph", expected=expected, got=got)
             return ObjectGraph.parse(self[OBJECT_GRAPH_KEY].item())
@@ -155,7 +173,7 @@ class Checkpoint(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         """Return a tensor's values: stored dtype and shape, C order.
 
-        Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (variant: no NumPy form).
+        Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
         array = self.reader.read(self.entry(name), verify=self._verify and name not in self._verified)
         if self._verify:
@@ -226,6 +244,8 @@ def save(
     *,
     overwrite: bool = False,
     sync: bool = True,
+    max_shard_size: int | None = None,
+    big_endian: bool = False,
 ) -> None:
     """Write a name-based checkpoint, byte for byte what TensorFlow's ``SaveV2`` writes for these tensors in this order.
 
@@ -235,10 +255,14 @@ def save(
             ``tf.qint8.as_numpy_dtype`` become quantized ones, and an open `Checkpoint` keeps its dtypes.
         overwrite: replace a checkpoint that is there.
         sync: return only when the files have reached the disk.
+        max_shard_size: bytes of a data file: tensors that do not fit go to the next, and larger ones are cut into slices
+            along their first axis, where TensorFlow can put those together again. One file, unless given.
+        big_endian: store values in the byte order of big-endian machines.
     Raises:
         CheckpointExistsError: ``prefix`` is taken.
         UnsupportedError: a value's dtype has no counterpart in TensorFlow.
-        StorageError: the operating system refused; what was there is as it was.
+        StorageError: the operating system refused. What was there is as it was, unless it was the renaming at the end that
+            was refused: then nothing is there, rather than a mix of old and new.
     Example:
         >>> tfckpt.save("weights.ckpt", {"w": [[1.0, 2.0]], "labels": ["yes", "no"]})
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
@@ -246,7 +270,9 @@ def save(
 
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
-    with BundleWriter(check_prefix(prefix), overwrite=overwrite, sync=sync) as writer:
+    with BundleWriter(
+        check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
+    ) as writer:
         for name, value in tensors.items():
             data_type = tensors.entry(name).data_type if isinstance(tensors, Checkpoint) else None
             writer.add(name, value, data_type)
@@ -259,6 +285,8 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
     Raises: UsageError if it is a directory or the name of one of a bundle's files.
     """
     path = os.fspath(prefix)
+    if not path:
+        raise UsageError("an empty path: give the prefix of the files to write")
     base = os.path.join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
         raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")

@@ -102,7 +102,7 @@ def find_prefix(path: str | os.PathLike[str]) -> str:
     if files.is_directory(typed):
         return _prefix_in(typed)
     raise CheckpointNotFoundError(
-        f"{typed}: no checkpoint: no file {index_path(strip_suffix(typed))}{_lies_there(typed)}"
+        f"{typed or repr(typed)}: no checkpoint: no file {index_path(strip_suffix(typed))}{_lies_there(typed)}"
     )
 
 

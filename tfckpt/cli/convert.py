@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
+from tfckpt.cli.output import print_json, print_plan, print_rows, printable, progress_bar
 from tfckpt.layouts.catalog import DEFAULT, LAYOUTS
 
 
@@ -83,24 +83,3 @@ def cmd_layouts(args: argparse.Namespace) -> int:
     else:
         print_rows(("target", "what it is"), [(layout.name, layout.about) for layout in LAYOUTS.values()])
     return 0
-
-
-def print_plan(plan: tfckpt.Plan) -> None:
-    """Print what becomes of every variable, then the sums, then what else to know."""
-    rows = [(step.source, _shapes(step.source_shape, step.shape), step.target) for step in plan.steps]
-    rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
-    print_rows(("source", "shape", "target"), rows)
-    moved = sum(not step.keeps_bytes for step in plan.steps)
-    print(
-        f"{printable(plan.source)} to {plan.to}: {len(plan.steps)} variables, {plan.nbytes:,} bytes, {moved} transposed"
-    )
-    for rule, items in plan.dropped_by_rule().items():
-        print(f"dropped: {len(items)} ({printable(rule)})")
-    for name, size in plan.sizes.items():
-        print(f"{name}: {size.value} ({printable(size.origin)})")
-    for note in plan.notes:
-        print(f"note: {printable(note)}")
-
-
-def _shapes(before: tuple[int, ...], after: tuple[int, ...]) -> str:
-    return str(list(before)) if before == after else f"{list(before)} -> {list(after)}"

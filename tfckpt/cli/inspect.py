@@ -39,7 +39,7 @@ def cmd_ls(args: argparse.Namespace) -> int:
 
 def cmd_verify(args: argparse.Namespace) -> int:
     """Check every tensor; name each that is damaged, not only the first."""
-    damaged = []
+    damaged: dict[str, None] = {}
     with tfckpt.open(args.prefix) as checkpoint, progress_bar("verifying") as progress:
         entries = checkpoint.entries()
         done, total = 0, sum(entry.nbytes for entry in entries)
@@ -47,7 +47,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
             try:
                 checkpoint.verify(entry.name)
             except tfckpt.TfckptError as error:
-                damaged.append(str(error))
+                damaged.setdefault(str(error))  # a file that is missing is one line, not one for each tensor
             done += entry.nbytes
             if progress is not None:
                 progress(done, total)
@@ -55,7 +55,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
     for line in damaged:
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
     if args.json:
-        print_json({"prefix": prefix, "tensors": len(entries), "nbytes": total, "damaged": damaged})
+        print_json({"prefix": prefix, "tensors": len(entries), "nbytes": total, "damaged": list(damaged)})
     elif not damaged:
         print(f"{printable(prefix)}: {len(entries)} tensors, {total:,} bytes: every checksum matches")
     return 1 if damaged else 0

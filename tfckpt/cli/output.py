@@ -6,7 +6,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.plan import Plan, Step
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
@@ -38,7 +41,9 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a name is never cut
     for row in cells:
         table.add_row(*map(Text, row))
     Console().print(table)
@@ -79,3 +84,37 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what becomes of every variable, then the sums, then what else to know."""
+    rows = [(step.source, _change(step), step.target) for step in plan.steps]
+    rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
+    print_rows(("source", "shape", "target"), rows)
+    counts = [
+        f"{len(plan.steps)} variables",
+        f"{plan.nbytes:,} bytes",
+        f"{sum(step.is_transposed for step in plan.steps)} transposed",
+    ]
+    if cast := sum(step.cast is not None for step in plan.steps):
+        counts.append(f"{cast} cast")
+    target = f" to {plan.to}" if plan.to else ""
+    print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
+    for rule, items in plan.dropped_by_rule().items():
+        print(f"dropped: {len(items)} ({printable(rule)})")
+    for name, size in plan.sizes.items():
+        print(f"{name}: {size.value} ({printable(size.origin)})")
+    for note in plan.notes:
+        print(f"note: {printable(note)}")
+
+
+def _change(step: Step) -> str:
+    """Return the shape, and what becomes of it or of the dtype."""
+    from tfckpt.bundle.dtypes import dtype_name
+
+    text = str(list(step.source_shape))
+    if step.shape != step.source_shape:
+        text += f" -> {list(step.shape)}"
+    if step.cast is not None:
+        text += f" {dtype_name(step.data_type)} -> {dtype_name(step.cast)}"
+    return text

@@ -29,6 +29,8 @@ def execute(
 
     Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError.
     """
+    if verify:
+        reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
     done, total = 0, plan.nbytes
     with BundleWriter(dest, overwrite=overwrite, sync=sync) as writer:
         for step in plan.steps:
@@ -58,9 +60,9 @@ def _write_tensor(step: Step, reader: BundleReader, writer: BundleWriter, *, ver
     entry = planned_entry(step, reader)
     if step.keeps_bytes and reader.stores_as_written(entry):
         chunks = reader.chunks(entry, verify=verify)
-        writer.carry(step.target, entry.data_type, step.shape, chunks, entry.crc32c)
+        writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
         return
-    array = reader.read(entry, verify=verify)
+    array = reader.read(entry, verify=verify, mapped=False)
     if step.axes is not None:
         array = axes.apply(step.axes, array, step.letters)
     writer.add(step.target, array, entry.data_type)

@@ -43,11 +43,17 @@ class Step:
     nbytes: int
     axes: str | None = None  # the pattern that leads from one shape to the other; None: as it is
     letters: Mapping[str, int] = field(default_factory=dict)  # what the pattern's letters stand for
+    cast: DataType | None = None  # the dtype it gets, if another
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the values change places."""
+        return self.axes is not None and not keeps_bytes(self.axes)
 
     @property
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
-        return self.axes is None or keeps_bytes(self.axes)
+        return self.cast is None and not self.is_transposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Plan:
 
     Attributes:
         source: prefix of the checkpoint to convert.
-        to: name of the target's layout.
+        to: name of the target's layout; empty if the layout stays.
         steps: tensors to write, in the order of the data file.
         dropped: tensors left out.
         sizes: sizes of the model by configuration field, each with its origin; the head count is among them if one is used.
@@ -124,6 +130,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "shape": list(step.shape),
         "nbytes": step.nbytes,
         "axes": step.axes,
+        "cast": None if step.cast is None else dtype_name(step.cast),
         "keeps_bytes": step.keeps_bytes,
     }
 
@@ -256,7 +263,7 @@ def _plan_objects(
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
-    for name in variables.keys() - hub.keys():
+    for name in (name for name in variables if name not in hub):
         complaints.add(f"{scope}{name}: missing, and {layout.name!r} needs it for {keys[name]}")
     complaints.raise_any(source)
     ordered = tuple(step for *_, step in sorted(steps, key=lambda item: item[:2]))

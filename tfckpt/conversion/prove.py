@@ -50,10 +50,10 @@ def _same_values(step: Step, source: BundleReader, theirs: Entry, dest: BundleRe
     if step.keeps_bytes and source.stores_as_written(theirs) and dest.stores_as_written(ours):
         pairs = zip_longest(source.chunks(theirs, verify=True), dest.chunks(ours, verify=True))
         return all(a == b for a, b in pairs)
-    array = source.read(theirs, verify=True)
+    array = source.read(theirs, verify=True, mapped=False)
     if step.axes is not None:
         array = axes.apply(step.axes, array, step.letters)
-    other = dest.read(ours, verify=True)
+    other = dest.read(ours, verify=True, mapped=False)
     if array.dtype.hasobject:
         return bool(np.array_equal(array, other))
     return np.ascontiguousarray(array).tobytes() == np.ascontiguousarray(other).tobytes()  # NaNs compare by their bits

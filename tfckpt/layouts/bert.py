@@ -11,6 +11,7 @@ layers/transformer_encoder_block.py (paths); official/nlp/bert/tf1_checkpoint_co
 
 from __future__ import annotations
 
+from tfckpt.layouts.optimizer import SLOTS
 from tfckpt.layouts.rules import Drop, Each, NameLayout, ObjectLayout, Part
 
 SIZES = {
@@ -52,7 +53,7 @@ ENCODER_PART = Part(rows=(
 ))
 
 DROPS = (
-    Drop("optimizer slot", ("*/adam_m", "*/adam_v", "*/Adam", "*/Adam_1", "beta1_power", "beta2_power")),
+    Drop("optimizer slot", SLOTS),
     Drop("training step", ("global_step",)),
     Drop("masked-LM head", ("cls/predictions/*",)),
     Drop("next-sentence head", ("cls/seq_relationship/*",)),

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.files import bundle_bytes
+
+import tfckpt
+from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.errors import CheckpointExistsError, ChecksumError, PlanError, UsageError
+
+W = np.arange(24, dtype=np.float32).reshape(6, 4)
+TENSORS: dict[str, npt.ArrayLike] = {
+    "model/w": W,
+    "model/w/Adam": W * 2,
+    "model/names": np.array([b"x", b"yy"], object),
+    "step": np.int64(3),
+}
+
+
+def values(prefix: Path | str) -> dict[str, Any]:
+    with tfckpt.open(prefix) as checkpoint:
+        return {name: value.tolist() for name, value in checkpoint.items()}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    tfckpt.save(tmp_path / "source", TENSORS)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def encoder(bert: str, tmp_path: Path) -> Path:
+    tfckpt.convert(bert, tmp_path / "encoder")
+    return tmp_path / "encoder"
+
+
+def test_a_rewrite_that_changes_nothing_writes_the_same_bytes(bert: str, encoder: Path, tmp_path: Path) -> None:
+    for source in (bert, encoder):
+        tfckpt.rewrite(source, tmp_path / "same", overwrite=True)
+        assert bundle_bytes(tmp_path / "same") == bundle_bytes(source)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_shards_slices_and_byte_order_are_kept(tmp_path: Path, big_endian: bool) -> None:
+    with BundleWriter(str(tmp_path / "parts"), big_endian=big_endian) as writer:
+        writer.add_slice("w", (6, 4), TensorSlice(((0, 2), (0, -1))), W[:2])
+        writer.add("s", np.array([b"x"], object))
+        writer.next_shard()
+        writer.add_slice("w", (6, 4), TensorSlice(((2, 4), (0, 4))), W[2:])
+        writer.finish()
+    tfckpt.rewrite(tmp_path / "parts", tmp_path / "same")
+    assert len(bundle_bytes(tmp_path / "same")) == 3
+    assert bundle_bytes(tmp_path / "same") == bundle_bytes(tmp_path / "parts")
+
+
+def test_keep_and_drop_take_globs_and_every_tensor_is_accounted_for(source: Path, tmp_path: Path) -> None:
+    plan = tfckpt.rewrite(source, tmp_path / "out", keep=["model/*"], drop=["*/names", "*.none"])
+    assert list(values(tmp_path / "out")) == ["model/w", "model/w/Adam"]
+    assert {(item.source, item.rule) for item in plan.dropped} == {
+        ("model/names", "pattern '*/names'"),
+        ("step", "not among 'model/*'"),
+    }
+    assert plan.notes == ("pattern '*.none': no tensor",)
+
+
+def test_renames_come_one_after_the_other(source: Path, tmp_path: Path) -> None:
+    plan = tfckpt.rewrite(source, tmp_path / "out", rename=[("^model/(.)", r"net/\1"), ("net/w", "net/kernel")])
+    assert [step.target for step in plan.steps] == ["net/names", "net/kernel", "net/kernel/Adam", "step"]
+    assert values(tmp_path / "out")["net/kernel"] == W.tolist()
+
+
+def test_names_that_would_meet_or_vanish_are_all_complained_about(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        tfckpt.rewrite(source, tmp_path / "out", rename=[("model/(w|names)$", "x"), ("^step$", "")])
+    assert [line.removeprefix(f"{source}: ") for line in caught.value.complaints] == [
+        "model/names and model/w would all be called 'x'",
+        "step would have no name",
+    ]
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rename": [("(", "x")]}, r"rename '\(' to 'x'"),
+        ({"rename": [("x", r"\2")]}, "invalid group reference"),
+        ({"cast": "int8"}, "no floating-point dtype 'int8'; there are float16, bfloat16, float32, float64"),
+        ({"shards": 0}, "expected 1 or more, got 0"),
+        ({"max_shard_size": 0}, "expected 1 byte or more, got 0"),
+        ({"shards": 2, "max_shard_size": 9}, "expected one of both"),
+    ],
+)
+def test_options_that_make_no_sense(source: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tfckpt.rewrite(source, tmp_path / "out", **options)
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_cast_changes_floating_point_tensors_only(source: Path, tmp_path: Path, dtype: str) -> None:
+    plan = tfckpt.rewrite(source, tmp_path / "out", cast=dtype)
+    with tfckpt.open(tmp_path / "out") as out:
+        dtypes = {entry.name: entry.dtype_name for entry in out.entries()}
+        np.testing.assert_array_equal(out["model/w"], W.astype(out["model/w"].dtype))
+    assert dtypes == {"model/names": "string", "model/w": dtype, "model/w/Adam": dtype, "step": "int64"}
+    assert plan.notes == ("TensorFlow does not cast when it restores: the model must have the new dtype too",)
+
+
+def test_values_beyond_the_new_dtype_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tfckpt.save(tmp_path / "c", {"w": np.array([1, 1e6, np.inf], np.float32)})
+    with caplog.at_level(logging.WARNING, "tfckpt"):
+        tfckpt.rewrite(tmp_path / "c", tmp_path / "out", cast="float16")
+    assert caplog.messages == ["w: 1 values are too large for float16"]
+
+
+def test_optimizer_state_of_both_generations_is_stripped(tmp_path: Path, bert: str) -> None:
+    state = ["bert/x/adam_m", "x/Momentum", "beta1_power", "m/.OPTIMIZER_SLOT/optimizer/m/y", "optimizer/iter/y"]
+    kept = ["bert/x", "global_step", "optimizer_notes", "my_optimizer"]
+    tfckpt.save(tmp_path / "c", dict.fromkeys([*state, *kept], 1))
+    plan = tfckpt.rewrite(tmp_path / "c", tmp_path / "out", strip_optimizer=True)
+    assert sorted(item.source for item in plan.dropped) == sorted(state)
+    assert list(values(tmp_path / "out")) == sorted(kept)
+
+
+def test_the_object_graph_follows_the_keys(encoder: Path, tmp_path: Path) -> None:
+    number = "encoder/layer_with_weights-6"
+    tfckpt.rewrite(encoder, tmp_path / "renamed", rename=[(number, "encoder/pooler")], keep=["encoder/*"])
+    with tfckpt.open(tmp_path / "renamed") as renamed, tfckpt.open(encoder) as before:
+        key = renamed.key_at("model/_pooler_layer/kernel")
+        assert key == "encoder/pooler/kernel/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(renamed[key], before[before.key_at("model/_pooler_layer/kernel")])
+
+
+def test_the_object_graph_forgets_what_is_dropped(encoder: Path, tmp_path: Path) -> None:
+    tfckpt.rewrite(encoder, tmp_path / "out", drop=["encoder/layer_with_weights-6/*"])
+    with tfckpt.open(tmp_path / "out") as out:
+        assert out.object_graph is not None
+        keys = {attribute.checkpoint_key for node in out.object_graph.nodes for attribute in node.attributes}
+        assert keys == set(out) - {OBJECT_GRAPH_KEY}
+        assert len(keys) == 37
+
+
+def test_the_object_graph_may_be_dropped_by_name(encoder: Path, tmp_path: Path) -> None:
+    tfckpt.rewrite(encoder, tmp_path / "out", drop=[OBJECT_GRAPH_KEY, "*-6/*"])
+    assert tfckpt.open(tmp_path / "out").object_graph is None
+
+
+def test_a_dry_run_writes_nothing_and_plans_the_same(source: Path, tmp_path: Path) -> None:
+    plan = tfckpt.rewrite(source, tmp_path / "out", drop=["*/Adam"], cast="float16", dry_run=True)
+    assert not list(tmp_path.glob("out*"))
+    assert tfckpt.rewrite(source, tmp_path / "out", drop=["*/Adam"], cast="float16") == plan
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_shards_are_as_many_as_asked_for_and_about_the_same_size(bert: str, tmp_path: Path, count: int) -> None:
+    tfckpt.rewrite(bert, tmp_path / "out", shards=count)
+    data = [path.stat().st_size for path in sorted(tmp_path.glob("out.data-*"))]
+    assert len(data) == tfckpt.open(tmp_path / "out").num_shards == count
+    assert sum(data) == 21_704
+    assert max(data) - min(data) <= 2 * 960  # the largest tensor
+    assert values(tmp_path / "out") == values(bert)
+
+
+def test_more_shards_than_tensors_leaves_some_empty_and_all_readable(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"a": 1, "b": 2})
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "out", shards=5)
+    assert len(list(tmp_path.glob("out.data-*-of-00005"))) == 5
+    assert values(tmp_path / "out") == {"a": 1, "b": 2}
+
+
+def test_a_maximum_size_cuts_what_is_larger(bert: str, tmp_path: Path) -> None:
+    tfckpt.rewrite(bert, tmp_path / "out", max_shard_size=500)
+    assert max(path.stat().st_size for path in tmp_path.glob("out.data-*")) <= 500
+    with tfckpt.open(tmp_path / "out") as out:
+        assert len(out.entry("bert/embeddings/word_embeddings").slices) == 2
+    assert values(tmp_path / "out") == values(bert)
+
+
+def test_slices_are_cast_and_renamed_as_slices(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"w": W}, max_shard_size=32)
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "out", cast="float64", rename=[("w", "v")], shards=1, big_endian=True)
+    with tfckpt.open(tmp_path / "out") as out:
+        assert [len(out), len(out.entry("v").slices), out.num_shards, out.reader.header.big_endian] == [1, 3, 1, True]
+        np.testing.assert_array_equal(out["v"], W)
+
+
+def test_damage_in_the_source_stops_a_rewrite_and_leaves_nothing(bert_copy: str, tmp_path: Path) -> None:
+    with open(f"{bert_copy}.data-00000-of-00001", "r+b") as file:
+        file.write(b"\xff\xff")
+    ways: list[dict[str, Any]] = [{}, {"cast": "float16"}, {"big_endian": True}, {"max_shard_size": 100}]
+    for options in ways:
+        with pytest.raises(ChecksumError):
+            tfckpt.rewrite(bert_copy, tmp_path / "new" / "out", **options)
+        assert not (tmp_path / "new").exists()
+    tfckpt.rewrite(bert_copy, tmp_path / "out", verify=False)
+    with tfckpt.open(tmp_path / "out") as out, pytest.raises(ChecksumError):
+        out.verify()
+
+
+@pytest.mark.parametrize(
+    "call", [lambda source, *rest, **options: tfckpt.merge([source], *rest, **options), tfckpt.rewrite]
+)
+def test_the_destination_is_guarded(source: Path, tmp_path: Path, call: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="are the same checkpoint"):
+        call(source, source, overwrite=True)
+    tfckpt.save(tmp_path / "out", {"mine": 1})
+    with pytest.raises(CheckpointExistsError):
+        call(source, tmp_path / "out")
+    assert values(tmp_path / "out") == {"mine": 1}
+
+
+def test_progress_counts_bytes_up_to_all_of_them(bert: str, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    tfckpt.rewrite(bert, tmp_path / "out", progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert calls[-1] == (21_704, 21_704)
+
+
+def test_a_merge_holds_what_its_sources_hold(bert: str, tmp_path: Path) -> None:
+    tfckpt.rewrite(bert, tmp_path / "a", keep=["bert/*"], shards=2)
+    tfckpt.rewrite(bert, tmp_path / "b", drop=["bert/*"])
+    plan = tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
+    assert len(plan.steps) == 139
+    assert values(tmp_path / "whole") == values(bert)
+    assert len(list(tmp_path.glob("whole.data-*-of-00003"))) == 3
+
+
+def test_slices_of_one_tensor_may_come_from_several_sources(tmp_path: Path) -> None:
+    for name, rows in (("a", slice(4, 6)), ("b", slice(0, 4))):
+        with BundleWriter(str(tmp_path / name)) as writer:
+            writer.add_slice("w", (6, 4), TensorSlice.of((rows, slice(0, 4)), (6, 4)), W[rows])
+            writer.finish()
+    tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
+    assert values(tmp_path / "whole") == {"w": W.tolist()}
+
+
+def test_a_merge_complains_about_every_name_that_comes_twice(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "a", {"x": 1, "y": 2, "z": 3})
+    tfckpt.save(tmp_path / "b", {"x": 1, "y": 2.0, "v": 3})
+    with pytest.raises(PlanError) as caught:
+        tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
+    assert list(caught.value.complaints) == [
+        f"{tmp_path}/b: tensor 'x' is in another source already",
+        f"{tmp_path}/b: tensor 'y' is in another source already",
+    ]
+
+
+def test_a_merge_needs_sources_of_one_byte_order(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "little", {"x": 1})
+    tfckpt.save(tmp_path / "big", {"y": 1}, big_endian=True)
+    with pytest.raises(UsageError, match="got both"):
+        tfckpt.merge([tmp_path / "little", tmp_path / "big"], tmp_path / "out")
+    with pytest.raises(UsageError, match="got no source"):
+        tfckpt.merge([], tmp_path / "out")
+
+
+def test_an_empty_source_adds_no_file_that_is_counted_and_missing(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "empty", {})
+    tfckpt.save(tmp_path / "one", {"x": 1})
+    tfckpt.merge([tmp_path / "empty", tmp_path / "one", tmp_path / "empty"], tmp_path / "out")
+    with tfckpt.open(tmp_path / "out") as out:
+        out.reader.check_files()
+        assert (out.num_shards, int(out["x"])) == (1, 1)
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), st.integers(0, 7), min_size=1, max_size=8
+    ),
+    st.integers(1, 5),
+    st.integers(1, 60),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_way_of_splitting_changes_a_value(tmp_path: Path, rows: dict[str, int], shards: int, size: int) -> None:
+    tensors = {name: np.arange(n * 3, dtype=np.int16).reshape(n, 3) for name, n in rows.items()}
+    tfckpt.save(tmp_path / "c", tensors, overwrite=True)
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "cut", max_shard_size=size, overwrite=True)
+    tfckpt.rewrite(tmp_path / "cut", tmp_path / "spread", shards=shards, overwrite=True)
+    assert values(tmp_path / "spread") == values(tmp_path / "cut") == values(tmp_path / "c")
+
+
+def test_an_edited_graph_is_still_a_graph(encoder: Path, tmp_path: Path) -> None:
+    tfckpt.rewrite(encoder, tmp_path / "out", drop=["*kernel*"])
+    graph = tfckpt.open(tmp_path / "out")[OBJECT_GRAPH_KEY].item()
+    assert ObjectGraph.parse(graph).serialize() == graph

@@ -1,0 +1,99 @@
+"""Commands that make checkpoints from checkpoints: rewrite, merge."""
+
+from __future__ import annotations
+
+import argparse
+
+import tfckpt
+from tfckpt.cli.output import print_json, print_plan, printable, progress_bar
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's commands to the parser."""
+    output = argparse.ArgumentParser(add_help=False, parents=[common])
+    output.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    output.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
+    output.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
+
+    rewrite = commands.add_parser("rewrite", parents=[output], help="copy a checkpoint with changes")
+    rewrite.add_argument("source", metavar="SOURCE", help="checkpoint: a prefix, one of its files, or its directory")
+    rewrite.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    rewrite.add_argument(
+        "--rename",
+        type=_substitution,
+        action="append",
+        default=[],
+        metavar="REGEX=REPLACEMENT",
+        help="change names, as re.sub does; repeated, one after the other",
+    )
+    rewrite.add_argument(
+        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
+    )
+    rewrite.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
+    )
+    rewrite.add_argument("--cast", metavar="DTYPE", help="dtype of all floating-point tensors, e.g. float16")
+    rewrite.add_argument("--strip-optimizer", action="store_true", help="leave out optimizer state")
+    size = rewrite.add_mutually_exclusive_group()
+    size.add_argument("--shards", type=int, metavar="N", help="number of data files (default: as in SOURCE)")
+    size.add_argument("--max-shard-size", type=int, metavar="BYTES", help="largest data file; larger tensors are cut")
+    rewrite.add_argument("--byte-order", choices=["little", "big"], help="of the values (default: as in SOURCE)")
+    rewrite.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
+    rewrite.set_defaults(run=cmd_rewrite)
+
+    merge = commands.add_parser("merge", parents=[output], help="join checkpoints into one")
+    merge.add_argument("sources", metavar="SOURCE", nargs="+", help="checkpoints to join")
+    merge.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    merge.set_defaults(run=cmd_merge)
+
+
+def _substitution(text: str) -> tuple[str, str]:
+    """Split ``REGEX=REPLACEMENT`` at its first ``=``."""
+    pattern, equals, replacement = text.partition("=")
+    if not equals or not pattern:
+        raise argparse.ArgumentTypeError(f"expected REGEX=REPLACEMENT, got {text!r}")
+    return pattern, replacement
+
+
+def cmd_rewrite(args: argparse.Namespace) -> int:
+    """Copy a checkpoint with changes, and report what became of every tensor."""
+    with progress_bar("rewriting") as progress:
+        plan = tfckpt.rewrite(
+            args.source,
+            args.dest,
+            rename=args.rename,
+            drop=args.drop,
+            keep=args.keep,
+            cast=args.cast,
+            strip_optimizer=args.strip_optimizer,
+            shards=args.shards,
+            max_shard_size=args.max_shard_size,
+            big_endian=None if args.byte_order is None else args.byte_order == "big",
+            verify=args.verify,
+            sync=args.sync,
+            overwrite=args.overwrite,
+            dry_run=args.dry_run,
+            progress=progress,
+        )
+    return _report(plan, args, written=not args.dry_run)
+
+
+def cmd_merge(args: argparse.Namespace) -> int:
+    """Join checkpoints, and report every tensor."""
+    with progress_bar("merging") as progress:
+        plan = tfckpt.merge(
+            args.sources, args.dest, verify=args.verify, sync=args.sync, overwrite=args.overwrite, progress=progress
+        )
+    return _report(plan, args, written=True)
+
+
+def _report(plan: tfckpt.Plan, args: argparse.Namespace, *, written: bool) -> int:
+    if args.json:
+        print_json(plan.to_json() | {"destination": args.dest if written else None, "verified": args.verify})
+    else:
+        print_plan(plan)
+        if written:
+            print(f"written: {printable(args.dest)}")
+    return 0
