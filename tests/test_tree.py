@@ -140,6 +140,19 @@ def test_all_shows_each_slot_and_what_holds_no_value(tmp_path: Path, capsys: pyt
     ]
 
 
+def test_a_slot_that_an_edge_leads_to_is_drawn_there_and_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = training()
+    graph.add_edge(("moments",), graph.nodes[graph.node_at(("optimizer",))].slot_variables[0].slot_variable)
+    lines = draw(capsys, save(tmp_path / "c", graph))
+    assert lines[-3:] == [
+        "│  └─ slots v  1 variables, 4 bytes",
+        "└─ moments     float32 []",
+        "4 variables, 16 bytes",
+    ]
+
+
 def test_lists_are_in_numeric_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     graph = graph_of({f"list/{n}": f"list/{n}" for n in sorted(map(str, range(12)))})
     lines = draw(capsys, save(tmp_path / "c", graph))

@@ -103,9 +103,8 @@ def convert(
             raise UsageError(f"{prefix}: source and destination are the same checkpoint")
         report = _plan(checkpoint, to, config, num_heads, exclude)
         if update_state:
-            state_file.read_state(
-                os.path.dirname(prefix)
-            )  # one that cannot be read stops us before anything is written
+            # One that cannot be read stops us before anything is written.
+            state_file.read_state(os.path.dirname(prefix))
         execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
     if update_state:
         state_file.update_state(prefix)
