@@ -21,6 +21,7 @@ from tfckpt.errors import FormatError, UnsupportedError
 
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
+SLICES_TAG = b"\x3a"  # field 7, length-delimited: an entry without this byte has no slices, and most have not
 SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
 
 
@@ -127,15 +128,16 @@ class Entry:
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
         data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
         try:
-            shape = _parse_shape(proto.shape.SerializeToString())
-            value_size = _value_size(data_type, shape)
+            shape, value_size = _parse_shape(data_type, proto.shape.SerializeToString())
         except FormatError as error:
             error.what += f" of tensor {name!r}"
             raise
         if shard < 0 or offset < 0 or nbytes < 0:
             got = f"shard {shard}, offset {offset}, size {nbytes}"
             raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
-        if proto.slices:  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
+        if (
+            SLICES_TAG in value and proto.slices
+        ):  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
             slices = tuple(map(TensorSlice.parse, proto.slices))
             return Entry(name, data_type, shape, 0, 0, value_size or 0, 0, slices)
         if value_size not in (None, nbytes):
@@ -154,23 +156,17 @@ class Entry:
         return proto.SerializeToString(deterministic=True)
 
 
-# An index repeats few shapes and sizes; both are cached by what decides them, and errors are not cached.
-@lru_cache(maxsize=4096)
-def _parse_shape(serialized: bytes) -> tuple[int, ...]:
-    """Read a ``TensorShapeProto``."""
+@lru_cache(maxsize=4096)  # an index repeats few shapes many times
+def _parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...], int | None]:
+    """Read a ``TensorShapeProto``; return the shape, and the bytes of such a tensor unless its elements differ in length.
+
+    Raises: FormatError, which does not know whose shape it is.
+    """
     proto = TensorShapeProto.FromString(serialized)
     shape = tuple(dim.size for dim in proto.dim)
     if proto.unknown_rank or any(dim < 0 for dim in shape):
         got = "unknown rank" if proto.unknown_rank else list(shape)
         raise FormatError("shape", expected="dimensions of 0 or more", got=got)
-    return shape
-
-
-@lru_cache(maxsize=4096)
-def _value_size(data_type: DataType, shape: tuple[int, ...]) -> int | None:
-    """Return the bytes that values of this dtype and shape take; None where each element has a length of its own."""
-    if data_type in SIZELESS:
-        return None
-    if data_type not in NUMERIC:
+    if data_type not in NUMERIC and data_type not in SIZELESS:
         raise FormatError("dtype", expected="one of TensorFlow's dtype numbers", got=data_type)
-    return math.prod(shape) * NUMERIC[data_type].itemsize
+    return shape, None if data_type in SIZELESS else math.prod(shape) * NUMERIC[data_type].itemsize
