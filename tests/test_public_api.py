@@ -70,6 +70,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "verify": True,
         "sync": True,
         "overwrite": False,
+        "update_state": False,
         "progress": None,
     }
 

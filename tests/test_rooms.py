@@ -37,9 +37,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tensor_reader",
         "writer",
     ),
-    "checkpoint": ("object_graph", "state_file", "partial", "checkpoint", "train"),
+    "checkpoint": ("object_graph", "outline", "state_file", "partial", "checkpoint", "train"),
     "conversion": ("config", "plan", "execute", "prove", "convert", "rewrite"),
-    "cli": ("output", "convert", "inspect", "rewrite", "demo", "main"),
+    "cli": ("output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line

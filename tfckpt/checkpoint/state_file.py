@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from dataclasses import dataclass
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, has_any_file, v1_names
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
 
 STATE_FILE = "checkpoint"
 STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
@@ -23,46 +24,103 @@ logger = logging.getLogger("tfckpt")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointState:
-    """A ``CheckpointState`` message: prefixes, relative to the directory unless absolute."""
+    """A ``CheckpointState`` message: prefixes, relative to the directory unless absolute; times in seconds since 1970."""
 
     model_checkpoint_path: str
-    all_model_checkpoint_paths: tuple[str, ...] = ()
+    all_model_checkpoint_paths: tuple[str, ...] = ()  # oldest first, the latest among them
+    all_model_checkpoint_timestamps: tuple[float, ...] = ()  # one a path; tf.train.CheckpointManager writes them
+    last_preserved_timestamp: float = 0.0
 
 
 def read_state(directory: str, filename: str | None = None) -> CheckpointState | None:
     """Return a directory's state, or None if it has no state file.
 
-    Raises: FormatError if the file is not a CheckpointState in protobuf's text format.
+    Raises: FormatError if the file is not a CheckpointState in protobuf's text format; StorageError.
     """
     path = os.path.join(directory, filename or STATE_FILE)
     if not files.exists(path) or files.is_directory(path):
         return None
+    return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path)
+
+
+def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointState:
     from google.protobuf import text_format  # slow to import, and most checkpoints are opened by prefix
 
     from tfckpt._proto import checkpoint_state_pb2
 
-    text = files.read_text(path, STATE_FILE_LIMIT)
+    proto = checkpoint_state_pb2.CheckpointState()
     try:
-        proto = text_format.Parse(text, checkpoint_state_pb2.CheckpointState(), allow_unknown_field=True)
+        # Of a field that stands there twice the last counts, as in TensorFlow.
+        text_format.Merge(text, proto, allow_unknown_field=not strict)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise FormatError("state file", path=path, expected="CheckpointState text", got=str(error)) from None
-    return CheckpointState(proto.model_checkpoint_path, tuple(proto.all_model_checkpoint_paths))
+    return CheckpointState(
+        proto.model_checkpoint_path,
+        tuple(proto.all_model_checkpoint_paths),
+        tuple(proto.all_model_checkpoint_timestamps),
+        proto.last_preserved_timestamp,
+    )
 
 
 def write_state(directory: str, state: CheckpointState) -> None:
     """Write a directory's state file as TensorFlow does, whole or not at all.
 
-    Raises: StorageError.
+    Raises: StorageError; UnsupportedError if a path is not UTF-8, which the format cannot say.
     """
     from google.protobuf import text_format
 
     from tfckpt._proto import checkpoint_state_pb2
 
-    proto = checkpoint_state_pb2.CheckpointState(
-        model_checkpoint_path=state.model_checkpoint_path,
-        all_model_checkpoint_paths=state.all_model_checkpoint_paths,
+    path = os.path.join(directory, STATE_FILE)
+    try:
+        proto = checkpoint_state_pb2.CheckpointState(
+            model_checkpoint_path=state.model_checkpoint_path,
+            all_model_checkpoint_paths=state.all_model_checkpoint_paths,
+            all_model_checkpoint_timestamps=state.all_model_checkpoint_timestamps,
+            last_preserved_timestamp=state.last_preserved_timestamp,
+        )
+    except UnicodeEncodeError as error:
+        raise UnsupportedError(f"{path}: cannot name {error.object!r}: expected UTF-8") from None
+    files.write_text(path, text_format.MessageToString(proto))
+
+
+def update_state(prefix: str) -> str:
+    """Make a checkpoint the latest of its directory; return the path of the state file.
+
+    The others that the state file lists stay, in their order. If it has timestamps, this one gets the time of the call.
+
+    Args:
+        prefix: the checkpoint's; the state file will name it by its last part, so that the directory can move.
+    Raises:
+        FormatError: the state file that is there cannot be read.
+        StorageError, UnsupportedError: as for `write_state`.
+    Example:
+        >>> for step in (1, 2):
+        ...     path = update_state(f"tf2/bert_encoder-{step}")
+        >>> path, read_state("tf2").all_model_checkpoint_paths
+        ('tf2/checkpoint', ('bert_encoder-1', 'bert_encoder-2'))
+
+    Source: tensorflow/python/checkpoint/checkpoint_management.py, update_checkpoint_state.
+    """
+    directory, name = os.path.split(prefix)
+    path = os.path.join(directory, STATE_FILE)
+    before = read_state(directory) or CheckpointState("")
+    paths, times = before.all_model_checkpoint_paths, before.all_model_checkpoint_timestamps
+    if not paths and before.model_checkpoint_path:
+        paths = (before.model_checkpoint_path,)  # a state file of one line, as people write them
+    if times and len(times) != len(paths):
+        logger.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
+        times = ()
+    here = os.path.abspath(directory)
+    kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != os.path.join(here, name)]
+    state = CheckpointState(
+        name,
+        (*(paths[n] for n in kept), name),
+        (*(times[n] for n in kept), time.time()) if times else (),
+        before.last_preserved_timestamp,
     )
-    files.write_text(os.path.join(directory, STATE_FILE), text_format.MessageToString(proto))
+    write_state(directory, state)
+    return path
 
 
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None) -> str | None:
@@ -72,9 +130,10 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
         checkpoint_dir: the directory.
         latest_filename: name of the state file, ``checkpoint`` unless given.
     Returns:
-        The prefix, or None if there is no state file or nothing where it points.
+        The prefix, which may lie elsewhere if the state file says so; or None, and the log tells why, if the state file is
+        missing or cannot be read, or nothing is where it points.
     Raises:
-        FormatError: the state file cannot be parsed.
+        FormatError: the state file is not UTF-8, or names no checkpoint.
     Example:
         >>> tfckpt.save("runs/pretraining/model.ckpt-20000", {"global_step": 20000})
         >>> write_state("runs/pretraining", CheckpointState("model.ckpt-20000"))
@@ -84,11 +143,26 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     Source: tensorflow/python/checkpoint/checkpoint_management.py, latest_checkpoint.
     """
     directory = os.fspath(checkpoint_dir)
-    state = read_state(directory, latest_filename)
-    if state is None or not state.model_checkpoint_path:
+    path = os.path.join(directory, latest_filename or STATE_FILE)
+    if not files.exists(path):
         return None
-    prefix = os.path.join(directory, state.model_checkpoint_path)
-    return prefix if files.exists(index_path(prefix)) or has_any_file(prefix) else None
+    try:
+        text = files.read_text(path, STATE_FILE_LIMIT)
+    except (CheckpointNotFoundError, StorageError) as error:
+        logger.warning("%s: ignored", error)
+        return None
+    try:
+        named = _parse_state(text, path, strict=True).model_checkpoint_path
+    except FormatError as error:
+        logger.warning("%s: ignored", error)
+        return None
+    if not named:
+        raise FormatError("state file", path=path, expected="a model_checkpoint_path", got="none")
+    prefix = os.path.join(directory, named)
+    if files.exists(index_path(prefix)) or has_any_file(prefix):
+        return prefix
+    logger.warning("%s: names %s, where no checkpoint is", path, prefix)
+    return None
 
 
 def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) -> str:
@@ -125,22 +199,40 @@ def _wanted(typed: str, source_format: str | None) -> str:
 
 
 def _prefix_in(directory: str, source_format: str | None) -> str:
-    """Return the prefix that a directory's state file names, else the only one there."""
+    """Return the prefix that a directory's state file names, if it lies in the directory; else the only one there.
+
+    A state file that came with a download never leads out of it: of a path that would, the last part counts.
+    """
     state = read_state(directory)
+    named = state.model_checkpoint_path if state is not None else ""
+    prefix = _inside(directory, named, source_format)
+    if prefix is not None:
+        return prefix
     found = _prefixes(directory, source_format)
-    if state is not None and state.model_checkpoint_path:
-        named = os.path.basename(state.model_checkpoint_path)
-        prefix = os.path.join(directory, named)
-        if named in found:
-            if os.path.dirname(state.model_checkpoint_path):
-                logger.warning("%s names %s: reading %s", STATE_FILE, state.model_checkpoint_path, prefix)
-            return prefix
-    if len(found) == 1:
-        return os.path.join(directory, found[0])
+    base = os.path.basename(named)
+    if base in found or len(found) == 1:
+        prefix = os.path.join(directory, base if base in found else found[0])
+        if state is not None:
+            why = f"names {named}, which is not in here" if named else "names no checkpoint"
+            logger.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
+        return prefix
     if not found:
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
         raise CheckpointNotFoundError(f"{directory}: a directory without a checkpoint: no file in it ends {ending}")
-    raise CheckpointNotFoundError(f"{directory}: a directory with {len(found)} checkpoints: name one of {_some(found)}")
+    hint = f", and its state file names {named}, which is not in here" if named else ""
+    raise CheckpointNotFoundError(
+        f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {_some(found)}"
+    )
+
+
+def _inside(directory: str, named: str, source_format: str | None) -> str | None:
+    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory."""
+    path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
+    prefix = os.path.join(directory, path)
+    folder, base = os.path.split(prefix)
+    if path.split(os.sep)[0] == os.pardir or not files.is_directory(folder):
+        return None
+    return prefix if base in _prefixes(folder, source_format) else None
 
 
 def _prefixes(directory: str, source_format: str | None) -> list[str]:

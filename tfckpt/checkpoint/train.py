@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle import files
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.state_file import find_prefix
+from tfckpt.checkpoint.state_file import find_prefix, latest_checkpoint
 
 
 class CheckpointReader:
@@ -50,6 +51,12 @@ class CheckpointReader:
         return "".join(lines).encode("utf-8", "surrogateescape")
 
 
+def _open(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open what TensorFlow would: of a directory what its state file names, wherever that is; else as `tfckpt.open`."""
+    latest = latest_checkpoint(path) if files.is_directory(os.fspath(path)) else None
+    return Checkpoint(find_prefix(path if latest is None else latest))
+
+
 def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReader:
     """Return a reader of a checkpoint, as ``tf.train.load_checkpoint`` does.
 
@@ -61,7 +68,7 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReade
         >>> int(tfckpt.load_checkpoint("bert_model.ckpt").get_tensor("global_step"))
         3
     """
-    return CheckpointReader(Checkpoint(find_prefix(ckpt_dir_or_file)))
+    return CheckpointReader(_open(ckpt_dir_or_file))
 
 
 def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
@@ -76,7 +83,7 @@ def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
         >>> tfckpt.load_variable("bert_model.ckpt", "bert/pooler/dense/bias").shape
         (8,)
     """
-    with Checkpoint(find_prefix(ckpt_dir_or_file)) as checkpoint:
+    with _open(ckpt_dir_or_file) as checkpoint:
         return CheckpointReader(checkpoint).get_tensor(name.removesuffix(":0"))
 
 
@@ -91,5 +98,5 @@ def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, 
         >>> tfckpt.list_variables("bert_model.ckpt")[-1]
         ('global_step', [])
     """
-    with Checkpoint(find_prefix(ckpt_dir_or_file)) as checkpoint:
+    with _open(ckpt_dir_or_file) as checkpoint:
         return [(entry.name, list(entry.shape)) for entry in checkpoint.entries()]

@@ -33,6 +33,7 @@ def add_commands(
     convert = commands.add_parser("convert", parents=[options], help="convert a TF1 checkpoint")
     convert.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
     convert.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
     convert.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
     convert.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
     convert.set_defaults(run=cmd_convert)
@@ -58,13 +59,17 @@ def cmd_convert(args: argparse.Namespace) -> int:
             verify=args.verify,
             sync=args.sync,
             overwrite=args.overwrite,
+            update_state=args.update_state,
             progress=progress,
         )
     if args.json:
-        print_json(plan.to_json() | {"destination": args.dest, "verified": args.verify})
+        done = {"destination": args.dest, "verified": args.verify, "state_updated": args.update_state}
+        print_json(plan.to_json() | done)
     else:
         print_plan(plan)
         print(f"written: {printable(args.dest)}")
+        if args.update_state:
+            print(f"latest: {printable(args.dest)}")
     return 0
 
 

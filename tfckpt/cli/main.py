@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import tfckpt
-from tfckpt.cli import convert, demo, inspect, rewrite
+from tfckpt.cli import convert, demo, inspect, rewrite, tree
 from tfckpt.cli.output import printable
 from tfckpt.errors import TfckptError
 
@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document")
-    for group in (convert, inspect, rewrite, demo):
+    for group in (convert, inspect, tree, rewrite, demo):
         group.add_commands(commands, common)
     return parser
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfckpt.conversion.plan import Plan, Step
+
+Span = tuple[str, str]  # a piece of a line, and rich's name of its style
+ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +53,28 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in cells:
         table.add_row(*map(Text, row))
     Console().print(table)
+
+
+def print_spans(lines: Iterable[Sequence[Span]]) -> None:
+    """Print lines of styled pieces: in colour on a terminal, bare in a pipe; never wrapped."""
+    if not sys.stdout.isatty():
+        for line in lines:
+            print("".join(text for text, _ in line))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text.assemble(*line), soft_wrap=True)
+
+
+def guides(*, last: bool) -> tuple[str, str]:
+    """Return what a tree draws before a branch, and before the lines below it."""
+    corner, bar = ("└─ ", "   ") if last else ("├─ ", "│  ")
+    if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8":
+        return corner, bar
+    return corner.translate(ASCII_GUIDES), bar.translate(ASCII_GUIDES)
 
 
 @contextmanager

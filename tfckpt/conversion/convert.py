@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import V2, index_path
+from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_prefix
 from tfckpt.checkpoint.state_file import find_prefix
 from tfckpt.conversion.config import find_config, read_config
@@ -68,6 +69,7 @@ def convert(
     verify: bool = True,
     sync: bool = True,
     overwrite: bool = False,
+    update_state: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Convert a TF1 checkpoint; DEST appears when all of it is written, or not at all.
@@ -83,6 +85,7 @@ def convert(
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
+        update_state: make it the latest in the file ``checkpoint`` of its directory, which ``latest_checkpoint`` reads.
         progress: called with (bytes done, bytes in all) after each tensor.
     Returns:
         The `Plan` that was carried out.
@@ -103,7 +106,12 @@ def convert(
         if checkpoint.format == V2 and files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
             raise UsageError(f"{prefix}: source and destination are the same checkpoint")
         report = _plan(checkpoint, to, config, num_heads, exclude)
+        if update_state:
+            # One that cannot be read stops us before anything is written.
+            state_file.read_state(os.path.dirname(prefix))
         execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
+    if update_state:
+        state_file.update_state(prefix)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 

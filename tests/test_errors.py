@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+from tfckpt.errors import (
+    CheckpointExistsError,
+    CheckpointNotFoundError,
+    ChecksumError,
+    ConfigError,
+    FormatError,
+    PlanError,
+    ProofError,
+    StorageError,
+    TensorNotFoundError,
+    TfckptError,
+    UnsupportedError,
+    UsageError,
+    located,
+)
+
+BUILTINS: dict[type[TfckptError], type[Exception]] = {
+    CheckpointNotFoundError: FileNotFoundError,
+    CheckpointExistsError: FileExistsError,
+    FormatError: ValueError,
+    ChecksumError: ValueError,
+    TensorNotFoundError: KeyError,
+    UnsupportedError: NotImplementedError,
+    PlanError: ValueError,
+    ProofError: ValueError,
+    ConfigError: ValueError,
+    UsageError: ValueError,
+    StorageError: OSError,
+}
+
+# Each with every attribute that it can carry, and what it prints.
+EXAMPLES: list[tuple[TfckptError, str]] = [
+    (CheckpointNotFoundError("m: no such checkpoint"), "m: no such checkpoint"),
+    (CheckpointExistsError("m: already exists"), "m: already exists"),
+    (
+        FormatError("block", expected="8 bytes", got=7, offset=41_123, path="m.index", hint="copy it again"),
+        "m.index: block at byte 41,123: expected 8 bytes, got 7; copy it again",
+    ),
+    (FormatError("block", expected=8, got=7), "<bytes>: block: expected 8, got 7"),
+    (FormatError("block", expected=8, got=7, offset=0), "<bytes>: block at byte 0: expected 8, got 7"),
+    (FormatError("shard", expected=8, got=7, path="m.data"), "m.data: shard: expected 8, got 7"),
+    (ChecksumError("block checksum", expected="0x1", got="0x2"), "<bytes>: block checksum: expected 0x1, got 0x2"),
+    (TensorNotFoundError("no tensor 'w'\nnearest: 'v'"), "no tensor 'w'\nnearest: 'v'"),
+    (UnsupportedError("variant values"), "variant values"),
+    (PlanError(["first: too long", "second: missing"]), "first: too long\nsecond: missing"),
+    (ProofError(("one",)), "one"),
+    (ConfigError("bert_config.json: not JSON"), "bert_config.json: not JSON"),
+    (UsageError("the checkpoint is closed"), "the checkpoint is closed"),
+    (StorageError("m.index: cannot write: disk full"), "m.index: cannot write: disk full"),
+]
+ERRORS = [error for error, _ in EXAMPLES]
+IDS = [type(error).__name__ for error in ERRORS]
+
+
+def descendants(cls: type[TfckptError]) -> Iterator[type[TfckptError]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def test_these_tables_hold_every_error() -> None:
+    defined = {cls for cls in descendants(TfckptError) if cls.__module__ == TfckptError.__module__}
+    assert defined == set(BUILTINS) == {type(error) for error in ERRORS}
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=IDS)
+def test_an_error_is_also_the_builtin_that_callers_know(error: TfckptError) -> None:
+    with pytest.raises(BUILTINS[type(error)]):
+        raise error
+
+
+def test_a_checksum_error_is_a_format_error() -> None:
+    assert issubclass(ChecksumError, FormatError)
+
+
+@pytest.mark.parametrize(("error", "message"), EXAMPLES, ids=IDS)
+def test_a_message_says_where_what_expected_got_next_step(error: TfckptError, message: str) -> None:
+    assert str(error) == message
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", ERRORS, ids=IDS)
+def test_an_error_survives_pickling(error: TfckptError, protocol: int) -> None:
+    assert_same(pickle.loads(pickle.dumps(error, protocol)), error)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=IDS)
+def test_an_error_can_be_copied(error: TfckptError) -> None:
+    assert_same(copy.copy(error), error)
+
+
+def assert_same(restored: TfckptError, error: TfckptError) -> None:
+    assert restored is not error
+    assert type(restored) is type(error)
+    assert str(restored) == str(error)
+    assert restored.args == error.args
+    assert vars(restored) == vars(error)
+
+
+@pytest.mark.parametrize("cls", [PlanError, ProofError])
+def test_complaints_are_kept_apart(cls: type[PlanError | ProofError]) -> None:
+    error = pickle.loads(pickle.dumps(cls(["a", "b\nc"])))
+    assert error.complaints == ("a", "b\nc")
+
+
+def raised_in(error: FormatError, *places: tuple[str, int | None]) -> FormatError:
+    """Return an error after it left the given places, the innermost first."""
+    if not places:
+        return error
+    *inner, (path, base) = places
+    with pytest.raises(FormatError) as caught, located(path, base):
+        raise raised_in(error, *inner)
+    assert caught.value is error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("offset", "base", "expected"),
+    [(7, 0, 7), (7, 100, 107), (0, 100, 100), (7, None, None), (None, 100, None), (None, None, None)],
+)
+def test_an_error_is_located_in_its_file(offset: int | None, base: int | None, expected: int | None) -> None:
+    error = raised_in(FormatError("block", expected=1, got=2, offset=offset), ("m.index", base))
+    assert (error.path, error.offset) == ("m.index", expected)
+
+
+@pytest.mark.parametrize("base", [100, None])
+def test_an_error_is_located_once(base: int | None) -> None:
+    error = raised_in(FormatError("block", expected=1, got=2, offset=7), ("inner", 10), ("outer", base))
+    assert (error.path, error.offset) == ("inner", 17)
+
+
+def test_offsets_stay_where_no_base_is_given() -> None:
+    error = FormatError("block", expected=1, got=2, offset=7)
+    with pytest.raises(FormatError), located("m.index"):
+        raise error
+    assert str(error) == "m.index: block at byte 7: expected 1, got 2"
+
+
+def test_only_format_errors_are_located() -> None:
+    with pytest.raises(UnsupportedError, match=r"^variant$"), located("m.index", 5):
+        raise UnsupportedError("variant")

@@ -1,0 +1,249 @@
+"""A checkpoint as a tree, the way a person thinks of a model.
+
+Strategy: each object gets one place, under the path with the fewest of Keras's numbers (``layer_with_weights-3``,
+``layer-7``); of these the shortest; of these the first. Other paths to it are named there as aliases, and where another
+object leads to it stands a pointer. A name-based checkpoint is a tree already, by the slashes in its names.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.object_graph import (
+    ATTRIBUTES,
+    OBJECT_GRAPH_KEY,
+    ROOT,
+    VARIABLE_VALUE,
+    Node,
+    ObjectGraph,
+    escape,
+)
+
+KERAS_NUMBER = re.compile(r"layer(_with_weights)?-[0-9]+")
+MAX_DEPTH = 100  # levels that are drawn; no model comes near, but a crafted graph may be a chain of any length
+
+Edges = Mapping[str, int]  # of one node: local name -> node number
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A variable that an optimizer keeps for another, such as Adam's ``m``."""
+
+    name: str
+    variable: str  # path of the other
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Branch:
+    """One object, variable or part of a name, and what hangs below it; paths are in key form, the root's is empty."""
+
+    name: str
+    path: str
+    entry: Entry | None = None
+    aliases: list[str] = field(default_factory=list)  # a mere name: from the same parent
+    points_to: str | None = None  # path of the place where this object is drawn
+    note: str = ""
+    slots: list[Slot] = field(default_factory=list)
+    children: list[Branch] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The tree, and the tensors that have no place in it."""
+
+    root: Branch
+    rest: tuple[Entry, ...] = ()
+
+
+def outline_names(entries: Iterable[Entry]) -> Outline:
+    """Return the tree of the names' parts, numbers in numeric order. A name may hold a tensor and others below it."""
+    root = Branch("", "")
+    below: dict[str, dict[str, Branch]] = {"": {}}
+    for entry in sorted(entries, key=lambda entry: natural_order(entry.name)):
+        branch, path = root, ""
+        for part in entry.name.split("/", MAX_DEPTH - 1):
+            siblings = below[path]
+            path = f"{path}{part}/"
+            if part not in siblings:
+                siblings[part] = Branch(part, path[:-1])
+                branch.children.append(siblings[part])
+                below[path] = {}
+            branch = siblings[part]
+        branch.entry = entry
+    return Outline(root)
+
+
+def outline_objects(graph: ObjectGraph, entries: Sequence[Entry], *, everything: bool = False) -> Outline:
+    """Return the tree of a checkpoint's objects.
+
+    Args:
+        graph: its object graph.
+        entries: its tensors.
+        everything: also show objects that hold no value, and lead to none.
+    """
+    drawing = _Drawing(graph, entries, everything=everything)
+    return Outline(drawing.branch(ROOT), tuple(drawing.unclaimed.values()))
+
+
+def natural_order(name: str) -> tuple[tuple[int, str], ...]:
+    """Return a sort key by which numbers in names count as numbers.
+
+    >>> sorted(["layer_10/a", "layer_9/b", "layer_9/a"], key=natural_order)
+    ['layer_9/a', 'layer_9/b', 'layer_10/a']
+    """
+    pieces = re.split(r"([0-9]+)", name)  # text and digits by turns
+    return tuple((len(piece.lstrip("0")) if n % 2 else 0, piece) for n, piece in enumerate(pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one node is drawn."""
+
+    parent: int
+    name: str
+    path: str
+    depth: int
+
+
+class _Drawing:
+    """One graph on its way to a tree; ``unclaimed`` are the tensors that no branch has taken so far."""
+
+    def __init__(self, graph: ObjectGraph, entries: Sequence[Entry], *, everything: bool) -> None:
+        self._nodes = graph.nodes
+        self.unclaimed = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
+        self._names = sorted(self.unclaimed)
+        self._entries = dict(self.unclaimed)
+        valued = graph.nodes_with_values()
+        self._edges, stand_in = _without_copies(graph, valued)
+        self._places = _places(self._edges)
+        self._shown = self._places.keys() if everything else self._places.keys() & valued
+        self._aliases = _aliases(self._edges, self._places)
+        if stand_in is not None:
+            self._aliases.setdefault(stand_in, []).append("")
+
+    def branch(self, number: int) -> Branch:
+        """Return a node's branch, with all that is drawn below it."""
+        place, node = self._places[number], self._nodes[number]
+        branch = Branch(place.name, place.path, aliases=self._aliases.get(number, []))
+        if node.registered_saver is not None:
+            branch.note = f"saved by {node.registered_saver[0]}"
+        if place.depth == MAX_DEPTH and node.children:
+            branch.note = "deeper levels are not drawn"
+        self._add_values(branch, node)
+        for name, child in self._children(number):
+            target = self._places[child]
+            if (target.parent, target.name) == (number, name):
+                branch.children.append(self.branch(child))
+            elif not _is_keras_number(name):  # those are named over there, and that is enough
+                branch.children.append(Branch(name, _join(place.path, name), points_to=target.path))
+        branch.slots = list(self._slots(node))
+        return branch
+
+    def _add_values(self, branch: Branch, node: Node) -> None:
+        for attribute in node.attributes:
+            found = list(self._claim(attribute.checkpoint_key))
+            if not found:
+                branch.children.append(Branch(attribute.name, attribute.checkpoint_key, note="no such tensor"))
+            elif attribute.name == VARIABLE_VALUE and branch.entry is None and len(found) == 1:
+                branch.entry = found[0]
+            else:
+                branch.children += [Branch(e.name.rpartition(ATTRIBUTES)[2], e.name, e) for e in found]
+
+    def _slots(self, node: Node) -> Iterator[Slot]:
+        for slot in node.slot_variables:
+            if slot.slot_variable not in self._places:
+                original = self._places.get(slot.original_variable)
+                path = f"node {slot.original_variable}" if original is None else original.path
+                for attribute in self._nodes[slot.slot_variable].attributes:
+                    for entry in self._claim(attribute.checkpoint_key):
+                        yield Slot(slot.slot_name, path, entry)
+
+    def _claim(self, key: str) -> Iterator[Entry]:
+        """Yield the tensors of an attribute: the one of its key, else those of tables and iterators: ``<key>-keys``."""
+        names = [key] if key in self._entries else []
+        if not names and ATTRIBUTES in key:
+            start = bisect_left(self._names, key)
+            names = list(itertools.takewhile(lambda name: name.startswith(key), self._names[start:]))
+        for name in names:
+            self.unclaimed.pop(name, None)
+            yield self._entries[name]
+
+    def _children(self, number: int) -> list[tuple[str, int]]:
+        """Return the edges to draw, one a child, in the order to draw them: a list where its first element would stand."""
+        edges = self._edges[number]
+        names: dict[int, str] = {}
+        for name, child in sorted(edges.items(), key=lambda edge: _is_keras_number(edge[0])):
+            if child in self._shown:
+                names.setdefault(child, name)
+        if all(name.isdecimal() for name in names.values()):
+            return sorted(((name, child) for child, name in names.items()), key=lambda edge: natural_order(edge[0]))
+        first: dict[int, int] = {}
+        for position, child in enumerate(edges.values()):
+            first.setdefault(child, position)
+
+        def position_of(child: int) -> int:
+            below = self._edges[child].values() if self._places[child].parent == number else ()
+            return min([first[child], *(first[other] for other in below if other in first)])
+
+        return [(names[child], child) for child in sorted(names, key=position_of)]
+
+
+def _is_keras_number(name: str) -> bool:
+    return KERAS_NUMBER.fullmatch(name) is not None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{escape(name)}" if path else escape(name)
+
+
+def _without_copies(graph: ObjectGraph, valued: set[int]) -> tuple[list[Edges], int | None]:
+    """Return every node's edges, and the child that the root stands for as well, if it repeats all its edges.
+
+    That is how one file serves ``Checkpoint(model=...)`` and ``Checkpoint(root=...)``; the copies would draw the model twice.
+    """
+    edges: list[Edges] = [node.children for node in graph.nodes]
+    root = graph.nodes[ROOT].children
+    for child in root.values():
+        copies = graph.nodes[child].children
+        if copies and child in valued and child not in (ROOT, *copies.values()) and copies.items() <= root.items():
+            edges[ROOT] = {name: number for name, number in root.items() if name not in copies}
+            return edges, child
+    return edges, None
+
+
+def _places(edges: Sequence[Edges]) -> dict[int, _Place]:
+    """Return the place of every node that edges reach, by number: Dijkstra's shortest paths."""
+    places: dict[int, _Place] = {}
+    order = itertools.count()
+    queue = [(0, 0, next(order), ROOT, ROOT, "")]
+    while queue:
+        numbers, depth, _, number, parent, name = heapq.heappop(queue)
+        if number in places:
+            continue
+        path = _join(places[parent].path, name) if number != ROOT else ""
+        places[number] = _Place(parent, name, path, depth)
+        for edge, child in edges[number].items() if depth < MAX_DEPTH else ():
+            if child not in places:
+                heapq.heappush(queue, (numbers + _is_keras_number(edge), depth + 1, next(order), child, number, edge))
+    return places
+
+
+def _aliases(edges: Sequence[Edges], places: Mapping[int, _Place]) -> dict[int, list[str]]:
+    """Return the other ways to each node: a name if its own parent has it, else a path; no circles back to it."""
+    aliases: dict[int, list[str]] = {}
+    for number, place in places.items():
+        for name, child in edges[number].items():
+            target = places.get(child)
+            if target is None or (target.parent, target.name) == (number, name):
+                continue
+            if not f"{place.path}/".startswith(f"{target.path}/" if child != ROOT else ""):
+                alias = escape(name) if target.parent == number else _join(place.path, name)
+                aliases.setdefault(child, []).append(alias)
+    return aliases

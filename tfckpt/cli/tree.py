@@ -1,0 +1,143 @@
+"""The command tree: a checkpoint drawn the way a person thinks of a model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import tfckpt
+from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.entry import Entry
+    from tfckpt.checkpoint.outline import Branch, Outline, Slot
+
+FOLD = 4  # elements from which on a list of pointers is one line
+WIDEST = 72  # columns for names before their shapes; the few that are longer push theirs aside
+GUIDE, NAME, SHAPE, OTHER = "dim", "", "cyan", "dim"  # styles on a terminal
+
+Row = tuple[str, str, str, str]  # guides, name, dtype and shape, aliases and notes
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's command to the parser."""
+    tree = commands.add_parser("tree", parents=[common], help="draw a checkpoint's objects, or names, as a tree")
+    tree.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
+    tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
+    tree.set_defaults(run=cmd_tree)
+
+
+def cmd_tree(args: argparse.Namespace) -> int:
+    """Draw the object graph, or the names of a name-based checkpoint. Reads no data but the graph."""
+    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+    from tfckpt.checkpoint.outline import outline_names, outline_objects
+
+    with tfckpt.open(args.prefix) as checkpoint:
+        graph, entries = checkpoint.object_graph, checkpoint.entries()
+        prefix = checkpoint.prefix
+    outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
+    variables = [entry for entry in entries if entry.name != OBJECT_GRAPH_KEY]
+    nbytes = sum(entry.nbytes for entry in variables)
+    if args.json:
+        found = {"prefix": prefix, "object_based": graph is not None, "variables": len(variables), "nbytes": nbytes}
+        print_json(found | {"tree": to_json(outline.root), "rest": [_tensor(entry) for entry in outline.rest]})
+    else:
+        rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
+        print_spans([*_align(rows), [(f"{len(variables)} variables, {nbytes:,} bytes", NAME)]])
+    return 0
+
+
+def draw(outline: Outline, *, everything: bool = False) -> Iterator[Row]:
+    """Yield the lines below the root's; without ``everything``, one line for all slots, and one for a list of pointers."""
+    yield from _draw_below(outline.root, "", everything=everything)
+    if outline.rest:
+        yield "", "no object leads to:", "", ""
+        for entry in outline.rest:
+            yield "  ", printable(entry.name), _shape(entry), ""
+
+
+def _draw_below(branch: Branch, indent: str, *, everything: bool) -> Iterator[Row]:
+    children = branch.children if everything else _folded(branch.children)
+    slots = list(_slot_cells(branch.slots, everything=everything))
+    for n, child in enumerate(children):
+        corner, bar = guides(last=n == len(children) - 1 and not slots)
+        yield (indent + corner, printable(child.name), *_facts(child))
+        yield from _draw_below(child, indent + bar, everything=everything)
+    for n, cells in enumerate(slots):
+        yield (indent + guides(last=n == len(slots) - 1)[0], *cells)
+
+
+def _slot_cells(slots: list[Slot], *, everything: bool) -> Iterator[tuple[str, str, str]]:
+    if everything:
+        yield from ((printable(slot.name), _shape(slot.entry), f"of {_path(slot.variable)}") for slot in slots)
+    elif slots:
+        names = ", ".join(printable(name) for name in dict.fromkeys(slot.name for slot in slots))
+        yield f"slots {names}", f"{len(slots)} variables, {sum(slot.entry.nbytes for slot in slots):,} bytes", ""
+
+
+def _folded(children: list[Branch]) -> list[Branch]:
+    """Return a long list of nothing but pointers as one branch: optimizers list their variables twice."""
+    if len(children) < FOLD or not all(child.name.isdecimal() and child.points_to is not None for child in children):
+        return children
+    first, last = children[0], children[-1]
+    return [replace(first, name=f"{first.name}..{last.name}", points_to=f"{first.points_to} .. {last.points_to}")]
+
+
+def _facts(branch: Branch) -> tuple[str, str]:
+    """Return what stands after a branch's name: dtype and shape of its tensor; its other paths, or where it is drawn."""
+    shape = "" if branch.entry is None else _shape(branch.entry)
+    pieces = [f"= {', '.join(map(_path, branch.aliases))}"] if branch.aliases else []
+    if branch.points_to is not None:
+        pieces.append(f"-> {_path(branch.points_to)}")
+    if branch.note:
+        pieces.append(f"({printable(branch.note)})")
+    return shape, "  ".join(pieces)
+
+
+def _path(path: str) -> str:
+    return printable(path) or "the root"
+
+
+def _shape(entry: Entry) -> str:
+    return f"{entry.dtype_name} {list(entry.shape)}"
+
+
+def _align(rows: Iterable[Row]) -> Iterator[list[Span]]:
+    """Yield each row with its dtype and shape in one column, if it has any."""
+    rows = list(rows)
+    widths = [len(indent + name) for indent, name, shape, _ in rows if shape]
+    column = max((width for width in widths if width <= WIDEST), default=0)
+    for indent, name, shape, other in rows:
+        gap = " " * (max(column - len(indent + name), 0) + 2) if shape else ""
+        yield [
+            (indent, GUIDE),
+            (name, NAME),
+            (gap + shape, SHAPE),
+            (f"  {other}" if other else "", OTHER),
+        ]
+
+
+def to_json(branch: Branch) -> dict[str, Any]:
+    """Return a branch as nested dicts; what it does not have is left out."""
+    found: dict[str, Any] = {"name": branch.name, "path": branch.path}
+    if branch.entry is not None:
+        found["tensor"] = _tensor(branch.entry)
+    if branch.aliases:
+        found["aliases"] = branch.aliases
+    if branch.points_to is not None:
+        found["points_to"] = branch.points_to
+    if branch.note:
+        found["note"] = branch.note
+    if branch.slots:
+        found["slots"] = [{"slot": s.name, "variable": s.variable, "tensor": _tensor(s.entry)} for s in branch.slots]
+    if branch.children:
+        found["children"] = [to_json(child) for child in branch.children]
+    return found
+
+
+def _tensor(entry: Entry) -> dict[str, Any]:
+    return {"name": entry.name, "dtype": entry.dtype_name, "shape": list(entry.shape), "nbytes": entry.nbytes}
