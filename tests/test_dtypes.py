@@ -207,3 +207,19 @@ def test_text_is_stored_as_utf_8(value: Any, stored: bytes) -> None:
     assert (member, shape) == (types_pb2.DT_STRING, np.shape(value))
     count = int(np.prod(shape))
     assert bytes(encoded[:count]) + bytes(encoded[count + 4 :]) == stored
+
+
+@pytest.mark.parametrize("name", ["qint16", "quint16", "qint32"])
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_records_of_quantized_numbers_are_stored_in_the_bundle_s_order(name: str, big_endian: bool) -> None:
+    kind = name.removeprefix("q").replace("16", "2").replace("32", "4").replace("uint", "u").replace("int", "i")
+    for order in "<>":
+        record = np.array([(258,)], np.dtype([(name, order + kind)]))
+        stored = bytes(encode_array("q", record, big_endian=big_endian)[2])
+        assert int.from_bytes(stored, "big" if big_endian else "little") == 258
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy 2 has it")
+def test_text_of_any_length_is_text() -> None:
+    value = np.array(["a", "물"], np.dtypes.StringDType())
+    assert bytes(encode_array("s", value)[2]) == bytes(encode_array("s", ["a", "물"])[2])

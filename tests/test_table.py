@@ -375,9 +375,17 @@ def test_keys_out_of_order_across_blocks_are_an_error(first_of_second: bytes) ->
     second = wrap_block(block([(first_of_second, b""), (b"x", b"")]))
     read = iter(table(assembled([(b"c", first), (b"z", second)])))
     assert [next(read), next(read)] == [(b"a", b""), (b"c", b"")]
-    with pytest.raises(FormatError, match=r"key order across blocks .*expected a key after b'c'") as caught:
+    with pytest.raises(FormatError, match=r"key in the block .*: expected above b'c', up to b'z'") as caught:
         next(read)
     assert caught.value.offset == len(first)
+
+
+def test_a_key_that_a_look_up_would_miss_is_an_error() -> None:
+    """TensorFlow, and our own `get`, find nothing beyond a block's separator."""
+    read = table(assembled([(b"a", wrap_block(block([(b"a", b""), (b"c", b"")])))]))
+    assert read.get(b"c") is None
+    with pytest.raises(FormatError, match=r"key in the block at byte 0: expected up to b'a', got b'c'"):
+        list(read)
 
 
 def test_two_blocks_under_one_separator_are_an_error() -> None:

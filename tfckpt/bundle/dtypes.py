@@ -78,6 +78,7 @@ SLICEABLE = (
     types_pb2.DT_BFLOAT16,
 )
 
+STRING_KINDS = "OSUT"  # objects, bytes, text of a fixed length, text of any
 OBJECT = np.dtype(object)  # DT_STRING, DT_VARIANT: an array of bytes objects
 
 # tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
@@ -121,7 +122,7 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
 
     Raises: UnsupportedError, e.g. for datetimes and long doubles.
     """
-    if dtype.kind in "OSU":
+    if dtype.kind in STRING_KINDS:
         return types_pb2.DT_STRING
     native = dtype if dtype in _DATA_TYPES else dtype.newbyteorder("=")
     if native not in _DATA_TYPES:

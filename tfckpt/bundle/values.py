@@ -95,7 +95,8 @@ def encode_array(
         stored, crc = ENCODERS[data_type](elements, big_endian=big_endian)
         return data_type, array.shape, stored, crc
     flat = np.ascontiguousarray(array).reshape(-1)
-    if (array.dtype.byteorder == ">") != big_endian:
+    base = array.dtype[0] if array.dtype.names else array.dtype  # a record of one quantized number has no order itself
+    if (base.byteorder == ">") != big_endian:
         flat = swap(flat)
     data = flat.view(np.uint8).data
     return data_type, array.shape, data, masked_crc32c(data)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.sstable.block import iter_entries
-from tfckpt.sstable.format import FOOTER_SIZE, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
+from tfckpt.sstable.format import FOOTER_SIZE, RAW, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
 
 ReadAt = Callable[[int, int], bytes]  # (offset, nbytes) -> exactly nbytes
 
@@ -53,17 +53,19 @@ class Table:
         return None if at == len(self._handles) else self._handles[at].offset
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every ``(key, value)`` in key order. Reads every block."""
-        last: bytes | None = None
-        for handle in self._handles:
+        """Yield every ``(key, value)`` in key order. Reads every block.
+
+        A key beyond the separators of its block is an error: whoever looks it up, as TensorFlow does, would not find it.
+        """
+        below: bytes | None = None
+        for separator, handle in zip(self._separators, self._handles, strict=True):
             for key, value in self._entries(handle):
-                if last is not None and key <= last:
-                    what = "key order across blocks"
-                    raise FormatError(
-                        what, path=self.path, offset=handle.offset, expected=f"a key after {last!r}", got=repr(key)
-                    )
+                if key > separator or (below is not None and key <= below):
+                    expected = f"above {below!r}, up to {separator!r}" if below is not None else f"up to {separator!r}"
+                    what = "key in the block"
+                    raise FormatError(what, path=self.path, offset=handle.offset, expected=expected, got=repr(key))
                 yield key, value
-                last = key
+            below = separator
 
     def _entries(self, handle: BlockHandle) -> Iterator[tuple[bytes, bytes]]:
         end = handle.offset + handle.nbytes + TRAILER_SIZE
@@ -81,6 +83,6 @@ class Table:
                 payload = unwrap_block(stored)
             except UnsupportedError as error:
                 raise UnsupportedError(f"{self.path}: block at byte {handle.offset:,}: {error}") from None
-        is_raw = len(payload) == handle.nbytes
+        is_raw = stored[handle.nbytes] == RAW
         with located(self.path, handle.offset if is_raw else None):
             yield from iter_entries(payload)
