@@ -19,7 +19,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.paths import file_names, index_path, shard_path
-from tfckpt.bundle.slices import TensorSlice, shape_of, whole
+from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UsageError
 from tfckpt.sstable.checksum import crc32c, mask
@@ -145,10 +145,14 @@ class BundleWriter:
         if box == whole(shape):
             self._put(key, data_type, shape, chunks, nbytes, crc)
             return
-        full = self._entries.get(key, Entry(name, data_type, shape, 0, 0, 0, 0))
-        if (full.data_type, full.shape) != (data_type, shape) or (key in self._entries and not full.slices):
+        full = self._entries.get(key)
+        if full is not None and ((full.data_type, full.shape) != (data_type, shape) or not full.slices):
             raise UsageError(f"slice of tensor {name!r}: it is already written, with another dtype or shape or whole")
+        if part.key(key) in self._entries:
+            raise UsageError(f"slice {brackets(box)} of tensor {name!r}: already written")
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
+        if full is None:  # its shard means nothing; TensorFlow's merge leaves that of the first slice
+            full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
         self._entries[key] = replace(full, slices=(*full.slices, part))
 
     def finish(self) -> None:
