@@ -56,6 +56,7 @@ class BundleWriter:
         self.prefix, self.big_endian = prefix, big_endian
         self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
+        self._finished = False
         self._files = files.FileSet(sync=sync)
         self._shards: list[files.OutputFile] = []
         try:
@@ -156,7 +157,11 @@ class BundleWriter:
         self._entries[key] = replace(full, slices=(*full.slices, part))
 
     def finish(self) -> None:
-        """Write the index and give all files their names, the index last."""
+        """Write the index and give all files their names, the index last.
+
+        Raises: StorageError; UsageError the second time.
+        """
+        self._check_unfinished()
         for number, shard in enumerate(self._shards):
             shard.path = shard_path(self.prefix, number, len(self._shards))
         index = self._files.create(index_path(self.prefix))
@@ -166,6 +171,7 @@ class BundleWriter:
             table.add(key, self._entries[key].encode())
         table.finish()
         self._files.commit(replaced=existing_files(self.prefix))
+        self._finished = True
 
     def _put(
         self,
@@ -177,6 +183,7 @@ class BundleWriter:
         crc: int | None,
     ) -> None:
         """Append bytes to the shard, and their entry to the index."""
+        self._check_unfinished()
         name = decode_name(key)
         if key == HEADER_KEY or key in self._entries:
             raise UsageError(f"tensor name {name!r}: " + ("already written" if key else "must not be empty"))
@@ -190,6 +197,10 @@ class BundleWriter:
         assert self._data.offset - offset == nbytes, (name, nbytes)
         stored_crc = mask(computed) if crc is None else crc
         self._entries[key] = Entry(name, data_type, shape, len(self._shards) - 1, offset, nbytes, stored_crc)
+
+    def _check_unfinished(self) -> None:
+        if self._finished:
+            raise UsageError(f"{self.prefix}: already written, by this writer")
 
     def _cut(
         self, name: str, data_type: DataType, shape: tuple[int, ...], chunks: Iterable[Chunk], nbytes: int, most: int
