@@ -10,38 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from support.files import bundle_bytes
+from support.kernels import DTYPES, Array, make, save_v2, type_name
 
 import tfckpt
-from tfckpt._proto.types_pb2 import DT_FLOAT4_E2M1FN, DataType
-from tfckpt.bundle.dtypes import NUMERIC, QUANTIZED
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle.dtypes import QUANTIZED
 
 pytestmark = pytest.mark.tf
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (0,), (3, 0, 2), (5, 7), (2, 3, 4, 5))
-DTYPES = [number for number in NUMERIC if number != DT_FLOAT4_E2M1FN]  # TensorFlow 2.20 does not know it
 STRINGS = np.array([[b"", b"a\0"], [b"\xff" * 300, "물".encode()]], object)
-
-Array = npt.NDArray[Any]
-
-
-def _name(number: DataType) -> str:
-    return DataType.Name(number)
-
-
-def make(tf: Any, number: DataType, shape: tuple[int, ...]) -> Array:
-    """Return random values in the NumPy dtype that TensorFlow itself uses for ``number``."""
-    size = int(np.prod(shape))
-    values = np.random.default_rng(seed=size).integers(0, 100, size).astype(NUMERIC[number])
-    array: Array = values.view(tf.dtypes.as_dtype(number).as_numpy_dtype).reshape(shape)
-    return array
-
-
-def save_v2(tf: Any, prefix: str, tensors: Mapping[str, npt.ArrayLike]) -> None:
-    arrays = [np.asarray(value) for value in tensors.values()]
-    constants = [tf.constant(array, dtype=None if array.dtype.hasobject else array.dtype) for array in arrays]
-    tf.raw_ops.SaveV2(
-        prefix=prefix, tensor_names=list(tensors), shape_and_slices=[""] * len(tensors), tensors=constants
-    )
 
 
 def assert_same_files(tf: Any, directory: Path, tensors: Mapping[str, npt.ArrayLike]) -> None:
@@ -52,11 +30,11 @@ def assert_same_files(tf: Any, directory: Path, tensors: Mapping[str, npt.ArrayL
 
 def every_dtype(tf: Any) -> dict[str, Array]:
     """Return tensors of every dtype and shape, not in the order of their names."""
-    tensors = {f"{_name(n)}/{len(shape)}/{shape}": make(tf, n, shape) for shape in SHAPES for n in DTYPES}
+    tensors = {f"{type_name(n)}/{len(shape)}/{shape}": make(tf, n, shape) for shape in SHAPES for n in DTYPES}
     return tensors | {"strings": STRINGS, "string": np.array(b"one", object), "no_strings": np.empty((0, 2), object)}
 
 
-@pytest.mark.parametrize("number", DTYPES, ids=_name)
+@pytest.mark.parametrize("number", DTYPES, ids=type_name)
 def test_a_dtype_is_written_as_tensorflow_writes_it(tf: Any, tmp_path: Path, number: DataType) -> None:
     assert_same_files(tf, tmp_path, {f"t{shape}": make(tf, number, shape) for shape in SHAPES})
 
@@ -82,7 +60,7 @@ def test_a_key_of_more_than_two_blocks_is_written_as_tensorflow_writes_it(tf: An
     assert_same_files(tf, tmp_path, {"a": one, "b" * 600_000: one, "c": one, "d" * 300_000: one, "e": one})
 
 
-@pytest.mark.parametrize("number", DTYPES, ids=_name)
+@pytest.mark.parametrize("number", DTYPES, ids=type_name)
 def test_each_reads_what_the_other_wrote(tf: Any, tmp_path: Path, number: DataType) -> None:
     tensors = {f"t{shape}": make(tf, number, shape) for shape in SHAPES}
     save_v2(tf, str(tmp_path / "theirs"), tensors)
@@ -108,7 +86,7 @@ def test_a_copy_of_an_open_checkpoint_is_the_same_checkpoint(tf: Any, tmp_path: 
     tensors = every_dtype(tf)
     save_v2(tf, str(tmp_path / "theirs"), dict(sorted(tensors.items())))
     with tfckpt.open(tmp_path / "theirs") as theirs:
-        assert {theirs.entry(f"{_name(n)}/0/()").data_type for n in QUANTIZED} == set(QUANTIZED)
+        assert {theirs.entry(f"{type_name(n)}/0/()").data_type for n in QUANTIZED} == set(QUANTIZED)
         tfckpt.save(tmp_path / "ours", theirs)
     assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
 

@@ -149,13 +149,13 @@ class Entry:
         return Entry(name, data_type, shape, shard, offset, nbytes, proto.crc32c)
 
     def encode(self) -> bytes:
-        """Return the message as TensorFlow writes it: a partitioned tensor's entry has no place of its own."""
-        proto = BundleEntryProto(dtype=self.data_type, slices=[s.to_proto() for s in self.slices])
+        """Return the message as TensorFlow writes it: a partitioned tensor's entry has a shard, and no place in it."""
+        proto = BundleEntryProto(dtype=self.data_type, shard_id=self.shard, slices=[s.to_proto() for s in self.slices])
         proto.shape.SetInParent()
         for dim in self.shape:
             proto.shape.dim.add(size=dim)
         if not self.slices:
-            proto.shard_id, proto.offset, proto.size, proto.crc32c = self.shard, self.offset, self.nbytes, self.crc32c
+            proto.offset, proto.size, proto.crc32c = self.offset, self.nbytes, self.crc32c
         return proto.SerializeToString(deterministic=True)
 
 

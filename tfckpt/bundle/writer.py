@@ -19,7 +19,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.paths import file_names, index_path, shard_path
-from tfckpt.bundle.slices import TensorSlice, shape_of, whole
+from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UsageError
 from tfckpt.sstable.checksum import crc32c, mask
@@ -56,6 +56,7 @@ class BundleWriter:
         self.prefix, self.big_endian = prefix, big_endian
         self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
+        self._finished = False
         self._files = files.FileSet(sync=sync)
         self._shards: list[files.OutputFile] = []
         try:
@@ -145,14 +146,22 @@ class BundleWriter:
         if box == whole(shape):
             self._put(key, data_type, shape, chunks, nbytes, crc)
             return
-        full = self._entries.get(key, Entry(name, data_type, shape, 0, 0, 0, 0))
-        if (full.data_type, full.shape) != (data_type, shape) or (key in self._entries and not full.slices):
+        full = self._entries.get(key)
+        if full is not None and ((full.data_type, full.shape) != (data_type, shape) or not full.slices):
             raise UsageError(f"slice of tensor {name!r}: it is already written, with another dtype or shape or whole")
+        if part.key(key) in self._entries:
+            raise UsageError(f"slice {brackets(box)} of tensor {name!r}: already written")
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
+        if full is None:  # its shard means nothing; TensorFlow's merge leaves that of the first slice
+            full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
         self._entries[key] = replace(full, slices=(*full.slices, part))
 
     def finish(self) -> None:
-        """Write the index and give all files their names, the index last."""
+        """Write the index and give all files their names, the index last.
+
+        Raises: StorageError; UsageError the second time.
+        """
+        self._check_unfinished()
         for number, shard in enumerate(self._shards):
             shard.path = shard_path(self.prefix, number, len(self._shards))
         index = self._files.create(index_path(self.prefix))
@@ -162,6 +171,7 @@ class BundleWriter:
             table.add(key, self._entries[key].encode())
         table.finish()
         self._files.commit(replaced=existing_files(self.prefix))
+        self._finished = True
 
     def _put(
         self,
@@ -173,6 +183,7 @@ class BundleWriter:
         crc: int | None,
     ) -> None:
         """Append bytes to the shard, and their entry to the index."""
+        self._check_unfinished()
         name = decode_name(key)
         if key == HEADER_KEY or key in self._entries:
             raise UsageError(f"tensor name {name!r}: " + ("already written" if key else "must not be empty"))
@@ -186,6 +197,10 @@ class BundleWriter:
         assert self._data.offset - offset == nbytes, (name, nbytes)
         stored_crc = mask(computed) if crc is None else crc
         self._entries[key] = Entry(name, data_type, shape, len(self._shards) - 1, offset, nbytes, stored_crc)
+
+    def _check_unfinished(self) -> None:
+        if self._finished:
+            raise UsageError(f"{self.prefix}: already written, by this writer")
 
     def _cut(
         self, name: str, data_type: DataType, shape: tuple[int, ...], chunks: Iterable[Chunk], nbytes: int, most: int

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -293,13 +293,22 @@ def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
     for checkpoint in checkpoints:
         for entry in checkpoint.entries():
             known = first.setdefault(entry.name, entry)
-            both = known is entry or (known.slices and entry.slices)
-            if not both or (known.data_type, known.shape) != (entry.data_type, entry.shape):
+            if known is entry:
+                continue
+            if _is_another_part(known, entry):
+                first[entry.name] = replace(known, slices=known.slices + entry.slices)
+            else:
                 lines.append(f"{checkpoint.prefix}: tensor {entry.name!r} is in another source already")
     if lines:
         raise PlanError(lines)
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(", ".join(plan.source for plan in plans), "", steps, (), {})
+
+
+def _is_another_part(known: Entry, entry: Entry) -> bool:
+    """Whether two sources hold different slices of one partitioned tensor."""
+    same_tensor = (known.data_type, known.shape) == (entry.data_type, entry.shape)
+    return same_tensor and bool(known.slices and entry.slices) and set(known.slices).isdisjoint(entry.slices)
 
 
 def _order_of_use(reader: TensorReader) -> dict[int, int]:
