@@ -37,8 +37,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tensor_reader",
         "writer",
     ),
-    "checkpoint": ("object_graph", "outline", "state_file", "partial", "checkpoint", "train"),
-    "conversion": ("config", "plan", "execute", "prove", "convert", "rewrite"),
+    "checkpoint": ("object_graph", "outline", "state_file", "locate", "partial", "checkpoint", "train"),
+    "conversion": ("config", "plan", "edits", "execute", "prove", "convert", "rewrite"),
     "cli": ("output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}

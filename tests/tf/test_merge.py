@@ -141,7 +141,7 @@ def test_big_endian_bundles_are_merged_and_restored(tf: Any, tmp_path: Path) -> 
         tfckpt.save(tmp_path / name, {name: W, f"{name}/complex": W.astype(np.complex128) * 1j}, big_endian=True)
     assert_merged_alike(tf, tmp_path, ["a", "b"])
     with tfckpt.open(tmp_path / "ours") as ours:
-        assert ours.reader.header.big_endian
+        assert ours.reader.big_endian
     for name in "ab":
         np.testing.assert_array_equal(restore_v2(tf, tmp_path / "ours", name, tf.float32), W)
         read = restore_v2(tf, tmp_path / "ours", f"{name}/complex", tf.complex128)

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import strip_suffix
+from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.checkpoint.state_file import find_prefix
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
 MOST_PATHS_SHOWN = 5
@@ -292,17 +292,10 @@ def save(
         writer.finish()
 
 
-def check_prefix(prefix: str | os.PathLike[str]) -> str:
-    """Return a prefix to write to as a string.
+def check_apart(source: Checkpoint, dest: str) -> None:
+    """Raise UsageError if the prefix ``dest`` is that of the checkpoint itself, even by another name.
 
-    Raises: UsageError if it is a directory or the name of one of a bundle's files.
+    A V1 checkpoint has other files than those that are written, so its prefix is free.
     """
-    path = os.fspath(prefix)
-    if not path:
-        raise UsageError("an empty path: give the prefix of the files to write")
-    base = os.path.join(path, "model.ckpt")
-    if path.endswith(os.sep) or files.is_directory(path):
-        raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")
-    if strip_suffix(path) != path:
-        raise UsageError(f"{path}: the name of a checkpoint's file; give the prefix {strip_suffix(path)}")
-    return path
+    if source.format == V2 and files.is_same(index_path(source.prefix), index_path(dest)):
+        raise UsageError(f"{dest}: source and destination are the same checkpoint")

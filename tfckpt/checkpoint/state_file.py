@@ -11,13 +11,12 @@ import time
 from dataclasses import dataclass
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
-from tfckpt.bundle.v1_files import find_v1, has_any_file, v1_names
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
+from tfckpt.bundle.paths import index_path
+from tfckpt.bundle.v1_files import has_any_file
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError
 
 STATE_FILE = "checkpoint"
 STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
-MOST_NAMES_SHOWN = 5
 
 logger = logging.getLogger("tfckpt")
 
@@ -163,96 +162,3 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
         return prefix
     logger.warning("%s: names %s, where no checkpoint is", path, prefix)
     return None
-
-
-def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) -> str:
-    """Return the prefix that ``path`` means: a prefix, a file of it, or a directory; V2 before V1 unless one is asked for.
-
-    Raises: CheckpointNotFoundError, which says what lies there instead; FormatError for a broken state file; UsageError for
-    an unknown format.
-    """
-    typed = os.fspath(path)
-    if source_format not in (None, *FORMATS):
-        raise UsageError(f"checkpoint format: expected one of {', '.join(FORMATS)}, got {source_format!r}")
-    if source_format != V1:
-        for prefix in (typed, strip_suffix(typed)):
-            if files.exists(index_path(prefix)):
-                return prefix
-    if source_format != V2 and (prefix_v1 := find_v1(typed)) is not None:
-        return prefix_v1
-    if files.is_directory(typed):
-        return _prefix_in(typed, source_format)
-    raise CheckpointNotFoundError(
-        f"{typed or repr(typed)}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}"
-    )
-
-
-def _wanted(typed: str, source_format: str | None) -> str:
-    """Return, for a message, what was looked for under a path."""
-    if source_format == V1:
-        wanted = f"V1 checkpoint: no file {typed}, nor {typed}-00000-of-..."
-    else:
-        wanted = f"checkpoint: no file {index_path(strip_suffix(typed))}"
-    if source_format != V2 and files.is_file(typed) and strip_suffix(typed) == typed:
-        wanted += f", and {typed} itself does not end like a V1 checkpoint: it is truncated, or something else"
-    return wanted
-
-
-def _prefix_in(directory: str, source_format: str | None) -> str:
-    """Return the prefix that a directory's state file names, if it lies in the directory; else the only one there.
-
-    A state file that came with a download never leads out of it: of a path that would, the last part counts.
-    """
-    state = read_state(directory)
-    named = state.model_checkpoint_path if state is not None else ""
-    prefix = _inside(directory, named, source_format)
-    if prefix is not None:
-        return prefix
-    found = _prefixes(directory, source_format)
-    base = os.path.basename(named)
-    if base in found or len(found) == 1:
-        prefix = os.path.join(directory, base if base in found else found[0])
-        if state is not None:
-            why = f"names {named}, which is not in here" if named else "names no checkpoint"
-            logger.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
-        return prefix
-    if not found:
-        ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
-        raise CheckpointNotFoundError(f"{directory}: a directory without a checkpoint: no file in it ends {ending}")
-    hint = f", and its state file names {named}, which is not in here" if named else ""
-    raise CheckpointNotFoundError(
-        f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {_some(found)}"
-    )
-
-
-def _inside(directory: str, named: str, source_format: str | None) -> str | None:
-    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory."""
-    path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
-    prefix = os.path.join(directory, path)
-    folder, base = os.path.split(prefix)
-    if path.split(os.sep)[0] == os.pardir or not files.is_directory(folder):
-        return None
-    return prefix if base in _prefixes(folder, source_format) else None
-
-
-def _prefixes(directory: str, source_format: str | None) -> list[str]:
-    names = files.list_directory(directory)
-    v2 = [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
-    if source_format == V2:
-        return v2
-    v1 = v1_names(directory, names)
-    return v1 if source_format == V1 else list(dict.fromkeys(v2 + v1))
-
-
-def _lies_there(path: str, source_format: str | None) -> str:
-    """Return, for a message, which checkpoints lie where ``path`` was expected."""
-    directory = os.path.dirname(path) or os.curdir
-    if not files.is_directory(directory):
-        return f"; the directory {directory} does not exist"
-    found = _prefixes(directory, source_format)
-    return f"; {directory} holds {_some(found)}" if found else f"; {directory} holds no checkpoint"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - MOST_NAMES_SHOWN
-    return ", ".join(names[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

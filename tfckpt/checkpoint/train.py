@@ -13,7 +13,8 @@ import numpy as np
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.state_file import find_prefix, latest_checkpoint
+from tfckpt.checkpoint.locate import find_prefix
+from tfckpt.checkpoint.state_file import latest_checkpoint
 
 
 class CheckpointReader:

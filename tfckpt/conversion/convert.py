@@ -6,15 +6,13 @@ import logging
 import os
 from collections.abc import Sequence
 
-from tfckpt.bundle import files
-from tfckpt.bundle.paths import V2, index_path
 from tfckpt.checkpoint import state_file
-from tfckpt.checkpoint.checkpoint import Checkpoint, check_prefix
-from tfckpt.checkpoint.state_file import find_prefix
+from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion.config import find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
 from tfckpt.conversion.plan import Plan, make_plan
-from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import DEFAULT, find_layout
 from tfckpt.layouts.rules import NameLayout
 
@@ -53,7 +51,7 @@ def plan(
         >>> report.num_heads, len(report.steps), len(report.dropped)
         (2, 39, 100)
     """
-    with _open(source, source_format) as checkpoint:
+    with open_checkpoint(source, format=source_format) as checkpoint:
         return _plan(checkpoint, to, config, num_heads, exclude)
 
 
@@ -102,9 +100,8 @@ def convert(
         (30, 8)
     """
     prefix = check_prefix(dest)
-    with _open(source, source_format) as checkpoint:
-        if checkpoint.format == V2 and files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
-            raise UsageError(f"{prefix}: source and destination are the same checkpoint")
+    with open_checkpoint(source, format=source_format) as checkpoint:
+        check_apart(checkpoint, prefix)
         report = _plan(checkpoint, to, config, num_heads, exclude)
         if update_state:
             # One that cannot be read stops us before anything is written.
@@ -114,10 +111,6 @@ def convert(
         state_file.update_state(prefix)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
-
-
-def _open(source: PathLike, source_format: str | None) -> Checkpoint:
-    return Checkpoint(find_prefix(source, source_format), source_format=source_format)
 
 
 def _plan(

@@ -1,7 +1,7 @@
 """Checkpoints rewritten: tensors dropped, renamed, cast; files split, or several checkpoints joined.
 
 Strategy: the bytes as they are stored, whole tensors and slices alike, are pieces; they go over in the order in which they
-lie in the source, so that a rewrite that changes nothing writes the same files. The object graph follows the keys.
+lie in the source, so that a rewrite that changes nothing writes the same files.
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 """
 
@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
 
-from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle import files
-from tfckpt.bundle.dtypes import FLOATING, NUMERIC, dtype_name
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.checkpoint import Checkpoint, check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.state_file import find_prefix
+from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.execute import Progress, planned_entry
-from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.layouts.optimizer import STATE
-from tfckpt.layouts.rules import Drop
 
 logger = logging.getLogger("tfckpt")
 
@@ -93,11 +89,11 @@ def rewrite(
     """
     prefix = check_prefix(dest)
     _check_counts(shards, max_shard_size)
-    edits = _Edits(_renamer(rename), _drops(drop, keep, strip_optimizer), _floating(cast))
-    with Checkpoint(find_prefix(source, source_format), source_format=source_format) as checkpoint:
-        plan = _plan(checkpoint, edits)
+    edits = Edits(rename, drop, keep, cast, strip_optimizer)
+    with open_checkpoint(source, format=source_format) as checkpoint:
+        plan = plan_edits(checkpoint, edits)
         if not dry_run:
-            _check_apart(checkpoint, prefix)
+            check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
             pieces = sorted(_pieces(checkpoint.reader, plan.steps), key=lambda p: (p.stored.shard, p.stored.offset))
             numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
@@ -147,15 +143,15 @@ def merge(
     """
     prefix = check_prefix(dest)
     with ExitStack() as stack:
-        checkpoints = [stack.enter_context(Checkpoint(find_prefix(source))) for source in sources]
+        checkpoints = [stack.enter_context(open_checkpoint(source)) for source in sources]
         orders = {checkpoint.reader.big_endian for checkpoint in checkpoints}
         if len(orders) != 1:
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
-        plans = [_plan(checkpoint, _Edits()) for checkpoint in checkpoints]
+        plans = [plan_edits(checkpoint, Edits()) for checkpoint in checkpoints]
         plan = _joined(plans, checkpoints)
         pieces: list[Piece] = []
         for checkpoint, part in zip(checkpoints, plans, strict=True):
-            _check_apart(checkpoint, prefix)
+            check_apart(checkpoint, prefix)
             ranks = _order_of_use(checkpoint.reader)
             own = _pieces(checkpoint.reader, part.steps)
             pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], p.stored.offset))
@@ -163,19 +159,6 @@ def merge(
             _write(plan, pieces, _spread(pieces, None), writer, verify=verify, progress=progress)
             writer.finish()
     return plan
-
-
-@dataclass(frozen=True, slots=True)
-class _Edits:
-    """What a rewrite does to names and values."""
-
-    rename: Callable[[str], str] = str
-    drops: tuple[tuple[str, Callable[[str], bool]], ...] = ()  # (rule, whether it drops a name)
-    cast: DataType | None = None
-
-    def rule(self, name: str) -> str | None:
-        """Return the rule that drops a tensor, or None."""
-        return next((rule for rule, matches in self.drops if matches(name)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,99 +171,11 @@ class Piece:
     part: TensorSlice | None
 
 
-def _drops(
-    drop: Sequence[str], keep: Sequence[str], strip_optimizer: bool
-) -> tuple[tuple[str, Callable[[str], bool]], ...]:
-    rules = [Drop(f"pattern {pattern!r}", (pattern,)) for pattern in drop]
-    rules += [STATE] if strip_optimizer else []
-    drops: list[tuple[str, Callable[[str], bool]]] = [(rule.rule, rule.matches) for rule in rules]
-    if keep:
-        kept = Drop("", (*keep, OBJECT_GRAPH_KEY))
-        drops.append((f"not among {', '.join(map(repr, keep))}", lambda name: not kept.matches(name)))
-    return tuple(drops)
-
-
-def _renamer(pairs: Sequence[tuple[str, str]]) -> Callable[[str], str]:
-    """Return the function that applies every substitution in turn.
-
-    Raises: UsageError if one is no regular expression, or its replacement names a group that it does not have.
-    """
-    compiled = [_compile(*pair) for pair in pairs]
-
-    def rename(name: str) -> str:
-        for expression, replacement in compiled:
-            name = expression.sub(replacement, name)
-        return name
-
-    return rename
-
-
-def _compile(pattern: str, replacement: str) -> tuple[re.Pattern[str], str]:
-    try:
-        re.sub(f"{pattern}|", replacement, "")  # a replacement is parsed only where something matches
-        return re.compile(pattern), replacement
-    except (re.error, IndexError) as error:
-        raise UsageError(f"rename {pattern!r} to {replacement!r}: {error}") from None
-
-
-def _floating(name: str | None) -> DataType | None:
-    names = {dtype_name(data_type): data_type for data_type in FLOATING}
-    if name is None or name in names:
-        return names.get(name or "")
-    raise UsageError(f"cast: no floating-point dtype {name!r}; there are {', '.join(names)}")
-
-
 def _check_counts(shards: int | None, max_shard_size: int | None) -> None:
     if shards is not None and shards < 1:
         raise UsageError(f"shards: expected 1 or more, got {shards}")
     if shards is not None and max_shard_size is not None:
         raise UsageError("shards and max_shard_size: expected one of both")
-
-
-def _check_apart(checkpoint: Checkpoint, prefix: str) -> None:
-    if checkpoint.format == V2 and files.is_same(index_path(checkpoint.prefix), index_path(prefix)):
-        raise UsageError(f"{prefix}: source and destination are the same checkpoint")
-
-
-def _plan(checkpoint: Checkpoint, edits: _Edits) -> Plan:
-    steps, dropped = [], []
-    for entry in checkpoint.entries():
-        rule = edits.rule(entry.name)
-        if rule is not None:
-            dropped.append(Dropped(entry.name, rule, entry.nbytes))
-            continue
-        target = entry.name if entry.name == OBJECT_GRAPH_KEY else edits.rename(entry.name)
-        cast = edits.cast if entry.data_type in FLOATING and entry.data_type != edits.cast else None
-        steps.append(Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast))
-    _check_names(checkpoint.prefix, steps)
-    graph = _edited_graph(checkpoint, steps, dropped)
-    notes = [f"{rule}: no tensor" for rule, _ in edits.drops if rule not in {item.rule for item in dropped}]
-    if any(step.cast for step in steps):
-        notes.append("TensorFlow does not cast when it restores: the model must have the new dtype too")
-    return Plan(checkpoint.prefix, "", tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
-
-
-def _check_names(source: str, steps: Iterable[Step]) -> None:
-    """Raise PlanError if two tensors would get one name, or one gets none."""
-    sources: dict[str, list[str]] = {}
-    for step in steps:
-        sources.setdefault(step.target, []).append(step.source)
-    lines = [f"{source}: {' and '.join(n)} would all be called {t!r}" for t, n in sources.items() if len(n) > 1]
-    lines += [f"{source}: {name} would have no name" for name in sources.get("", [])]
-    if lines:
-        raise PlanError(lines)
-
-
-def _edited_graph(checkpoint: Checkpoint, steps: Sequence[Step], dropped: Sequence[Dropped]) -> ObjectGraph | None:
-    """Return the object graph that fits the new keys; None if the old one does, or does not go along."""
-    renamed = {step.source: step.target for step in steps if step.source != step.target}
-    gone = {item.source for item in dropped}
-    if OBJECT_GRAPH_KEY in gone or not (renamed or gone) or checkpoint.object_graph is None:
-        return None
-    graph = ObjectGraph.parse(checkpoint.object_graph.serialize())
-    graph.drop_keys(gone)
-    graph.rename_keys(renamed)
-    return graph
 
 
 def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
