@@ -144,7 +144,13 @@ def test_the_report_on_an_encoder_always_has_the_head_count(
 def test_variables_may_be_excluded(bare_bert: str, tmp_path: Path, capsys: Captured) -> None:
     extra: dict[str, Any] = {f"bert/{name}": np.float32(0) for name in ("adapter/a", "adapter/b", "prompt", "mask")}
     tfckpt.save(tmp_path / "c", dict(tfckpt.open(bare_bert)) | extra)
-    argv = ["plan", str(tmp_path / "c"), "--num-heads", "2", "--exclude", "adapter", "prompt", "--exclude", "mask"]
+    argv = [
+        "plan",
+        str(tmp_path / "c"),
+        "--num-heads",
+        "2",
+        *(f"--exclude={text}" for text in ("adapter", "prompt", "mask")),
+    ]
     lines = succeed(capsys, *argv)
     for line in ("dropped: 2 (excluded by 'adapter')", "dropped: 1 (excluded by 'prompt')"):
         assert line in lines

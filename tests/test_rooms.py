@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": ("object_graph", "outline", "state_file", "locate", "partial", "checkpoint", "train"),
     "conversion": ("config", "plan", "edits", "execute", "prove", "convert", "rewrite"),
-    "cli": ("output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
+    "cli": ("options", "output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line

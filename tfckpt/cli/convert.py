@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.output import add_format, print_json, print_plan, print_rows, printable, progress_bar
+from tfckpt.cli.options import add_dest, add_source
+from tfckpt.cli.output import print_json, print_plan, print_rows, printable, progress_bar
 from tfckpt.layouts.catalog import DEFAULT, LAYOUTS
 
 
@@ -14,28 +15,21 @@ def add_commands(
 ) -> None:
     """Add this file's commands to the parser."""
     options = argparse.ArgumentParser(add_help=False, parents=[common])
-    options.add_argument(
-        "source", metavar="SOURCE", help="TF1 checkpoint: a prefix, one of its files, or its directory"
-    )
+    add_source(options, "source")
     options.add_argument("--to", choices=list(LAYOUTS), default=DEFAULT, help="target (default: %(default)s)")
     options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
         "--exclude",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
         metavar="TEXT",
-        help="leave out variables with this in the name",
+        help="leave out variables with this in the name; repeated for each text",
     )
-    add_format(options)
 
     convert = commands.add_parser("convert", parents=[options], help="convert a TF1 checkpoint")
-    convert.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
-    convert.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    add_dest(convert)
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
-    convert.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
-    convert.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
     convert.set_defaults(run=cmd_convert)
 
     plan = commands.add_parser("plan", parents=[options], help="show what convert would do, and write nothing")

@@ -6,7 +6,8 @@ import argparse
 import sys
 
 import tfckpt
-from tfckpt.cli.output import add_format, print_json, print_rows, printable, progress_bar
+from tfckpt.cli.options import add_source
+from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
 
 
 def add_commands(
@@ -14,14 +15,12 @@ def add_commands(
 ) -> None:
     """Add this file's commands to the parser."""
     ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
-    ls.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
+    add_source(ls)
     ls.add_argument("pattern", metavar="PATTERN", nargs="?", help="shell glob that names must match")
-    add_format(ls)
     ls.set_defaults(run=cmd_ls)
 
     verify = commands.add_parser("verify", parents=[common], help="compare every checksum with its bytes")
-    verify.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
-    add_format(verify)
+    add_source(verify)
     verify.set_defaults(run=cmd_verify)
 
 

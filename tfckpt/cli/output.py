@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +13,6 @@ if TYPE_CHECKING:
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
-
-
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says which format to read."""
-    parser.add_argument("--format", choices=("v1", "v2"), help="format to read (default: what is there, v2 before v1)")
 
 
 def print_json(value: Any) -> None:

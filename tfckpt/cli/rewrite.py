@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.output import add_format, print_json, print_plan, printable, progress_bar
+from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
+from tfckpt.cli.output import print_json, print_plan, printable, progress_bar
 
 
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add this file's commands to the parser."""
-    output = argparse.ArgumentParser(add_help=False, parents=[common])
-    output.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
-    output.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
-    output.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
-
-    rewrite = commands.add_parser("rewrite", parents=[output], help="copy a checkpoint with changes")
-    rewrite.add_argument("source", metavar="SOURCE", help="checkpoint: a prefix, one of its files, or its directory")
-    rewrite.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    rewrite = commands.add_parser("rewrite", parents=[common], help="copy a checkpoint with changes")
+    add_source(rewrite, "source")
+    add_dest(rewrite)
     rewrite.add_argument(
         "--rename",
         type=_substitution,
@@ -41,12 +37,11 @@ def add_commands(
     size.add_argument("--max-shard-size", type=int, metavar="BYTES", help="largest data file; larger tensors are cut")
     rewrite.add_argument("--byte-order", choices=["little", "big"], help="of the values (default: as in SOURCE)")
     rewrite.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
-    add_format(rewrite)
     rewrite.set_defaults(run=cmd_rewrite)
 
-    merge = commands.add_parser("merge", parents=[output], help="join checkpoints into one")
-    merge.add_argument("sources", metavar="SOURCE", nargs="+", help="checkpoints to join")
-    merge.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    merge = commands.add_parser("merge", parents=[common], help="join checkpoints into one")
+    merge.add_argument("sources", metavar="SOURCE", nargs="+", help=CHECKPOINT)
+    add_dest(merge)
     merge.set_defaults(run=cmd_merge)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
+from tfckpt.cli.options import add_source
 from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def add_commands(
 ) -> None:
     """Add this file's command to the parser."""
     tree = commands.add_parser("tree", parents=[common], help="draw a checkpoint's objects, or names, as a tree")
-    tree.add_argument("prefix", metavar="PREFIX", help="checkpoint: a prefix, one of its files, or its directory")
+    add_source(tree)
     tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
     tree.set_defaults(run=cmd_tree)
 
@@ -36,7 +37,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
     from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
     from tfckpt.checkpoint.outline import outline_names, outline_objects
 
-    with tfckpt.open(args.prefix) as checkpoint:
+    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         graph, entries = checkpoint.object_graph, checkpoint.entries()
         prefix = checkpoint.prefix
     outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
