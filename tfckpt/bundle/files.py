@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -111,7 +110,7 @@ class OutputFile:
         self.path = path
         self.offset = 0
         _check_path(path)
-        self.temporary = f"{path}{TEMPORARY_MARK}{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+        self.temporary = f"{path}{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
         with _refusals("create", path):
             fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._file: BinaryIO = os.fdopen(fd, "wb", WRITE_BUFFER_SIZE)
