@@ -79,6 +79,29 @@ def test_merged_bundles_are_merged_again(tf: Any, tmp_path: Path) -> None:
         assert {name: merged.entry(name).shard for name in ("a", "z", "y")} == {"a": 0, "z": 1, "y": 2}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_merges_of_merges_list_their_slices_as_tensorflow_does(tf: Any, tmp_path: Path, seed: int) -> None:
+    """In the order of the sources, not of the data, and under the number of a file that means nothing any more."""
+    rng = np.random.default_rng(seed)
+    left = []
+    for row, name in enumerate("abcde"):
+        rows: list[tuple[str, str, Any]] = [("w", f"5 10 {row},1:-", W[row : row + 1]), (f"{name}_plain", "", W)]
+        save_slices(tf, tmp_path / name, rows if rng.integers(2) else rows[::-1])
+        left.append(name)
+    while len(left) > 1:
+        sources = [left.pop(rng.integers(len(left))) for _ in range(min(len(left), int(rng.integers(1, 4))))]
+        name = "_".join(sources)
+        for path in tmp_path.glob("ours.*"):
+            path.unlink()
+        assert_merged_alike(tf, tmp_path, sources)
+        for path in tmp_path.glob("theirs.*"):
+            path.rename(path.with_name(path.name.replace("theirs", f"_{name}")))
+        tfckpt.rewrite(tmp_path / f"_{name}", tmp_path / "same", overwrite=True)
+        assert bundle_bytes(tmp_path / "same") == bundle_bytes(tmp_path / f"_{name}")
+        left.append(f"_{name}")
+    np.testing.assert_array_equal(tfckpt.open(tmp_path / left[0])["w"], W)
+
+
 def test_a_name_in_two_bundles_is_refused_by_both(tf: Any, tmp_path: Path) -> None:
     save_v2(tf, tmp_path / "a", {"x": W, "twice": W})
     save_v2(tf, tmp_path / "b", {"twice": W, "y": W})

@@ -92,7 +92,7 @@ class Entry:
     name: str  # index key, e.g. "bert/pooler/dense/kernel"
     data_type: DataType  # TensorFlow's number; `dtype` is NumPy's view of it
     shape: tuple[int, ...]  # () is a scalar; a 0 dimension is legal and stores no bytes
-    shard: int  # the file data-<shard>-of-<num_shards>
+    shard: int  # the file data-<shard>-of-<num_shards>; of a partitioned tensor it means nothing, and is kept
     offset: int  # first byte inside that file
     nbytes: int  # stored length; of a partitioned tensor, that of all its slices
     crc32c: int  # masked CRC-32C of those bytes (for strings, of their lengths and bytes)
@@ -140,9 +140,9 @@ class Entry:
             raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
         if (
             SLICES_TAG in value and proto.slices
-        ):  # the full entry's own place and checksum mean nothing: a merge may leave stale ones
+        ):  # the full entry's own place means nothing: a merge may leave a stale one
             slices = tuple(map(TensorSlice.parse, proto.slices))
-            return Entry(name, data_type, shape, 0, 0, value_size or 0, 0, slices)
+            return Entry(name, data_type, shape, shard, 0, value_size or 0, 0, slices)
         if value_size not in (None, nbytes):
             what = f"size of tensor {name!r}, {dtype_name(data_type)}{list(shape)}"
             raise FormatError(what, expected=f"{value_size:,} bytes", got=f"{nbytes:,}")

@@ -8,7 +8,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -152,9 +152,19 @@ class BundleWriter:
         if part.key(key) in self._entries:
             raise UsageError(f"slice {brackets(box)} of tensor {name!r}: already written")
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
-        if full is None:  # its shard means nothing; TensorFlow's merge leaves that of the first slice
+        if full is None:
             full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
         self._entries[key] = replace(full, slices=(*full.slices, part))
+
+    def arrange(self, name: str, slices: Sequence[TensorSlice], shard: int | None) -> None:
+        """Say how the entry of a partitioned tensor, all written, lists its slices, and which file it names.
+
+        Neither has a meaning, but both are bytes of the index. Unless told, it is the order of writing, and the first one's.
+        """
+        key = encode_name(name)
+        full = self._entries[key]
+        assert sorted(full.slices, key=repr) == sorted(slices, key=repr), (full.slices, slices)
+        self._entries[key] = replace(full, slices=tuple(slices), shard=full.shard if shard is None else shard)
 
     def finish(self) -> None:
         """Write the index and give all files their names, the index last.

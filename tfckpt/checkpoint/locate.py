@@ -83,6 +83,9 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
             why = f"names {named}, which is not in here" if named else "names no checkpoint"
             logger.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
         return prefix
+    nameless = os.path.join(directory, "")  # its prefix ends in a slash, its index is called .index
+    if not found and source_format != V1 and files.exists(index_path(nameless)):
+        return nameless
     if not found:
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
         raise CheckpointNotFoundError(f"{directory}: a directory without a checkpoint: no file in it ends {ending}")

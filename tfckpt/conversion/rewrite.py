@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -95,13 +95,15 @@ def rewrite(
         if not dry_run:
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
-            pieces = sorted(_pieces(checkpoint.reader, plan.steps), key=lambda p: (p.stored.shard, p.stored.offset))
+            listed = list(_pieces(checkpoint.reader, plan.steps))
+            pieces = sorted(listed, key=lambda p: (p.stored.shard, p.stored.offset))
             numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
             with BundleWriter(
                 prefix, overwrite=overwrite, sync=sync, big_endian=order, max_shard_size=max_shard_size
             ) as writer:
                 _write(plan, pieces, numbers, writer, verify=verify, progress=progress)
                 writer.extend_to(shards or 1)
+                _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
                 writer.finish()
     logger.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
@@ -149,14 +151,17 @@ def merge(
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
         plans = [plan_edits(checkpoint, Edits()) for checkpoint in checkpoints]
         plan = _joined(plans, checkpoints)
+        listed: list[Piece] = []
         pieces: list[Piece] = []
         for checkpoint, part in zip(checkpoints, plans, strict=True):
             check_apart(checkpoint, prefix)
             ranks = _order_of_use(checkpoint.reader)
-            own = _pieces(checkpoint.reader, part.steps)
+            own = list(_pieces(checkpoint.reader, part.steps))
+            listed += own
             pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], p.stored.offset))
         with BundleWriter(prefix, overwrite=overwrite, sync=sync, big_endian=orders.pop()) as writer:
             _write(plan, pieces, _spread(pieces, None), writer, verify=verify, progress=progress)
+            _arrange(listed, _numbering(pieces), writer)
             writer.finish()
     return plan
 
@@ -169,6 +174,7 @@ class Piece:
     stored: Entry
     step: Step
     part: TensorSlice | None
+    whole_shard: int  # that the entry of the whole names
 
 
 def _check_counts(shards: int | None, max_shard_size: int | None) -> None:
@@ -215,16 +221,32 @@ def _pieces(reader: TensorReader, steps: Iterable[Step]) -> Iterator[Piece]:
     for step in steps:
         entry = planned_entry(step, reader)
         for part, stored in reader.pieces(entry):
-            yield Piece(reader, stored, step, part)
+            yield Piece(reader, stored, step, part, entry.shard)
 
 
 def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
     """Return the data file that each piece goes to: as in the source, or ``count`` files of about the same size."""
     if count is None:
-        numbers: dict[tuple[int, int], int] = {}
-        return [numbers.setdefault((id(piece.reader), piece.stored.shard), len(numbers)) for piece in pieces]
+        numbers = _numbering(pieces)
+        return [numbers[id(piece.reader), piece.stored.shard] for piece in pieces]
     ends = list(accumulate(piece.stored.nbytes for piece in pieces))
     return [(end - piece.stored.nbytes) * count // max(1, ends[-1]) for piece, end in zip(pieces, ends, strict=True)]
+
+
+def _numbering(pieces: Iterable[Piece]) -> dict[tuple[int, int], int]:
+    """Return the new number of each source's data file, in the order in which they are written."""
+    return {file: n for n, file in enumerate(dict.fromkeys((id(p.reader), p.stored.shard) for p in pieces))}
+
+
+def _arrange(listed: Iterable[Piece], numbers: Mapping[tuple[int, int], int], writer: BundleWriter) -> None:
+    """Have partitioned tensors list their slices as the sources do, and name the file that the first source's names."""
+    slices: dict[str, list[Piece]] = {}
+    for piece in listed:
+        if piece.part is not None:
+            slices.setdefault(piece.step.target, []).append(piece)
+    for name, parts in slices.items():
+        shard = numbers.get((id(parts[0].reader), parts[0].whole_shard))
+        writer.arrange(name, [piece.part for piece in parts if piece.part is not None], shard)
 
 
 def _write(
