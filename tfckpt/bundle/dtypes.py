@@ -76,6 +76,8 @@ SLICEABLE = (
     types_pb2.DT_QINT32,
     types_pb2.DT_QUINT8,
     types_pb2.DT_BFLOAT16,
+    types_pb2.DT_INT4,
+    types_pb2.DT_UINT4,
 )
 
 STRING_KINDS = "OSUT"  # objects, bytes, text of a fixed length, text of any

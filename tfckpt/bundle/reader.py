@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
-from tfckpt.bundle.strings import head_size, parse_head
+from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
 from tfckpt.errors import ChecksumError, FormatError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
@@ -104,10 +105,15 @@ class BundleReader:
         return numeric_array(entry, stored, big_endian=self.header.big_endian)
 
     def read_box(self, entry: Entry, box: Ranges) -> Array:
-        """Return a box of a tensor, reading what lies between its first element and its last; no checksum covers a part."""
+        """Return a box of a tensor: a view from its first element to its last, or of strings, copies of those in it.
+
+        No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read.
+        """
         if entry.slices:
             return self._assemble(entry, box, None)
-        if not entry.is_numeric:  # where an element lies depends on all before it
+        if entry.data_type == DT_STRING:
+            return self._string_box(entry, box)
+        if not entry.is_numeric:
             array = self.read(entry, verify=False)
             return array[box] if box else array  # indexing a scalar would take the element out of its array
         shape = shape_of(box)
@@ -227,11 +233,30 @@ class BundleReader:
                 hint="the file is damaged: fetch it again",
             )
 
+    def _string_head(self, entry: Entry) -> tuple[list[int], int, int]:
+        """Return, of a string tensor, the lengths, where the first string starts, and the checksum so far."""
+        file = self._file(entry)
+        head = read_head(lambda at, nbytes: file.read_at(entry.offset + at, nbytes), entry.size, entry.nbytes)
+        with located(file.path, entry.offset):
+            return parse_head(head, entry.size, entry.nbytes, big_endian=self.header.big_endian)
+
+    def _string_box(self, entry: Entry, box: Ranges) -> Array:
+        """Return a box of a string tensor; reads the lengths of all strings and the bytes of those in it."""
+        lengths, data_at, _ = self._string_head(entry)
+        ends = list(accumulate(lengths, initial=entry.offset + data_at))
+        wanted = shaped(entry.name, lambda: np.arange(entry.size).reshape(entry.shape)[box]).reshape(-1)
+        strings: list[bytes] = []
+        for run in filter(len, np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)):
+            own = ends[run[0] : run[-1] + 2]
+            data = self._file(entry).read_at(own[0], own[-1] - own[0])
+            strings += [data[start - own[0] : end - own[0]] for start, end in pairwise(own)]
+        array: Array = np.empty(len(strings), entry.dtype)
+        array[:] = strings
+        return array.reshape(shape_of(box))
+
     def _string_crc(self, entry: Entry) -> int:
         file = self._file(entry)
-        head = file.read_at(entry.offset, head_size(entry.size, entry.nbytes))
-        with located(file.path, entry.offset):
-            _, data_at, crc = parse_head(head, entry.size, entry.nbytes, big_endian=self.header.big_endian)
+        _, data_at, crc = self._string_head(entry)
         for chunk in file.chunks(entry.offset + data_at, entry.nbytes - data_at):
             crc = crc32c(chunk, crc)
         return mask(crc)

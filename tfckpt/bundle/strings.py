@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tfckpt.errors import ChecksumError, FormatError
 from tfckpt.sstable.checksum import crc32c, mask
@@ -21,11 +21,29 @@ from tfckpt.sstable.varint import MAX_VARINT64_SIZE, encode_varint, read_varint
 
 CRC_SIZE = 4
 U32_LIMIT = 1 << 32
+CONTINUED = bytes(range(0x80, 0x100))  # bytes of a varint after which it goes on
 
 
 def head_size(count: int, nbytes: int) -> int:
     """Return how many of a tensor's ``nbytes`` are enough to read all its lengths and their checksum."""
     return min(count * MAX_VARINT64_SIZE + CRC_SIZE, nbytes)
+
+
+def read_head(read: Callable[[int, int], bytes], count: int, nbytes: int) -> bytes:
+    """Return the lengths of ``count`` strings and their checksum, as stored, without reading a byte beyond them.
+
+    Args:
+        read: returns as many bytes of the tensor as its second argument says, from the offset that is its first.
+        nbytes: stored size of the tensor; if there cannot be so many strings in it, nothing is read.
+    """
+    if count > nbytes:
+        return b""
+    head, missing, most = b"", count, head_size(count, nbytes) - CRC_SIZE
+    while missing and len(head) < most:
+        more = read(len(head), min(missing, most - len(head)))  # each length takes a byte at least
+        missing -= len(more.translate(None, CONTINUED))
+        head += more
+    return head + read(len(head), min(CRC_SIZE, nbytes - len(head)))
 
 
 def parse_head(head: bytes, count: int, nbytes: int, *, big_endian: bool) -> tuple[list[int], int, int]:

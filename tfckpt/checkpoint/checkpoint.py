@@ -97,7 +97,8 @@ class Checkpoint(Mapping[str, Array]):
     def get_slice(self, name: str) -> PartialTensor:
         """Return a tensor to index: only the bytes that an index needs are read, from the slices that hold them.
 
-        Checksums cover whole tensors, so parts are not verified; call ``verify(name)`` first where that matters.
+        Checksums cover whole tensors, so parts are not verified; call ``verify(name)`` first where that matters. Of strings
+        all lengths are read, of variants everything; of a V1 checkpoint the whole slices that the index touches.
 
         Args:
             name: the tensor's name.
