@@ -16,7 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.dtypes import NUMERIC, SLICEABLE, dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -68,7 +68,8 @@ def rewrite(
         cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
         strip_optimizer: leave out optimizer state, of TF1 and TF2.
         shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
-        max_shard_size: bytes; as for `save`.
+        max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype in which
+            TensorFlow could not do it.
         big_endian: byte order of the values; the source's unless given.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
         verify: compare each tensor's checksum with its bytes on the way.
@@ -95,7 +96,7 @@ def rewrite(
         if not dry_run:
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
-            listed = list(_pieces(checkpoint.reader, plan.steps))
+            listed = list(_pieces(checkpoint.reader, plan.steps, max_shard_size))
             pieces = sorted(listed, key=lambda p: (p.stored.shard, p.stored.offset))
             numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
             with BundleWriter(
@@ -217,11 +218,24 @@ def _order_of_use(reader: TensorReader) -> dict[int, int]:
     return {shard: rank for rank, shard in enumerate(dict.fromkeys(entry.shard for entry in reader.stored.values()))}
 
 
-def _pieces(reader: TensorReader, steps: Iterable[Step]) -> Iterator[Piece]:
+def _pieces(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | None = None) -> Iterator[Piece]:
     for step in steps:
         entry = planned_entry(step, reader)
-        for part, stored in reader.pieces(entry):
+        pieces = reader.pieces(entry)
+        if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
+            first = min((stored for _, stored in pieces), key=lambda stored: (stored.shard, stored.offset))
+            pieces = [(None, replace(entry, shard=first.shard, offset=first.offset))]
+        for part, stored in pieces:
             yield Piece(reader, stored, step, part, entry.shard)
+
+
+def _must_join(pieces: Sequence[tuple[TensorSlice | None, Entry]], step: Step, max_shard_size: int | None) -> bool:
+    """Whether slices cannot stay: TensorFlow could not read those of the new dtype, or they are too large."""
+    if step.cast is not None:
+        return step.cast not in SLICEABLE
+    if max_shard_size is None:  # whoever wrote them chose to
+        return False
+    return step.data_type not in SLICEABLE or max(stored.nbytes for _, stored in pieces) > max_shard_size
 
 
 def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
