@@ -424,7 +424,7 @@ def test_header_entry(tf: Any, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_version(tf: Any, tmp_path: Path, version: dict[str, Any], theirs: str | None) -> None:
+def test_version_test(tf: Any, tmp_path: Path, version: dict[str, Any], theirs: str | None) -> None:
     prefix = tmp_path / "version_test"
     save_v2(tf, prefix, {"x": np.float32(3)})
     with edited_rows(prefix) as rows:
