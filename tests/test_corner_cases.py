@@ -19,7 +19,7 @@ from support.v1 import write_rows as write_v1
 import tfckpt
 from tfckpt._proto import types_pb2
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedTensorSlices
-from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto
+from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.bundle.entry import HEADER_KEY
 from tfckpt.bundle.ordered_code import encode_slice_key
@@ -96,7 +96,9 @@ def test_a_missing_header_is_an_error(prefix: str) -> None:
 def test_an_empty_header_is_an_error(prefix: str) -> None:
     with edited_rows(prefix) as rows:
         rows[HEADER_KEY] = b""
-    with pytest.raises(FormatError, match=r"m\.index: shard count in bundle header: expected 1 or more, got 0"):
+    with pytest.raises(
+        FormatError, match=r"m\.index: shard count in bundle header, in the block at byte 0: expected 1 or more, got 0"
+    ):
         tfckpt.open(prefix)
 
 
@@ -107,6 +109,16 @@ def test_a_header_without_version_or_with_a_newer_writer_is_read(prefix: str, he
     with edited_rows(prefix) as rows:
         rows[HEADER_KEY] = header
     assert_whole(prefix)
+
+
+@pytest.mark.parametrize(
+    "version", [{"producer": 2, "min_consumer": 2}, {"producer": 2, "bad_consumers": [1]}], ids=str
+)
+def test_a_writer_that_refuses_us_is_told_with_the_file(prefix: str, version: dict[str, Any]) -> None:
+    with edited_rows(prefix) as rows:
+        rows[HEADER_KEY] = BundleHeaderProto(num_shards=1, version=VersionDef(**version)).SerializeToString()
+    with pytest.raises(UnsupportedError, match=rf"^{prefix}\.index: bundle version: the writer \(producer 2\) demands"):
+        tfckpt.open(prefix)
 
 
 def test_the_header_says_how_many_files_there_are_not_the_directory(prefix: str, tmp_path: Path) -> None:
@@ -130,23 +142,41 @@ def test_a_bundle_without_tensors(tmp_path: Path) -> None:
 
 
 BAD_ENTRIES: dict[str, tuple[Callable[[BundleEntryProto], object], str]] = {
-    "negative dimension": (lambda p: setattr(p.shape.dim[0], "size", -2), "shape of tensor 'w': .* got .-2, 3."),
+    "negative dimension": (
+        lambda p: setattr(p.shape.dim[0], "size", -2),
+        "shape of tensor 'w', in the block at byte 0: .* got .-2, 3.",
+    ),
     "overflowing dimensions": (
         lambda p: p.shape.MergeFrom(TensorShapeProto(dim=[TensorShapeProto.Dim(size=2**62)] * 2)),
-        rf"size of tensor 'w', .*: expected {6 * 2**126:,} bytes, got 24",
+        rf"size of tensor 'w', .*, in the block at byte 0: expected {6 * 2**126:,} bytes, got 24",
     ),
-    "unknown rank": (lambda p: setattr(p.shape, "unknown_rank", True), "shape of tensor 'w': .* got unknown rank"),
-    "dtype 0": (lambda p: p.ClearField("dtype"), "dtype of tensor 'w': .* got 0"),
-    "dtype 77": (lambda p: p.MergeFromString(b"\x08\x4d"), "dtype of tensor 'w': .* got 77"),
-    "reference dtype": (lambda p: p.MergeFromString(b"\x08\x65"), "dtype of tensor 'w': .* got 101"),
+    "unknown rank": (
+        lambda p: setattr(p.shape, "unknown_rank", True),
+        "shape of tensor 'w', in the block at byte 0: .* got unknown rank",
+    ),
+    "dtype 0": (lambda p: p.ClearField("dtype"), "dtype of tensor 'w', in the block at byte 0: .* got 0"),
+    "dtype 77": (lambda p: p.MergeFromString(b"\x08\x4d"), "dtype of tensor 'w', in the block at byte 0: .* got 77"),
+    "reference dtype": (
+        lambda p: p.MergeFromString(b"\x08\x65"),
+        "dtype of tensor 'w', in the block at byte 0: .* got 101",
+    ),
     "negative dtype": (
         lambda p: p.MergeFromString(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
-        "dtype of tensor 'w': .* got -1",
+        "dtype of tensor 'w', in the block at byte 0: .* got -1",
     ),
-    "negative offset": (lambda p: setattr(p, "offset", -1), "place of tensor 'w': .* offset -1"),
-    "negative size": (lambda p: setattr(p, "size", -1), "place of tensor 'w': .* size -1"),
-    "size of another shape": (lambda p: setattr(p, "size", 20), "size of tensor 'w', .*: expected 24 bytes, got 20"),
-    "a file that there is not": (lambda p: setattr(p, "shard_id", 1), "shard of tensor 'w': expected below 1, got 1"),
+    "negative offset": (
+        lambda p: setattr(p, "offset", -1),
+        "place of tensor 'w', in the block at byte 0: .* offset -1",
+    ),
+    "negative size": (lambda p: setattr(p, "size", -1), "place of tensor 'w', in the block at byte 0: .* size -1"),
+    "size of another shape": (
+        lambda p: setattr(p, "size", 20),
+        "size of tensor 'w', .*, in the block at byte 0: expected 24 bytes, got 20",
+    ),
+    "a file that there is not": (
+        lambda p: setattr(p, "shard_id", 1),
+        "shard of tensor 'w', in the block at byte 0: expected below 1, got 1",
+    ),
 }
 
 
@@ -254,7 +284,7 @@ def test_a_resource_is_listed_and_its_values_are_refused(prefix: str, data_type:
     with tfckpt.open(prefix) as checkpoint:
         assert [entry.dtype_name for entry in checkpoint.entries("w")] == ["resource"]
         for use in (checkpoint.__getitem__, checkpoint.verify, lambda name: checkpoint.get_slice(name)[...]):
-            with pytest.raises(UnsupportedError, match="resource values have no NumPy form"):
+            with pytest.raises(UnsupportedError, match="tensor 'w': resource values have no NumPy form"):
                 use("w")
 
 
@@ -361,14 +391,26 @@ def test_explicit_full_ranges_keep_their_numbers(tmp_path: Path) -> None:
 
 
 BAD_SLICES: dict[str, tuple[Callable[[Any], object], str]] = {
-    "uncovered": (lambda s: s.pop(), "slices of tensor 'w': expected each of 6 elements once, got 5 elements"),
-    "twice": (lambda s: s.append(s[0]), r"slices of tensor 'w': .* got \[0:1, 0:3\] and \[0:1, 0:3\]"),
+    "uncovered": (
+        lambda s: s.pop(),
+        "slices of tensor 'w', in the block at byte 0: expected each of 6 elements once, got 5 elements",
+    ),
+    "twice": (
+        lambda s: s.append(s[0]),
+        r"slices of tensor 'w', in the block at byte 0: .* got \[0:1, 0:3\] and \[0:1, 0:3\]",
+    ),
     "overlapping": (
         lambda s: s[1].extent[1].MergeFromString(b"\x10\x03"),
-        r"slice \[1:2, 0:3\] of tensor 'w': expected an entry of float32\[1, 3\], got none",
+        r"slice \[1:2, 0:3\] of tensor 'w', in the block at byte 0: expected an entry of float32\[1, 3\], got none",
     ),
-    "outside": (lambda s: s[1].extent[1].MergeFromString(b"\x10\x09"), r"slice range: expected inside \[0, 3\)"),
-    "of another rank": (lambda s: s[0].extent.add(), "slice rank: expected 2, got 3"),
+    "outside": (
+        lambda s: s[1].extent[1].MergeFromString(b"\x10\x09"),
+        r"slice range of tensor 'w', in the block at byte 0: expected inside \[0, 3\)",
+    ),
+    "of another rank": (
+        lambda s: s[0].extent.add(),
+        "slice rank of tensor 'w', in the block at byte 0: expected 2, got 3",
+    ),
 }
 
 

@@ -100,8 +100,14 @@ class Entry:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of the values; ``object`` (of ``bytes``) for strings and variants."""
-        return numpy_dtype(self.data_type)
+        """The NumPy dtype of the values; ``object`` (of ``bytes``) for strings and variants.
+
+        Raises: UnsupportedError for resources, which are no values.
+        """
+        try:
+            return numpy_dtype(self.data_type)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"tensor {self.name!r}: {error}") from None
 
     @property
     def dtype_name(self) -> str:

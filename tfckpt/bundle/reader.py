@@ -45,7 +45,7 @@ class BundleReader:
             value = self._table.get(HEADER_KEY)
             if value is None:  # TensorFlow would take the first tensor's entry for the header
                 raise FormatError("header", path=self._index.path, expected="an entry under the empty key", got="none")
-            with located(self._index.path, None):
+            with self._table.in_block(HEADER_KEY):
                 self.header = Header.parse(value)
         except BaseException:
             self._index.close()
@@ -78,7 +78,7 @@ class BundleReader:
         element once.
         """
         found = [self._slice(entry, tensor_slice) for tensor_slice in entry.slices]
-        with located(self._index.path, None):
+        with self._table.in_block(encode_name(entry.name)):
             check_cover(entry.name, entry.shape, [box for box, _ in found])
         return found
 
@@ -186,8 +186,7 @@ class BundleReader:
     @cached_property
     def stored(self) -> dict[bytes, Entry]:
         """Every entry under its raw key, in key order, slices of partitioned tensors included."""
-        with located(self._index.path, None):
-            return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
+        return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
 
     def _lookup(self, key: bytes) -> Entry | None:
         if "stored" in self.__dict__:
@@ -195,14 +194,17 @@ class BundleReader:
         value = self._table.get(key)
         if value is None or key == HEADER_KEY:
             return None
-        with located(self._index.path, None):
-            return self._parse(key, value)
+        return self._parse(key, value)
 
     def _parse(self, key: bytes, value: bytes) -> Entry:
-        entry = Entry.parse(key, value)
-        if entry.shard >= self.header.num_shards and not entry.slices:
-            expected = f"below {self.header.num_shards}"
-            raise FormatError(f"shard of tensor {entry.name!r}", expected=expected, got=entry.shard)
+        try:  # a context manager would cost as much as the rest
+            entry = Entry.parse(key, value)
+            if entry.shard >= self.header.num_shards and not entry.slices:
+                expected = f"below {self.header.num_shards}"
+                raise FormatError(f"shard of tensor {entry.name!r}", expected=expected, got=entry.shard)
+        except FormatError as error:
+            self._table.locate(error, key)
+            raise
         return entry
 
     def _file(self, entry: Entry) -> InputFile:
@@ -262,17 +264,15 @@ class BundleReader:
         return mask(crc)
 
     def _slice(self, entry: Entry, tensor_slice: TensorSlice) -> tuple[Ranges, Entry]:
-        with located(self._index.path, None):
+        key = encode_name(entry.name)
+        with self._table.in_block(key, f" of tensor {entry.name!r}"):
             box = tensor_slice.within(entry.shape)
-        stored = self._lookup(tensor_slice.key(encode_name(entry.name)))
-        shape = shape_of(box)
+        shape, stored = shape_of(box), self._lookup(tensor_slice.key(key))
         if stored is None or (stored.data_type, stored.shape) != (entry.data_type, shape) or stored.slices:
-            raise FormatError(
-                f"slice {brackets(box)} of tensor {entry.name!r}",
-                path=self._index.path,
-                expected=f"an entry of {entry.dtype_name}{list(shape)}",
-                got="none" if stored is None else f"{stored.dtype_name}{list(stored.shape)}",
-            )
+            with self._table.in_block(key, f" of tensor {entry.name!r}"):
+                expected = f"an entry of {entry.dtype_name}{list(shape)}"
+                got = "none" if stored is None else f"{stored.dtype_name}{list(stored.shape)}"
+                raise FormatError(f"slice {brackets(box)}", expected=expected, got=got)
         return box, stored
 
     def _assemble(self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None) -> Array:

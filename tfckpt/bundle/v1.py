@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,7 +28,7 @@ from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, int
 from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
-from tfckpt.errors import FormatError, UnsupportedError, located
+from tfckpt.errors import FormatError, located
 from tfckpt.sstable.reader import Table
 
 
@@ -163,10 +162,10 @@ class V1Reader:
         if value is None:
             expected = "a V1 checkpoint's list of tensors under the empty key"
             raise FormatError("header", path=table.path, expected=expected, got="none")
-        with _in_block(table, HEADER_KEY, ""):
+        with table.in_block(HEADER_KEY):
             meta = _parse_meta(value)
         for proto in meta.tensor:
-            with _in_block(table, HEADER_KEY, f" of tensor {decode_name(proto.name)!r}"):
+            with table.in_block(HEADER_KEY, f" of tensor {decode_name(proto.name)!r}"):
                 found = _parse_tensor(proto, shard)
                 tensor = self._tensors.setdefault(found.name, found)
                 if tensor.kind != found.kind:
@@ -178,7 +177,7 @@ class V1Reader:
         """Return the box of each slice, the slice and its file, once all are known to hold each element once."""
         parts = []
         for tensor_slice, shard in tensor.parts:
-            with _in_block(self._tables[shard], HEADER_KEY, f" of tensor {tensor.name!r}"):
+            with self._tables[shard].in_block(HEADER_KEY, f" of tensor {tensor.name!r}"):
                 parts.append((tensor_slice.within(tensor.shape), tensor_slice, shard))
         with located(self.prefix):
             check_cover(tensor.name, tensor.shape, [box for box, _, _ in parts])
@@ -192,23 +191,11 @@ class V1Reader:
         value = table.get(key)
         if value is None:
             raise FormatError(f"values{what}", path=table.path, expected=f"an entry under {key!r}", got="none")
-        with _in_block(table, key, what):
+        with table.in_block(key, what):
             saved = _parse_data(value, tensor.name, tensor_slice)
             shape = shape_of(box)
             values = decode_values(saved.data, tensor.data_type, math.prod(shape))
         return shaped(tensor.name, lambda: values.reshape(shape))
-
-
-@contextmanager
-def _in_block(table: Table, key: bytes, what: str) -> Iterator[None]:
-    """Say of an error from inside what it is about, and where the block with ``key`` starts in which file."""
-    try:
-        yield
-    except FormatError as error:
-        error.what, error.path, error.offset = f"{error.what}{what}, in the block", table.path, table.block_offset(key)
-        raise
-    except UnsupportedError as error:
-        raise UnsupportedError(f"{table.path}: {error}") from None
 
 
 def _parse(value: bytes) -> SavedTensorSlices:

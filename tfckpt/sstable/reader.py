@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.sstable.block import iter_entries
@@ -47,10 +48,22 @@ class Table:
             return None
         return next((value for k, value in self._entries(self._handles[at]) if k == key), None)
 
-    def block_offset(self, key: bytes) -> int | None:
-        """Return where the block starts that may hold ``key``; None if no block may."""
+    def locate(self, error: FormatError, key: bytes, what: str = "") -> None:
+        """Say of an error in the value under ``key`` what it is about, and where in which file the block with it starts."""
         at = bisect_left(self._separators, key)
-        return None if at == len(self._handles) else self._handles[at].offset
+        error.what, error.path = f"{error.what}{what}, in the block", self.path
+        error.offset = None if at == len(self._handles) else self._handles[at].offset
+
+    @contextmanager
+    def in_block(self, key: bytes, what: str = "") -> Iterator[None]:
+        """Say of errors from inside what `locate` says of one; of what is not handled here, the file."""
+        try:
+            yield
+        except FormatError as error:
+            self.locate(error, key, what)
+            raise
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{self.path}: {error}") from None
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every ``(key, value)`` in key order. Reads every block.
