@@ -489,6 +489,29 @@ def test_a_part_of_a_sharded_save_is_a_checkpoint(prefix: str, tmp_path: Path) -
     assert_whole(str(part))
 
 
+def test_what_is_written_twice_is_the_same(bert: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tfckpt.save(tmp_path / name, {"w": W, "s": ["a", "bc"], "v": V}, max_shard_size=16)
+        tfckpt.convert(bert, tmp_path / f"encoder_{name}")
+    assert bundle_bytes(tmp_path / "a") == bundle_bytes(tmp_path / "b")
+    assert len(bundle_bytes(tmp_path / "a")) > 3
+    assert bundle_bytes(tmp_path / "encoder_a") == bundle_bytes(tmp_path / "encoder_b")
+    with tfckpt.open(tmp_path / "encoder_a") as checkpoint:  # as in TensorFlow, first in the index and last in the data
+        in_data = sorted(checkpoint.entries(), key=lambda entry: entry.offset)
+        assert checkpoint.entries()[0] == in_data[-1] == checkpoint.entry("_CHECKPOINTABLE_OBJECT_GRAPH")
+
+
+def test_bundles_of_2016_and_of_today_are_merged(prefix: str, tmp_path: Path) -> None:
+    """TensorFlow asks for one version; what is written is of today's, whatever was read."""
+    with edited_rows(prefix) as rows:
+        rows[HEADER_KEY] = b"\x08\x01"
+    tfckpt.save(tmp_path / "new", {"new": 1})
+    tfckpt.merge([prefix, tmp_path / "new"], tmp_path / "merged")
+    assert read_rows(tmp_path / "merged")[HEADER_KEY].hex() == "08021a020801"
+    with tfckpt.open(tmp_path / "merged") as merged:
+        assert [merged[name].tolist() for name in ("new", "v", "w")] == [1, -5, W.tolist()]
+
+
 def test_a_graph_beside_a_checkpoint_is_not_part_of_it(prefix: str, tmp_path: Path) -> None:
     (tmp_path / "m.meta").write_bytes(b"graph")
     assert_whole(prefix)

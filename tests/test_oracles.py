@@ -167,8 +167,8 @@ def test_an_index_of_several_blocks(tmp_path: Path) -> None:
     index = gzip.decompress((BUNDLES / "tf220" / "blocks.index.gz").read_bytes())
     (tmp_path / "blocks.index").write_bytes(index)
     shutil.copy(BUNDLES / "tf220" / "blocks.data-00000-of-00001", tmp_path)
-    assert len(index) > BLOCK_SIZE
-    names = [f"scope_{n % 7}/{n}" for n in range(17000)]
+    assert len(index) > 2 * BLOCK_SIZE
+    names = [f"scope_{n % 7}/{n}" for n in range(36000)]
     with tfckpt.open(tmp_path / "blocks") as checkpoint:
         assert checkpoint.entry(names[-1]).shape == (0,)
         assert list(checkpoint) == sorted(names)

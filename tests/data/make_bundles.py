@@ -144,7 +144,7 @@ def write_names(saved: Saved) -> None:
     save(saved, "names", [(name, "", np.float32(n), "float32") for n, name in enumerate(NAMES)])
     save(saved, "basename/", [("w", "", np.arange(3, dtype=np.float32), "float32")])
     empty = np.empty((0,), np.float32)
-    save(Saved(), "blocks", [(f"scope_{n % 7}/{n}", "", empty, "float32") for n in range(17000)])
+    save(Saved(), "blocks", [(f"scope_{n % 7}/{n}", "", empty, "float32") for n in range(36000)])
     with open("blocks.index", "rb") as index, open("blocks.index.gz", "wb") as file:
         file.write(gzip.compress(index.read(), mtime=0))
     os.remove("blocks.index")
