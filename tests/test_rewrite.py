@@ -186,6 +186,36 @@ def test_a_maximum_size_cuts_what_is_larger(bert: str, tmp_path: Path) -> None:
     assert values(tmp_path / "out") == values(bert)
 
 
+@given(st.lists(st.lists(st.integers(0, 5), max_size=3).map(tuple), min_size=1, max_size=5), st.integers(1, 60))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_fits_stays_whole_and_the_rest_is_cut_along_its_first_axis(
+    tmp_path: Path, shapes: list[tuple[int, ...]], size: int
+) -> None:
+    tensors = {f"t{n}": np.full(shape, n, np.int16) for n, shape in enumerate(shapes)}
+    tfckpt.save(tmp_path / "cut", tensors, max_shard_size=size, overwrite=True)
+    with tfckpt.open(tmp_path / "cut") as checkpoint:
+        held: dict[int, list[int]] = {}
+        for entry in checkpoint.entries():
+            pieces = [stored for _, stored in checkpoint.reader.pieces(entry)]
+            assert bool(entry.slices) == (entry.nbytes > size and entry.shape != () and entry.shape[0] > 1)
+            assert all(stored.shape[1:] == entry.shape[1:] for stored in pieces if entry.slices)
+            assert all(stored.nbytes <= size or stored.shape[:1] in ((), (1,)) for stored in pieces)
+            for stored in pieces:
+                held.setdefault(stored.shard, []).append(stored.nbytes)
+        assert set(held) == set(range(checkpoint.num_shards))
+        assert all(sum(sizes) <= size or len([n for n in sizes if n]) == 1 for sizes in held.values())
+    assert values(tmp_path / "cut") == {name: value.tolist() for name, value in tensors.items()}
+
+
+def test_slices_that_are_too_large_are_cut_anew(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"w": W, "names": ["x"]}, max_shard_size=48)
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "out", max_shard_size=16)
+    tfckpt.save(tmp_path / "anew", {"w": W, "names": ["x"]}, max_shard_size=16)
+    assert bundle_bytes(tmp_path / "out") == bundle_bytes(tmp_path / "anew")
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "same", max_shard_size=48)
+    assert bundle_bytes(tmp_path / "same") == bundle_bytes(tmp_path / "c")
+
+
 def test_slices_are_cast_and_renamed_as_slices(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "c", {"w": W}, max_shard_size=32)
     tfckpt.rewrite(tmp_path / "c", tmp_path / "out", cast="float64", rename=[("w", "v")], shards=1, big_endian=True)
