@@ -111,7 +111,7 @@ def squad_answerable_logits(weights: Weights, sequence: Array, start_logits: Arr
 
 
 def _outside(mask: Ints, types: Ints) -> Array:
-    """Return what is added to logits: nothing in the second segment and at the first position, which says "no answer"."""
+    """Return what is added to logits: nothing in the second segment, and at the first position, which says "no answer"."""
     allowed = (mask * types).astype(np.float64)
     allowed[:, 0] += 1
     return np.asarray(OUTSIDE * (1 - allowed))

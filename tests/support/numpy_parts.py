@@ -54,7 +54,7 @@ def layer_norm(weights: Weights, scope: str, x: Array) -> Array:
     """Return x normalised along its last axis."""
     centred = x - x.mean(-1, keepdims=True)
     normal = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
-    return normal * weight(weights, f"{scope}gamma") + weight(weights, f"{scope}beta")
+    return np.asarray(normal * weight(weights, f"{scope}gamma") + weight(weights, f"{scope}beta"))
 
 
 def softmax(x: Array) -> Array:
