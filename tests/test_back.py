@@ -156,7 +156,9 @@ def test_what_training_saves_beside_the_model_is_dropped_by_its_rules(tmp_path: 
 
 def test_a_variable_that_is_no_part_of_the_model_stops_the_plan(tmp_path: Path) -> None:
     def add(graph: ObjectGraph, tensors: dict[str, Any]) -> None:
-        graph.nodes[graph.node_at(("head", "kernel"))].attributes.append(Attribute(VARIABLE_VALUE, variable_key("head")))
+        graph.nodes[graph.node_at(("head", "kernel"))].attributes.append(
+            Attribute(VARIABLE_VALUE, variable_key("head"))
+        )
         tensors[variable_key("head")] = np.zeros(3, np.float32)
 
     tfckpt.convert(source("bert_tf115"), tmp_path / "there")
@@ -202,7 +204,7 @@ def test_a_name_based_checkpoint_has_no_way_back(bert: str) -> None:
 
 def test_objects_of_some_other_model(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "other", {OBJECT_GRAPH_KEY: ObjectGraph().serialize()})
-    with pytest.raises(PlanError, match="no model of BERT.* in its object graph"):
+    with pytest.raises(PlanError, match=r"no model of BERT.* in its object graph"):
         tfckpt.plan(tmp_path / "other", to="tf1")
 
 

@@ -13,8 +13,8 @@ TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any ob
 # Of one family, the fuller ones first: the way back takes the first that a checkpoint holds whole.
 OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
     bert.PRETRAINER,
-    bert.BERT_PRETRAINER,
     bert.PRETRAIN_MODEL,
+    bert.BERT_PRETRAINER,
     bert.CLASSIFIER_OWN_POOLER,
     bert.CLASSIFIER,
     bert.SPAN_LABELER,
