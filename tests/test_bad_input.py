@@ -162,7 +162,7 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         [],
         [
             rf"S: bert/pooler/dense/{part}: missing, and 'encoder' needs it for "
-            rf"encoder/layer_with_weights-6/{part}/\.ATTRIBUTES/VARIABLE_VALUE"
+            rf"encoder/layer_with_weights-6/{part}/\.ATTRIBUTES/VARIABLE_VALUE; --fill gives it values"
             for part in ("bias", "kernel")
         ],
     ),

@@ -15,6 +15,7 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.cli.main import main
+from tfckpt.layouts.catalog import NAMES
 
 Captured = pytest.CaptureFixture[str]
 
@@ -234,8 +235,10 @@ def test_verify_names_every_damaged_tensor(bert_copy: str, capsys: Captured) -> 
 
 def test_layouts_lists_the_targets(capsys: Captured) -> None:
     lines = [line.split("\t") for line in succeed(capsys, "layouts")]
-    assert [name for name, _ in lines] == ["encoder", "keras"]
-    assert succeed_json(capsys, "layouts") == [{"name": name, "about": about} for name, about in lines]
+    assert {name for name, _, _ in lines} == set(NAMES)
+    assert ["encoder", "BERT"] in [line[:2] for line in lines]
+    listed = [{"name": name, "family": family, "about": about} for name, family, about in lines]
+    assert succeed_json(capsys, "layouts") == listed
 
 
 def test_demo_may_be_repeated_and_its_files_verify(tmp_path: Path, capsys: Captured) -> None:

@@ -6,56 +6,85 @@ import pytest
 
 from tfckpt.errors import UsageError
 from tfckpt.layouts import axes
-from tfckpt.layouts.bert import ENCODER, KERAS
-from tfckpt.layouts.catalog import LAYOUTS, find_layout
-from tfckpt.layouts.rules import Drop, Each
+from tfckpt.layouts.bert import ENCODER, ENCODER_PART, KERAS
+from tfckpt.layouts.catalog import FAMILIES, OBJECT_LAYOUTS, find_layout
+from tfckpt.layouts.rules import Drop, Each, ObjectLayout, Part, Variable, numbers_in
 
 
-def test_the_catalog_lists_each_layout_under_its_name() -> None:
-    assert LAYOUTS == {"encoder": ENCODER, "keras": KERAS}
+def variables(part: Part, layers: int) -> list[Variable]:
+    return part.variables(lambda source, path: range(layers))
+
+
+def test_the_catalog_lists_each_target_once_a_family() -> None:
+    pairs = [(layout.name, layout.family.name) for layout in OBJECT_LAYOUTS]
+    assert len(set(pairs)) == len(pairs)
+    assert {layout.family for layout in OBJECT_LAYOUTS} == set(FAMILIES)
     assert find_layout("keras") is KERAS
+    assert find_layout("encoder") is ENCODER
 
 
 def test_an_unknown_target_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="no target 'encodr'; there are encoder, keras"):
+    with pytest.raises(UsageError, match=r"no target 'encodr'; there are pretrainer, .*encoder.*keras, tf1"):
         find_layout("encodr")
 
 
 @pytest.mark.parametrize("layers", [1, 2, 12])
 def test_an_encoder_has_seven_variables_and_sixteen_a_layer(layers: int) -> None:
-    variables = list(ENCODER.part.variables(range(layers)))
-    assert len(variables) == 7 + 16 * layers
-    assert len({variable.name for variable in variables}) == len({v.path for v in variables}) == len(variables)
-    assert not [text for v in variables for text in (v.name, v.path) if "{" in text]
+    rows = variables(ENCODER_PART, layers)
+    assert len(rows) == 7 + 16 * layers
+    assert len({row.name for row in rows}) == len({row.path for row in rows}) == len(rows)
+    assert not [text for row in rows for text in (row.name, row.path) if "{" in text]
 
 
-def test_every_letter_is_a_size_or_free_on_one_axis_only() -> None:
-    for variable in ENCODER.part.variables([0]):
-        for axis in axes.parse(variable.axes)[0]:
-            assert len([letter for letter in axis if letter not in ENCODER.sizes]) <= 1
+@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+def test_every_letter_is_a_size_or_free_on_one_axis_only(layout: ObjectLayout) -> None:
+    for placed in layout.parts:
+        for row in variables(placed.part, 1):
+            for axis in axes.parse(row.axes)[0]:
+                assert len([letter for letter in axis if letter not in layout.family.sizes]) <= 1
+
+
+@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+def test_no_row_of_a_target_is_among_those_that_it_drops(layout: ObjectLayout) -> None:
+    names = {row.name for placed in layout.parts for row in variables(placed.part, 1)}
+    assert not [name for name in names for drop in layout.drops if drop.matches(name)]
 
 
 def test_containers_are_numbered_in_keras_order() -> None:
-    paths = [variable.path for variable in ENCODER.part.variables(range(11))]
-    numbered = ENCODER.part.numbered(paths)
+    numbered = ENCODER_PART.numbered([row.path for row in variables(ENCODER_PART, 11)])
     assert numbered["_embedding_norm_layer"] == "layer_with_weights-3"
     assert numbered["_transformer_layers/10"] == "layer_with_weights-14"
     assert numbered["_pooler_layer"] == "layer_with_weights-15"
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"),
+    ("name", "layers"),
     [
-        ("bert/encoder/layer_0/output", 0),
-        ("bert/encoder/layer_11/output", 11),
-        ("bert/encoder/layer_01/output", None),
-        ("bert/encoder/layer_x/output", None),
-        ("bert/encoder/layer_1234567/output", None),
-        ("x/bert/encoder/layer_1/output", None),
+        ("bert/encoder/layer_0/output", [0]),
+        ("bert/encoder/layer_11/output", [11]),
+        ("bert/encoder/layer_01/output", []),
+        ("bert/encoder/layer_x/output", []),
+        ("bert/encoder/layer_1234567/output", []),
+        ("x/bert/encoder/layer_1/output", []),
     ],
 )
-def test_layer_numbers_are_plain_decimals(name: str, layer: int | None) -> None:
-    assert Each("bert/encoder/layer_{layer}/", "", ()).layer_of(name) == layer
+def test_layer_numbers_are_plain_decimals(name: str, layers: list[int]) -> None:
+    assert list(numbers_in([name])("bert/encoder/layer_{n}/", "")) == layers
+
+
+def test_rows_repeat_inside_rows_that_repeat() -> None:
+    inner = Each("ffn_{n}/", "ffn/{n}/", (("{kb}", "{kb}", "h"),))
+    part = Part(each=(Each("layer_{n}/", "layers/{n}/", each=(inner,)),))
+    names = ["layer_0/ffn_0/kernel", "layer_1/ffn_0/kernel", "layer_1/ffn_1/kernel"]
+    rows = part.variables(numbers_in(names))
+    assert [row.name for row in rows if row.name.endswith("kernel")] == names
+    assert rows[-1] == Variable("layer_1/ffn_1/bias", "layers/1/ffn/1/bias", "h")
+
+
+def test_rows_under_an_optional_prefix_are_left_out_together() -> None:
+    part = Part((("norm", "norm", "h"), ("projection/{kb}", "_projection/{kb}", "h")), optional=("projection/",))
+    assert len(part.variables(numbers_in(()))) == 3
+    assert [row.name for row in part.variables(numbers_in(()), ["projection/"])] == ["norm"]
 
 
 def test_a_drop_rule_matches_whole_names() -> None:

@@ -160,7 +160,7 @@ def test_all_complaints_come_at_once(tmp_path: Path, tensors: dict[str, Any]) ->
 
 def test_layers_with_a_gap(tmp_path: Path, tensors: dict[str, Any]) -> None:
     moved = {name.replace("layer_1", "layer_9"): value for name, value in tensors.items()}
-    assert complaints(tmp_path, moved, num_heads=2) == ["layers: expected 0 to 1, got 0, 9"]
+    assert complaints(tmp_path, moved, num_heads=2) == ["bert/encoder/layer_{n}: expected 0 to 1, got 0, 9"]
 
 
 def test_a_scope_before_the_names_is_found_and_said(tmp_path: Path, tensors: dict[str, Any]) -> None:

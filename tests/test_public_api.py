@@ -66,6 +66,8 @@ def test_convert_takes_its_options_by_name() -> None:
         "config": None,
         "num_heads": None,
         "exclude": (),
+        "fill": None,
+        "scope": "",
         "source_format": None,
         "verify": True,
         "sync": True,

@@ -38,7 +38,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "writer",
     ),
     "checkpoint": ("object_graph", "outline", "state_file", "locate", "partial", "checkpoint", "train"),
-    "conversion": ("config", "plan", "edits", "execute", "prove", "convert", "rewrite"),
+    "conversion": (
+        "config",
+        "plan",
+        "planning",
+        "names",
+        "target",
+        "objects",
+        "match",
+        "back",
+        "edits",
+        "compute",
+        "execute",
+        "prove",
+        "convert",
+        "rewrite",
+    ),
     "cli": ("options", "output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}

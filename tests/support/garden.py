@@ -44,7 +44,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def make_encoder(kind: str, config: dict[str, Any]) -> Any:
     """Return a built encoder whose activation is google-research's gelu, the tanh approximation."""
-    import tf_keras
+    import tensorflow as tf
     from official.nlp.modeling import networks
 
     options = {"dict_outputs": True} if kind == "BertEncoder" else {}  # V2 always returns a dict
@@ -54,7 +54,7 @@ def make_encoder(kind: str, config: dict[str, Any]) -> Any:
         num_layers=config["num_hidden_layers"],
         num_attention_heads=config["num_attention_heads"],
         inner_dim=config["intermediate_size"],
-        inner_activation=lambda x: tf_keras.activations.gelu(x, approximate=True),
+        inner_activation=lambda x: tf.nn.gelu(x, approximate=True),
         max_sequence_length=config["max_position_embeddings"],
         type_vocab_size=config["type_vocab_size"],
         **options,

@@ -1,8 +1,9 @@
 """A checkpoint as a tree, the way a person thinks of a model.
 
 Strategy: each object gets one place, under the path with the fewest of Keras's numbers (``layer_with_weights-3``,
-``layer-7``); of these the shortest; of these the first. Other paths to it are named there as aliases, and where another
-object leads to it stands a pointer. A name-based checkpoint is a tree already, by the slashes in its names.
+``layer-7``); of these the one with the most edges that keys spell too; of these the shortest; of these the first. Other
+paths to it are named there as aliases, and where another object leads to it stands a pointer. A name-based checkpoint is
+a tree already, by the slashes in its names.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import heapq
 import itertools
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tfckpt.bundle.entry import Entry
@@ -23,6 +24,7 @@ from tfckpt.checkpoint.object_graph import (
     Node,
     ObjectGraph,
     escape,
+    split_path,
 )
 
 KERAS_NUMBER = re.compile(r"layer(_with_weights)?-[0-9]+")
@@ -122,7 +124,7 @@ class _Drawing:
         self._entries = dict(self.unclaimed)
         valued = graph.nodes_with_values()
         self._edges, stand_in = _without_copies(graph, valued)
-        self._places = _places(self._edges)
+        self._places = _places(self._edges, _spelled(graph))
         self._shown = self._places.keys() if everything else self._places.keys() & valued
         self._aliases = _aliases(self._edges, self._places)
         if stand_in is not None:
@@ -218,20 +220,34 @@ def _without_copies(graph: ObjectGraph, valued: set[int]) -> tuple[list[Edges], 
     return edges, None
 
 
-def _places(edges: Sequence[Edges]) -> dict[int, _Place]:
+def _spelled(graph: ObjectGraph) -> set[tuple[int, str]]:
+    """Return the edges, each by its parent and name, that stand in keys: the ways that the writer of the graph went."""
+    edges = set()
+    for node in graph.nodes:
+        for attribute in node.attributes:
+            number: int | None = ROOT
+            for name in split_path(attribute.checkpoint_key.partition(ATTRIBUTES)[0]):
+                if number is not None:
+                    edges.add((number, name))
+                    number = graph.nodes[number].children.get(name)
+    return edges
+
+
+def _places(edges: Sequence[Edges], spelled: Collection[tuple[int, str]]) -> dict[int, _Place]:
     """Return the place of every node that edges reach, by number: Dijkstra's shortest paths."""
     places: dict[int, _Place] = {}
     order = itertools.count()
-    queue = [(0, 0, next(order), ROOT, ROOT, "")]
+    queue = [(0, 0, 0, next(order), ROOT, ROOT, "")]
     while queue:
-        numbers, depth, _, number, parent, name = heapq.heappop(queue)
+        numbers, strange, depth, _, number, parent, name = heapq.heappop(queue)
         if number in places:
             continue
         path = _join(places[parent].path, name) if number != ROOT else ""
         places[number] = _Place(parent, name, path, depth)
         for edge, child in edges[number].items() if depth < MAX_DEPTH else ():
             if child not in places:
-                heapq.heappush(queue, (numbers + _is_keras_number(edge), depth + 1, next(order), child, number, edge))
+                cost = numbers + _is_keras_number(edge), strange + ((number, edge) not in spelled), depth + 1
+                heapq.heappush(queue, (*cost, next(order), child, number, edge))
     return places
 
 

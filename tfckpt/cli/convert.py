@@ -7,7 +7,8 @@ import argparse
 import tfckpt
 from tfckpt.cli.options import add_dest, add_source
 from tfckpt.cli.output import print_json, print_plan, print_rows, printable, progress_bar
-from tfckpt.layouts.catalog import DEFAULT, LAYOUTS
+from tfckpt.layouts.catalog import DEFAULT, LAYOUTS, NAMES
+from tfckpt.layouts.rules import ObjectLayout
 
 
 def add_commands(
@@ -16,7 +17,7 @@ def add_commands(
     """Add this file's commands to the parser."""
     options = argparse.ArgumentParser(add_help=False, parents=[common])
     add_source(options, "source")
-    options.add_argument("--to", choices=list(LAYOUTS), default=DEFAULT, help="target (default: %(default)s)")
+    options.add_argument("--to", choices=NAMES, default=DEFAULT, help="target (default: %(default)s)")
     options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
@@ -26,8 +27,14 @@ def add_commands(
         metavar="TEXT",
         help="leave out variables with this in the name; repeated for each text",
     )
+    options.add_argument(
+        "--fill", metavar="zeros|normal:SEED", help="values for variables that the target needs and SOURCE lacks"
+    )
+    options.add_argument(
+        "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
+    )
 
-    convert = commands.add_parser("convert", parents=[options], help="convert a TF1 checkpoint")
+    convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
     add_dest(convert)
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
     convert.set_defaults(run=cmd_convert)
@@ -49,6 +56,8 @@ def cmd_convert(args: argparse.Namespace) -> int:
             config=args.config,
             num_heads=args.num_heads,
             exclude=args.exclude,
+            fill=args.fill,
+            scope=args.scope,
             source_format=args.format,
             verify=args.verify,
             sync=args.sync,
@@ -75,6 +84,8 @@ def cmd_plan(args: argparse.Namespace) -> int:
         config=args.config,
         num_heads=args.num_heads,
         exclude=args.exclude,
+        fill=args.fill,
+        scope=args.scope,
         source_format=args.format,
     )
     if args.json:
@@ -86,8 +97,9 @@ def cmd_plan(args: argparse.Namespace) -> int:
 
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
+    rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", o.about) for o in LAYOUTS]
     if args.json:
-        print_json([{"name": layout.name, "about": layout.about} for layout in LAYOUTS.values()])
+        print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])
     else:
-        print_rows(("target", "what it is"), [(layout.name, layout.about) for layout in LAYOUTS.values()])
+        print_rows(("target", "family", "what it is"), rows)
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.bundle import files
 from tfckpt.cli.output import print_json, printable
-from tfckpt.layouts.bert import ENCODER, SIZES
+from tfckpt.layouts.bert import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,16 +26,6 @@ CONFIG = {
     "max_position_embeddings": 24,
     "type_vocab_size": 2,
 }
-
-HEADS = (  # the pre-training heads, which an encoder has no place for: name, axes
-    ("cls/predictions/output_bias", "v"),
-    ("cls/predictions/transform/LayerNorm/beta", "h"),
-    ("cls/predictions/transform/LayerNorm/gamma", "h"),
-    ("cls/predictions/transform/dense/bias", "h"),
-    ("cls/predictions/transform/dense/kernel", "h k"),
-    ("cls/seq_relationship/output_bias", "n"),
-    ("cls/seq_relationship/output_weights", "n h"),
-)
 
 LOAD = """\
 import tensorflow as tf
@@ -102,9 +92,10 @@ def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     from tfckpt.layouts import axes
 
     letters = {letter: config[field] for letter, field in SIZES.items()}
-    letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "n": 2}  # n: is next, is not
-    variables = ENCODER.part.variables(range(config["num_hidden_layers"]))
-    rows = [(variable.name, variable.axes) for variable in variables] + list(HEADS)
+    letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "c": 2}  # c: is next, is not
+    layers = range(config["num_hidden_layers"])
+    parts = (ENCODER_PART, MASKED_LM, NEXT_SENTENCE)
+    rows = [(v.name, v.axes) for part in parts for v in part.variables(lambda source, path: layers)]
     return {name: axes.source_shape(pattern, letters) for name, pattern in sorted(rows)}
 
 

@@ -10,11 +10,15 @@ from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.conversion.back import plan_back
 from tfckpt.conversion.config import find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
-from tfckpt.conversion.plan import Plan, make_plan
-from tfckpt.layouts.catalog import DEFAULT, find_layout
-from tfckpt.layouts.rules import NameLayout
+from tfckpt.conversion.names import plan_names
+from tfckpt.conversion.objects import plan_objects
+from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.errors import UsageError
+from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.rules import HubLayout, NameLayout
 
 logger = logging.getLogger("tfckpt")
 
@@ -28,17 +32,22 @@ def plan(
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
+    fill: str | None = None,
+    scope: str = "",
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
 
     Args:
-        source: a TF1 checkpoint: a prefix, one of its files, or its directory.
+        source: a checkpoint: a prefix, one of its files, or its directory. A TF1 one; for the way back, an object-based one.
         to: name of the target's layout; ``tfckpt layouts`` lists them.
         config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it.
         exclude: substrings of names of variables to leave out.
+        fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
+            needs and the source lacks; unless given, each of them is a complaint.
+        scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
@@ -52,7 +61,7 @@ def plan(
         (2, 39, 100)
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
-        return _plan(checkpoint, to, config, num_heads, exclude)
+        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
 
 
 def convert(
@@ -63,6 +72,8 @@ def convert(
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
+    fill: str | None = None,
+    scope: str = "",
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -70,15 +81,17 @@ def convert(
     update_state: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
-    """Convert a TF1 checkpoint; DEST appears when all of it is written, or not at all.
+    """Convert a checkpoint; DEST appears when all of it is written, or not at all.
 
     Args:
-        source: a TF1 checkpoint: a prefix, one of its files, or its directory. It is only read.
+        source: as for `plan`. It is only read.
         dest: the exact prefix of the files to write; missing directories are made.
         to: as for `plan`.
         config: as for `plan`.
         num_heads: as for `plan`.
         exclude: as for `plan`.
+        fill: as for `plan`.
+        scope: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -102,7 +115,7 @@ def convert(
     prefix = check_prefix(dest)
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
-        report = _plan(checkpoint, to, config, num_heads, exclude)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
@@ -114,11 +127,44 @@ def convert(
 
 
 def _plan(
-    checkpoint: Checkpoint, to: str, config: PathLike | None, num_heads: int | None, exclude: Sequence[str]
+    checkpoint: Checkpoint,
+    to: str,
+    config: PathLike | None,
+    num_heads: int | None,
+    exclude: Sequence[str],
+    scope: str,
+    fill: str | None,
 ) -> Plan:
-    layout = find_layout(to)
-    known = None
-    if not isinstance(layout, NameLayout):
-        known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
+    if num_heads is not None and num_heads < 0:
+        raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
+    if scope and to != TF1.name:
+        raise UsageError(
+            f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"
+        )
     entries = checkpoint.entries()
-    return make_plan(checkpoint.prefix, entries, layout, config=known, num_heads=num_heads, exclude=exclude)
+    layout = find_layout(to, list(checkpoint))
+    if isinstance(layout, NameLayout):
+        return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude)
+    known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
+    if isinstance(layout, HubLayout):
+        graph = checkpoint.object_graph
+        return plan_back(
+            checkpoint.prefix,
+            entries,
+            graph,
+            layout,
+            OBJECT_LAYOUTS,
+            config=known,
+            num_heads=num_heads,
+            excluded=exclude,
+            scope=scope,
+        )
+    return plan_objects(
+        checkpoint.prefix,
+        entries,
+        layout,
+        config=known,
+        num_heads=num_heads,
+        excluded=exclude,
+        fill=None if fill is None else parse_fill(fill),
+    )

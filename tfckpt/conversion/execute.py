@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import FormatError
-from tfckpt.layouts import axes
 
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
 
@@ -43,26 +41,11 @@ def execute(
         writer.finish()
 
 
-def planned_entry(step: Step, reader: TensorReader) -> Entry:
-    """Return the source's entry for a step.
-
-    Raises: FormatError if the source has changed since the plan was made.
-    """
-    entry = reader.entry(step.source)
-    if entry is None or (entry.data_type, entry.shape) != (step.data_type, step.source_shape):
-        got = "none" if entry is None else f"{entry.dtype_name}{list(entry.shape)}"
-        expected = f"the tensor that was planned for, {list(step.source_shape)}"
-        raise FormatError(f"tensor {step.source!r}", path=reader.prefix, expected=expected, got=got)
-    return entry
-
-
 def _write_tensor(step: Step, reader: TensorReader, writer: BundleWriter, *, verify: bool) -> None:
-    entry = planned_entry(step, reader)
-    if step.keeps_bytes and reader.stores_as_written(entry):
-        chunks = reader.chunks(entry, verify=verify)
-        writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
-        return
-    array = reader.read(entry, verify=verify, mapped=False)
-    if step.axes is not None:
-        array = axes.apply(step.axes, array, step.letters)
-    writer.add(step.target, array, entry.data_type)
+    if step.keeps_bytes:
+        entry = planned_entry(step, reader)
+        if reader.stores_as_written(entry):
+            chunks = reader.chunks(entry, verify=verify)
+            writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
+            return
+    writer.add(step.target, compute(step, reader, verify=verify), step.data_type)

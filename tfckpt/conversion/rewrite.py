@@ -26,8 +26,9 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
-from tfckpt.conversion.execute import Progress, planned_entry
+from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError, UsageError
 

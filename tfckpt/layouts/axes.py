@@ -97,6 +97,16 @@ class Sizes:
                 self.known.setdefault(self.fields[letter], Size(value, name))
         return letters
 
+    def target_shape(self, pattern: str) -> tuple[int, ...] | None:
+        """Return the shape that ``pattern`` leads to by the sizes known so far; None if they do not tell it.
+
+        >>> Sizes({"h": "hidden_size"}, {"hidden_size": Size(8, "config.json")}).target_shape("h")
+        (8,)
+        """
+        letters = {c: self.known[f].value for c, f in self.fields.items() if f in self.known}
+        _, target = parse(pattern)
+        return target_shape(pattern, letters) if letters.keys() >= set(sum(target, ())) else None
+
     def _bind_axis(self, axis: Axis, dim: int, letters: dict[str, int]) -> Mismatch | None:
         """Add the axis's one unknown letter to ``letters``, or say why ``dim`` cannot be its size."""
         unknown = [letter for letter in axis if letter not in letters]
@@ -143,3 +153,13 @@ def apply(pattern: str, array: npt.NDArray[Any], letters: Mapping[str, int]) -> 
         return array
     used = sum(parse(pattern)[0], ())
     return np.ascontiguousarray(einops.rearrange(array, pattern, **{c: n for c, n in letters.items() if c in used}))
+
+
+def inverse(pattern: str) -> str:
+    """Return the pattern of the way back.
+
+    >>> inverse("h (a d) -> h a d"), inverse("v h")
+    ('h a d -> h (a d)', 'v h')
+    """
+    left, arrow, right = (text.strip() for text in pattern.partition(ARROW))
+    return f"{right} {arrow} {left}" if arrow else left

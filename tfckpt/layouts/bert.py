@@ -1,18 +1,19 @@
-"""BERT: google-research/bert variables, Model Garden's encoder objects, and the names of its 2019 release.
+"""BERT: google-research/bert variables, Model Garden's models, and the names of its 2019 release.
 
 A row is (hub name, path, axes). Axes are einops patterns and they run: they check the source's shape, then reshape or
-transpose. v vocabulary, p positions, t segment types, h and k hidden, a heads, d = h / a, f feed-forward; {p} is gamma or
-beta, {qkv} is query, key or value.
+transpose. v vocabulary, p positions, t segment types, h and k hidden, a heads, d = h / a, f feed-forward, c classes; {p} is
+gamma or beta, {qkv} is query, key or value, {kb} is kernel or bias.
 
-Source: google-research/bert modeling.py (hub names); official/nlp/modeling/networks/bert_encoder.py, encoder_scaffold and
-layers/transformer_encoder_block.py (paths); official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official
-0.0.3.dev1 (the 2019 names).
+Source: google-research/bert modeling.py, run_pretraining.py, run_classifier.py, run_squad.py (hub names);
+official/nlp/modeling/networks/bert_encoder.py, encoder_scaffold.py, layers/transformer_encoder_block.py, layers/masked_lm.py,
+models/bert_pretrainer.py, bert_classifier.py, bert_span_labeler.py, bert_token_classifier.py (paths);
+official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.dev1 (the 2019 names).
 """
 
 from __future__ import annotations
 
 from tfckpt.layouts.optimizer import SLOTS
-from tfckpt.layouts.rules import Drop, Each, NameLayout, ObjectLayout, Part
+from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, ObjectLayout, Part, Placed
 
 SIZES = {
     "a": "num_attention_heads",
@@ -24,15 +25,10 @@ SIZES = {
     "v": "vocab_size",
 }
 
+BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES)
+
 # fmt: off
-ENCODER_PART = Part(rows=(
-    ("bert/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v h"),
-    ("bert/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p h"),
-    ("bert/embeddings/token_type_embeddings", "_type_embedding_layer/embeddings",     "t h"),
-    ("bert/embeddings/LayerNorm/{p}",         "_embedding_norm_layer/{p}",            "h"),
-    ("bert/pooler/dense/kernel",              "_pooler_layer/kernel",                 "h k"),
-    ("bert/pooler/dense/bias",                "_pooler_layer/bias",                   "k"),
-), per_layer=Each("bert/encoder/layer_{layer}/", "_transformer_layers/{layer}/", rows=(
+BLOCK_ROWS = (
     ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "h (a d) -> h a d"),
     ("attention/self/{qkv}/bias",      "_attention_layer/_{qkv}_dense/bias",    "(a d) -> a d"),
     ("attention/output/dense/kernel",  "_attention_layer/_output_dense/kernel", "(a d) h -> a d h"),
@@ -43,33 +39,181 @@ ENCODER_PART = Part(rows=(
     ("output/dense/kernel",            "_output_dense/kernel",                  "f h"),
     ("output/dense/bias",              "_output_dense/bias",                    "h"),
     ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "h"),
-), aliases=(
+)
+BLOCK_ALIASES = (
     ("_attention_layer_norm_kv", "_attention_layer_norm"),
-)), aliases=(
+    ("_attention_output_dense", "_attention_layer/_output_dense"),  # where Model Garden 2.2 has it
+)
+
+ENCODER_PART = Part(rows=(
+    ("bert/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v h"),
+    ("bert/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p h"),
+    ("bert/embeddings/token_type_embeddings", "_type_embedding_layer/embeddings",     "t h"),
+    ("bert/embeddings/LayerNorm/{p}",         "_embedding_norm_layer/{p}",            "h"),
+    ("bert/pooler/dense/kernel",              "_pooler_layer/kernel",                 "h k"),
+    ("bert/pooler/dense/bias",                "_pooler_layer/bias",                   "k"),
+), each=(
+    Each("bert/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES, field="num_hidden_layers"),
+), aliases=(
     ("_position_embedding_layer/_position_embeddings", "_position_embedding_layer/embeddings"),
 ), order=(
     "_embedding_layer", "_position_embedding_layer", "_type_embedding_layer", "_embedding_norm_layer",
     "_transformer_layers/*", "_pooler_layer",
 ))
 
-DROPS = (
-    Drop("optimizer slot", SLOTS),
-    Drop("training step", ("global_step",)),
-    Drop("masked-LM head", ("cls/predictions/*",)),
-    Drop("next-sentence head", ("cls/seq_relationship/*",)),
-    Drop("question-answering head", ("cls/squad/*",)),
-    Drop("classification head", ("output_weights", "output_bias")),
-)
+POOLER_COPY = Part(rows=(  # a head that has a pooler of its own starts from the encoder's
+    ("bert/pooler/dense/kernel", "kernel", "h k"),
+    ("bert/pooler/dense/bias",   "bias",   "k"),
+))
+MASKED_LM = Part(rows=(
+    ("cls/predictions/transform/dense/kernel",  "dense/kernel",      "h k"),
+    ("cls/predictions/transform/dense/bias",    "dense/bias",        "k"),
+    ("cls/predictions/transform/LayerNorm/{p}", "layer_norm/{p}",    "h"),
+    ("cls/predictions/output_bias",             "output_bias.Sbias", "v"),
+), aliases=(
+    ("bias", "output_bias.Sbias"),
+))
+NEXT_SENTENCE = Part(rows=(
+    ("cls/seq_relationship/output_weights", "kernel", "c h -> h c"),
+    ("cls/seq_relationship/output_bias",    "bias",   "c"),
+))
+SPANS = Part(rows=(
+    ("cls/squad/output_weights", "kernel", "c h -> h c"),
+    ("cls/squad/output_bias",    "bias",   "c"),
+))
+CLASSES = Part(rows=(
+    ("output_weights", "kernel", "c h -> h c"),
+    ("output_bias",    "bias",   "c"),
+))
+
+OPTIMIZER = (Drop("optimizer slot", SLOTS), Drop("training step", ("global_step",)))
+MASKED_LM_HEAD = Drop("masked-LM head", ("cls/predictions/*",))
+NEXT_SENTENCE_HEAD = Drop("next-sentence head", ("cls/seq_relationship/*",))
+SPAN_HEAD = Drop("question-answering head", ("cls/squad/*",))
+CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
+PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
+TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
+
+SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
 ENCODER = ObjectLayout(
-    "encoder",
+    "encoder", BERT,
     about="TensorFlow 2, object-based: Model Garden's BertEncoder and BertEncoderV2",
-    anchor="bert/embeddings/word_embeddings",
-    sizes=SIZES,
-    part=ENCODER_PART,
-    roots=("encoder", "model", ""),
-    drops=DROPS,
-    placeholders=("save_counter",),  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
+    model="encoder",
+    parts=(Placed(ENCODER_PART),),
+    roots=("model", ""),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+PRETRAINER = ObjectLayout(
+    "pretrainer", BERT,
+    about="BertPretrainerV2: masked-LM head, and the next-sentence head if the source has one",
+    model="model",
+    parts=(
+        Placed(ENCODER_PART, "encoder_network"),
+        Placed(MASKED_LM, "masked_lm"),
+        Placed(POOLER_COPY, "classification_heads/0/dense", only_with="cls/seq_relationship/output_weights"),
+        Placed(NEXT_SENTENCE, "classification_heads/0/out_proj", only_with="cls/seq_relationship/output_weights"),
+    ),
+    edges=(
+        ("encoder", "model/encoder_network"),
+        ("masked_lm", "model/masked_lm"),
+        ("next_sentence..pooler_dense", "model/classification_heads/0/dense"),
+        ("masked_lm/embedding_table", "encoder/_embedding_layer/embeddings"),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+BERT_PRETRAINER = ObjectLayout(
+    "bert-pretrainer", BERT,
+    about="BertPretrainer (the first one): both pre-training heads",
+    model="model",
+    parts=(
+        Placed(ENCODER_PART, "layer_with_weights-0"),
+        Placed(NEXT_SENTENCE, "layer_with_weights-1/layer_with_weights-0"),
+        Placed(MASKED_LM, "layer_with_weights-2"),
+    ),
+    edges=(
+        ("model/encoder", "model/layer_with_weights-0"),
+        ("model/classification", "model/layer_with_weights-1"),
+        ("model/masked_lm", "model/layer_with_weights-2"),
+        ("model/masked_lm/embedding_table", "model/encoder/_embedding_layer/embeddings"),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+PRETRAIN_MODEL = ObjectLayout(
+    "pretrain-model", BERT,
+    about="pretrain_model of official.legacy.bert.bert_models: a BertPretrainer with its loss",
+    model="model",
+    parts=(
+        Placed(ENCODER_PART, "layer_with_weights-0/layer_with_weights-0"),
+        Placed(NEXT_SENTENCE, "layer_with_weights-0/layer_with_weights-1/layer_with_weights-0"),
+        Placed(MASKED_LM, "layer_with_weights-0/layer_with_weights-2"),
+    ),
+    edges=(
+        ("model/layer_with_weights-0/encoder", "model/layer_with_weights-0/layer_with_weights-0"),
+        ("model/layer_with_weights-0/classification", "model/layer_with_weights-0/layer_with_weights-1"),
+        ("model/layer_with_weights-0/masked_lm", "model/layer_with_weights-0/layer_with_weights-2"),
+        (
+            "model/layer_with_weights-0/masked_lm/embedding_table",
+            "model/layer_with_weights-0/encoder/_embedding_layer/embeddings",
+        ),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+CLASSIFIER = ObjectLayout(
+    "classifier", BERT,
+    about="BertClassifier, from run_classifier's head: output_weights, output_bias",
+    model="model",
+    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(CLASSES, "layer_with_weights-1/out_proj")),
+    edges=(("model/_network", "model/layer_with_weights-0"), ("model/classifier", "model/layer_with_weights-1")),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    placeholders=SAVE_COUNTER,
+)
+CLASSIFIER_OWN_POOLER = ObjectLayout(
+    "classifier-own-pooler", BERT,
+    about="BertClassifier(use_encoder_pooler=False): its head has a pooler of its own, a copy of the encoder's",
+    model="model",
+    parts=(
+        Placed(ENCODER_PART, "layer_with_weights-0"),
+        Placed(POOLER_COPY, "layer_with_weights-1/dense"),
+        Placed(CLASSES, "layer_with_weights-1/out_proj"),
+    ),
+    edges=(
+        ("encoder", "model/layer_with_weights-0"),
+        ("sentence_prediction..pooler_dense", "model/layer_with_weights-1/dense"),
+        ("model/_network", "model/layer_with_weights-0"),
+        ("model/classifier", "model/layer_with_weights-1"),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    placeholders=SAVE_COUNTER,
+)
+SPAN_LABELER = ObjectLayout(
+    "span-labeler", BERT,
+    about="BertSpanLabeler, from run_squad's head: cls/squad",
+    model="model",
+    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(SPANS, "layer_with_weights-1/layer_with_weights-0")),
+    edges=(("model/_network", "model/layer_with_weights-0"), ("model/span_labeling", "model/layer_with_weights-1")),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, CLASS_HEAD),
+    placeholders=SAVE_COUNTER,
+)
+TOKEN_CLASSIFIER = ObjectLayout(
+    "token-classifier", BERT,
+    about="BertTokenClassifier, from the token head of named-entity taggers: output_weights, output_bias",
+    model="model",
+    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(CLASSES, "layer_with_weights-1")),
+    edges=(("model/_network", "model/layer_with_weights-0"), ("model/classifier", "model/layer_with_weights-1")),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    placeholders=SAVE_COUNTER,
 )
 
 KERAS = NameLayout(

@@ -1,21 +1,55 @@
-"""The layouts there are, by the name that ``--to`` takes."""
+"""The layouts there are, by the name that ``--to`` takes and the family of the source."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tfckpt.errors import UsageError
-from tfckpt.layouts.bert import ENCODER, KERAS
-from tfckpt.layouts.rules import Layout
+from tfckpt.layouts import bert
+from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (ENCODER, KERAS)}
-DEFAULT = ENCODER.name
+TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models")
+
+# Of one family, the fuller ones first: the way back takes the first that a checkpoint holds whole.
+OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
+    bert.PRETRAINER,
+    bert.PRETRAIN_MODEL,
+    bert.BERT_PRETRAINER,
+    bert.CLASSIFIER_OWN_POOLER,
+    bert.CLASSIFIER,
+    bert.SPAN_LABELER,
+    bert.TOKEN_CLASSIFIER,
+    bert.ENCODER,
+)
+# A name that several families have (ALBERT's word table is called as BERT's) is told apart by what stands first.
+FAMILIES: tuple[Family, ...] = (bert.BERT,)
+LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
+NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
+DEFAULT = bert.ENCODER.name
 
 
-def find_layout(name: str) -> Layout:
-    """Return the layout of that name.
+def find_family(names: Collection[str]) -> Family | None:
+    """Return the family whose anchor is among the variables' names, under whatever scope; None if there is none.
 
-    Raises: UsageError, which lists the names.
+    >>> find_family(["module/bert/embeddings/word_embeddings"]).name
+    'BERT'
     """
-    layout = LAYOUTS.get(name)
-    if layout is None:
-        raise UsageError(f"no target {name!r}; there are {', '.join(LAYOUTS)}")
-    return layout
+    ends = tuple(f"/{name}" for name in names)
+    return next((family for family in FAMILIES if any(end.endswith(f"/{family.anchor}") for end in ends)), None)
+
+
+def find_layout(name: str, names: Collection[str] = ()) -> Layout:
+    """Return the layout of that name, for a source that has variables of these names.
+
+    Raises: UsageError, which lists the names there are, or those that there are for the source's family.
+    """
+    found = [layout for layout in LAYOUTS if layout.name == name]
+    if not found:
+        raise UsageError(f"no target {name!r}; there are {', '.join(NAMES)}")
+    family = find_family(names)
+    for layout in found:
+        if not isinstance(layout, ObjectLayout) or family in (None, layout.family):
+            return layout
+    assert family is not None
+    others = [layout.name for layout in OBJECT_LAYOUTS if layout.family == family]
+    raise UsageError(f"no target {name!r} for {family.name}, which the source is; there are {', '.join(others)}")

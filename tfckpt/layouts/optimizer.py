@@ -33,3 +33,11 @@ STATE = Drop(
         "*/optimizer/*",
     ),
 )
+
+# What TF2 training saves beside a model: keys of tf.train.Checkpoint, tf.keras and Model Garden's trainer.
+TRAINING = (
+    STATE,
+    Drop("save counter", ("save_counter/.ATTRIBUTES/*",)),
+    Drop("training step", ("global_step/.ATTRIBUTES/*", "step/.ATTRIBUTES/*", "epoch/.ATTRIBUTES/*")),
+    Drop("metric", ("keras_api/metrics/*", "*/keras_api/metrics/*", "metrics/*", "*/metrics/*")),
+)

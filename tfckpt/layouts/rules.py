@@ -1,42 +1,45 @@
-"""What a layout can say: rows, repeated parts, names that are dropped, names that are rewritten.
+"""What a layout can say: rows, repeated rows, parts on paths, names that are dropped, names that are rewritten.
 
-The vocabulary of TF1 variable names is the hub. An object layout is a table of rows ``(hub name, path, axes)``: the
-variable of that name sits at that path below the model's node, in that form. A name layout is an ordered list of
-substitutions. Both are data; what they do to a checkpoint is decided in the conversion room.
+The vocabulary of TF1 variable names is the hub. An object layout hangs parts on paths; a part is a table of rows
+``(hub name, path, axes)``: the variable of that name sits at that path below the part's node, in that form. A name layout
+is an ordered list of substitutions. All are data; what they do to a checkpoint is decided in the conversion room.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
+Numbers = Callable[[str, str], Iterable[int]]  # (hub-name prefix, path prefix), both with {n}: the numbers that occur
 
-CHOICES: Mapping[str, tuple[str, ...]] = {"{p}": ("gamma", "beta"), "{qkv}": ("query", "key", "value")}
-LAYER = "{layer}"
-LAYER_NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals, as both sides spell them
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "{p}": ("gamma", "beta"),
+    "{qkv}": ("query", "key", "value"),
+    "{kb}": ("kernel", "bias"),
+}
+NUMBER_MARK = "{n}"
+NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals, as both sides spell them
+NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
+NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """Rows that every layer has: ``source`` and ``path`` go before theirs, with ``{layer}`` for the layer's number."""
+    """Rows that repeat, once for each number: ``source`` and ``path`` go before theirs, with ``{n}`` for the number.
+
+    ``field`` is the configuration's field that says how many there are.
+    """
 
     source: str
     path: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
+    each: tuple[Each, ...] = ()
     aliases: tuple[Alias, ...] = ()
-
-    def layer_of(self, name: str) -> int | None:
-        """Return the number of the layer that a hub name belongs to.
-
-        >>> Each("bert/encoder/layer_{layer}/", "_transformer_layers/{layer}/", ()).layer_of("bert/encoder/layer_7/output")
-        7
-        """
-        match = re.match(re.escape(self.source).replace(re.escape(LAYER), LAYER_NUMBER), name)
-        return int(match[1]) if match else None
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +53,83 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A model, or a part of one, below one node of the object graph.
+    """A model, or a piece of one, below one node of the object graph.
 
     ``order`` lists the containers that Keras numbers as ``layer_with_weights-N``, each under its attribute's name, ``*`` for
-    every layer: an order, not a formula, since those that are absent take no number.
+    every number: an order, not a formula, since those that are absent take no number. One in angle brackets has no other
+    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together.
     """
 
-    rows: tuple[Row, ...]
-    per_layer: Each
-    order: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    each: tuple[Each, ...] = ()
+    order: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
+    optional: tuple[str, ...] = ()
 
-    def variables(self, layers: Iterable[int]) -> Iterator[Variable]:
-        """Yield every variable of a model with these layers."""
-        each = self.per_layer
-        rows = list(self.rows)
-        for layer in layers:
-            source, path = (text.replace(LAYER, str(layer)) for text in (each.source, each.path))
-            rows += [(source + name, path + key, axes) for name, key, axes in each.rows]
-        for row in rows:
-            yield from _fill(row)
+    def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
+        """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
+        rows = (Variable(*row) for block in _expand(self, numbers) for row in _fill(block.rows))
+        return [row for row in rows if not row.name.startswith(tuple(lacks))]
 
-    def all_aliases(self, layers: Iterable[int]) -> list[Alias]:
-        """Return every second path of a model with these layers."""
-        paths = [self.per_layer.path.replace(LAYER, str(layer)) for layer in layers]
-        return [*self.aliases, *((path + alias, path + to) for path in paths for alias, to in self.per_layer.aliases)]
+    def all_aliases(self, numbers: Numbers) -> list[Alias]:
+        """Return every second path of a model with these numbers."""
+        return [alias for block in _expand(self, numbers) for alias in block.aliases]
 
     def numbered(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return the numbered name of each container that holds one of ``paths``, which come in layer order.
+        """Return the numbered name of each container that holds one of ``paths``, which come in the order of numbers.
 
-        >>> part = Part((), Each("", "", ()), order=("_norm", "_projection", "_layers/*"))
+        >>> part = Part(order=("_norm", "_projection", "_layers/*"))
         >>> part.numbered(["_layers/0/kernel", "_layers/1/kernel", "_norm/beta"])
         {'_norm': 'layer_with_weights-0', '_layers/0': 'layer_with_weights-1', '_layers/1': 'layer_with_weights-2'}
         """
-        patterns = [re.escape(container).replace(r"\*", LAYER_NUMBER) for container in self.order]
+        patterns = [re.escape(container).replace(r"\*", NUMBER) for container in self.order]
         matches = (re.match(f"({pattern})/", path) for pattern in patterns for path in paths)
         present = dict.fromkeys(match[1] for match in matches if match)
-        return {container: f"layer_with_weights-{n}" for n, container in enumerate(present)}
+        return {container: f"{NUMBERED}{n}" for n, container in enumerate(present)}
 
 
-def _fill(row: Row) -> Iterator[Variable]:
-    """Yield the row once for every choice that it leaves open."""
-    mark = next((mark for mark in CHOICES if mark in row[0]), None)
-    if mark is None:
-        yield Variable(*row)
-        return
-    name, path, axes = row
-    for choice in CHOICES[mark]:
-        yield from _fill((name.replace(mark, choice), path.replace(mark, choice), axes))
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows and aliases with numbers filled in, but choices open."""
+
+    rows: list[Row]
+    aliases: list[Alias]
+
+
+def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = "") -> Iterator[_Block]:
+    """Yield a block, then those that repeat inside it, all prefixes and numbers filled in."""
+    rows = [(source + name, path + key, axes) for name, key, axes in block.rows]
+    yield _Block(rows, [(path + alias, path + to) for alias, to in block.aliases])
+    for each in block.each:
+        inner = source + each.source, path + each.path
+        for number in numbers(*inner):
+            yield from _expand(each, numbers, *(text.replace(NUMBER_MARK, str(number)) for text in inner))
+
+
+def _fill(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield each row once for every choice that it leaves open."""
+    for row in rows:
+        mark = next((mark for mark in CHOICES if mark in row[0]), None)
+        if mark is None:
+            yield row
+        else:
+            name, path, axes = row
+            yield from _fill((name.replace(mark, c), path.replace(mark, c), axes) for c in CHOICES[mark])
+
+
+def numbers_in(names: Iterable[str]) -> Numbers:
+    """Return the numbers that stand in hub names.
+
+    >>> numbers_in(["bert/encoder/layer_7/output", "bert/encoder/layer_0/output"])("bert/encoder/layer_{n}/", "")
+    [0, 7]
+    """
+    known = list(names)
+
+    def numbers(source: str, path: str) -> list[int]:
+        pattern = re.compile(re.escape(source).replace(re.escape(NUMBER_MARK), NUMBER))
+        return sorted({int(match[1]) for match in map(pattern.match, known) if match})
+
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +145,54 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectLayout:
-    """An object-based target: the variables of ``part``, and the ways that lead to them from the root.
+class Family:
+    """Models whose TF1 variables go by the same names.
 
-    ``roots`` are the paths that a reader may start from, all leading to one node; the first spells the checkpoint keys, and
+    ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
+    which field of the configuration an axis letter means; a letter without a field is free in every tensor.
+    """
+
+    name: str
+    anchor: str
+    sizes: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name."""
+
+    part: Part
+    path: str = ""
+    only_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLayout:
+    """An object-based target: parts below a model's node, and the ways that lead to it from the root.
+
+    ``edges`` are second paths from the root, in the order in which a model of this kind is saved: a variable's key is spelled
+    by the shortest of its paths, and the first of those. ``roots`` are paths that lead to the same model but spell no key;
     the empty one lets the root itself stand for the model. ``placeholders`` are nodes without a value, for objects that
     a reader creates by itself. A hub name in no row and in no drop rule stops the plan.
     """
 
     name: str
+    family: Family
     about: str
-    anchor: str  # the hub name that every checkpoint of the family has; what stands before it is a scope
-    sizes: Mapping[str, str]  # axis letter -> field of the configuration
-    part: Part
-    roots: tuple[str, ...]
+    model: str  # path of the model's node
+    parts: tuple[Placed, ...]
     drops: tuple[Drop, ...]
+    edges: tuple[Alias, ...] = ()
+    roots: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HubLayout:
+    """TF1 itself, reached from any object-based checkpoint: the way back."""
+
+    name: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +220,4 @@ class NameLayout:
         return next((axes for parts, axes in self.reshapes if all(part in name for part in parts)), None)
 
 
-Layout = ObjectLayout | NameLayout
+Layout = ObjectLayout | HubLayout | NameLayout

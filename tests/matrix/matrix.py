@@ -1,0 +1,156 @@
+"""The restores, under every TensorFlow that we promise them for.
+
+    tests/matrix/run [--environments DIRECTORY] [NAME ...]
+
+makes a virtual environment for each row of `ROWS` (or only for those named), installs this checkout into it, runs the restore
+tests there, and writes the table of docs/matrix.md. Needs the Pythons of the rows, an index of packages, and 2 GB of disk
+or so for a row. An environment that is there already is used as it is, but for tfckpt itself, which is installed anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "docs" / "matrix.md"
+TESTS = ("tests/tf/test_encoder_restores.py", "tests/tf/test_restore*.py")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment."""
+
+    name: str
+    python: str
+    together: tuple[str, ...]  # installed in one go with what tfckpt and its tests need, every pin heeded
+    alone: tuple[
+        str, ...
+    ]  # installed afterwards without looking at pins: Model Garden, and what its time pinned too low
+
+
+GARDEN = ("gin-config", "pyyaml", "scipy", "sentencepiece", "tensorflow-hub")  # what Model Garden's networks import
+TESTING = ("pytest>=8", "hypothesis>=6.100")
+OURS = ("numpy>=1.24", "protobuf>=4.25", "python-snappy>=0.7", "crc32c>=2.3", "einops>=0.7", "rich>=13")
+ML_DTYPES = "ml-dtypes>=0.5"
+ROWS = (
+    Row("2.12", "3.10", ("tensorflow==2.12.*", "tensorflow-addons", ML_DTYPES), ("tf-models-official==2.12.*",)),
+    Row("2.15", "3.11", ("tensorflow==2.15.*", "tf-keras==2.15.*"), ("ml-dtypes==0.5.*", "tf-models-official==2.15.*")),
+    Row("newest", "3.12", ("tensorflow", "tf-keras", ML_DTYPES), ("tf-models-official",)),
+)
+SHOWN = ("tensorflow", "tf-models-official", "numpy", "protobuf", "ml-dtypes")
+HEADER = ("environment", "Python", *SHOWN, "passed", "failed", "skipped", "against a pin")
+
+REPORT_TEXT = """# Restores under several TensorFlows
+
+What `tests/matrix/run` measured last: the tests that restore converted checkpoints into the real models, in each environment
+with its own TensorFlow and Model Garden. "Against a pin" is what is installed although a package there asks for another
+version, that package in brackets. Model Garden is installed without the packages that its networks do not import.
+
+{table}
+"""
+
+
+def find_python(version: str) -> str:
+    """Return a Python of this version from the path or from pyenv."""
+    found = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python"))
+    python = shutil.which(f"python{version}") or next(iter(sorted(found)), None)
+    if python is None or subprocess.run([python, "--version"], capture_output=True, check=False).returncode:
+        python = next(iter(sorted(found)), None)  # a shim of pyenv is on the path even where it leads nowhere
+    if python is None:
+        raise SystemExit(f"Python {version}: not on the path nor in ~/.pyenv/versions; install it or name other rows")
+    return python
+
+
+def prepare(row: Row, environment: Path) -> None:
+    """Make the environment if it is not there, and install this checkout into it."""
+    pip = [str(environment / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+    finished = environment / "finished"
+    if not finished.exists():
+        subprocess.run([find_python(row.python), "-m", "venv", "--clear", str(environment)], check=True)
+        subprocess.run([*pip, *OURS, *TESTING, *GARDEN, *row.together], check=True)
+        subprocess.run([*pip, "--no-deps", *row.alone], check=True)
+        finished.touch()
+    subprocess.run([*pip, "--no-deps", "--force-reinstall", str(ROOT)], check=True)
+
+
+def versions(environment: Path) -> dict[str, str]:
+    """Return the installed version of every package, by its name in small letters with dashes."""
+    command = [str(environment / "bin" / "pip"), "list", "--format=json", "--disable-pip-version-check"]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {package["name"].lower().replace("_", "-"): package["version"] for package in listed}
+
+
+def against_pins(environment: Path) -> str:
+    """Return what pip finds installed against another package's wish."""
+    command = [str(environment / "bin" / "pip"), "check", "--disable-pip-version-check"]
+    complaints = []
+    for line in subprocess.run(command, check=False, capture_output=True, text=True).stdout.splitlines():
+        asking, conflict, rest = line.partition(" has requirement ")
+        if conflict:
+            wanted, _, got = rest.rstrip(".").partition(", but you have ")
+            complaints.append(f"{got} ({asking} wants {wanted})")
+    return "; ".join(complaints) or "nothing"
+
+
+def run_tests(environment: Path) -> dict[str, int]:
+    """Run the restore tests; return how many passed, failed and were skipped.
+
+    A warning is no failure here: old TensorFlows give plenty of their own.
+    """
+    results = environment / "results.xml"
+    results.unlink(missing_ok=True)
+    files = sorted(path for pattern in TESTS for path in glob.glob(pattern, root_dir=ROOT))
+    command = [str(environment / "bin" / "pytest"), "-q", "-m", "tf", "-W", "default", "-p", "no:cacheprovider"]
+    subprocess.run([*command, f"--junitxml={results}", *files], cwd=ROOT, check=False)
+    if not results.exists():
+        raise SystemExit(f"{environment.name}: pytest left no results; see its output above")
+    (suite,) = ET.parse(results).getroot().iter("testsuite")
+    counted = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
+    failed = counted["failures"] + counted["errors"]
+    return {
+        "passed": counted["tests"] - failed - counted["skipped"],
+        "failed": failed,
+        "skipped": counted["skipped"],
+    }
+
+
+def measure(row: Row, environment: Path) -> tuple[str, ...]:
+    """Return the row's line of the table."""
+    prepare(row, environment)
+    counted, installed = run_tests(environment), versions(environment)
+    shown = (installed.get(name, "-") for name in SHOWN)
+    return (row.name, row.python, *shown, *map(str, counted.values()), against_pins(environment))
+
+
+def table(lines: Sequence[tuple[str, ...]]) -> str:
+    """Return the table in Markdown."""
+    rows = [HEADER, ("---",) * len(HEADER), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def main() -> int:
+    """Run the rows asked for; the report is written only if that was all of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(row.name for row in ROWS)}")
+    parser.add_argument("--environments", type=Path, default=ROOT / "tests" / ".cache" / "matrix")
+    args = parser.parse_args()
+    chosen = [row for row in ROWS if not args.names or row.name in args.names]
+    lines = [measure(row, args.environments.resolve() / row.name) for row in chosen]
+    print(table(lines))
+    if not args.names:
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(REPORT_TEXT.format(table=table(lines)), encoding="utf-8")
+    return int(any(line[HEADER.index("failed")] != "0" for line in lines))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

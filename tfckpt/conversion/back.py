@@ -1,0 +1,119 @@
+"""Plans for the way back: from the objects of a TF2 model to TF1 variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tfckpt.bundle.entry import Entry, encode_name
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.conversion.config import Config
+from tfckpt.conversion.match import Found, Match, match_models
+from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
+from tfckpt.errors import PlanError
+from tfckpt.layouts.axes import Sizes, inverse
+from tfckpt.layouts.optimizer import TRAINING
+from tfckpt.layouts.rules import HubLayout, ObjectLayout
+
+
+def plan_back(
+    source: str,
+    entries: Sequence[Entry],
+    graph: ObjectGraph | None,
+    layout: HubLayout,
+    layouts: Sequence[ObjectLayout],
+    *,
+    config: Config | None = None,
+    num_heads: int | None = None,
+    excluded: Sequence[str] = (),
+    scope: str = "",
+) -> Plan:
+    """Decide which TF1 variable each tensor of an object-based checkpoint becomes.
+
+    Args:
+        source: prefix of the checkpoint, for messages and the report.
+        entries: what its index says.
+        graph: its object graph.
+        layout: the target, TF1.
+        layouts: the models that it may hold, the fuller ones first.
+        config: sizes to check against, if known; the head count is in the shapes.
+        num_heads: head count to check against, if not from ``config``.
+        excluded: substrings; a tensor whose key has one is left out.
+        scope: what to put before every name but the training step's, such as ``"module/"``.
+    Raises: PlanError, with every complaint.
+    """
+    if graph is None:
+        raise PlanError([f"{source}: no object graph: it is name-based, as checkpoints of TF1 are"])
+    match = _the_model(source, graph, layouts)
+    complaints = Complaints()
+    kept, dropped = exclude(entries, excluded)
+    stored = {entry.name: entry for entry in kept}
+    sizes = Sizes(match.layout.family.sizes, known_sizes(config, num_heads, complaints))
+    notes = [f"the model is a {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
+    steps = []
+    for name, places in _by_name(match).items():
+        first, *copies = [place for place in places if place.key in stored] or places
+        entry = stored.get(first.key)
+        if entry is None:
+            complaints.add(f"{first.key}: missing, though the object graph has it; it would become {name}")
+            continue
+        step = make_step(entry, scope + name, inverse(first.variable.axes), sizes, complaints)
+        steps += [step] if step is not None else []
+        for copy in copies:
+            rule, note = _copy(stored[copy.key], entry, name)
+            dropped.append(Dropped(copy.key, rule, stored[copy.key].nbytes))
+            notes += [note] if note else []
+    dropped += _rest(stored, steps, dropped, match, complaints)
+    complaints.raise_any(source)
+    steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
+    return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, scope, tuple(notes))
+
+
+def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout]) -> Match:
+    matches = match_models(graph, layouts)
+    if not matches:
+        known = ", ".join(dict.fromkeys(layout.family.name for layout in layouts))
+        raise PlanError([f"{source}: no model of {known} in its object graph; tfckpt tree shows what it holds"])
+    if len(matches) > 1:
+        places = ", ".join(match.path or "the root" for match in matches)
+        raise PlanError([f"{source}: several models, and one is expected: {places}"])
+    return matches[0]
+
+
+def _by_name(match: Match) -> Mapping[str, list[Found]]:
+    names: dict[str, list[Found]] = {}
+    for item in match.found:
+        names.setdefault(item.variable.name, []).append(item)
+    return names
+
+
+def _copy(copy: Entry, first: Entry, name: str) -> tuple[str, str]:
+    """Return the rule that drops a second tensor of one TF1 variable, and a note if it is not the same."""
+    rule = f"another copy of {name}"
+    if copy.crc32c == first.crc32c and copy.nbytes == first.nbytes:
+        return rule, ""
+    return rule, f"{copy.name} differs from {first.name}, which is taken for {name}"
+
+
+def _rest(
+    stored: Mapping[str, Entry],
+    steps: Sequence[Step],
+    dropped: Sequence[Dropped],
+    match: Match,
+    complaints: Complaints,
+) -> list[Dropped]:
+    """Return what else is dropped, each by its rule; a tensor without one is a complaint."""
+    accounted = {step.source for step in steps} | {item.source for item in dropped}
+    accounted |= {item.key for item in match.found}
+    rest = []
+    for name, entry in stored.items():
+        rule = next((drop.rule for drop in TRAINING if drop.matches(name)), None)
+        if name == OBJECT_GRAPH_KEY:
+            rest.append(Dropped(name, "object graph", entry.nbytes))
+        elif name not in accounted and rule is not None:
+            rest.append(Dropped(name, rule, entry.nbytes))
+        elif name not in accounted:
+            complaints.add(
+                f"{name} {list(entry.shape)}: no part of the {match.layout.name!r} that was found; --exclude drops it"
+            )
+    return rest

@@ -1,0 +1,149 @@
+"""Plans for object-based targets: TF1 variables to the places of a model's objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tfckpt._proto.types_pb2 import DT_FLOAT
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.config import NUM_HEADS, Config
+from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
+from tfckpt.conversion.planning import (
+    Complaints,
+    dtype_notes,
+    exclude,
+    find_scope,
+    known_sizes,
+    make_step,
+    under_scope,
+)
+from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
+from tfckpt.errors import PlanError
+from tfckpt.layouts.axes import Size, Sizes
+from tfckpt.layouts.rules import ObjectLayout, numbers_in
+
+
+def plan_objects(
+    source: str,
+    entries: Sequence[Entry],
+    layout: ObjectLayout,
+    *,
+    config: Config | None = None,
+    num_heads: int | None = None,
+    excluded: Sequence[str] = (),
+    fill: Fill | None = None,
+) -> Plan:
+    """Decide where each TF1 variable goes in an object-based layout.
+
+    Args:
+        source: prefix of the checkpoint, for messages and the report.
+        entries: what its index says.
+        layout: the target.
+        config: the model's sizes, if known.
+        num_heads: number of attention heads, if not from ``config``.
+        excluded: substrings; a variable whose name has one is left out.
+        fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+    Raises: PlanError, with every complaint.
+    """
+    complaints = Complaints()
+    kept, dropped = exclude(entries, excluded)
+    scope, hub = _hub_names(source, kept, layout, complaints)
+    sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
+    target = build_target(layout, hub)
+    if NUM_HEADS not in sizes.known and any(_needs_heads(variable.axes, layout) for variable in target.variables):
+        complaints.add(_no_heads(config))
+    _check_numbers(layout, hub, sizes, complaints)
+    wanted: dict[str, list[TargetVariable]] = {}
+    for variable in target.variables:
+        wanted.setdefault(variable.name, []).append(variable)
+
+    steps: list[tuple[Entry, Step]] = []
+    for name, entry in hub.items():
+        rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
+        for variable in wanted.get(name, ()):
+            if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
+                continue  # complained about once
+            step = make_step(entry, variable.key, variable.axes, sizes, complaints)
+            if step is not None:
+                steps.append((entry, step))
+        if name not in wanted and rule is not None:
+            dropped.append(Dropped(entry.name, rule, entry.nbytes))
+        elif name not in wanted:
+            complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
+    missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
+    filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
+    complaints.raise_any(source)
+    ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
+    notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
+    notes += dtype_notes(ordered)
+    return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
+
+
+def _fill_missing(
+    missing: Sequence[TargetVariable],
+    scope: str,
+    layout: ObjectLayout,
+    sizes: Sizes,
+    fill: Fill | None,
+    complaints: Complaints,
+) -> list[Step]:
+    """Return steps for variables that the source lacks, or complain about each."""
+    steps = []
+    for number, variable in enumerate(missing):
+        wanted = f"{scope}{variable.name}: missing, and {layout.name!r} needs it for {variable.key}"
+        shape = sizes.target_shape(variable.axes)
+        if fill is None:
+            complaints.add(f"{wanted}; --fill gives it values")
+        elif shape is None:
+            complaints.add(f"{wanted}; it cannot be filled, since nothing tells its size ({variable.axes})")
+        else:
+            own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
+            nbytes = 4 * math.prod(shape)
+            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, fill=own))
+    return steps
+
+
+def _hub_names(
+    source: str, entries: Sequence[Entry], layout: ObjectLayout, complaints: Complaints
+) -> tuple[str, Mapping[str, Entry]]:
+    """Return the scope before the hub's names, and the entries under those names.
+
+    Raises: PlanError at once if this is no checkpoint of the layout's family: nothing else would make sense.
+    """
+    names = {entry.name for entry in entries}
+    scope = find_scope(names, layout.family.anchor, complaints)
+    if scope is None:
+        found = "it is object-based already" if OBJECT_GRAPH_KEY in names else f"{len(names)} other variables"
+        raise PlanError(
+            [f"{source}: no variable {layout.family.anchor!r}, which every source of {layout.name!r} has; {found}"]
+        )
+    return scope, under_scope(entries, scope, complaints)
+
+
+def _needs_heads(axes: str, layout: ObjectLayout) -> bool:
+    return any(layout.family.sizes.get(letter) == NUM_HEADS for letter in axes)
+
+
+def _no_heads(config: Config | None) -> str:
+    where = f"{config.origin} does not state it" if config else "no configuration file lies beside the checkpoint"
+    return f"{NUM_HEADS} is unknown, and shapes do not tell it: {where}; give --config or --num-heads"
+
+
+def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
+    """Check that the layers that the source has are those that there should be."""
+    for each in {each: None for placed in placed_parts(layout, hub) for each in placed.part.each}:
+        found = list(numbers_in(hub)(each.source, each.path))
+        what = each.source.rstrip("/")
+        if found != list(range(len(found))):
+            complaints.add(f"{what}: expected 0 to {len(found) - 1}, got {', '.join(map(str, found))}")
+        if not each.field:
+            continue
+        stated = sizes.known.setdefault(each.field, Size(len(found), "variable names"))
+        if stated.value != len(found):
+            complaints.add(
+                f"{each.field}: {stated.value} in {stated.origin}, but the checkpoint has {len(found)} layers"
+            )

@@ -1,0 +1,108 @@
+"""What every planner needs: complaints gathered until the end, names under a scope, sizes and where they come from.
+
+Strategy of all of them: every source variable becomes a step, is dropped by a rule that has a name, or is a complaint; every
+variable that the target wants and does not get is one too. All complaints are raised together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from tfckpt._proto.types_pb2 import DT_FLOAT
+from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.entry import Entry
+from tfckpt.conversion.config import NUM_HEADS, Config
+from tfckpt.conversion.plan import Dropped, Step
+from tfckpt.errors import PlanError
+from tfckpt.layouts.axes import Mismatch, Size, Sizes, target_shape
+
+AS_GIVEN = "as given"
+
+
+class Complaints:
+    """Everything that is wrong, gathered; shapes that are wrong for one reason become one line."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._mismatches: dict[Mismatch, list[str]] = {}
+
+    def add(self, line: str) -> None:
+        """Add one line."""
+        self._lines.append(line)
+
+    def add_mismatch(self, mismatch: Mismatch, entry: Entry) -> None:
+        """Add a tensor to those that are wrong for this reason."""
+        self._mismatches.setdefault(mismatch, []).append(f"{entry.name} {list(entry.shape)}")
+
+    def raise_any(self, source: str) -> None:
+        """Raise all there is as one PlanError; each line begins with the source."""
+        lines = list(self._lines)
+        for mismatch, names in self._mismatches.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            lines.append(f"{names[0]}{more}: expected {mismatch.expected}, got {mismatch.got}")
+        if lines:
+            raise PlanError([f"{source}: {line}" for line in lines])
+
+
+def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry], list[Dropped]]:
+    """Return the entries whose names have none of the texts in them, and the others as dropped."""
+    kept, dropped = [], []
+    for entry in entries:
+        text = next((text for text in texts if text in entry.name), None)
+        if text is None:
+            kept.append(entry)
+        else:
+            dropped.append(Dropped(entry.name, f"excluded by {text!r}", entry.nbytes))
+    return kept, dropped
+
+
+def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complaints: Complaints) -> Step | None:
+    """Return the step for one tensor, or complain about its shape."""
+    if axes is None:
+        return Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes)
+    letters = sizes.bind(entry.name, entry.shape, axes)
+    if isinstance(letters, Mismatch):
+        complaints.add_mismatch(letters, entry)
+        return None
+    shape = target_shape(axes, letters)
+    return Step(entry.name, target, entry.data_type, entry.shape, shape, entry.nbytes, axes, letters)
+
+
+def known_sizes(config: Config | None, num_heads: int | None, complaints: Complaints) -> dict[str, Size]:
+    """Return the sizes that are given; a head count that is given twice must be one."""
+    known = {name: Size(value, config.origin) for name, value in config.sizes.items()} if config else {}
+    stated = known.get(NUM_HEADS)
+    if num_heads:
+        known[NUM_HEADS] = Size(num_heads, AS_GIVEN)
+        if stated is not None and stated.value != num_heads:
+            complaints.add(f"{NUM_HEADS}: {num_heads} {AS_GIVEN}, but {stated.value} in {stated.origin}")
+    return known
+
+
+def dtype_notes(steps: Iterable[Step]) -> list[str]:
+    """Return what to know about values that are not float32."""
+    others = Counter(step.data_type for step in steps if step.data_type != DT_FLOAT)
+    return [
+        f"{count} variables are {dtype_name(data_type)}: TensorFlow does not cast when it restores, "
+        "so the model must have that dtype too"
+        for data_type, count in others.items()
+    ]
+
+
+def find_scope(names: Iterable[str], anchor: str, complaints: Complaints) -> str | None:
+    """Return what stands before the anchor, ``""`` or a text that ends in a slash; None if the anchor is not there."""
+    anchors = [name for name in sorted(names) if ("/" + name).endswith("/" + anchor)]
+    if len(anchors) > 1:
+        complaints.add(f"several models, and one is expected: {', '.join(anchors)}")
+    return anchors[0].removesuffix(anchor) if anchors else None
+
+
+def under_scope(entries: Iterable[Entry], scope: str, complaints: Complaints) -> Mapping[str, Entry]:
+    """Return the entries by hub name: the scope before it is left out."""
+    hub: dict[str, Entry] = {}
+    for entry in entries:
+        first = hub.setdefault(entry.name.removeprefix(scope), entry)
+        if first is not entry:
+            complaints.add(f"{first.name} and {entry.name} differ only by the scope {scope!r}")
+    return hub

@@ -1,0 +1,127 @@
+"""The object graph of a target, and the key of each of its variables, for a source with given hub names.
+
+Source of the key's spelling: tensorflow/python/checkpoint/graph_view.py (the shortest path of edge names, breadth first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tfckpt.checkpoint.object_graph import (
+    ROOT,
+    VARIABLE_VALUE,
+    Attribute,
+    ObjectGraph,
+    join_path,
+    split_path,
+    variable_key,
+)
+from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, numbers_in
+
+
+@dataclass(frozen=True, slots=True)
+class TargetVariable:
+    """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between."""
+
+    name: str
+    key: str
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What has to be written: a graph, and the variables that it leads to. One hub name may go to several variables."""
+
+    graph: ObjectGraph
+    variables: tuple[TargetVariable, ...]
+
+
+def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
+    """Return the target for a source that has these hub names.
+
+    Every container can be reached by its attribute's name and by its Keras number, from every root; all nodes say that they
+    hold values, so that TensorFlow waits for objects that are created later.
+    """
+    graph = ObjectGraph()
+    found: dict[int, tuple[str, str]] = {}  # number of a variable's node -> (hub name, axes)
+    parts = placed_parts(layout, names)
+    for placed in parts:
+        _add_variables(graph, layout, placed, names, found)
+    for alias, path in layout.edges:
+        _add_alias(graph, alias, path)
+    keys = _shortest_paths(graph)
+    variables = []
+    for number, (name, axes) in found.items():
+        key = variable_key(keys[number])
+        graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
+        variables.append(TargetVariable(name, key, axes))
+    for placed in parts:
+        for alias, path in placed.part.all_aliases(numbers_in(names)):
+            _add_alias(graph, below(layout.model, placed.path, alias), below(layout.model, placed.path, path))
+    _add_roots(graph, layout)
+    for node in graph.nodes:
+        node.has_checkpoint_values = True
+    return Target(graph, tuple(variables))
+
+
+def placed_parts(layout: ObjectLayout, names: Collection[str]) -> list[Placed]:
+    """Return the layout's parts, but for those that come only with a hub name that is not there."""
+    return [placed for placed in layout.parts if not placed.only_with or placed.only_with in names]
+
+
+def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
+    """Return the part's optional prefixes under which there is no hub name."""
+    return tuple(prefix for prefix in part.optional if not any(name.startswith(prefix) for name in names))
+
+
+def below(*paths: str) -> str:
+    """Join paths in key form, of which any may be empty.
+
+    >>> below("model", "", "dense/kernel")
+    'model/dense/kernel'
+    """
+    return "/".join(path for path in paths if path)
+
+
+def _add_variables(
+    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, tuple[str, str]]
+) -> None:
+    """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key."""
+    variables = placed.part.variables(numbers_in(names), lacking(placed.part, names))
+    base = below(layout.model, placed.path)
+    numbered = placed.part.numbered([variable.path for variable in variables])
+    for container, alias in numbered.items():
+        number = graph.node_at(split_path(below(base, alias)))
+        if not container.startswith(NAMELESS):
+            graph.add_edge(split_path(below(base, container)), number)
+    for variable in variables:
+        path = below(base, variable.path)
+        for container, alias in numbered.items():
+            if container.startswith(NAMELESS) and variable.path.startswith(container + "/"):
+                path = below(base, alias + variable.path.removeprefix(container))
+        found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
+
+
+def _add_alias(graph: ObjectGraph, alias: str, path: str) -> None:
+    """Let ``alias`` lead to what is at ``path``; nothing, if nothing is there."""
+    target = split_path(path)
+    if graph.find(target) is not None:
+        graph.add_edge(split_path(alias), graph.node_at(target))
+
+
+def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
+    numbers = {id(node): number for number, node in enumerate(graph.nodes)}
+    return {numbers[id(node)]: join_path(path) for path, node in graph.walk()}
+
+
+def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:
+    """Add what spells no key: second ways from the root to the model, and nodes without a value."""
+    model = graph.node_at(split_path(layout.model))
+    for root in layout.roots:
+        if root:
+            graph.add_edge(split_path(root), model)
+        else:
+            graph.nodes[ROOT].children |= graph.nodes[model].children
+    for placeholder in layout.placeholders:
+        graph.node_at(split_path(placeholder))
