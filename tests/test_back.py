@@ -62,8 +62,7 @@ def test_there_and_back_again(name: str, to: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "to"), [row for row in ROUND_TRIPS if row[1] != "encoder"])
 def test_the_files_are_those_that_tf1_wrote_for_the_same_variables(name: str, to: str, tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "tf1", weights(source(name)))
-    config = {"config": DATA / name / "bert_config.json"}
-    tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to=to, **config)
+    tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to=to, config=DATA / name / "bert_config.json")
     tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
 
