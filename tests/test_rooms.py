@@ -49,6 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "back",
         "edits",
         "compute",
+        "choose",
         "execute",
         "prove",
         "convert",

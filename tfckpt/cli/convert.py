@@ -7,7 +7,7 @@ import argparse
 import tfckpt
 from tfckpt.cli.options import add_dest, add_source
 from tfckpt.cli.output import print_json, print_plan, print_rows, printable, progress_bar
-from tfckpt.layouts.catalog import DEFAULT, LAYOUTS, NAMES
+from tfckpt.layouts.catalog import AUTO, DEFAULT, LAYOUTS, NAMES
 from tfckpt.layouts.rules import ObjectLayout
 
 
@@ -17,7 +17,12 @@ def add_commands(
     """Add this file's commands to the parser."""
     options = argparse.ArgumentParser(add_help=False, parents=[common])
     add_source(options, "source")
-    options.add_argument("--to", choices=NAMES, default=DEFAULT, help="target (default: %(default)s)")
+    options.add_argument(
+        "--to",
+        choices=(AUTO, *NAMES),
+        default=DEFAULT,
+        help=f"target (default: %(default)s); {AUTO} takes the fullest one for what SOURCE holds",
+    )
     options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion.back import plan_back
+from tfckpt.conversion.choose import choose_target
 from tfckpt.conversion.config import find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
 from tfckpt.errors import UsageError
-from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.catalog import AUTO, DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
 from tfckpt.layouts.rules import HubLayout, NameLayout
 
 logger = logging.getLogger("tfckpt")
@@ -40,7 +42,8 @@ def plan(
 
     Args:
         source: a checkpoint: a prefix, one of its files, or its directory. A TF1 one; for the way back, an object-based one.
-        to: name of the target's layout; ``tfckpt layouts`` lists them.
+        to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
+            holds, and says why in the plan's notes.
         config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it.
@@ -52,7 +55,7 @@ def plan(
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
-        PlanError: source and target do not fit; lists every reason.
+        PlanError: source and target do not fit, or ``"auto"`` cannot decide; lists every reason.
         ConfigError: the configuration cannot be used.
         CheckpointNotFoundError, FormatError, UsageError.
     Example:
@@ -137,6 +140,10 @@ def _plan(
 ) -> Plan:
     if num_heads is not None and num_heads < 0:
         raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
+    if to == AUTO:
+        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=exclude)
+        report = _plan(checkpoint, choice.to, config, num_heads, exclude, scope, fill)
+        return replace(report, notes=(choice.why, *report.notes))
     if scope and to != TF1.name:
         raise UsageError(
             f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"

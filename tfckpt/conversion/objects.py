@@ -74,6 +74,8 @@ def plan_objects(
         elif name not in wanted:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
+    if fill is None:
+        missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
     complaints.raise_any(source)
     ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
@@ -81,6 +83,24 @@ def plan_objects(
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
     notes += dtype_notes(ordered)
     return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
+
+
+def _check_heads(
+    missing: Sequence[TargetVariable], hub: Mapping[str, Entry], layout: ObjectLayout, complaints: Complaints
+) -> list[TargetVariable]:
+    """Complain once about each head that the source lacks altogether; return the other missing variables."""
+    heads = layout.family.heads
+    held = [head.rule for head in heads if any(head.matches(name) for name in hub)]
+    others = list(missing)
+    for head in (head for head in heads if head.rule not in held):
+        absent = [variable for variable in others if head.matches(variable.name)]
+        if absent:
+            complaints.add(
+                f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
+                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values"
+            )
+        others = [variable for variable in others if variable not in absent]
+    return others
 
 
 def _fill_missing(

@@ -25,7 +25,14 @@ SIZES = {
     "v": "vocab_size",
 }
 
-BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES)
+MASKED_LM_HEAD = Drop("masked-LM head", ("cls/predictions/*",))
+NEXT_SENTENCE_HEAD = Drop("next-sentence head", ("cls/seq_relationship/*",))
+SPAN_HEAD = Drop("question-answering head", ("cls/squad/*",))
+CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
+PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
+TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
+
+BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES, heads=(*PRETRAINING_HEADS, *TASK_HEADS))
 
 # fmt: off
 BLOCK_ROWS = (
@@ -87,12 +94,6 @@ CLASSES = Part(rows=(
 ))
 
 OPTIMIZER = (Drop("optimizer slot", SLOTS), Drop("training step", ("global_step",)))
-MASKED_LM_HEAD = Drop("masked-LM head", ("cls/predictions/*",))
-NEXT_SENTENCE_HEAD = Drop("next-sentence head", ("cls/seq_relationship/*",))
-SPAN_HEAD = Drop("question-answering head", ("cls/squad/*",))
-CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
-PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
-TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
 
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 

@@ -26,6 +26,11 @@ FAMILIES: tuple[Family, ...] = (bert.BERT,)
 LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 DEFAULT = bert.ENCODER.name
+AUTO = "auto"  # in place of a name: the fullest target for what the source holds
+# Targets that take the same variables, for models that compute different things: neither names nor shapes tell which.
+LOOK_ALIKES: tuple[tuple[str, ...], ...] = (
+    (bert.CLASSIFIER.name, bert.TOKEN_CLASSIFIER.name, bert.CLASSIFIER_OWN_POOLER.name),
+)
 
 
 def find_family(names: Collection[str]) -> Family | None:

@@ -149,12 +149,14 @@ class Family:
     """Models whose TF1 variables go by the same names.
 
     ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
-    which field of the configuration an axis letter means; a letter without a field is free in every tensor.
+    which field of the configuration an axis letter means; a letter without a field is free in every tensor. ``heads`` gives
+    the names that a model's heads go by, each with the patterns of its variables.
     """
 
     name: str
     anchor: str
     sizes: Mapping[str, str] = field(hash=False)
+    heads: tuple[Drop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
