@@ -23,6 +23,7 @@ NAMES = [
     "merge",
     "open",
     "plan",
+    "prove",
     "rewrite",
     "save",
 ]
@@ -73,6 +74,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "sync": True,
         "overwrite": False,
         "update_state": False,
+        "prove": False,
         "progress": None,
     }
 

@@ -50,6 +50,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "edits",
         "compute",
         "execute",
+        "places",
+        "proof",
         "prove",
         "convert",
         "rewrite",

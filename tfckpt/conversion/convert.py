@@ -1,4 +1,4 @@
-"""The two public calls: plan a conversion, or carry it out."""
+"""The three public calls: plan a conversion, carry it out, or prove that one is right."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import logging
 import os
 from collections.abc import Sequence
 
+from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.conversion import prove as proving
 from tfckpt.conversion.back import plan_back
 from tfckpt.conversion.config import find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.conversion.proof import Proof
 from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
 from tfckpt.layouts.rules import HubLayout, NameLayout
@@ -79,6 +82,7 @@ def convert(
     sync: bool = True,
     overwrite: bool = False,
     update_state: bool = False,
+    prove: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Convert a checkpoint; DEST appears when all of it is written, or not at all.
@@ -97,6 +101,7 @@ def convert(
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
         update_state: make it the latest in the file ``checkpoint`` of its directory, which ``latest_checkpoint`` reads.
+        prove: read both checkpoints again when all is written, and compare every value and every checksum.
         progress: called with (bytes done, bytes in all) after each tensor.
     Returns:
         The `Plan` that was carried out.
@@ -104,6 +109,7 @@ def convert(
         CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
         ChecksumError: the source is damaged; names tensor and byte.
         StorageError: the operating system refused.
+        ProofError: what was written is not what was planned; it stays where it is, and the file ``checkpoint`` as it was.
         PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
     Example:
         >>> tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder").to
@@ -120,10 +126,58 @@ def convert(
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
         execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
+        if prove:
+            with open_checkpoint(prefix, format=V2) as written:
+                proving.prove(report, checkpoint, written)
     if update_state:
         state_file.update_state(prefix)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
+
+
+def prove(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    to: str = DEFAULT,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    scope: str = "",
+    source_format: str | None = None,
+) -> Proof:
+    """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
+
+    The plan is made anew, every value is compared bit for bit, and every checksum of both checkpoints, whatever tool wrote
+    them. An object-based DEST is compared by its object graph: its model may hang on any root, and its keys may be spelled in
+    any way. What DEST holds beside the model, a save counter or an optimizer, is named in the proof.
+
+    Args:
+        source: as for `plan`.
+        dest: the checkpoint to compare with it: a prefix, one of its files, or its directory.
+        to: as for `plan`.
+        config: as for `plan`.
+        num_heads: as for `plan`.
+        exclude: as for `plan`.
+        fill: as for `plan`.
+        scope: as for `plan`.
+        source_format: as for `plan`.
+    Returns:
+        The `Proof`: what was compared with what, and what else there is.
+    Raises:
+        ProofError: DEST is not right: values or shapes that differ, variables that are missing, tensors that nothing accounts
+            for, bytes that do not match their checksum; lists all of them.
+        PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
+    Example:
+        >>> _ = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder", overwrite=True)
+        >>> proof = tfckpt.prove("bert_model.ckpt", "tf2/bert_encoder")
+        >>> len(proof.tensors), proof.at
+        (39, 'encoder')
+    """
+    with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        return proving.right(proving.compare(report, checkpoint, other))
 
 
 def _plan(

@@ -80,7 +80,18 @@ def plan_objects(
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
     notes += dtype_notes(ordered)
-    return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
+    return Plan(
+        source,
+        layout.name,
+        tuple(ordered),
+        tuple(dropped),
+        sizes.known,
+        scope,
+        tuple(notes),
+        target.graph,
+        layout.model,
+        next((letter for letter, name in layout.family.sizes.items() if name == NUM_HEADS), ""),
+    )
 
 
 def _fill_missing(

@@ -92,6 +92,8 @@ class Plan:
         scope: what stood before the hub's names in the source, e.g. ``"module/"``.
         notes: what a user should know.
         object_graph: the graph to write; None for a name-based target.
+        model: path of the model's node in that graph.
+        heads_letter: the letter that means the head count in axes patterns.
     """
 
     source: str
@@ -102,6 +104,8 @@ class Plan:
     scope: str = ""
     notes: tuple[str, ...] = ()
     object_graph: ObjectGraph | None = None
+    model: str = ""
+    heads_letter: str = ""
 
     @property
     def num_heads(self) -> int | None:
