@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "config",
         "plan",
         "planning",
+        "resize",
         "names",
         "target",
         "objects",

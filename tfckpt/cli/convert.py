@@ -11,6 +11,8 @@ from tfckpt.errors import ProofError
 from tfckpt.layouts.catalog import DEFAULT, LAYOUTS, NAMES
 from tfckpt.layouts.rules import ObjectLayout
 
+FILLS = ("zeros", "mean")
+
 
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
@@ -33,6 +35,11 @@ def add_commands(
     )
     options.add_argument(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
+    )
+    options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
+    options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")
+    options.add_argument(
+        "--resize-fill", choices=FILLS, default=FILLS[0], help="what added rows hold (default: %(default)s)"
     )
 
     convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
@@ -66,6 +73,9 @@ def cmd_convert(args: argparse.Namespace) -> int:
             exclude=args.exclude,
             fill=args.fill,
             scope=args.scope,
+            vocab_size=args.vocab_size,
+            max_positions=args.max_positions,
+            resize_fill=args.resize_fill,
             source_format=args.format,
             verify=args.verify,
             sync=args.sync,
@@ -97,6 +107,9 @@ def cmd_plan(args: argparse.Namespace) -> int:
         exclude=args.exclude,
         fill=args.fill,
         scope=args.scope,
+        vocab_size=args.vocab_size,
+        max_positions=args.max_positions,
+        resize_fill=args.resize_fill,
         source_format=args.format,
     )
     if args.json:
@@ -118,6 +131,9 @@ def cmd_prove(args: argparse.Namespace) -> int:
             exclude=args.exclude,
             fill=args.fill,
             scope=args.scope,
+            vocab_size=args.vocab_size,
+            max_positions=args.max_positions,
+            resize_fill=args.resize_fill,
             source_format=args.format,
         )
     except ProofError as error:

@@ -19,6 +19,7 @@ from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
 from tfckpt.conversion.proof import Proof
+from tfckpt.conversion.resize import Resizing, parse_resizing
 from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
 from tfckpt.layouts.rules import HubLayout, NameLayout
@@ -37,6 +38,9 @@ def plan(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
@@ -51,6 +55,9 @@ def plan(
         fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
             needs and the source lacks; unless given, each of them is a complaint.
         scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
+        vocab_size: number of rows that the target's word table gets, and all else that has one for each word.
+        max_positions: number of rows that its position table gets.
+        resize_fill: what rows hold that are added so: ``"zeros"``, or ``"mean"`` of the old ones.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
@@ -64,7 +71,8 @@ def plan(
         (2, 39, 100)
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
-        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        resizing = parse_resizing(vocab_size, max_positions, resize_fill)
+        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
 
 
 def convert(
@@ -77,6 +85,9 @@ def convert(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -96,6 +107,9 @@ def convert(
         exclude: as for `plan`.
         fill: as for `plan`.
         scope: as for `plan`.
+        vocab_size: as for `plan`.
+        max_positions: as for `plan`.
+        resize_fill: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -121,7 +135,8 @@ def convert(
     prefix = check_prefix(dest)
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        resizing = parse_resizing(vocab_size, max_positions, resize_fill)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
@@ -145,6 +160,9 @@ def prove(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
     source_format: str | None = None,
 ) -> Proof:
     """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
@@ -162,6 +180,9 @@ def prove(
         exclude: as for `plan`.
         fill: as for `plan`.
         scope: as for `plan`.
+        vocab_size: as for `plan`.
+        max_positions: as for `plan`.
+        resize_fill: as for `plan`.
         source_format: as for `plan`.
     Returns:
         The `Proof`: what was compared with what, and what else there is.
@@ -176,7 +197,8 @@ def prove(
         (39, 'encoder')
     """
     with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        resizing = parse_resizing(vocab_size, max_positions, resize_fill)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
         return proving.right(proving.compare(report, checkpoint, other))
 
 
@@ -188,6 +210,7 @@ def _plan(
     exclude: Sequence[str],
     scope: str,
     fill: str | None,
+    resizing: Resizing,
 ) -> Plan:
     if num_heads is not None and num_heads < 0:
         raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
@@ -198,6 +221,8 @@ def _plan(
     entries = checkpoint.entries()
     layout = find_layout(to, list(checkpoint))
     if isinstance(layout, NameLayout):
+        if resizing.sizes:
+            raise UsageError(f"sizes: {to!r} only renames; resize on the way to an object-based target, or back to TF1")
         return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude)
     known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
     if isinstance(layout, HubLayout):
@@ -212,6 +237,7 @@ def _plan(
             num_heads=num_heads,
             excluded=exclude,
             scope=scope,
+            resizing=resizing,
         )
     return plan_objects(
         checkpoint.prefix,
@@ -221,4 +247,5 @@ def _plan(
         num_heads=num_heads,
         excluded=exclude,
         fill=None if fill is None else parse_fill(fill),
+        resizing=resizing,
     )

@@ -20,6 +20,7 @@ from tfckpt.conversion.planning import (
     make_step,
     under_scope,
 )
+from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
@@ -35,6 +36,7 @@ def plan_objects(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
+    resizing: Resizing | None = None,
 ) -> Plan:
     """Decide where each TF1 variable goes in an object-based layout.
 
@@ -46,6 +48,7 @@ def plan_objects(
         num_heads: number of attention heads, if not from ``config``.
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+        resizing: sizes that the target gets instead of the source's.
     Raises: PlanError, with every complaint.
     """
     complaints = Complaints()
@@ -75,11 +78,14 @@ def plan_objects(
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    complaints.raise_any(source)
     ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    resized: list[str] = []
+    if resizing is not None:
+        ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
+    complaints.raise_any(source)
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
-    notes += dtype_notes(ordered)
+    notes += resized + dtype_notes(ordered)
     return Plan(
         source,
         layout.name,
@@ -114,7 +120,10 @@ def _fill_missing(
         else:
             own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)
-            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, fill=own))
+            letters = {
+                c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes
+            }
+            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
     return steps
 
 
