@@ -10,6 +10,7 @@ from tfckpt.conversion.config import Config
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
+from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import TRAINING
@@ -27,6 +28,7 @@ def plan_back(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     scope: str = "",
+    resizing: Resizing | None = None,
 ) -> Plan:
     """Decide which TF1 variable each tensor of an object-based checkpoint becomes.
 
@@ -40,6 +42,7 @@ def plan_back(
         num_heads: head count to check against, if not from ``config``.
         excluded: substrings; a tensor whose key has one is left out.
         scope: what to put before every name but the training step's, such as ``"module/"``.
+        resizing: sizes that the TF1 variables get instead of the source's.
     Raises: PlanError, with every complaint.
     """
     if graph is None:
@@ -64,6 +67,9 @@ def plan_back(
             dropped.append(Dropped(copy.key, rule, stored[copy.key].nbytes))
             notes += [note] if note else []
     dropped += _rest(stored, steps, dropped, match, complaints)
+    if resizing is not None:
+        steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)
+        notes += resized
     complaints.raise_any(source)
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
     return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, scope, tuple(notes))

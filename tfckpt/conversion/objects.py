@@ -20,6 +20,7 @@ from tfckpt.conversion.planning import (
     make_step,
     under_scope,
 )
+from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
@@ -35,6 +36,7 @@ def plan_objects(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
+    resizing: Resizing | None = None,
 ) -> Plan:
     """Decide where each TF1 variable goes in an object-based layout.
 
@@ -46,6 +48,7 @@ def plan_objects(
         num_heads: number of attention heads, if not from ``config``.
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+        resizing: sizes that the target gets instead of the source's.
     Raises: PlanError, with every complaint.
     """
     complaints = Complaints()
@@ -77,12 +80,26 @@ def plan_objects(
     if fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    complaints.raise_any(source)
     ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    resized: list[str] = []
+    if resizing is not None:
+        ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
+    complaints.raise_any(source)
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
-    notes += dtype_notes(ordered)
-    return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
+    notes += resized + dtype_notes(ordered)
+    return Plan(
+        source,
+        layout.name,
+        tuple(ordered),
+        tuple(dropped),
+        sizes.known,
+        scope,
+        tuple(notes),
+        target.graph,
+        layout.model,
+        next((letter for letter, name in layout.family.sizes.items() if name == NUM_HEADS), ""),
+    )
 
 
 def _check_heads(
@@ -123,7 +140,10 @@ def _fill_missing(
         else:
             own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)
-            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, fill=own))
+            letters = {
+                c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes
+            }
+            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
     return steps
 
 
