@@ -20,7 +20,7 @@ from tfckpt.conversion.planning import (
     make_step,
     under_scope,
 )
-from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
+from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import ObjectLayout, numbers_in
@@ -53,9 +53,12 @@ def plan_objects(
     scope, hub = _hub_names(source, kept, layout, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
-    if NUM_HEADS not in sizes.known and any(_needs_heads(variable.axes, layout) for variable in target.variables):
+    if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
+        sizes.known.pop(NUM_HEADS, None)
+    elif NUM_HEADS not in sizes.known:
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
+    refused = _refuse(layout, hub, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
@@ -71,8 +74,9 @@ def plan_objects(
                 steps.append((entry, step))
         if name not in wanted and rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
-        elif name not in wanted:
+        elif name not in wanted and name not in refused:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
+    _check_optional(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
     complaints.raise_any(source)
@@ -147,3 +151,31 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
             complaints.add(
                 f"{each.field}: {stated.value} in {stated.origin}, but the checkpoint has {len(found)} layers"
             )
+
+
+def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> set[str]:
+    """Complain about what no target of the family can hold, once a rule; return the hub names that this is about."""
+    for field, value in layout.family.only.items():
+        stated = sizes.known.get(field)
+        if stated is not None and stated.value != value:
+            complaints.add(f"{field}: {stated.value} in {stated.origin}, but {layout.name!r} can only have {value}")
+    refused: set[str] = set()
+    for rule in layout.family.refuses:
+        names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            complaints.add(f"{hub[names[0]].name}{more}: {rule.rule}")
+        refused.update(names)
+    return refused
+
+
+def _check_optional(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
+    """Check that a model lacks what it may lack only where two of its sizes are equal."""
+    for placed in placed_parts(layout, hub):
+        for prefix, *fields in placed.part.equal:
+            stated = [f"{field} = {sizes.known[field].value}" for field in fields if field in sizes.known]
+            equal = len({sizes.known[field].value for field in fields if field in sizes.known}) == 1
+            is_missing = prefix in lacking(placed.part, hub)
+            if len(stated) == len(fields) and is_missing != equal:
+                what = "missing" if is_missing else "there"
+                complaints.add(f"{prefix}*: {what}, though {' and '.join(stated)} are {'' if equal else 'not '}equal")
