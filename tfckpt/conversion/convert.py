@@ -219,7 +219,7 @@ def _plan(
         raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
     if to == AUTO:
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=exclude)
-        report = _plan(checkpoint, choice.to, config, num_heads, exclude, scope, fill)
+        report = _plan(checkpoint, choice.to, config, num_heads, exclude, scope, fill, resizing)
         return replace(report, notes=(choice.why, *report.notes))
     if scope and to != TF1.name:
         raise UsageError(

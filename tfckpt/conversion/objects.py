@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
@@ -21,7 +21,7 @@ from tfckpt.conversion.planning import (
     under_scope,
 )
 from tfckpt.conversion.resize import Resizing, resize_steps
-from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
+from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import ObjectLayout, numbers_in
@@ -56,31 +56,24 @@ def plan_objects(
     scope, hub = _hub_names(source, kept, layout, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
-    if NUM_HEADS not in sizes.known and any(_needs_heads(variable.axes, layout) for variable in target.variables):
+    if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
+        sizes.known.pop(NUM_HEADS, None)
+    elif NUM_HEADS not in sizes.known:
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
+    refused = _refuse(layout, hub, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
-    steps: list[tuple[Entry, Step]] = []
-    for name, entry in hub.items():
-        rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
-        for variable in wanted.get(name, ()):
-            if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
-                continue  # complained about once
-            step = make_step(entry, variable.key, variable.axes, sizes, complaints)
-            if step is not None:
-                steps.append((entry, step))
-        if name not in wanted and rule is not None:
-            dropped.append(Dropped(entry.name, rule, entry.nbytes))
-        elif name not in wanted:
-            complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
+    steps = _steps(hub, wanted, layout, sizes, complaints)
+    dropped += _drop(hub, wanted, layout, refused, complaints)
+    _check_optional(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     if fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    ordered = steps + filled
     resized: list[str] = []
     if resizing is not None:
         ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
@@ -100,6 +93,43 @@ def plan_objects(
         layout.model,
         next((letter for letter, name in layout.family.sizes.items() if name == NUM_HEADS), ""),
     )
+
+
+def _steps(
+    hub: Mapping[str, Entry],
+    wanted: Mapping[str, Sequence[TargetVariable]],
+    layout: ObjectLayout,
+    sizes: Sizes,
+    complaints: Complaints,
+) -> list[Step]:
+    """Return a step for each variable that the target wants and the source has, in the order of the source's data."""
+    steps: list[tuple[int, int, Step]] = []
+    for name, entry in hub.items():
+        for variable in wanted.get(name, ()):
+            if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
+                continue  # complained about once
+            step = make_step(entry, variable.key, variable.axes, sizes, complaints)
+            if step is not None:
+                steps.append((entry.shard, entry.offset, step))
+    return [step for *_, step in sorted(steps, key=lambda item: item[:2])]
+
+
+def _drop(
+    hub: Mapping[str, Entry],
+    wanted: Collection[str],
+    layout: ObjectLayout,
+    refused: Collection[str],
+    complaints: Complaints,
+) -> list[Dropped]:
+    """Return what is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
+    dropped = []
+    for name, entry in hub.items():
+        rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
+        if name not in wanted and rule is not None:
+            dropped.append(Dropped(entry.name, rule, entry.nbytes))
+        elif name not in wanted and name not in refused:
+            complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
+    return dropped
 
 
 def _check_heads(
@@ -187,3 +217,31 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
             complaints.add(
                 f"{each.field}: {stated.value} in {stated.origin}, but the checkpoint has {len(found)} layers"
             )
+
+
+def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> set[str]:
+    """Complain about what no target of the family can hold, once a rule; return the hub names that this is about."""
+    for field, value in layout.family.only.items():
+        stated = sizes.known.get(field)
+        if stated is not None and stated.value != value:
+            complaints.add(f"{field}: {stated.value} in {stated.origin}, but {layout.name!r} can only have {value}")
+    refused: set[str] = set()
+    for rule in layout.family.refuses:
+        names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            complaints.add(f"{hub[names[0]].name}{more}: {rule.rule}")
+        refused.update(names)
+    return refused
+
+
+def _check_optional(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
+    """Check that a model lacks what it may lack only where two of its sizes are equal."""
+    for placed in placed_parts(layout, hub):
+        for prefix, *fields in placed.part.equal:
+            stated = [f"{field} = {sizes.known[field].value}" for field in fields if field in sizes.known]
+            equal = len({sizes.known[field].value for field in fields if field in sizes.known}) == 1
+            is_missing = prefix in lacking(placed.part, hub)
+            if len(stated) == len(fields) and is_missing != equal:
+                what = "missing" if is_missing else "there"
+                complaints.add(f"{prefix}*: {what}, though {' and '.join(stated)} are {'' if equal else 'not '}equal")

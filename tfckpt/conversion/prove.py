@@ -117,7 +117,7 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str) -> Ch
     if entry is None:
         problem = f"missing; {step.source or 'a filled variable'} belongs there"
     elif (entry.data_type, entry.shape) != (step.data_type, step.shape):
-        expected = replace(entry, data_type=step.data_type).dtype_name
+        expected = entry._replace(data_type=step.data_type).dtype_name
         problem = f"expected shape {expected}{list(step.shape)}, got {entry.dtype_name}{list(entry.shape)}"
     else:
         try:
