@@ -58,6 +58,7 @@ class Step:
     letters: Mapping[str, int] = field(default_factory=dict)  # what the pattern's letters stand for
     cast: DataType | None = None  # the dtype it gets, if another
     fill: Fill | None = None  # its values, if the source has none
+    same_as: str | None = None  # the key of a step before it, whose bytes are the ones of this tensor, too
 
     @property
     def is_transposed(self) -> bool:
@@ -110,8 +111,8 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of tensors to write."""
-        return sum(step.nbytes for step in self.steps)
+        """Bytes of tensors to write; what two of them share counts once."""
+        return sum(step.nbytes for step in self.steps if step.same_as is None)
 
     def dropped_by_rule(self) -> dict[str, list[Dropped]]:
         """Return the dropped tensors, grouped."""
@@ -147,4 +148,5 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "cast": None if step.cast is None else dtype_name(step.cast),
         "fill": None if step.fill is None else str(step.fill),
         "keeps_bytes": step.keeps_bytes,
+        "same_as": step.same_as,
     }
