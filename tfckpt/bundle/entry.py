@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -21,6 +21,7 @@ from tfckpt.errors import FormatError, UnsupportedError
 
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
+DTYPE_TAG, SHAPE_TAG = 0x08, 0x12  # fields 1 and 2: a varint, and a message
 SLICES_TAG = b"\x3a"  # field 7, length-delimited: an entry without this byte has no slices, and most have not
 SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
 
@@ -85,8 +86,7 @@ def check_version(version: VersionDef, what: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):  # a million of them are made in half the time of a dataclass
     """Where one tensor's bytes live: one row of the bundle index (``BundleEntryProto``)."""
 
     name: str  # index key, e.g. "bert/pooler/dense/kernel"
@@ -132,21 +132,18 @@ class Entry:
         """
         name = decode_name(key)
         try:
-            proto = BundleEntryProto.FromString(value)
+            data_type, shape, value_size, proto = _split(value)
         except DecodeError:
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
-        data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
-        try:
-            shape, value_size = parse_shape(data_type, proto.shape.SerializeToString())
         except FormatError as error:
             error.what += f" of tensor {name!r}"
             raise
+        shard, offset, nbytes = proto.shard_id, proto.offset, proto.size
         if shard < 0 or offset < 0 or nbytes < 0:
             got = f"shard {shard}, offset {offset}, size {nbytes}"
             raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
-        if (
-            SLICES_TAG in value and proto.slices
-        ):  # the full entry's own place means nothing: a merge may leave a stale one
+        if SLICES_TAG in value and proto.slices:
+            # the full entry's own place means nothing: a merge may leave a stale one
             slices = tuple(map(TensorSlice.parse, proto.slices))
             return Entry(name, data_type, shape, shard, 0, value_size or 0, 0, slices)
         if value_size not in (None, nbytes):
@@ -163,6 +160,34 @@ class Entry:
         if not self.slices:
             proto.offset, proto.size, proto.crc32c = self.offset, self.nbytes, self.crc32c
         return proto.SerializeToString(deterministic=True)
+
+
+Kind = tuple[
+    DataType, tuple[int, ...], int | None
+]  # dtype, shape, and the bytes of such a tensor, if one size fits all
+
+
+def _split(value: bytes) -> tuple[DataType, tuple[int, ...], int | None, BundleEntryProto]:
+    """Return what an index repeats many times, dtype and shape, and a message that has at least the other fields.
+
+    Every writer puts the fields in the order of their numbers, so the bytes of dtype and shape come first, and equal ones
+    need to be understood only once; what is written in another way is read as a whole.
+
+    Raises: DecodeError, FormatError.
+    """
+    if len(value) > 4 and value[0] == DTYPE_TAG and value[2] == SHAPE_TAG and value[1] | value[3] < 0x80:
+        end = 4 + value[3]
+        rest = BundleEntryProto.FromString(value[end:])
+        if not rest.dtype and not rest.HasField("shape"):
+            return *_parse_kind(value[:end]), rest
+    proto = BundleEntryProto.FromString(value)
+    return proto.dtype, *parse_shape(proto.dtype, proto.shape.SerializeToString()), proto
+
+
+@lru_cache(maxsize=4096)
+def _parse_kind(serialized: bytes) -> Kind:
+    proto = BundleEntryProto.FromString(serialized)
+    return proto.dtype, *parse_shape(proto.dtype, proto.shape.SerializeToString())
 
 
 @lru_cache(maxsize=4096)  # an index repeats few shapes many times

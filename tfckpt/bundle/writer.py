@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os.path
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from types import TracebackType
 
 import numpy.typing as npt
@@ -167,7 +166,7 @@ class BundleWriter:
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
         if full is None:
             full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
-        self._entries[key] = replace(full, slices=(*full.slices, part))
+        self._entries[key] = full._replace(slices=(*full.slices, part))
 
     def arrange(self, name: str, slices: Sequence[TensorSlice], shard: int | None) -> None:
         """Say how the entry of a partitioned tensor, all written, lists its slices, and which file it names.
@@ -177,7 +176,7 @@ class BundleWriter:
         key = encode_name(name)
         full = self._entries[key]
         assert sorted(full.slices, key=repr) == sorted(slices, key=repr), (full.slices, slices)
-        self._entries[key] = replace(full, slices=tuple(slices), shard=full.shard if shard is None else shard)
+        self._entries[key] = full._replace(slices=tuple(slices), shard=full.shard if shard is None else shard)
 
     def finish(self) -> None:
         """Write the index and give all files their names, the index last.
