@@ -138,7 +138,7 @@ class BundleWriter:
             got = "none" if entry is None else f"{list(entry.shape)}" + (" in slices" if entry.slices else "")
             raise UsageError(f"tensor {name!r} {list(shape)} of {of!r}: expected a whole one of that size, got {got}")
         self._check_name(encode_name(name))
-        self._entries[encode_name(name)] = replace(entry, name=name, shape=shape)
+        self._entries[encode_name(name)] = entry._replace(name=name, shape=shape)
 
     def carry_slice(
         self,

@@ -31,6 +31,27 @@ def add_commands(
         "--fill", metavar="zeros|normal:SEED", help="values for variables that the target needs and SOURCE lacks"
     )
     options.add_argument(
+        "--slots",
+        choices=("drop", "convert", "keep"),
+        help="optimizer state: leave it out (default; keras keeps it), make it a Keras optimizer's (on the way back, TF1's), "
+        "or keep its names (keras, tf1). Keras's Adam corrects for bias and google-research's does not: the first steps "
+        "after a restore are smaller than TF1's would be",
+    )
+    options.add_argument(
+        "--optimizer",
+        choices=("adam-weight-decay", "adamw"),
+        help="for --slots convert: Model Garden's AdamWeightDecay (default), or Keras's new AdamW",
+    )
+    options.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="for --slots convert: an optimizer with this constant rate; without it, one with a schedule",
+    )
+    options.add_argument(
+        "--keep-names", action="store_true", help="also list each tensor under its TF1 name, over the same bytes"
+    )
+    options.add_argument(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
 
@@ -57,6 +78,10 @@ def cmd_convert(args: argparse.Namespace) -> int:
             num_heads=args.num_heads,
             exclude=args.exclude,
             fill=args.fill,
+            slots=args.slots,
+            optimizer=args.optimizer,
+            learning_rate=args.learning_rate,
+            keep_names=args.keep_names,
             scope=args.scope,
             source_format=args.format,
             verify=args.verify,
@@ -85,6 +110,10 @@ def cmd_plan(args: argparse.Namespace) -> int:
         num_heads=args.num_heads,
         exclude=args.exclude,
         fill=args.fill,
+        slots=args.slots,
+        optimizer=args.optimizer,
+        learning_rate=args.learning_rate,
+        keep_names=args.keep_names,
         scope=args.scope,
         source_format=args.format,
     )

@@ -13,12 +13,15 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion.back import plan_back
 from tfckpt.conversion.config import find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
+from tfckpt.conversion.keep_names import keep_names as keep_tf1_names
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.errors import UsageError
+from tfckpt.layouts.bert import OPTIMIZER
 from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
-from tfckpt.layouts.rules import HubLayout, NameLayout
+from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 
 logger = logging.getLogger("tfckpt")
 
@@ -33,6 +36,10 @@ def plan(
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
     fill: str | None = None,
+    slots: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
     scope: str = "",
     source_format: str | None = None,
 ) -> Plan:
@@ -47,6 +54,18 @@ def plan(
         exclude: substrings of names of variables to leave out.
         fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
             needs and the source lacks; unless given, each of them is a complaint.
+        slots: what becomes of ``adam_m``, ``adam_v`` and ``global_step``. ``"drop"`` leaves them out, as every target but
+            the name-based ``keras`` does unless told. ``"convert"`` makes them the slots and the step of a Keras optimizer
+            under the root's ``optimizer``; on the way back, those of either kind of optimizer become TF1's again. ``"keep"``
+            carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its averages for their bias and
+            google-research's does not: training goes on from the same state, but its first steps are smaller than TF1's
+            would be (docs/slots.md).
+        optimizer: for ``slots="convert"``: ``"adam-weight-decay"``, Model Garden's, unless given; or ``"adamw"``, Keras's new
+            one, built for the model's ``trainable_variables``.
+        learning_rate: for ``slots="convert"``: the rate of an optimizer that has one number; unless given, the optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes, so that one file
+            restores in both generations.
         scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
@@ -61,7 +80,9 @@ def plan(
         (2, 39, 100)
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
-        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        return _plan(
+            checkpoint, to, config, num_heads, exclude, scope, fill, slots, optimizer, learning_rate, keep_names
+        )
 
 
 def convert(
@@ -73,6 +94,10 @@ def convert(
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
     fill: str | None = None,
+    slots: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
     scope: str = "",
     source_format: str | None = None,
     verify: bool = True,
@@ -91,6 +116,10 @@ def convert(
         num_heads: as for `plan`.
         exclude: as for `plan`.
         fill: as for `plan`.
+        slots: as for `plan`.
+        optimizer: as for `plan`.
+        learning_rate: as for `plan`.
+        keep_names: as for `plan`.
         scope: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
@@ -115,7 +144,9 @@ def convert(
     prefix = check_prefix(dest)
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        report = _plan(
+            checkpoint, to, config, num_heads, exclude, scope, fill, slots, optimizer, learning_rate, keep_names
+        )
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
@@ -134,6 +165,10 @@ def _plan(
     exclude: Sequence[str],
     scope: str,
     fill: str | None,
+    slots: str | None,
+    optimizer: str | None,
+    learning_rate: float | None,
+    keep_names: bool,
 ) -> Plan:
     if num_heads is not None and num_heads < 0:
         raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
@@ -141,10 +176,13 @@ def _plan(
         raise UsageError(
             f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"
         )
+    state = parse_options(slots, optimizer, learning_rate)
     entries = checkpoint.entries()
     layout = find_layout(to, list(checkpoint))
+    _check_state(layout, slots, optimizer, learning_rate, keep_names=keep_names)
     if isinstance(layout, NameLayout):
-        return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude)
+        drops = OPTIMIZER if slots == DROP else ()
+        return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude, drops=drops)
     known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
     if isinstance(layout, HubLayout):
         graph = checkpoint.object_graph
@@ -158,8 +196,9 @@ def _plan(
             num_heads=num_heads,
             excluded=exclude,
             scope=scope,
+            slots=slots in (CONVERT, KEEP),
         )
-    return plan_objects(
+    objects = plan_objects(
         checkpoint.prefix,
         entries,
         layout,
@@ -167,4 +206,20 @@ def _plan(
         num_heads=num_heads,
         excluded=exclude,
         fill=None if fill is None else parse_fill(fill),
+        slots=state,
     )
+    return keep_tf1_names(objects) if keep_names else objects
+
+
+def _check_state(
+    layout: Layout, slots: str | None, optimizer: str | None, learning_rate: float | None, *, keep_names: bool
+) -> None:
+    """Raise UsageError for what a layout has no place for."""
+    if slots == KEEP and isinstance(layout, ObjectLayout):
+        raise UsageError(f"slots: 'keep' is for name-based targets; {layout.name!r} takes 'convert' or 'drop'")
+    if slots == CONVERT and isinstance(layout, NameLayout):
+        raise UsageError(f"slots: 'convert' is for objects; {layout.name!r} takes 'keep' or 'drop'")
+    if isinstance(layout, HubLayout) and not (optimizer is None and learning_rate is None):
+        raise UsageError(f"optimizer, learning_rate: not on the way back to {layout.name!r}, where the source tells")
+    if keep_names and not isinstance(layout, ObjectLayout):
+        raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
@@ -20,10 +20,13 @@ from tfckpt.conversion.planning import (
     make_step,
     under_scope,
 )
+from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.rules import ObjectLayout, numbers_in
+from tfckpt.layouts.rules import Drop, ObjectLayout, numbers_in
+
+OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
 
 def plan_objects(
@@ -35,6 +38,7 @@ def plan_objects(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
+    slots: SlotOptions | None = None,
 ) -> Plan:
     """Decide where each TF1 variable goes in an object-based layout.
 
@@ -46,6 +50,7 @@ def plan_objects(
         num_heads: number of attention heads, if not from ``config``.
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+        slots: the optimizer that the source's state is for; None drops it.
     Raises: PlanError, with every complaint.
     """
     complaints = Complaints()
@@ -60,9 +65,12 @@ def plan_objects(
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
+    state = state_names(hub, list(wanted)) if slots else set()
     steps: list[tuple[Entry, Step]] = []
     for name, entry in hub.items():
-        rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
+        if name in state:
+            continue
+        rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
         for variable in wanted.get(name, ()):
             if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
                 continue  # complained about once
@@ -75,11 +83,17 @@ def plan_objects(
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
+    written = {step.target: step for step in [*(step for _, step in steps), *filled]}
+    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
     complaints.raise_any(source)
-    ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    ordered = [
+        step for _, step in sorted(steps + optimizer.steps, key=lambda item: (item[0].shard, item[0].offset))
+    ] + filled
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
-    notes += dtype_notes(ordered)
+    ordered += optimizer.constants
+    notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
+    notes += dtype_notes(written.values())
     return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
 
 
