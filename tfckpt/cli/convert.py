@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
@@ -39,6 +40,27 @@ def add_commands(
         "--fill", metavar="zeros|normal:SEED", help="values for variables that the target needs and SOURCE lacks"
     )
     options.add_argument(
+        "--slots",
+        choices=("drop", "convert", "keep"),
+        help="optimizer state: leave it out (default; keras keeps it), make it a Keras optimizer's (on the way back, TF1's), "
+        "or keep its names (keras, tf1). Keras's Adam corrects for bias and google-research's does not: the first steps "
+        "after a restore are smaller than TF1's would be",
+    )
+    options.add_argument(
+        "--optimizer",
+        choices=("adam-weight-decay", "adamw"),
+        help="for --slots convert: Model Garden's AdamWeightDecay (default), or Keras's new AdamW",
+    )
+    options.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="for --slots convert: an optimizer with this constant rate; without it, one with a schedule",
+    )
+    options.add_argument(
+        "--keep-names", action="store_true", help="also list each tensor under its TF1 name, over the same bytes"
+    )
+    options.add_argument(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
     options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
@@ -66,22 +88,33 @@ def add_commands(
     layouts.set_defaults(run=cmd_layouts)
 
 
+def _request(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, as the options of `tfckpt.plan`."""
+    return {
+        "to": args.to,
+        "config": args.config,
+        "num_heads": args.num_heads,
+        "exclude": args.exclude,
+        "fill": args.fill,
+        "slots": args.slots,
+        "optimizer": args.optimizer,
+        "learning_rate": args.learning_rate,
+        "keep_names": args.keep_names,
+        "scope": args.scope,
+        "vocab_size": args.vocab_size,
+        "max_positions": args.max_positions,
+        "resize_fill": args.resize_fill,
+        "source_format": args.format,
+    }
+
+
 def cmd_convert(args: argparse.Namespace) -> int:
     """Convert, and report what became of every variable."""
     with progress_bar("converting") as progress:
         plan = tfckpt.convert(
             args.source,
             args.dest,
-            to=args.to,
-            config=args.config,
-            num_heads=args.num_heads,
-            exclude=args.exclude,
-            fill=args.fill,
-            scope=args.scope,
-            vocab_size=args.vocab_size,
-            max_positions=args.max_positions,
-            resize_fill=args.resize_fill,
-            source_format=args.format,
+            **_request(args),
             verify=args.verify,
             sync=args.sync,
             overwrite=args.overwrite,
@@ -106,16 +139,7 @@ def cmd_plan(args: argparse.Namespace) -> int:
     """Report what convert would do."""
     plan = tfckpt.plan(
         args.source,
-        to=args.to,
-        config=args.config,
-        num_heads=args.num_heads,
-        exclude=args.exclude,
-        fill=args.fill,
-        scope=args.scope,
-        vocab_size=args.vocab_size,
-        max_positions=args.max_positions,
-        resize_fill=args.resize_fill,
-        source_format=args.format,
+        **_request(args),
     )
     if args.json:
         print_json(plan.to_json())
@@ -130,16 +154,7 @@ def cmd_prove(args: argparse.Namespace) -> int:
         proof = tfckpt.prove(
             args.source,
             args.dest,
-            to=args.to,
-            config=args.config,
-            num_heads=args.num_heads,
-            exclude=args.exclude,
-            fill=args.fill,
-            scope=args.scope,
-            vocab_size=args.vocab_size,
-            max_positions=args.max_positions,
-            resize_fill=args.resize_fill,
-            source_format=args.format,
+            **_request(args),
         )
     except ProofError as error:
         if args.json and error.report is not None:

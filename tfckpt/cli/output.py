@@ -122,6 +122,8 @@ def _change(step: Step) -> str:
     text = str(list(step.source_shape))
     if step.shape != step.source_shape:
         text += f" -> {list(step.shape)}"
+    if step.same_as is not None:
+        text += " same bytes"
     if step.cast is not None:
         text += f" {dtype_name(step.data_type)} -> {dtype_name(step.cast)}"
     return text

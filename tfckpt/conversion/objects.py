@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
@@ -21,10 +21,13 @@ from tfckpt.conversion.planning import (
     under_scope,
 )
 from tfckpt.conversion.resize import Resizing, resize_steps
+from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.rules import ObjectLayout, numbers_in
+from tfckpt.layouts.rules import Drop, ObjectLayout, numbers_in
+
+OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
 
 def plan_objects(
@@ -37,6 +40,7 @@ def plan_objects(
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
     resizing: Resizing | None = None,
+    slots: SlotOptions | None = None,
 ) -> Plan:
     """Decide where each TF1 variable goes in an object-based layout.
 
@@ -49,6 +53,7 @@ def plan_objects(
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
         resizing: sizes that the target gets instead of the source's.
+        slots: the optimizer that the source's state is for; None drops it.
     Raises: PlanError, with every complaint.
     """
     complaints = Complaints()
@@ -66,21 +71,26 @@ def plan_objects(
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
+    state = state_names(hub, list(wanted)) if slots else set()
     steps = _steps(hub, wanted, layout, sizes, complaints)
-    dropped += _drop(hub, wanted, layout, refused, complaints)
+    dropped += _drop(hub, {*wanted, *state, *refused}, layout, complaints)
     _check_optional(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     if fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    ordered = steps + filled
+    written = {step.target: step for step in [*(step for _, step in steps), *filled]}
+    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
+    ordered = [step for _, step in sorted(steps + optimizer.steps, key=lambda item: (item[0].shard, item[0].offset))]
+    ordered += [*filled, *optimizer.constants]
     resized: list[str] = []
     if resizing is not None:
         ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
     complaints.raise_any(source)
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
-    notes += resized + dtype_notes(ordered)
+    notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
+    notes += resized + dtype_notes(written.values())
     return Plan(
         source,
         layout.name,
@@ -101,33 +111,32 @@ def _steps(
     layout: ObjectLayout,
     sizes: Sizes,
     complaints: Complaints,
-) -> list[Step]:
-    """Return a step for each variable that the target wants and the source has, in the order of the source's data."""
-    steps: list[tuple[int, int, Step]] = []
+) -> list[tuple[Entry, Step]]:
+    """Return a step for each variable that the target wants and the source has, with the source's entry."""
+    steps: list[tuple[Entry, Step]] = []
     for name, entry in hub.items():
         for variable in wanted.get(name, ()):
             if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
                 continue  # complained about once
             step = make_step(entry, variable.key, variable.axes, sizes, complaints)
             if step is not None:
-                steps.append((entry.shard, entry.offset, step))
-    return [step for *_, step in sorted(steps, key=lambda item: item[:2])]
+                steps.append((entry, step))
+    return steps
 
 
 def _drop(
     hub: Mapping[str, Entry],
-    wanted: Collection[str],
+    settled: Collection[str],
     layout: ObjectLayout,
-    refused: Collection[str],
     complaints: Complaints,
 ) -> list[Dropped]:
-    """Return what is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
+    """Return what else is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
     dropped = []
-    for name, entry in hub.items():
-        rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
-        if name not in wanted and rule is not None:
+    for name, entry in ((name, entry) for name, entry in hub.items() if name not in settled):
+        rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
+        if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
-        elif name not in wanted and name not in refused:
+        else:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
     return dropped
 

@@ -69,6 +69,7 @@ class Step:
     cast: DataType | None = None  # the dtype it gets, if another
     fill: Fill | None = None  # its values, if the source has none
     resizes: tuple[Resize, ...] = ()  # what becomes of the source's axes before the pattern is applied
+    same_as: str | None = None  # the key of a step before it, whose bytes are the ones of this tensor, too
 
     @property
     def is_transposed(self) -> bool:
@@ -125,8 +126,8 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of tensors to write."""
-        return sum(step.nbytes for step in self.steps)
+        """Bytes of tensors to write; what two of them share counts once."""
+        return sum(step.nbytes for step in self.steps if step.same_as is None)
 
     def dropped_by_rule(self) -> dict[str, list[Dropped]]:
         """Return the dropped tensors, grouped."""
@@ -163,4 +164,5 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "fill": None if step.fill is None else str(step.fill),
         "resizes": [{"axis": r.axis, "old": r.old, "new": r.new, "fill": r.fill} for r in step.resizes],
         "keeps_bytes": step.keeps_bytes,
+        "same_as": step.same_as,
     }
