@@ -297,3 +297,16 @@ def test_the_command_fails_with_every_difference(bert: str, tmp_path: Path, caps
     assert report["proved"] is False
     assert report["differences"] == [f"{dest}: {key}: {problem}"]
     assert [t["verdict"] for t in report["tensors"] if t["verdict"] != "same"] == [problem]
+
+
+def test_slots_and_kept_names_are_proved_too(bert: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"to": "pretrainer", "slots": "convert", "learning_rate": 1e-4, "keep_names": True}
+    plan = tfckpt.convert(bert, tmp_path / "out", **options)
+    proof = tfckpt.prove(bert, tmp_path / "out", **options)
+    assert [(checked.step, checked.key) for checked in proof.tensors] == [(step, step.target) for step in plan.steps]
+    with tfckpt.open(tmp_path / "out") as checkpoint:
+        tensors = dict(checkpoint)
+    tensors["bert/pooler/dense/bias"] = tensors["bert/pooler/dense/bias"] + 1
+    tfckpt.save(tmp_path / "wrong", tensors)
+    (line,) = differences(bert, tmp_path / "wrong", **options)
+    assert line.startswith("bert/pooler/dense/bias: values differ from bert/pooler/dense/bias")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
@@ -92,7 +92,8 @@ def _places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
         others.append(f"no {plan.to!r} in its object graph; tfckpt tree shows what it holds")
     if len(places.paths) > 1:
         others.append(f"several models, and one is expected: {', '.join(path or 'the root' for path in places.paths)}")
-    return places
+    names = {step.target: (step.target,) for step in plan.steps if ATTRIBUTES not in step.target}  # of --keep-names
+    return Places(places.paths, {**names, **places.keys})
 
 
 def _unaccounted(name: str) -> str:
