@@ -35,6 +35,7 @@ ENCODERS = ("BertEncoder", "BertEncoderV2")
 TOLERANCE = 3e-6
 ROOT = "root"
 ITEMS = "checkpoint_items"
+AS_MODEL = "encoder as model"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ CASES = (
         "cls/seq_relationship/",
         ((ROOT,), MODEL, BOTH),
         ((ITEMS,), ("encoder",)),
+        ((AS_MODEL,),),
         encoders=ENCODERS,
         number=48,
     ),
@@ -79,6 +81,7 @@ CASES = (
         "",
         ((ROOT,), MODEL, BOTH, (ITEMS,)),
         (("encoder",),),
+        ((AS_MODEL,),),
         encoders=ENCODERS,
         exclude=("cls/seq_relationship",),
         number=44,
@@ -162,6 +165,8 @@ def ask(tf: Any, model: Any, way: tuple[str, ...]) -> Any:
         roots |= model.checkpoint_items
     if "encoder" in way:
         roots["encoder"] = model.checkpoint_items["encoder"]
+    if AS_MODEL in way:
+        roots["model"] = model.checkpoint_items["encoder"]
     return tf.train.Checkpoint(**roots)
 
 
@@ -203,7 +208,7 @@ def test_parts_of_a_model_are_restored_but_a_head_stays_behind(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("case", "encoder", "way"), ways("nothing"), ids=name_of)
-def test_an_encoder_alone_is_not_among_the_roots_of_a_fine_tuned_model(
+def test_an_encoder_alone_is_not_found_where_the_file_has_none(
     tf: Any, converted: Mapping[str, str], case: Case, encoder: str, way: tuple[str, ...], method: str
 ) -> None:
     status = getattr(ask(tf, model_of(case, encoder), way), method)(converted[case.kind])
