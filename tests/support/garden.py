@@ -42,6 +42,17 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def legacy_keras() -> Any:
+    """Return the Keras that Model Garden is built on: a package of its own since TensorFlow 2.16."""
+    try:
+        import tf_keras
+    except ImportError:
+        import tensorflow as tf
+
+        return tf.keras
+    return tf_keras
+
+
 def make_encoder(kind: str, config: dict[str, Any]) -> Any:
     """Return a built encoder whose activation is google-research's gelu, the tanh approximation."""
     import tensorflow as tf
