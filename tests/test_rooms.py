@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
-    "layouts": ("axes", "rules", "optimizer", "bert", "catalog"),
+    "layouts": ("axes", "rules", "custom", "optimizer", "bert", "catalog"),
     "bundle": (
         "paths",
         "ordered_code",
@@ -45,6 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "resize",
         "names",
         "target",
+        "layout_file",
         "objects",
         "match",
         "back",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
@@ -13,8 +13,9 @@ from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion import prove as proving
 from tfckpt.conversion.back import plan_back
-from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion.config import FIELDS, Config, find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
+from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
@@ -22,7 +23,8 @@ from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.resize import Resizing, parse_resizing
 from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
-from tfckpt.layouts.rules import HubLayout, NameLayout
+from tfckpt.layouts.custom import CustomLayout
+from tfckpt.layouts.rules import HubLayout, Layout, NameLayout
 
 logger = logging.getLogger("tfckpt")
 
@@ -41,6 +43,7 @@ def plan(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
@@ -58,11 +61,13 @@ def plan(
         vocab_size: number of rows that the target's word table gets, and all else that has one for each word.
         max_positions: number of rows that its position table gets.
         resize_fill: what rows hold that are added so: ``"zeros"``, or ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target; with ``to="tf1"``, the way back from it.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
         PlanError: source and target do not fit; lists every reason.
+        LayoutError: the layout file cannot be used; lists every reason.
         ConfigError: the configuration cannot be used.
         CheckpointNotFoundError, FormatError, UsageError.
     Example:
@@ -72,7 +77,7 @@ def plan(
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
         resizing = parse_resizing(vocab_size, max_positions, resize_fill)
-        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
+        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing, layout)
 
 
 def convert(
@@ -88,6 +93,7 @@ def convert(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -110,6 +116,7 @@ def convert(
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
+        layout: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -136,7 +143,7 @@ def convert(
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
         resizing = parse_resizing(vocab_size, max_positions, resize_fill)
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing, layout)
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
@@ -163,6 +170,7 @@ def prove(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
 ) -> Proof:
     """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
@@ -183,6 +191,7 @@ def prove(
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
+        layout: as for `plan`.
         source_format: as for `plan`.
     Returns:
         The `Proof`: what was compared with what, and what else there is.
@@ -198,7 +207,7 @@ def prove(
     """
     with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
         resizing = parse_resizing(vocab_size, max_positions, resize_fill)
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill, resizing, layout)
         return proving.right(proving.compare(report, checkpoint, other))
 
 
@@ -211,6 +220,7 @@ def _plan(
     scope: str,
     fill: str | None,
     resizing: Resizing,
+    layout_file: PathLike | None,
 ) -> Plan:
     if num_heads is not None and num_heads < 0:
         raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
@@ -219,12 +229,13 @@ def _plan(
             f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"
         )
     entries = checkpoint.entries()
-    layout = find_layout(to, list(checkpoint))
+    custom = None if layout_file is None else read_layout(os.fspath(layout_file))
+    layout = find_layout(to, list(checkpoint)) if custom is None else _custom_target(to, custom)
     if isinstance(layout, NameLayout):
         if resizing.sizes:
             raise UsageError(f"sizes: {to!r} only renames; resize on the way to an object-based target, or back to TF1")
         return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude)
-    known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
+    known = _known_config(checkpoint.prefix, config, FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
         graph = checkpoint.object_graph
         return plan_back(
@@ -232,7 +243,7 @@ def _plan(
             entries,
             graph,
             layout,
-            OBJECT_LAYOUTS,
+            OBJECT_LAYOUTS if custom is None else (custom.layout,),
             config=known,
             num_heads=num_heads,
             excluded=exclude,
@@ -249,3 +260,18 @@ def _plan(
         fill=None if fill is None else parse_fill(fill),
         resizing=resizing,
     )
+
+
+def _custom_target(to: str, custom: CustomLayout) -> Layout:
+    """Return the target where a layout file is given: its own layout, or TF1."""
+    if to == TF1.name:
+        return TF1
+    if to not in (DEFAULT, custom.layout.name):
+        raise UsageError(f"target {to!r}: the layout file has {custom.layout.name!r}; besides it there is {TF1.name!r}")
+    return custom.layout
+
+
+def _known_config(prefix: str, config: PathLike | None, fields: Mapping[str, str]) -> Config | None:
+    if not fields:
+        return None
+    return find_config(prefix, fields) if config is None else read_config(os.fspath(config), fields)

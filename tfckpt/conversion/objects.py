@@ -64,7 +64,8 @@ def plan_objects(
         wanted.setdefault(variable.name, []).append(variable)
 
     steps: list[tuple[Entry, Step]] = []
-    for name, entry in hub.items():
+    # What has no split axis comes first: it tells sizes that tell where others are split.
+    for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
         rule = next((drop.rule for drop in layout.drops if drop.matches(name)), None)
         for variable in wanted.get(name, ()):
             if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
@@ -78,7 +79,9 @@ def plan_objects(
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    ordered = [step for _, step in sorted(steps, key=lambda item: (item[0].shard, item[0].offset))] + filled
+    rank = {name: number for number, name in enumerate(hub)}
+    steps.sort(key=lambda item: (item[0].shard, item[0].offset, rank[item[0].name.removeprefix(scope)]))
+    ordered = [step for _, step in steps] + filled
     resized: list[str] = []
     if resizing is not None:
         ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
