@@ -76,6 +76,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "vocab_size": None,
         "max_positions": None,
         "resize_fill": "zeros",
+        "layout": None,
         "source_format": None,
         "verify": True,
         "sync": True,

@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
-    "layouts": ("axes", "rules", "optimizer", "bert", "bert_2019", "albert", "catalog"),
+    "layouts": ("axes", "rules", "custom", "optimizer", "bert", "bert_2019", "albert", "catalog"),
     "bundle": (
         "paths",
         "ordered_code",
@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "names",
         "target",
         "slots",
+        "layout_file",
         "objects",
         "match",
         "slots_back",

@@ -9,6 +9,7 @@
     |- UnsupportedError(NotImplementedError)       legal, but not handled here: dtype, compression, version
     |- PlanError(ValueError)                       rules and source disagree; lists every complaint at once
     |- ProofError(ValueError)                      a converted checkpoint does not hold what its source does
+    |- LayoutError(ValueError)                     a layout file cannot be used; lists every complaint at once
     |- ConfigError(ValueError)                     a model configuration cannot be used
     |- UsageError(ValueError)                      the call makes no sense: a closed checkpoint, an unknown target
     '- StorageError(OSError)                       the operating system refused to read or write
@@ -104,6 +105,14 @@ class ProofError(TfckptError, ValueError):
         super().__init__("\n".join(complaints))
         self.complaints = tuple(complaints)
         self.report = report
+
+
+class LayoutError(TfckptError, ValueError):
+    """A layout file that is none; ``complaints`` lists everything that is wrong in it, one line each."""
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = tuple(complaints)
 
 
 class ConfigError(TfckptError, ValueError):

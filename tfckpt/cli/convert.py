@@ -63,6 +63,9 @@ def add_commands(
     options.add_argument(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
+    options.add_argument(
+        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to"
+    )
     options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
     options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")
     options.add_argument(
@@ -104,6 +107,7 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
         "vocab_size": args.vocab_size,
         "max_positions": args.max_positions,
         "resize_fill": args.resize_fill,
+        "layout": args.layout,
         "source_format": args.format,
     }
 

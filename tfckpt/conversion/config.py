@@ -45,17 +45,20 @@ class Config:
         return os.path.basename(self.path)
 
 
-def find_config(prefix: str) -> Config | None:
+FIELDS = {name: name for name in SIZE_FIELDS}
+
+
+def find_config(prefix: str, fields: Mapping[str, str] = FIELDS) -> Config | None:
     """Return the configuration that lies beside a checkpoint, or None.
 
     Raises: ConfigError if there is one that cannot be used.
     """
     paths = (os.path.join(os.path.dirname(prefix), name) for name in FILE_NAMES)
-    return next((read_config(path) for path in paths if files.exists(path)), None)
+    return next((read_config(path, fields) for path in paths if files.exists(path)), None)
 
 
-def read_config(path: str) -> Config:
-    """Return the configuration in a JSON file.
+def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
+    """Return the configuration in a JSON file; ``fields`` tells which field each key of it means.
 
     Raises:
         ConfigError: it is not a JSON object, states no size at all, or one that is not a positive integer.
@@ -63,15 +66,15 @@ def read_config(path: str) -> Config:
     """
     text = files.read_text(path, FILE_LIMIT)
     try:
-        fields = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path}: expected a JSON object, got a {type(fields).__name__}")
-    sizes = {name: fields[name] for name in SIZE_FIELDS if name in fields}
-    if not sizes:
-        raise ConfigError(f"{path}: not a model's configuration: none of {', '.join(SIZE_FIELDS)}")
-    for name, value in sizes.items():
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got a {type(values).__name__}")
+    found = {name: values[name] for name in fields if name in values}
+    if not found:
+        raise ConfigError(f"{path}: not a model's configuration: none of {', '.join(fields)}")
+    for name, value in found.items():
         if type(value) is not int or value < 1:
             raise ConfigError(f"{path}: {name}: expected a positive integer, got {value!r}")
-    return Config(path, sizes)
+    return Config(path, {fields[name]: value for name, value in found.items()})

@@ -37,6 +37,7 @@ def plan(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
@@ -67,11 +68,13 @@ def plan(
         vocab_size: number of rows that the target's word table gets, and all else that has one for each word.
         max_positions: number of rows that its position table gets.
         resize_fill: what rows hold that are added so: ``"zeros"``, or ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target; with ``to="tf1"``, the way back from it.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
         PlanError: source and target do not fit, or ``"auto"`` cannot decide; lists every reason.
+        LayoutError: the layout file cannot be used; lists every reason.
         ConfigError: the configuration cannot be used.
         CheckpointNotFoundError, FormatError, UsageError.
     Example:
@@ -94,6 +97,7 @@ def plan(
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,
+            layout=layout,
         )
         return make_plan(checkpoint, request)
 
@@ -115,6 +119,7 @@ def convert(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -141,6 +146,7 @@ def convert(
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
+        layout: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -180,6 +186,7 @@ def convert(
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,
+            layout=layout,
         )
         report = make_plan(checkpoint, request)
         if update_state:
@@ -212,6 +219,7 @@ def prove(
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
+    layout: PathLike | None = None,
     source_format: str | None = None,
 ) -> Proof:
     """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
@@ -236,6 +244,7 @@ def prove(
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
+        layout: as for `plan`.
         source_format: as for `plan`.
     Returns:
         The `Proof`: what was compared with what, and what else there is.
@@ -264,6 +273,7 @@ def prove(
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,
+            layout=layout,
         )
         report = make_plan(checkpoint, request)
         return proving.right(proving.compare(report, checkpoint, other))

@@ -81,7 +81,7 @@ def plan_objects(
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
     optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
-    ordered = [step for _, step in sorted(steps + optimizer.steps, key=lambda item: (item[0].shard, item[0].offset))]
+    ordered = _in_order(steps + optimizer.steps, entries)
     ordered += [*filled, *optimizer.constants]
     resized: list[str] = []
     if resizing is not None:
@@ -114,7 +114,8 @@ def _steps(
 ) -> list[tuple[Entry, Step]]:
     """Return a step for each variable that the target wants and the source has, with the source's entry."""
     steps: list[tuple[Entry, Step]] = []
-    for name, entry in hub.items():
+    # What has no split axis comes first: it tells sizes that tell where others are split.
+    for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
         for variable in wanted.get(name, ()):
             if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
                 continue  # complained about once
@@ -122,6 +123,12 @@ def _steps(
             if step is not None:
                 steps.append((entry, step))
     return steps
+
+
+def _in_order(steps: Sequence[tuple[Entry, Step]], entries: Sequence[Entry]) -> list[Step]:
+    """Return the steps in the order of the source's data; what has no bytes, in the order of its index."""
+    rank = {entry.name: number for number, entry in enumerate(entries)}
+    return [step for entry, step in sorted(steps, key=lambda s: (s[0].shard, s[0].offset, rank[s[0].name]))]
 
 
 def _drop(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.back import plan_back
 from tfckpt.conversion.choose import choose_target
-from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion.config import FIELDS, Config, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
+from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
@@ -19,6 +20,7 @@ from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.errors import UsageError
 from tfckpt.layouts.bert import OPTIMIZER
 from tfckpt.layouts.catalog import AUTO, DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.custom import CustomLayout
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 
 PathLike = str | os.PathLike[str]
@@ -44,6 +46,7 @@ class Request:
     vocab_size: int | None = None
     max_positions: int | None = None
     resize_fill: str = "zeros"
+    layout: PathLike | None = None
 
     def __post_init__(self) -> None:
         if self.num_heads is not None and self.num_heads < 0:
@@ -77,11 +80,12 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
 
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
-    if request.to == AUTO:
+    custom = None if request.layout is None else read_layout(os.fspath(request.layout))
+    if request.to == AUTO and custom is None:
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
         plan = make_plan(checkpoint, replace(request, to=choice.to))
         return replace(plan, notes=(choice.why, *plan.notes))
-    layout = find_layout(request.to, list(checkpoint))
+    layout = find_layout(request.to, list(checkpoint)) if custom is None else _custom_target(request.to, custom)
     state = parse_options(request.slots, request.optimizer, request.learning_rate)
     resizing = parse_resizing(request.vocab_size, request.max_positions, request.resize_fill)
     fill = None if request.fill is None else parse_fill(request.fill)
@@ -90,14 +94,14 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
     if isinstance(layout, NameLayout):
         drops = OPTIMIZER if request.slots == DROP else ()
         return plan_names(source, entries, layout, num_heads=request.num_heads, excluded=request.exclude, drops=drops)
-    config = find_config(source) if request.config is None else read_config(os.fspath(request.config))
+    config = _known_config(source, request.config, FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
         return plan_back(
             source,
             entries,
             checkpoint.object_graph,
             layout,
-            OBJECT_LAYOUTS,
+            OBJECT_LAYOUTS if custom is None else (custom.layout,),
             config=config,
             num_heads=request.num_heads,
             excluded=request.exclude,
@@ -117,3 +121,18 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
         resizing=resizing,
     )
     return keep_names(plan) if request.keep_names else plan
+
+
+def _custom_target(to: str, custom: CustomLayout) -> Layout:
+    """Return the target where a layout file is given: its own layout, or TF1."""
+    if to == TF1.name:
+        return TF1
+    if to not in (AUTO, DEFAULT, custom.layout.name):
+        raise UsageError(f"target {to!r}: the layout file has {custom.layout.name!r}; besides it there is {TF1.name!r}")
+    return custom.layout
+
+
+def _known_config(prefix: str, config: PathLike | None, fields: Mapping[str, str]) -> Config | None:
+    if not fields:
+        return None
+    return find_config(prefix, fields) if config is None else read_config(os.fspath(config), fields)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tfckpt.checkpoint.object_graph import (
-    ROOT,
     VARIABLE_VALUE,
     Attribute,
     ObjectGraph,
@@ -17,6 +16,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
+from tfckpt.errors import LayoutError
+from tfckpt.layouts.axes import parse
 from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, numbers_in
 
 
@@ -27,6 +28,11 @@ class TargetVariable:
     name: str
     key: str
     axes: str
+
+    @property
+    def splits(self) -> bool:
+        """Whether an axis of the source stands for several letters."""
+        return any(len(axis) > 1 for axis in parse(self.axes)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def _add_variables(
     for container, alias in numbered.items():
         number = graph.node_at(split_path(below(base, alias)))
         if not container.startswith(NAMELESS):
-            graph.add_edge(split_path(below(base, container)), number)
+            _link(graph, below(base, container), number)
     for variable in variables:
         path = below(base, _spell(variable.path, numbered))
         found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
@@ -122,7 +128,18 @@ def _add_alias(graph: ObjectGraph, alias: str, path: str) -> None:
     """Let ``alias`` lead to what is at ``path``; nothing, if nothing is there."""
     target = split_path(path)
     if graph.find(target) is not None:
-        graph.add_edge(split_path(alias), graph.node_at(target))
+        _link(graph, alias, graph.node_at(target))
+
+
+def _link(graph: ObjectGraph, alias: str, number: int) -> None:
+    """Let ``alias`` lead to a node as well.
+
+    Raises: LayoutError if it leads to another already.
+    """
+    node = graph.find(split_path(alias))
+    if node is not None and node is not graph.nodes[number]:
+        raise LayoutError([f"second path {alias!r}: something else is there already"])
+    graph.add_edge(split_path(alias), number)
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
@@ -135,8 +152,9 @@ def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:
     model = graph.node_at(split_path(layout.model))
     for root in layout.roots:
         if root:
-            graph.add_edge(split_path(root), model)
+            _link(graph, root, model)
         else:
-            graph.nodes[ROOT].children |= graph.nodes[model].children
+            for name, child in list(graph.nodes[model].children.items()):
+                _link(graph, join_path((name,)), child)
     for placeholder in layout.placeholders:
         graph.node_at(split_path(placeholder))

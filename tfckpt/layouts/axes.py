@@ -19,11 +19,14 @@ import numpy.typing as npt
 Axis = tuple[str, ...]  # letters multiplied into one axis
 AXIS = re.compile(r"\(([^()]*)\)|(\w+)")
 ARROW = "->"
+ONE = "1"  # an axis of length one, which may be on one side only
+LETTERS = r"[A-Za-z][A-Za-z0-9]*"
+SIDE = re.compile(rf"\s*(?:(?:{LETTERS}|{ONE}|\(\s*{LETTERS}(?:\s+{LETTERS})*\s*\))(?:\s+|$|(?=\()))*")
 
 
 @cache
 def parse(pattern: str) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
-    """Return the axes on the left and on the right of the arrow.
+    """Return the axes on the left and on the right of the arrow; one of length one has no letters.
 
     >>> parse("h (a d) -> h a d")
     ((('h',), ('a', 'd')), (('h',), ('a',), ('d',)))
@@ -34,7 +37,34 @@ def parse(pattern: str) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
 
 
 def _parse_side(text: str) -> tuple[Axis, ...]:
-    return tuple(tuple(group.split()) if group else (letter,) for group, letter in AXIS.findall(text))
+    return tuple(tuple(group.split()) if group else _single(letter) for group, letter in AXIS.findall(text))
+
+
+def _single(letter: str) -> Axis:
+    return () if letter == ONE else (letter,)
+
+
+def problems(pattern: str, fields: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with a pattern that someone wrote; ``fields`` has the letters whose sizes a configuration tells.
+
+    >>> problems("1 h (a d) -> h a d", {"a": "num_attention_heads"})
+    []
+    >>> problems("h (a d) -> h a", {})
+    ["axes 'h (a d) -> h a': 'd' on one side only", \
+"axes 'h (a d) -> h a': 'a', 'd' in one axis: all but one need a size in [family.sizes]"]
+    """
+    sides = pattern.split(ARROW)
+    if len(sides) > 2 or not all(SIDE.fullmatch(side) for side in sides):
+        return [f"axes {pattern!r}: expected letters, {ONE}, and letters in brackets, on both sides of one {ARROW}"]
+    parsed = parse(pattern)
+    letters = [sum(side, ()) for side in parsed]
+    found = [f"{letter!r} twice on one side" for side in letters for letter in set(side) if side.count(letter) > 1]
+    found += [f"{letter!r} on one side only" for letter in sorted(set(letters[0]) ^ set(letters[1]))]
+    for axis in dict.fromkeys(axis for side in parsed for axis in side):
+        free = [repr(letter) for letter in axis if letter not in fields]
+        if len(free) > 1:
+            found.append(f"{', '.join(free)} in one axis: all but one need a size in [family.sizes]")
+    return [f"axes {pattern!r}: {line}" for line in dict.fromkeys(found)]
 
 
 def keeps_bytes(pattern: str) -> bool:
@@ -110,7 +140,9 @@ class Sizes:
     def _bind_axis(self, axis: Axis, dim: int, letters: dict[str, int]) -> Mismatch | None:
         """Add the axis's one unknown letter to ``letters``, or say why ``dim`` cannot be its size."""
         unknown = [letter for letter in axis if letter not in letters]
-        assert len(unknown) <= 1, f"axis {axis}: the layout must bind all letters but one"
+        if len(unknown) > 1:
+            names = " and ".join(self.fields.get(letter, letter) for letter in unknown)
+            return Mismatch(f"{names} to be given, all but one of them, since shapes do not tell them", str(dim))
         product = math.prod(letters[letter] for letter in axis if letter in letters)
         if not unknown:
             return None if dim == product else Mismatch(self._describe(axis, product), str(dim))
@@ -121,6 +153,8 @@ class Sizes:
         return None
 
     def _describe(self, axis: Axis, product: int) -> str:
+        if not axis:
+            return "an axis of 1"
         names = [self.fields.get(letter, letter) for letter in axis]
         origins = [self.known[name].origin for name in names if name in self.known]
         return f"{' * '.join(names)} = {product}" + (f" ({', '.join(dict.fromkeys(origins))})" if origins else "")

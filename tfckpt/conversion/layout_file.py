@@ -1,0 +1,43 @@
+"""Layouts that stand in a TOML file of the user's own."""
+
+from __future__ import annotations
+
+import sys
+
+from tfckpt.bundle import files
+from tfckpt.conversion.target import build_target
+from tfckpt.errors import LayoutError
+from tfckpt.layouts.custom import CustomLayout, build_layout
+from tfckpt.layouts.rules import ObjectLayout
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_LIMIT = 1 << 20  # bytes; one of a few hundred rows has some 30,000
+
+
+def read_layout(path: str) -> CustomLayout:
+    """Return the layout in a TOML file; `tfckpt.layouts.custom` says what stands there.
+
+    Raises:
+        LayoutError: it is not TOML, or no layout; lists everything that is wrong.
+        CheckpointNotFoundError, StorageError, FormatError: it cannot be read, is too large, or is not UTF-8.
+    """
+    text = files.read_text(path, FILE_LIMIT)
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LayoutError([f"{path}: not TOML: {error}"]) from None
+    custom = build_layout(document, path)
+    try:
+        build_target(custom.layout, _some_names(custom.layout))
+    except LayoutError as error:
+        raise LayoutError([f"{path}: {line}" for line in error.complaints]) from None
+    return custom
+
+
+def _some_names(layout: ObjectLayout) -> set[str]:
+    """Return the hub names of a model that has one of everything."""
+    return {v.name for placed in layout.parts for v in placed.part.variables(lambda source, path: (0,))}
