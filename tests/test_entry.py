@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,7 +132,7 @@ def test_an_entry_in_a_later_shard_is_read_back() -> None:
 def test_what_an_entry_says_of_its_values() -> None:
     entry = Entry("w", types_pb2.DT_QINT8, (3, 5), 0, 0, 15, 0)
     assert (entry.dtype, entry.dtype_name, entry.size, entry.is_numeric) == (np.dtype(np.int8), "qint8", 15, True)
-    strings = replace(entry, data_type=types_pb2.DT_STRING, shape=())
+    strings = entry._replace(data_type=types_pb2.DT_STRING, shape=())
     assert (strings.dtype, strings.dtype_name, strings.size, strings.is_numeric) == (
         np.dtype(object),
         "string",
@@ -150,13 +149,13 @@ def test_fields_of_the_future_are_ignored() -> None:
 
 def test_a_missing_checksum_is_a_checksum_of_zero() -> None:
     value, entry = TF_ENTRIES[0]
-    assert Entry.parse(b"t", bytes.fromhex(value.removesuffix("35593ce535"))) == replace(entry, crc32c=0)
+    assert Entry.parse(b"t", bytes.fromhex(value.removesuffix("35593ce535"))) == entry._replace(crc32c=0)
 
 
 def test_the_place_of_a_partitioned_tensor_means_nothing() -> None:
     value, entry = TF_ENTRIES[-1]
     stale = bytes.fromhex("1807 2005 2803 3501020304")
-    assert Entry.parse(b"t", bytes.fromhex(value) + stale) == replace(entry, shard=7)
+    assert Entry.parse(b"t", bytes.fromhex(value) + stale) == entry._replace(shard=7)
 
 
 @pytest.mark.parametrize("dtype", [0, 77, 100, 101, 120, -1])
@@ -245,7 +244,7 @@ def test_a_name_of_any_bytes_is_kept(key: bytes) -> None:
     value, entry = TF_ENTRIES[0]
     parsed = Entry.parse(key, bytes.fromhex(value))
     assert encode_name(parsed.name) == key
-    assert parsed == replace(entry, name=decode_name(key))
+    assert parsed == entry._replace(name=decode_name(key))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def two_shards(tmp_path: Path) -> str:
         part = str(tmp_path / name)
         tfckpt.save(part, {"padding": np.zeros(shard + 1, np.int8), name: np.full(3, shard, np.float32)})
         with tfckpt.open(part) as checkpoint:
-            rows[encode_name(name)] = replace(checkpoint.entry(name), shard=shard).encode()
+            rows[encode_name(name)] = checkpoint.entry(name)._replace(shard=shard).encode()
         os.rename(shard_path(part, 0, 1), shard_path(prefix, shard, 2))
         os.unlink(f"{part}.index")
     with open(f"{prefix}.index", "wb") as index:

@@ -7,9 +7,9 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 
 from __future__ import annotations
 
+import math
 import os.path
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from types import TracebackType
 
 import numpy.typing as npt
@@ -128,6 +128,18 @@ class BundleWriter:
         else:
             self._put(encode_name(name), data_type, shape, chunks, nbytes, crc)
 
+    def alias(self, name: str, shape: tuple[int, ...], *, of: str) -> None:
+        """Add an entry over the bytes that are already written under another name: one tensor, in two shapes perhaps.
+
+        Raises: UsageError if ``of`` is not written, or in slices, or has another number of elements; if the name is taken.
+        """
+        entry = self._entries.get(encode_name(of))
+        if entry is None or entry.slices or math.prod(shape) != entry.size:
+            got = "none" if entry is None else f"{list(entry.shape)}" + (" in slices" if entry.slices else "")
+            raise UsageError(f"tensor {name!r} {list(shape)} of {of!r}: expected a whole one of that size, got {got}")
+        self._check_name(encode_name(name))
+        self._entries[encode_name(name)] = entry._replace(name=name, shape=shape)
+
     def carry_slice(
         self,
         name: str,
@@ -154,7 +166,7 @@ class BundleWriter:
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
         if full is None:
             full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
-        self._entries[key] = replace(full, slices=(*full.slices, part))
+        self._entries[key] = full._replace(slices=(*full.slices, part))
 
     def arrange(self, name: str, slices: Sequence[TensorSlice], shard: int | None) -> None:
         """Say how the entry of a partitioned tensor, all written, lists its slices, and which file it names.
@@ -164,7 +176,7 @@ class BundleWriter:
         key = encode_name(name)
         full = self._entries[key]
         assert sorted(full.slices, key=repr) == sorted(slices, key=repr), (full.slices, slices)
-        self._entries[key] = replace(full, slices=tuple(slices), shard=full.shard if shard is None else shard)
+        self._entries[key] = full._replace(slices=tuple(slices), shard=full.shard if shard is None else shard)
 
     def finish(self) -> None:
         """Write the index and give all files their names, the index last.
@@ -193,10 +205,8 @@ class BundleWriter:
         crc: int | None,
     ) -> None:
         """Append bytes to the shard, and their entry to the index."""
-        self._check_unfinished()
+        self._check_name(key)
         name = decode_name(key)
-        if key == HEADER_KEY or key in self._entries:
-            raise UsageError(f"tensor name {name!r}: " + ("already written" if key else "must not be empty"))
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
         offset, computed = self._data.offset, 0
@@ -207,6 +217,13 @@ class BundleWriter:
         assert self._data.offset - offset == nbytes, (name, nbytes)
         stored_crc = mask(computed) if crc is None else crc
         self._entries[key] = Entry(name, data_type, shape, len(self._shards) - 1, offset, nbytes, stored_crc)
+
+    def _check_name(self, key: bytes) -> None:
+        self._check_unfinished()
+        if key == HEADER_KEY or key in self._entries:
+            raise UsageError(
+                f"tensor name {decode_name(key)!r}: " + ("already written" if key else "must not be empty")
+            )
 
     def _check_unfinished(self) -> None:
         if self._finished:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.bundle.entry import Entry, encode_name
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.config import Config
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
+from tfckpt.conversion.resize import Resizing, resize_steps
+from tfckpt.conversion.slots_back import FoundState, find_state
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Sizes, inverse
-from tfckpt.layouts.optimizer import TRAINING
+from tfckpt.layouts.optimizer import STATE, TRAINING, TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
 
 
@@ -27,6 +29,8 @@ def plan_back(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     scope: str = "",
+    resizing: Resizing | None = None,
+    slots: bool = False,
 ) -> Plan:
     """Decide which TF1 variable each tensor of an object-based checkpoint becomes.
 
@@ -40,6 +44,8 @@ def plan_back(
         num_heads: head count to check against, if not from ``config``.
         excluded: substrings; a tensor whose key has one is left out.
         scope: what to put before every name but the training step's, such as ``"module/"``.
+        resizing: sizes that the TF1 variables get instead of the source's.
+        slots: whether the optimizer's state goes along, as adam_m, adam_v and global_step.
     Raises: PlanError, with every complaint.
     """
     if graph is None:
@@ -50,8 +56,9 @@ def plan_back(
     stored = {entry.name: entry for entry in kept}
     sizes = Sizes(match.layout.family.sizes, known_sizes(config, num_heads, complaints))
     notes = [f"the model is a {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
-    steps = []
-    for name, places in _by_name(match).items():
+    state = find_state(graph, match, complaints) if slots else FoundState()
+    steps: list[Step] = []
+    for name, places in _by_name([*match.found, *state.slots]).items():
         first, *copies = [place for place in places if place.key in stored] or places
         entry = stored.get(first.key)
         if entry is None:
@@ -63,7 +70,13 @@ def plan_back(
             rule, note = _copy(stored[copy.key], entry, name)
             dropped.append(Dropped(copy.key, rule, stored[copy.key].nbytes))
             notes += [note] if note else []
+    if state.step in stored:
+        steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
+    dropped += [Dropped(key, STATE.rule, stored[key].nbytes) for key in sorted(state.other & stored.keys())]
     dropped += _rest(stored, steps, dropped, match, complaints)
+    if resizing is not None:
+        steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)
+        notes += resized
     complaints.raise_any(source)
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
     return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, scope, tuple(notes))
@@ -80,9 +93,9 @@ def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout])
     return matches[0]
 
 
-def _by_name(match: Match) -> Mapping[str, list[Found]]:
+def _by_name(found: Iterable[Found]) -> Mapping[str, list[Found]]:
     names: dict[str, list[Found]] = {}
-    for item in match.found:
+    for item in found:
         names.setdefault(item.variable.name, []).append(item)
     return names
 
@@ -95,6 +108,10 @@ def _copy(copy: Entry, first: Entry, name: str) -> tuple[str, str]:
     return rule, f"{copy.name} differs from {first.name}, which is taken for {name}"
 
 
+def _range(entry: Entry) -> tuple[int, int, int]:
+    return entry.shard, entry.offset, entry.nbytes
+
+
 def _rest(
     stored: Mapping[str, Entry],
     steps: Sequence[Step],
@@ -105,11 +122,15 @@ def _rest(
     """Return what else is dropped, each by its rule; a tensor without one is a complaint."""
     accounted = {step.source for step in steps} | {item.source for item in dropped}
     accounted |= {item.key for item in match.found}
+    objects = {_range(entry) for name, entry in stored.items() if ATTRIBUTES in name and entry.nbytes}
+    targets = {step.target for step in steps}
     rest = []
     for name, entry in stored.items():
         rule = next((drop.rule for drop in TRAINING if drop.matches(name)), None)
         if name == OBJECT_GRAPH_KEY:
             rest.append(Dropped(name, "object graph", entry.nbytes))
+        elif ATTRIBUTES not in name and (_range(entry) in objects or name in targets):
+            rest.append(Dropped(name, "kept name", entry.nbytes))
         elif name not in accounted and rule is not None:
             rest.append(Dropped(name, rule, entry.nbytes))
         elif name not in accounted:

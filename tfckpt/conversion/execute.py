@@ -32,6 +32,9 @@ def execute(
     done, total = 0, plan.nbytes
     with BundleWriter(dest, overwrite=overwrite, sync=sync) as writer:
         for step in plan.steps:
+            if step.same_as is not None:
+                writer.alias(step.target, step.shape, of=step.same_as)
+                continue
             _write_tensor(step, reader, writer, verify=verify)
             done += step.nbytes
             if progress is not None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tfckpt.bundle.entry import Entry, encode_name
 from tfckpt.conversion.config import NUM_HEADS
-from tfckpt.conversion.plan import Plan
+from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, make_step
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.rules import NameLayout
+from tfckpt.layouts.rules import Drop, NameLayout
 
 
 def plan_names(
@@ -19,6 +19,7 @@ def plan_names(
     *,
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
+    drops: Sequence[Drop] = (),
 ) -> Plan:
     """Decide what each tensor is called in a name-based layout.
 
@@ -28,6 +29,7 @@ def plan_names(
         layout: the target.
         num_heads: number of attention heads; without it attention weights keep their shapes.
         excluded: substrings; a variable whose name has one is left out.
+        drops: rules that leave out more.
     Raises: PlanError, with every complaint.
     """
     kept, dropped = exclude(entries, excluded)
@@ -36,6 +38,10 @@ def plan_names(
     names: dict[str, str] = {}
     steps = []
     for entry in kept:
+        rule = next((drop.rule for drop in drops if drop.matches(entry.name)), None)
+        if rule is not None:
+            dropped.append(Dropped(entry.name, rule, entry.nbytes))
+            continue
         target = layout.rename(entry.name)
         first = names.setdefault(target, entry.name)
         if first != entry.name:

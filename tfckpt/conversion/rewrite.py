@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -199,7 +199,7 @@ def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
             if known is entry:
                 continue
             if _is_another_part(known, entry):
-                first[entry.name] = replace(known, slices=known.slices + entry.slices)
+                first[entry.name] = known._replace(slices=known.slices + entry.slices)
             else:
                 lines.append(f"{checkpoint.prefix}: tensor {entry.name!r} is in another source already")
     if lines:
@@ -225,7 +225,7 @@ def _pieces(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | N
         pieces = reader.pieces(entry)
         if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
             first = min((stored for _, stored in pieces), key=lambda stored: (stored.shard, stored.offset))
-            pieces = [(None, replace(entry, shard=first.shard, offset=first.offset))]
+            pieces = [(None, entry._replace(shard=first.shard, offset=first.offset))]
         for part, stored in pieces:
             yield Piece(reader, stored, step, part, entry.shard)
 

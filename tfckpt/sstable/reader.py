@@ -72,12 +72,13 @@ class Table:
         """
         below: bytes | None = None
         for separator, handle in zip(self._separators, self._handles, strict=True):
-            for key, value in self._entries(handle):
-                if key > separator or (below is not None and key <= below):
-                    expected = f"above {below!r}, up to {separator!r}" if below is not None else f"up to {separator!r}"
-                    what = "key in the block"
-                    raise FormatError(what, path=self.path, offset=handle.offset, expected=expected, got=repr(key))
-                yield key, value
+            entries = list(self._entries(handle))  # in ascending order, or it had failed
+            if entries and (entries[-1][0] > separator or (below is not None and entries[0][0] <= below)):
+                expected = f"above {below!r}, up to {separator!r}" if below is not None else f"up to {separator!r}"
+                stray = next(k for k, _ in entries if k > separator or (below is not None and k <= below))
+                what = "key in the block"
+                raise FormatError(what, path=self.path, offset=handle.offset, expected=expected, got=repr(stray))
+            yield from entries
             below = separator
 
     def _entries(self, handle: BlockHandle) -> Iterator[tuple[bytes, bytes]]:
