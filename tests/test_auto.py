@@ -69,6 +69,12 @@ def test_a_head_that_no_target_takes_by_itself_is_named(tmp_path: Path) -> None:
     assert why.endswith("an encoder of BERT; no target takes next-sentence head with it")
 
 
+def test_other_families_have_heads_as_well() -> None:
+    plan = tfckpt.plan(source("albert_tf115"), to="auto")
+    assert plan.to == "pretrainer"
+    assert plan.notes[0].endswith("an encoder of ALBERT, masked-LM head, sentence-order head")
+
+
 def test_what_is_excluded_does_not_count() -> None:
     to, _ = choice(source("bert_tf115"), exclude=["cls/"])
     assert to == "encoder"

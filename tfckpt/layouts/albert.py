@@ -23,13 +23,6 @@ SEVERAL_GROUPS = Drop(
     "several groups of layers, and the target has one block that all layers share",
     ("bert/encoder/transformer/group_[1-9]*", "bert/encoder/transformer/group_0/inner_group_[1-9]*"),
 )
-ALBERT = Family(
-    "ALBERT",
-    f"{BLOCK}/attention_1/self/query/kernel",
-    bert.SIZES | {"e": "embedding_size"},
-    only={"num_hidden_groups": 1, "inner_group_num": 1},
-    refuses=(SEVERAL_GROUPS,),
-)
 
 # fmt: off
 BLOCK_ROWS: tuple[Row, ...] = (
@@ -77,6 +70,15 @@ SQUAD2_HEAD = Drop("question-answering head of SQuAD 2.0", ("start_logits/*", "e
 PRETRAINING_HEADS = (bert.MASKED_LM_HEAD, SENTENCE_ORDER_HEAD)
 TASK_HEADS = (bert.SPAN_HEAD, bert.CLASS_HEAD, SQUAD2_HEAD)
 
+ALBERT = Family(
+    "ALBERT",
+    f"{BLOCK}/attention_1/self/query/kernel",
+    bert.SIZES | {"e": "embedding_size"},
+    only={"num_hidden_groups": 1, "inner_group_num": 1},
+    refuses=(SEVERAL_GROUPS,),
+    heads=(*PRETRAINING_HEADS, *TASK_HEADS),
+)
+
 ENCODER = replace(
     bert.ENCODER,
     family=ALBERT,
@@ -89,9 +91,9 @@ PRETRAINER = replace(
     family=ALBERT,
     about="BertPretrainerV2 over an AlbertEncoder: masked-LM head, and the sentence-order head if the source has one",
     parts=(
+        Placed(bert.POOLER_COPY, "classification_heads/0/dense", only_with="cls/seq_relationship/output_weights"),
         Placed(ENCODER_PART, "encoder_network"),
         Placed(MASKED_LM, "masked_lm"),
-        Placed(bert.POOLER_COPY, "classification_heads/0/dense", only_with="cls/seq_relationship/output_weights"),
         Placed(bert.NEXT_SENTENCE, "classification_heads/0/out_proj", only_with="cls/seq_relationship/output_weights"),
     ),
     drops=(*bert.OPTIMIZER, *TASK_HEADS),
