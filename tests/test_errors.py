@@ -51,7 +51,7 @@ EXAMPLES: list[tuple[TfckptError, str]] = [
     (TensorNotFoundError("no tensor 'w'\nnearest: 'v'"), "no tensor 'w'\nnearest: 'v'"),
     (UnsupportedError("variant values"), "variant values"),
     (PlanError(["first: too long", "second: missing"]), "first: too long\nsecond: missing"),
-    (ProofError(("one",)), "one"),
+    (ProofError(("one",), {"proved": False}), "one"),
     (ConfigError("bert_config.json: not JSON"), "bert_config.json: not JSON"),
     (UsageError("the checkpoint is closed"), "the checkpoint is closed"),
     (StorageError("m.index: cannot write: disk full"), "m.index: cannot write: disk full"),

@@ -23,6 +23,7 @@ NAMES = [
     "merge",
     "open",
     "plan",
+    "prove",
     "rewrite",
     "save",
 ]
@@ -72,11 +73,15 @@ def test_convert_takes_its_options_by_name() -> None:
         "learning_rate": None,
         "keep_names": False,
         "scope": "",
+        "vocab_size": None,
+        "max_positions": None,
+        "resize_fill": "zeros",
         "source_format": None,
         "verify": True,
         "sync": True,
         "overwrite": False,
         "update_state": False,
+        "prove": False,
         "progress": None,
     }
 

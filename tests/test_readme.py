@@ -13,8 +13,8 @@ from support.garden import assert_holds
 
 import tfckpt
 from tfckpt.cli.main import build_parser, main
-from tfckpt.layouts.bert import ENCODER
-from tfckpt.layouts.catalog import NAMES
+from tfckpt.layouts.bert import BERT, ENCODER
+from tfckpt.layouts.catalog import AUTO, NAMES, OBJECT_LAYOUTS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 FOLDER = "uncased_L-12_H-768_A-12"
@@ -56,6 +56,15 @@ def test_the_command_and_the_block_that_loads_its_output(
 
 def test_the_targets_are_those_of_the_catalog() -> None:
     assert sorted(re.findall("`(.*?)`", target)[0] for target in rows("| `--to` | what it writes |")) == sorted(NAMES)
+
+
+def test_the_targets_that_are_described_exist_and_every_one_with_a_head_is_described() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "targets.md").read_text(encoding="utf-8")
+    headings = [name for line in re.findall(r"^##+ (.*)$", text, re.MULTILINE) for name in re.findall("`(.*?)`", line)]
+    assert set(headings) <= {*NAMES, AUTO}
+    assert {layout.name for layout in OBJECT_LAYOUTS if layout.family == BERT and len(layout.parts) > 1} <= set(
+        headings
+    )
 
 
 def test_the_rules_are_those_of_the_encoder() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfckpt.checkpoint.train import load_variable as load_variable
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
+    from tfckpt.conversion.convert import prove as prove
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.conversion.rewrite import merge as merge
     from tfckpt.conversion.rewrite import rewrite as rewrite
@@ -48,6 +49,7 @@ _EXPORTS = {
     "merge": "tfckpt.conversion.rewrite",
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
+    "prove": "tfckpt.conversion.convert",
     "rewrite": "tfckpt.conversion.rewrite",
     "save": "tfckpt.checkpoint.checkpoint",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "merge",
     "open",
     "plan",
+    "prove",
     "rewrite",
     "save",
 ]

@@ -19,7 +19,7 @@ expected, got, next step. All of them survive pickling, which process pools need
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,11 +98,12 @@ class PlanError(TfckptError, ValueError):
 
 
 class ProofError(TfckptError, ValueError):
-    """A conversion that is not right; ``complaints`` lists every difference, one line each."""
+    """A conversion that is not right; ``complaints`` has every difference, one line each, ``report`` all as JSON."""
 
-    def __init__(self, complaints: Sequence[str]) -> None:
+    def __init__(self, complaints: Sequence[str], report: Mapping[str, Any] | None = None) -> None:
         super().__init__("\n".join(complaints))
         self.complaints = tuple(complaints)
+        self.report = report
 
 
 class ConfigError(TfckptError, ValueError):

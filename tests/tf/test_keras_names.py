@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from support.files import bundle_bytes
+from support.release_2019 import fetch
 
 import tfckpt
 
 pytestmark = pytest.mark.tf
-
-RELEASE = "tf-models-official==0.0.3.dev1"  # 2019-10-23
-CACHE = Path(__file__).parents[1] / ".cache"
 
 Convert = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
 def release_2019() -> Path:
-    """The unpacked release, downloaded once."""
-    target = CACHE / RELEASE
-    if not target.exists():
-        wheels = CACHE / "wheels"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), RELEASE]
-        subprocess.run(command, check=True)
-        (wheel,) = wheels.glob("tf_models_official-0.0.3*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(target)
-    return target
+    return fetch()
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,13 @@ from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.sstable.varint import encode_varint
 
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
-DTYPE_TAG, SHAPE_TAG = 0x08, 0x12  # fields 1 and 2: a varint, and a message
-SLICES_TAG = b"\x3a"  # field 7, length-delimited: an entry without this byte has no slices, and most have not
+DTYPE_TAG, SHAPE_TAG, OFFSET_TAG, SIZE_TAG, CRC_TAG = 0x08, 0x12, 0x20, 0x28, 0x35
+SHORTEST = 9  # bytes of an entry with a CRC
+LONGEST_OFFSET = 10  # its tag, and 63 bits
 SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
 
 
@@ -125,30 +127,40 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
         return is_numeric(self.data_type)
 
     @staticmethod
-    def parse(key: bytes, value: bytes) -> Entry:
+    def parse(key: bytes, value: bytes, num_shards: int | None = None) -> Entry:
         """Read a ``BundleEntryProto``.
 
+        Args:
+            key: the entry's key in the index.
+            value: the message.
+            num_shards: how many data files there are, if known.
         Raises: FormatError, naming the tensor, if a field makes no sense, or the size is not that of dtype and shape.
         """
+        plain = _read_plain(key, value)
+        if plain is not None:
+            return plain
         name = decode_name(key)
         try:
-            data_type, shape, value_size, proto = _split(value)
+            proto = BundleEntryProto.FromString(value)
         except DecodeError:
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
+        data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
+        try:
+            shape, value_size = parse_shape(data_type, proto.shape.SerializeToString())
         except FormatError as error:
             error.what += f" of tensor {name!r}"
             raise
-        shard, offset, nbytes = proto.shard_id, proto.offset, proto.size
         if shard < 0 or offset < 0 or nbytes < 0:
             got = f"shard {shard}, offset {offset}, size {nbytes}"
             raise FormatError(f"place of tensor {name!r}", expected="numbers of 0 or more", got=got)
-        if SLICES_TAG in value and proto.slices:
-            # the full entry's own place means nothing: a merge may leave a stale one
+        if proto.slices:  # the full entry's own place means nothing: a merge may leave a stale one
             slices = tuple(map(TensorSlice.parse, proto.slices))
             return Entry(name, data_type, shape, shard, 0, value_size or 0, 0, slices)
         if value_size not in (None, nbytes):
             what = f"size of tensor {name!r}, {dtype_name(data_type)}{list(shape)}"
             raise FormatError(what, expected=f"{value_size:,} bytes", got=f"{nbytes:,}")
+        if num_shards is not None and shard >= num_shards:
+            raise FormatError(f"shard of tensor {name!r}", expected=f"below {num_shards}", got=shard)
         return Entry(name, data_type, shape, shard, offset, nbytes, proto.crc32c)
 
     def encode(self) -> bytes:
@@ -162,32 +174,49 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
         return proto.SerializeToString(deterministic=True)
 
 
-Kind = tuple[
-    DataType, tuple[int, ...], int | None
-]  # dtype, shape, and the bytes of such a tensor, if one size fits all
+def _read_plain(key: bytes, value: bytes) -> Entry | None:
+    """Return the entry of a whole tensor in the first data file, if it is written as every writer does; None for any other.
 
+        08 dtype  12 length shape  [20 offset]  [28 size]  35 crc32c:u32
 
-def _split(value: bytes) -> tuple[DataType, tuple[int, ...], int | None, BundleEntryProto]:
-    """Return what an index repeats many times, dtype and shape, and a message that has at least the other fields.
-
-    Every writer puts the fields in the order of their numbers, so the bytes of dtype and shape come first, and equal ones
-    need to be understood only once; what is written in another way is read as a whole.
-
-    Raises: DecodeError, FormatError.
+    The fields come in the order of their numbers, an offset or a size of 0 is absent. An index may hold a million of these,
+    of few shapes: equal bytes of dtype and shape are understood only once, and they tell how the size must be written.
     """
-    if len(value) > 4 and value[0] == DTYPE_TAG and value[2] == SHAPE_TAG and value[1] | value[3] < 0x80:
-        end = 4 + value[3]
-        rest = BundleEntryProto.FromString(value[end:])
-        if not rest.dtype and not rest.HasField("shape"):
-            return *_parse_kind(value[:end]), rest
-    proto = BundleEntryProto.FromString(value)
-    return proto.dtype, *parse_shape(proto.dtype, proto.shape.SerializeToString()), proto
+    if len(value) < SHORTEST or value[0] != DTYPE_TAG or value[2] != SHAPE_TAG or value[1] | value[3] >= 0x80:
+        return None
+    at, crc_at = 4 + value[3], len(value) - 5
+    kind = _parse_kind(value[:at])
+    if kind is None or value[crc_at] != CRC_TAG:
+        return None
+    data_type, shape, nbytes, size_field = kind
+    end = crc_at - len(size_field)
+    if end < at or value[end:crc_at] != size_field:
+        return None
+    offset = shift = 0
+    if at < end:
+        if value[at] != OFFSET_TAG or value[end - 1] >= 0x80 or end - at > LONGEST_OFFSET:
+            return None
+        for byte in value[at + 1 : end - 1]:
+            if byte < 0x80:
+                return None
+            offset |= (byte & 0x7F) << shift
+            shift += 7
+        offset |= value[end - 1] << shift
+    fields = decode_name(key), data_type, shape, 0, offset, nbytes, int.from_bytes(value[-4:], "little"), ()
+    return tuple.__new__(Entry, fields)  # what the class does, without its call
 
 
 @lru_cache(maxsize=4096)
-def _parse_kind(serialized: bytes) -> Kind:
-    proto = BundleEntryProto.FromString(serialized)
-    return proto.dtype, *parse_shape(proto.dtype, proto.shape.SerializeToString())
+def _parse_kind(serialized: bytes) -> tuple[DataType, tuple[int, ...], int, bytes] | None:
+    """Return dtype, shape, size in bytes and the field that states it; None if that is not all there is to it."""
+    try:
+        proto = BundleEntryProto.FromString(serialized)
+        shape, nbytes = parse_shape(proto.dtype, proto.shape.SerializeToString())
+    except (DecodeError, FormatError):
+        return None
+    if nbytes is None or nbytes >= 1 << 63:
+        return None
+    return proto.dtype, shape, nbytes, bytes([SIZE_TAG]) + encode_varint(nbytes) if nbytes else b""
 
 
 @lru_cache(maxsize=4096)  # an index repeats few shapes many times

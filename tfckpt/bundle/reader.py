@@ -186,7 +186,16 @@ class BundleReader:
     @cached_property
     def stored(self) -> dict[bytes, Entry]:
         """Every entry under its raw key, in key order, slices of partitioned tensors included."""
-        return {key: self._parse(key, value) for key, value in self._table if key != HEADER_KEY}
+        stored, key, num_shards = {}, HEADER_KEY, self.header.num_shards
+        try:  # around all of them: a call more for each would cost a tenth of the time
+            for key, value in self._table:
+                if key != HEADER_KEY:
+                    stored[key] = Entry.parse(key, value, num_shards)
+        except FormatError as error:
+            if error.path is None:  # the table's own errors know where they are
+                self._table.locate(error, key)
+            raise
+        return stored
 
     def _lookup(self, key: bytes) -> Entry | None:
         if "stored" in self.__dict__:
@@ -194,18 +203,8 @@ class BundleReader:
         value = self._table.get(key)
         if value is None or key == HEADER_KEY:
             return None
-        return self._parse(key, value)
-
-    def _parse(self, key: bytes, value: bytes) -> Entry:
-        try:  # a context manager would cost as much as the rest
-            entry = Entry.parse(key, value)
-            if entry.shard >= self.header.num_shards and not entry.slices:
-                expected = f"below {self.header.num_shards}"
-                raise FormatError(f"shard of tensor {entry.name!r}", expected=expected, got=entry.shard)
-        except FormatError as error:
-            self._table.locate(error, key)
-            raise
-        return entry
+        with self._table.in_block(key):
+            return Entry.parse(key, value, self.header.num_shards)
 
     def _file(self, entry: Entry) -> InputFile:
         with self._lock:

@@ -1,14 +1,18 @@
-"""Commands that convert: convert, plan, layouts."""
+"""Commands that convert: convert, plan, prove, layouts."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import tfckpt
-from tfckpt.cli.options import add_dest, add_source
-from tfckpt.cli.output import print_json, print_plan, print_rows, printable, progress_bar
-from tfckpt.layouts.catalog import DEFAULT, LAYOUTS, NAMES
+from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
+from tfckpt.cli.output import print_json, print_json_rows, print_plan, print_rows, printable, progress_bar
+from tfckpt.errors import ProofError
+from tfckpt.layouts.catalog import AUTO, DEFAULT, LAYOUTS, NAMES
 from tfckpt.layouts.rules import ObjectLayout
+
+FILLS = ("zeros", "mean")
 
 
 def add_commands(
@@ -17,7 +21,12 @@ def add_commands(
     """Add this file's commands to the parser."""
     options = argparse.ArgumentParser(add_help=False, parents=[common])
     add_source(options, "source")
-    options.add_argument("--to", choices=NAMES, default=DEFAULT, help="target (default: %(default)s)")
+    options.add_argument(
+        "--to",
+        choices=(AUTO, *NAMES),
+        default=DEFAULT,
+        help=f"target (default: %(default)s); {AUTO} takes the fullest one for what SOURCE holds",
+    )
     options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
@@ -54,17 +63,49 @@ def add_commands(
     options.add_argument(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
+    options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
+    options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")
+    options.add_argument(
+        "--resize-fill", choices=FILLS, default=FILLS[0], help="what added rows hold (default: %(default)s)"
+    )
 
     convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
     add_dest(convert)
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
+    convert.add_argument("--prove", action="store_true", help="compare every value with SOURCE's when all is written")
     convert.set_defaults(run=cmd_convert)
 
     plan = commands.add_parser("plan", parents=[options], help="show what convert would do, and write nothing")
     plan.set_defaults(run=cmd_plan)
 
+    prove = commands.add_parser(
+        "prove", parents=[options], help="show that DEST, whatever wrote it, holds SOURCE's values"
+    )
+    prove.add_argument("dest", metavar="DEST", help=CHECKPOINT)
+    prove.set_defaults(run=cmd_prove)
+
     layouts = commands.add_parser("layouts", parents=[common], help="list the targets")
     layouts.set_defaults(run=cmd_layouts)
+
+
+def _request(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, as the options of `tfckpt.plan`."""
+    return {
+        "to": args.to,
+        "config": args.config,
+        "num_heads": args.num_heads,
+        "exclude": args.exclude,
+        "fill": args.fill,
+        "slots": args.slots,
+        "optimizer": args.optimizer,
+        "learning_rate": args.learning_rate,
+        "keep_names": args.keep_names,
+        "scope": args.scope,
+        "vocab_size": args.vocab_size,
+        "max_positions": args.max_positions,
+        "resize_fill": args.resize_fill,
+        "source_format": args.format,
+    }
 
 
 def cmd_convert(args: argparse.Namespace) -> int:
@@ -73,29 +114,22 @@ def cmd_convert(args: argparse.Namespace) -> int:
         plan = tfckpt.convert(
             args.source,
             args.dest,
-            to=args.to,
-            config=args.config,
-            num_heads=args.num_heads,
-            exclude=args.exclude,
-            fill=args.fill,
-            slots=args.slots,
-            optimizer=args.optimizer,
-            learning_rate=args.learning_rate,
-            keep_names=args.keep_names,
-            scope=args.scope,
-            source_format=args.format,
+            **_request(args),
             verify=args.verify,
             sync=args.sync,
             overwrite=args.overwrite,
             update_state=args.update_state,
+            prove=args.prove,
             progress=progress,
         )
     if args.json:
         done = {"destination": args.dest, "verified": args.verify, "state_updated": args.update_state}
-        print_json(plan.to_json() | done)
+        print_json(plan.to_json() | done | {"proved": args.prove})
     else:
         print_plan(plan)
         print(f"written: {printable(args.dest)}")
+        if args.prove:
+            print(f"proved: all {len(plan.steps)} hold the source's values, and every checksum matches")
         if args.update_state:
             print(f"latest: {printable(args.dest)}")
     return 0
@@ -105,22 +139,37 @@ def cmd_plan(args: argparse.Namespace) -> int:
     """Report what convert would do."""
     plan = tfckpt.plan(
         args.source,
-        to=args.to,
-        config=args.config,
-        num_heads=args.num_heads,
-        exclude=args.exclude,
-        fill=args.fill,
-        slots=args.slots,
-        optimizer=args.optimizer,
-        learning_rate=args.learning_rate,
-        keep_names=args.keep_names,
-        scope=args.scope,
-        source_format=args.format,
+        **_request(args),
     )
     if args.json:
         print_json(plan.to_json())
     else:
         print_plan(plan)
+    return 0
+
+
+def cmd_prove(args: argparse.Namespace) -> int:
+    """Compare a converted checkpoint with its source; name every difference."""
+    try:
+        proof = tfckpt.prove(
+            args.source,
+            args.dest,
+            **_request(args),
+        )
+    except ProofError as error:
+        if args.json and error.report is not None:
+            print_json_rows(error.report, "tensors")
+        raise
+    if args.json:
+        print_json_rows(proof.to_json(), "tensors")
+        return 0
+    at = f" at {printable(proof.at)}" if proof.at else ""
+    print(f"{printable(proof.dest)}: right: the {proof.to}{at} holds the values of {printable(proof.source)}")
+    print(f"proved: all {len(proof.tensors)} tensors, and every checksum of both")
+    for rule, names in proof.extras_by_rule().items():
+        print(f"beside it: {len(names)} ({rule})")
+    for note in proof.notes:
+        print(f"note: {printable(note)}")
     return 0
 
 

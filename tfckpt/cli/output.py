@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,13 @@ ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     print(json.dumps(value, indent=2))
+
+
+def print_json_rows(document: Mapping[str, Any], rows: str) -> None:
+    """Print one JSON document in which each item of its list ``rows`` is on a line of its own."""
+    rest = json.dumps({name: value for name, value in document.items() if name != rows}, indent=2)
+    items = ",\n".join(f"    {json.dumps(item)}" for item in document[rows])
+    print(f"{rest.removesuffix('}').rstrip()},\n  {json.dumps(rows)}: [\n{items}\n  ]\n}}")
 
 
 def printable(text: str) -> str:

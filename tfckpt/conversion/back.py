@@ -10,6 +10,7 @@ from tfckpt.conversion.config import Config
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
+from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Sizes, inverse
@@ -28,6 +29,7 @@ def plan_back(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     scope: str = "",
+    resizing: Resizing | None = None,
     slots: bool = False,
 ) -> Plan:
     """Decide which TF1 variable each tensor of an object-based checkpoint becomes.
@@ -42,6 +44,7 @@ def plan_back(
         num_heads: head count to check against, if not from ``config``.
         excluded: substrings; a tensor whose key has one is left out.
         scope: what to put before every name but the training step's, such as ``"module/"``.
+        resizing: sizes that the TF1 variables get instead of the source's.
         slots: whether the optimizer's state goes along, as adam_m, adam_v and global_step.
     Raises: PlanError, with every complaint.
     """
@@ -71,6 +74,9 @@ def plan_back(
         steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
     dropped += [Dropped(key, STATE.rule, stored[key].nbytes) for key in sorted(state.other & stored.keys())]
     dropped += _rest(stored, steps, dropped, match, complaints)
+    if resizing is not None:
+        steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)
+        notes += resized
     complaints.raise_any(source)
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
     return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, scope, tuple(notes))

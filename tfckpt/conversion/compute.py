@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.conversion.plan import Fill, Step
+from tfckpt.conversion.plan import Fill, Resize, Step
 from tfckpt.errors import FormatError
 from tfckpt.layouts import axes
 
@@ -36,7 +36,23 @@ def compute(step: Step, reader: TensorReader, *, verify: bool) -> npt.NDArray[An
     if step.fill is not None:
         return filled(step.fill, step.shape, numpy_dtype(step.data_type))
     array = reader.read(planned_entry(step, reader), verify=verify, mapped=False)
+    for resize in step.resizes:
+        array = resized(array, resize)
     return array if step.axes is None else axes.apply(step.axes, array, step.letters)
+
+
+def resized(array: npt.NDArray[Any], resize: Resize) -> npt.NDArray[Any]:
+    """Return the array with one axis cut at its end, or extended there.
+
+    >>> resized(np.array([[1.0, 2.0], [3.0, 6.0]]), Resize(axis=0, old=2, new=3, fill="mean")).tolist()
+    [[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]
+    """
+    if resize.new < resize.old:
+        return array.take(range(resize.new), resize.axis)
+    rows = np.zeros_like(array.take([0], resize.axis))
+    if resize.fill == "mean":
+        rows = array.mean(resize.axis, np.float64, keepdims=True).astype(array.dtype)
+    return np.concatenate([array, rows.repeat(resize.new - resize.old, resize.axis)], resize.axis)
 
 
 def filled(fill: Fill, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

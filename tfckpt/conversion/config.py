@@ -20,12 +20,15 @@ NUM_HEADS = "num_attention_heads"
 NUM_LAYERS = "num_hidden_layers"
 SIZE_FIELDS = (
     "vocab_size",
+    "embedding_size",
     "hidden_size",
     NUM_LAYERS,
     NUM_HEADS,
     "intermediate_size",
     "max_position_embeddings",
     "type_vocab_size",
+    "num_hidden_groups",
+    "inner_group_num",
 )
 
 

@@ -1,4 +1,4 @@
-"""The two public calls: plan a conversion, or carry it out."""
+"""The three public calls: plan a conversion, carry it out, or prove that one is right."""
 
 from __future__ import annotations
 
@@ -6,26 +6,19 @@ import logging
 import os
 from collections.abc import Sequence
 
+from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
-from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
+from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.conversion.back import plan_back
-from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion import prove as proving
 from tfckpt.conversion.execute import Progress, execute
-from tfckpt.conversion.keep_names import keep_names as keep_tf1_names
-from tfckpt.conversion.names import plan_names
-from tfckpt.conversion.objects import plan_objects
-from tfckpt.conversion.plan import Plan, parse_fill
-from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
-from tfckpt.errors import UsageError
-from tfckpt.layouts.bert import OPTIMIZER
-from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
-from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
+from tfckpt.conversion.plan import Plan
+from tfckpt.conversion.proof import Proof
+from tfckpt.conversion.request import PathLike, Request, make_plan
+from tfckpt.layouts.catalog import DEFAULT
 
 logger = logging.getLogger("tfckpt")
-
-PathLike = str | os.PathLike[str]
 
 
 def plan(
@@ -41,13 +34,17 @@ def plan(
     learning_rate: float | None = None,
     keep_names: bool = False,
     scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
 
     Args:
         source: a checkpoint: a prefix, one of its files, or its directory. A TF1 one; for the way back, an object-based one.
-        to: name of the target's layout; ``tfckpt layouts`` lists them.
+        to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
+            holds, and says why in the plan's notes.
         config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it.
@@ -67,11 +64,14 @@ def plan(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes, so that one file
             restores in both generations.
         scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
+        vocab_size: number of rows that the target's word table gets, and all else that has one for each word.
+        max_positions: number of rows that its position table gets.
+        resize_fill: what rows hold that are added so: ``"zeros"``, or ``"mean"`` of the old ones.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
-        PlanError: source and target do not fit; lists every reason.
+        PlanError: source and target do not fit, or ``"auto"`` cannot decide; lists every reason.
         ConfigError: the configuration cannot be used.
         CheckpointNotFoundError, FormatError, UsageError.
     Example:
@@ -80,9 +80,22 @@ def plan(
         (2, 39, 100)
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
-        return _plan(
-            checkpoint, to, config, num_heads, exclude, scope, fill, slots, optimizer, learning_rate, keep_names
+        request = Request(
+            to=to,
+            config=config,
+            num_heads=num_heads,
+            exclude=exclude,
+            fill=fill,
+            slots=slots,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            keep_names=keep_names,
+            scope=scope,
+            vocab_size=vocab_size,
+            max_positions=max_positions,
+            resize_fill=resize_fill,
         )
+        return make_plan(checkpoint, request)
 
 
 def convert(
@@ -99,11 +112,15 @@ def convert(
     learning_rate: float | None = None,
     keep_names: bool = False,
     scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
     overwrite: bool = False,
     update_state: bool = False,
+    prove: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Convert a checkpoint; DEST appears when all of it is written, or not at all.
@@ -121,11 +138,15 @@ def convert(
         learning_rate: as for `plan`.
         keep_names: as for `plan`.
         scope: as for `plan`.
+        vocab_size: as for `plan`.
+        max_positions: as for `plan`.
+        resize_fill: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
         update_state: make it the latest in the file ``checkpoint`` of its directory, which ``latest_checkpoint`` reads.
+        prove: read both checkpoints again when all is written, and compare every value and every checksum.
         progress: called with (bytes done, bytes in all) after each tensor.
     Returns:
         The `Plan` that was carried out.
@@ -133,6 +154,7 @@ def convert(
         CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
         ChecksumError: the source is damaged; names tensor and byte.
         StorageError: the operating system refused.
+        ProofError: what was written is not what was planned; it stays where it is, and the file ``checkpoint`` as it was.
         PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
     Example:
         >>> tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder").to
@@ -144,82 +166,104 @@ def convert(
     prefix = check_prefix(dest)
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
-        report = _plan(
-            checkpoint, to, config, num_heads, exclude, scope, fill, slots, optimizer, learning_rate, keep_names
+        request = Request(
+            to=to,
+            config=config,
+            num_heads=num_heads,
+            exclude=exclude,
+            fill=fill,
+            slots=slots,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            keep_names=keep_names,
+            scope=scope,
+            vocab_size=vocab_size,
+            max_positions=max_positions,
+            resize_fill=resize_fill,
         )
+        report = make_plan(checkpoint, request)
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
         execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
+        if prove:
+            with open_checkpoint(prefix, format=V2) as written:
+                proving.prove(report, checkpoint, written)
     if update_state:
         state_file.update_state(prefix)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 
 
-def _plan(
-    checkpoint: Checkpoint,
-    to: str,
-    config: PathLike | None,
-    num_heads: int | None,
-    exclude: Sequence[str],
-    scope: str,
-    fill: str | None,
-    slots: str | None,
-    optimizer: str | None,
-    learning_rate: float | None,
-    keep_names: bool,
-) -> Plan:
-    if num_heads is not None and num_heads < 0:
-        raise UsageError(f"number of attention heads: expected 1 or more, got {num_heads}")
-    if scope and to != TF1.name:
-        raise UsageError(
-            f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"
-        )
-    state = parse_options(slots, optimizer, learning_rate)
-    entries = checkpoint.entries()
-    layout = find_layout(to, list(checkpoint))
-    _check_state(layout, slots, optimizer, learning_rate, keep_names=keep_names)
-    if isinstance(layout, NameLayout):
-        drops = OPTIMIZER if slots == DROP else ()
-        return plan_names(checkpoint.prefix, entries, layout, num_heads=num_heads, excluded=exclude, drops=drops)
-    known = find_config(checkpoint.prefix) if config is None else read_config(os.fspath(config))
-    if isinstance(layout, HubLayout):
-        graph = checkpoint.object_graph
-        return plan_back(
-            checkpoint.prefix,
-            entries,
-            graph,
-            layout,
-            OBJECT_LAYOUTS,
-            config=known,
+def prove(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    to: str = DEFAULT,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: str = "zeros",
+    source_format: str | None = None,
+) -> Proof:
+    """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
+
+    The plan is made anew, every value is compared bit for bit, and every checksum of both checkpoints, whatever tool wrote
+    them. An object-based DEST is compared by its object graph: its model may hang on any root, and its keys may be spelled in
+    any way. What DEST holds beside the model, a save counter or an optimizer, is named in the proof.
+
+    Args:
+        source: as for `plan`.
+        dest: the checkpoint to compare with it: a prefix, one of its files, or its directory.
+        to: as for `plan`.
+        config: as for `plan`.
+        num_heads: as for `plan`.
+        exclude: as for `plan`.
+        fill: as for `plan`.
+        slots: as for `plan`.
+        optimizer: as for `plan`.
+        learning_rate: as for `plan`.
+        keep_names: as for `plan`.
+        scope: as for `plan`.
+        vocab_size: as for `plan`.
+        max_positions: as for `plan`.
+        resize_fill: as for `plan`.
+        source_format: as for `plan`.
+    Returns:
+        The `Proof`: what was compared with what, and what else there is.
+    Raises:
+        ProofError: DEST is not right: values or shapes that differ, variables that are missing, tensors that nothing accounts
+            for, bytes that do not match their checksum; lists all of them.
+        PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
+    Example:
+        >>> _ = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder", overwrite=True)
+        >>> proof = tfckpt.prove("bert_model.ckpt", "tf2/bert_encoder")
+        >>> len(proof.tensors), proof.at
+        (39, 'encoder')
+    """
+    with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
+        request = Request(
+            to=to,
+            config=config,
             num_heads=num_heads,
-            excluded=exclude,
+            exclude=exclude,
+            fill=fill,
+            slots=slots,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            keep_names=keep_names,
             scope=scope,
-            slots=slots in (CONVERT, KEEP),
+            vocab_size=vocab_size,
+            max_positions=max_positions,
+            resize_fill=resize_fill,
         )
-    objects = plan_objects(
-        checkpoint.prefix,
-        entries,
-        layout,
-        config=known,
-        num_heads=num_heads,
-        excluded=exclude,
-        fill=None if fill is None else parse_fill(fill),
-        slots=state,
-    )
-    return keep_tf1_names(objects) if keep_names else objects
-
-
-def _check_state(
-    layout: Layout, slots: str | None, optimizer: str | None, learning_rate: float | None, *, keep_names: bool
-) -> None:
-    """Raise UsageError for what a layout has no place for."""
-    if slots == KEEP and isinstance(layout, ObjectLayout):
-        raise UsageError(f"slots: 'keep' is for name-based targets; {layout.name!r} takes 'convert' or 'drop'")
-    if slots == CONVERT and isinstance(layout, NameLayout):
-        raise UsageError(f"slots: 'convert' is for objects; {layout.name!r} takes 'keep' or 'drop'")
-    if isinstance(layout, HubLayout) and not (optimizer is None and learning_rate is None):
-        raise UsageError(f"optimizer, learning_rate: not on the way back to {layout.name!r}, where the source tells")
-    if keep_names and not isinstance(layout, ObjectLayout):
-        raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")
+        report = make_plan(checkpoint, request)
+        return proving.right(proving.compare(report, checkpoint, other))

@@ -77,7 +77,7 @@ def match_part(graph: ObjectGraph, node: int, part: Part) -> tuple[Found, ...]:
     for count in range(len(part.optional) + 1):
         for lacks in combinations(part.optional, count):
             for naming in (_Naming(graph, node, part, {}), _numbered(graph, node, part, lacks)):
-                found = naming.find_all(lacks)
+                found = naming.find_all(lacks) if naming is not None else ()
                 if found:
                     return found
     return ()
@@ -130,7 +130,7 @@ class _Naming:
         return [] if node is None else _numbers(self.graph.nodes[node].children, parts[level])
 
 
-def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...]) -> _Naming:
+def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...]) -> _Naming | None:
     """Return the spelling by Keras's numbers alone: how many containers there are tells how many of them are layers."""
     count = sum(name.startswith(NUMBERED) for name in graph.nodes[node].children)
 
@@ -140,7 +140,10 @@ def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...])
 
         return part.numbered([variable.path for variable in part.variables(numbers, lacks)])
 
-    return _Naming(graph, node, part, containers(max(0, count - len(containers(0)))))
+    layers = max(0, count - len(containers(0)))
+    if layers == 1 and any(name in graph.nodes[node].children for name in part.order):
+        return None  # its attributes do have edges: a block that all layers share looks like a single layer
+    return _Naming(graph, node, part, containers(layers))
 
 
 def _numbers(names: Iterable[str], pattern: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
@@ -20,8 +20,9 @@ from tfckpt.conversion.planning import (
     make_step,
     under_scope,
 )
+from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
-from tfckpt.conversion.target import TargetVariable, build_target, placed_parts
+from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import Drop, ObjectLayout, numbers_in
@@ -38,6 +39,7 @@ def plan_objects(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
+    resizing: Resizing | None = None,
     slots: SlotOptions | None = None,
 ) -> Plan:
     """Decide where each TF1 variable goes in an object-based layout.
@@ -50,6 +52,7 @@ def plan_objects(
         num_heads: number of attention heads, if not from ``config``.
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+        resizing: sizes that the target gets instead of the source's.
         slots: the optimizer that the source's state is for; None drops it.
     Raises: PlanError, with every complaint.
     """
@@ -58,43 +61,102 @@ def plan_objects(
     scope, hub = _hub_names(source, kept, layout, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
-    if NUM_HEADS not in sizes.known and any(_needs_heads(variable.axes, layout) for variable in target.variables):
+    if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
+        sizes.known.pop(NUM_HEADS, None)
+    elif NUM_HEADS not in sizes.known:
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
+    refused = _refuse(layout, hub, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
     state = state_names(hub, list(wanted)) if slots else set()
+    steps = _steps(hub, wanted, layout, sizes, complaints)
+    dropped += _drop(hub, {*wanted, *state, *refused}, layout, complaints)
+    _check_optional(layout, hub, sizes, complaints)
+    missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
+    if fill is None:
+        missing = _check_heads(missing, hub, layout, complaints)
+    filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
+    written = {step.target: step for step in [*(step for _, step in steps), *filled]}
+    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
+    ordered = [step for _, step in sorted(steps + optimizer.steps, key=lambda item: (item[0].shard, item[0].offset))]
+    ordered += [*filled, *optimizer.constants]
+    resized: list[str] = []
+    if resizing is not None:
+        ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
+    complaints.raise_any(source)
+    notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
+    notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
+    notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
+    notes += resized + dtype_notes(written.values())
+    return Plan(
+        source,
+        layout.name,
+        tuple(ordered),
+        tuple(dropped),
+        sizes.known,
+        scope,
+        tuple(notes),
+        target.graph,
+        layout.model,
+        next((letter for letter, name in layout.family.sizes.items() if name == NUM_HEADS), ""),
+    )
+
+
+def _steps(
+    hub: Mapping[str, Entry],
+    wanted: Mapping[str, Sequence[TargetVariable]],
+    layout: ObjectLayout,
+    sizes: Sizes,
+    complaints: Complaints,
+) -> list[tuple[Entry, Step]]:
+    """Return a step for each variable that the target wants and the source has, with the source's entry."""
     steps: list[tuple[Entry, Step]] = []
     for name, entry in hub.items():
-        if name in state:
-            continue
-        rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
         for variable in wanted.get(name, ()):
             if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
                 continue  # complained about once
             step = make_step(entry, variable.key, variable.axes, sizes, complaints)
             if step is not None:
                 steps.append((entry, step))
-        if name not in wanted and rule is not None:
+    return steps
+
+
+def _drop(
+    hub: Mapping[str, Entry],
+    settled: Collection[str],
+    layout: ObjectLayout,
+    complaints: Complaints,
+) -> list[Dropped]:
+    """Return what else is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
+    dropped = []
+    for name, entry in ((name, entry) for name, entry in hub.items() if name not in settled):
+        rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
+        if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
-        elif name not in wanted:
+        else:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
-    missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
-    filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
-    written = {step.target: step for step in [*(step for _, step in steps), *filled]}
-    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
-    complaints.raise_any(source)
-    ordered = [
-        step for _, step in sorted(steps + optimizer.steps, key=lambda item: (item[0].shard, item[0].offset))
-    ] + filled
-    notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
-    notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
-    ordered += optimizer.constants
-    notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
-    notes += dtype_notes(written.values())
-    return Plan(source, layout.name, tuple(ordered), tuple(dropped), sizes.known, scope, tuple(notes), target.graph)
+    return dropped
+
+
+def _check_heads(
+    missing: Sequence[TargetVariable], hub: Mapping[str, Entry], layout: ObjectLayout, complaints: Complaints
+) -> list[TargetVariable]:
+    """Complain once about each head that the source lacks altogether; return the other missing variables."""
+    heads = layout.family.heads
+    held = [head.rule for head in heads if any(head.matches(name) for name in hub)]
+    others = list(missing)
+    for head in (head for head in heads if head.rule not in held):
+        absent = [variable for variable in others if head.matches(variable.name)]
+        if absent:
+            complaints.add(
+                f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
+                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values"
+            )
+        others = [variable for variable in others if variable not in absent]
+    return others
 
 
 def _fill_missing(
@@ -117,7 +179,10 @@ def _fill_missing(
         else:
             own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)
-            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, fill=own))
+            letters = {
+                c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes
+            }
+            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
     return steps
 
 
@@ -161,3 +226,31 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
             complaints.add(
                 f"{each.field}: {stated.value} in {stated.origin}, but the checkpoint has {len(found)} layers"
             )
+
+
+def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> set[str]:
+    """Complain about what no target of the family can hold, once a rule; return the hub names that this is about."""
+    for field, value in layout.family.only.items():
+        stated = sizes.known.get(field)
+        if stated is not None and stated.value != value:
+            complaints.add(f"{field}: {stated.value} in {stated.origin}, but {layout.name!r} can only have {value}")
+    refused: set[str] = set()
+    for rule in layout.family.refuses:
+        names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            complaints.add(f"{hub[names[0]].name}{more}: {rule.rule}")
+        refused.update(names)
+    return refused
+
+
+def _check_optional(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
+    """Check that a model lacks what it may lack only where two of its sizes are equal."""
+    for placed in placed_parts(layout, hub):
+        for prefix, *fields in placed.part.equal:
+            stated = [f"{field} = {sizes.known[field].value}" for field in fields if field in sizes.known]
+            equal = len({sizes.known[field].value for field in fields if field in sizes.known}) == 1
+            is_missing = prefix in lacking(placed.part, hub)
+            if len(stated) == len(fields) and is_missing != equal:
+                what = "missing" if is_missing else "there"
+                complaints.add(f"{prefix}*: {what}, though {' and '.join(stated)} are {'' if equal else 'not '}equal")

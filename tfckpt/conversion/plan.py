@@ -45,6 +45,16 @@ def parse_fill(text: str) -> Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """One axis of a source tensor, cut at its end or extended there by zeros or by the mean of its rows."""
+
+    axis: int
+    old: int
+    new: int
+    fill: str = "zeros"  # or "mean"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One tensor to write: one of the source in the target's form, or one that is filled."""
 
@@ -58,17 +68,18 @@ class Step:
     letters: Mapping[str, int] = field(default_factory=dict)  # what the pattern's letters stand for
     cast: DataType | None = None  # the dtype it gets, if another
     fill: Fill | None = None  # its values, if the source has none
+    resizes: tuple[Resize, ...] = ()  # what becomes of the source's axes before the pattern is applied
     same_as: str | None = None  # the key of a step before it, whose bytes are the ones of this tensor, too
 
     @property
     def is_transposed(self) -> bool:
         """Whether the values change places."""
-        return self.axes is not None and not keeps_bytes(self.axes)
+        return self.fill is None and self.axes is not None and not keeps_bytes(self.axes)
 
     @property
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
-        return self.cast is None and self.fill is None and not self.is_transposed
+        return self.cast is None and self.fill is None and not self.resizes and not self.is_transposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,12 @@ class Plan:
         to: name of the target's layout; empty if the layout stays.
         steps: tensors to write, in the order of the data file.
         dropped: tensors left out.
-        sizes: sizes of the model by configuration field, each with its origin; the head count is among them if one is used.
+        sizes: sizes of the source by configuration field, each with its origin; the head count is among them if one is used.
         scope: what stood before the hub's names in the source, e.g. ``"module/"``.
         notes: what a user should know.
         object_graph: the graph to write; None for a name-based target.
+        model: path of the model's node in that graph.
+        heads_letter: the letter that means the head count in axes patterns.
     """
 
     source: str
@@ -103,6 +116,8 @@ class Plan:
     scope: str = ""
     notes: tuple[str, ...] = ()
     object_graph: ObjectGraph | None = None
+    model: str = ""
+    heads_letter: str = ""
 
     @property
     def num_heads(self) -> int | None:
@@ -147,6 +162,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "axes": step.axes,
         "cast": None if step.cast is None else dtype_name(step.cast),
         "fill": None if step.fill is None else str(step.fill),
+        "resizes": [{"axis": r.axis, "old": r.old, "new": r.new, "fill": r.fill} for r in step.resizes],
         "keeps_bytes": step.keeps_bytes,
         "same_as": step.same_as,
     }

@@ -1,48 +1,132 @@
-"""A conversion verified against its source: every value compared, every checksum checked."""
+"""A conversion verified against its source: every value compared, every checksum of both files checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
+from tfckpt.conversion.config import NUM_HEADS
+from tfckpt.conversion.places import Places, find_places
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import ProofError
+from tfckpt.conversion.proof import Checked, Extra, Proof
+from tfckpt.errors import FormatError, ProofError, StorageError
+from tfckpt.layouts import axes
+from tfckpt.layouts.axes import Mismatch, Sizes
+from tfckpt.layouts.optimizer import TRAINING
+from tfckpt.layouts.rules import Drop
+
+BESIDE = (*TRAINING, Drop("training step", ("global_step",)))  # what a checkpoint may have beside the model
+DAMAGED = (FormatError, StorageError)
 
 
-def prove(plan: Plan, source: Checkpoint, dest: Checkpoint) -> None:
-    """Show that ``dest`` holds what ``plan`` says, value for value, and nothing else.
+def prove(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
+    """Show that ``dest`` holds what ``plan`` says, key for key and value for value, and nothing else: a file of our own.
 
-    Raises:
-        ProofError: with every difference.
-        ChecksumError, FormatError: a file is damaged.
+    Raises: ProofError, with every difference, damaged tensors among them.
     """
-    differences = [line for step in plan.steps for line in _compare(step, source.reader, dest.reader)]
-    expected = {step.target for step in plan.steps}
-    if plan.object_graph is not None:
-        expected.add(OBJECT_GRAPH_KEY)
-        if dest.object_graph != plan.object_graph:
-            differences.append(f"{OBJECT_GRAPH_KEY}: not the object graph of {plan.to!r}")
-    differences += [f"{name}: nothing in the source accounts for it" for name in sorted(set(dest) - expected)]
-    if differences:
-        raise ProofError([f"{dest.prefix}: {line}" for line in differences])
+    others = []
+    if plan.object_graph is not None and dest.object_graph != plan.object_graph:
+        others.append(f"{OBJECT_GRAPH_KEY}: not the object graph of {plan.to!r}")
+    tensors = [_check(step, source.reader, dest.reader, step.target) for step in plan.steps]
+    expected = {step.target for step in plan.steps} | {OBJECT_GRAPH_KEY}
+    others += [_unaccounted(name) for name in sorted(set(dest) - expected)]
+    others += _damage(source, {step.source for step in plan.steps}) + _damage(dest, expected - {OBJECT_GRAPH_KEY})
+    return right(Proof(plan.source, dest.prefix, plan.to, plan.model, tuple(tensors), (), tuple(others), plan.notes))
 
 
-def _compare(step: Step, source: TensorReader, dest: TensorReader) -> Iterator[str]:
-    """Yield what is wrong with one tensor, if anything."""
-    ours = dest.entry(step.target)
-    if ours is None:
-        yield f"{step.target}: missing"
-    elif (ours.data_type, ours.shape) != (step.data_type, step.shape):
-        yield f"{step.target}: expected shape {list(step.shape)}, got {ours.dtype_name}{list(ours.shape)}"
-    elif not _same_values(step, source, dest, ours):
-        yield f"{step.target}: values differ from {step.source or step.fill}"
+def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
+    """Compare a checkpoint that any tool wrote with what ``plan`` makes of the source.
+
+    An object-based one is compared by its object graph: the model may hang on any root and its keys be spelled in any way.
+    Tensors beside the model are named if a rule accounts for them, and are differences otherwise.
+    """
+    others: list[str] = []
+    places = _places(plan, dest, others)
+    tensors = tuple(
+        _check(step, source.reader, dest.reader, key)
+        for step in plan.steps
+        for key in places.keys.get(step.target) or ("",)
+    )
+    others += _head_count(plan, tensors, source, dest)
+    compared = {checked.key for checked in tensors}
+    extras = []
+    for name in sorted(set(dest) - compared - {OBJECT_GRAPH_KEY}):
+        rule = next((drop.rule for drop in BESIDE if drop.matches(name)), None)
+        others += [] if rule else [_unaccounted(name)]
+        extras += [Extra(name, rule)] if rule else []
+    others += _damage(source, {step.source for step in plan.steps}) + _damage(dest, compared)
+    at = places.paths[0] if places.paths else ""
+    return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes)
+
+
+def right(proof: Proof) -> Proof:
+    """Return the proof if nothing is wrong.
+
+    Raises: ProofError, which carries the proof as JSON too.
+    """
+    if proof.differences:
+        raise ProofError(proof.differences, proof.to_json())
+    return proof
+
+
+def _places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
+    """Return the key under which the destination has each planned one; say what keeps us from knowing."""
+    if plan.object_graph is None:
+        return Places((), {step.target: (step.target,) for step in plan.steps if step.target in dest})
+    graph = dest.object_graph
+    if graph is None:
+        others.append(f"no object graph, which a {plan.to!r} has: it is name-based")
+        return Places((), {})
+    places = find_places(plan.object_graph, plan.model, graph)
+    if not places.paths:
+        others.append(f"no {plan.to!r} in its object graph; tfckpt tree shows what it holds")
+    if len(places.paths) > 1:
+        others.append(f"several models, and one is expected: {', '.join(path or 'the root' for path in places.paths)}")
+    names = {step.target: (step.target,) for step in plan.steps if ATTRIBUTES not in step.target}  # of --keep-names
+    return Places(places.paths, {**names, **places.keys})
+
+
+def _unaccounted(name: str) -> str:
+    return f"{name}: nothing in the source accounts for it"
+
+
+def _damage(checkpoint: Checkpoint, done: Collection[str]) -> list[str]:
+    """Return what is wrong with the tensors that no comparison has read."""
+    problems: dict[str, None] = {}
+    for name in checkpoint:
+        if name not in done:
+            try:
+                checkpoint.verify(name)
+            except DAMAGED as error:
+                problems[str(error)] = None  # a file that is missing is one line, not one for each tensor
+    return list(problems)
+
+
+def _check(step: Step, source: TensorReader, dest: TensorReader, key: str) -> Checked:
+    """Compare one tensor; ``key`` is empty if the destination has no place for it."""
+    entry = dest.entry(key) if key else None
+    if entry is None:
+        problem = f"missing; {step.source or 'a filled variable'} belongs there"
+    elif (entry.data_type, entry.shape) != (step.data_type, step.shape):
+        expected = entry._replace(data_type=step.data_type).dtype_name
+        problem = f"expected shape {expected}{list(step.shape)}, got {entry.dtype_name}{list(entry.shape)}"
+    else:
+        try:
+            same = _same_values(step, source, dest, entry)
+            problem = "" if same else f"values differ from {step.source or step.fill}{_how(step, source, dest, entry)}"
+        except DAMAGED as error:
+            problem = str(error)
+    return Checked(step, key, problem)
 
 
 def _same_values(step: Step, source: TensorReader, dest: TensorReader, ours: Entry) -> bool:
@@ -52,7 +136,50 @@ def _same_values(step: Step, source: TensorReader, dest: TensorReader, ours: Ent
             pairs = zip_longest(source.chunks(theirs, verify=True), dest.chunks(ours, verify=True))
             return all(a == b for a, b in pairs)
     array = compute(step, source, verify=True)
-    other = dest.read(ours, verify=True, mapped=False)
+    return not _differ(array, dest.read(ours, verify=True, mapped=False)).any()
+
+
+def _differ(array: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return for every value whether it is another one; by its bits, so that a NaN is itself and -0.0 is not 0.0."""
     if array.dtype.hasobject:
-        return bool(np.array_equal(array, other))
-    return np.ascontiguousarray(array).tobytes() == np.ascontiguousarray(other).tobytes()  # NaNs compare by their bits
+        return np.array([a != b for a, b in zip(array.flat, other.flat, strict=True)], np.bool_)
+    pairs = (np.ascontiguousarray(a).reshape(-1, 1).view(np.uint8) for a in (array, other))
+    return np.asarray(np.not_equal(*pairs).any(axis=1))
+
+
+def _how(step: Step, source: TensorReader, dest: TensorReader, ours: Entry) -> str:
+    """Return how many values differ and where the first one is."""
+    array, other = compute(step, source, verify=True), dest.read(ours, verify=True, mapped=False)
+    differ = _differ(array, other)
+    index = [int(i) for i in np.unravel_index(int(differ.argmax()), array.shape)]
+    first = f"expected {array[tuple(index)]}, got {other[tuple(index)]}"
+    return f": {int(differ.sum())} of {differ.size}, the first at {index}: {first}"
+
+
+def _head_count(plan: Plan, tensors: Iterable[Checked], source: Checkpoint, dest: Checkpoint) -> Iterator[str]:
+    """Yield the head count that the shapes of the destination show, if it is another one."""
+    if plan.num_heads is None:
+        return
+    found: dict[int, list[bool]] = {}
+    for checked in tensors:
+        entry = dest.reader.entry(checked.key) if checked.key else None
+        letters = None if entry is None else _letters(plan, checked.step, entry.shape)
+        if entry is not None and letters is not None and entry.shape != checked.step.shape:
+            other = replace(checked.step, shape=entry.shape, letters=letters)
+            equal = _same_values(other, source.reader, dest.reader, entry)
+            found.setdefault(letters[plan.heads_letter], []).append(equal)
+    for heads, same in found.items():
+        if heads != plan.num_heads:
+            stated = f"{plan.num_heads} ({plan.sizes[NUM_HEADS].origin})"
+            values = "the values are the source's" if all(same) else "some values differ as well"
+            yield f"{NUM_HEADS}: expected {stated}, got {heads} in the shapes of {len(same)} tensors; {values}"
+
+
+def _letters(plan: Plan, step: Step, shape: Sequence[int]) -> Mapping[str, int] | None:
+    """Return what the letters of a step's pattern stand for in a shape of its target, if it has heads and they fit."""
+    if step.axes is None or plan.heads_letter not in step.letters:
+        return None
+    letters = Sizes({}).bind(step.source, tuple(shape), axes.inverse(step.axes))
+    if isinstance(letters, Mismatch) or axes.source_shape(step.axes, letters) != step.source_shape:
+        return None
+    return letters

@@ -5,7 +5,7 @@ Source of the key's spelling: tensorflow/python/checkpoint/graph_view.py (the sh
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tfckpt.checkpoint.object_graph import (
@@ -17,7 +17,7 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, numbers_in
+from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, numbers_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,7 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
         variables.append(TargetVariable(name, key, axes))
     for placed in parts:
-        for alias, path in placed.part.all_aliases(numbers_in(names)):
-            _add_alias(graph, below(layout.model, placed.path, alias), below(layout.model, placed.path, path))
+        _add_part_aliases(graph, layout, placed, names)
     _add_roots(graph, layout)
     for node in graph.nodes:
         node.has_checkpoint_values = True
@@ -88,7 +87,7 @@ def _add_variables(
     graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, tuple[str, str]]
 ) -> None:
     """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key."""
-    variables = placed.part.variables(numbers_in(names), lacking(placed.part, names))
+    variables = _variables(placed.part, names)
     base = below(layout.model, placed.path)
     numbered = placed.part.numbered([variable.path for variable in variables])
     for container, alias in numbered.items():
@@ -96,11 +95,27 @@ def _add_variables(
         if not container.startswith(NAMELESS):
             graph.add_edge(split_path(below(base, container)), number)
     for variable in variables:
-        path = below(base, variable.path)
-        for container, alias in numbered.items():
-            if container.startswith(NAMELESS) and variable.path.startswith(container + "/"):
-                path = below(base, alias + variable.path.removeprefix(container))
+        path = below(base, _spell(variable.path, numbered))
         found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
+
+
+def _add_part_aliases(graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str]) -> None:
+    numbered = placed.part.numbered([variable.path for variable in _variables(placed.part, names)])
+    base = below(layout.model, placed.path)
+    for alias, path in placed.part.all_aliases(numbers_in(names)):
+        _add_alias(graph, below(base, _spell(alias, numbered)), below(base, _spell(path, numbered)))
+
+
+def _variables(part: Part, names: Collection[str]) -> list[Variable]:
+    return part.variables(numbers_in(names), lacking(part, names))
+
+
+def _spell(path: str, numbered: Mapping[str, str]) -> str:
+    """Return a part's path with the number of the container that has no name."""
+    container = path.partition("/")[0]
+    if container.startswith(NAMELESS) and container in numbered:
+        return numbered[container] + path.removeprefix(container)
+    return path
 
 
 def _add_alias(graph: ObjectGraph, alias: str, path: str) -> None:

@@ -25,7 +25,14 @@ SIZES = {
     "v": "vocab_size",
 }
 
-BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES)
+MASKED_LM_HEAD = Drop("masked-LM head", ("cls/predictions/*",))
+NEXT_SENTENCE_HEAD = Drop("next-sentence head", ("cls/seq_relationship/*",))
+SPAN_HEAD = Drop("question-answering head", ("cls/squad/*",))
+CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
+PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
+TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
+
+BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES, heads=(*PRETRAINING_HEADS, *TASK_HEADS))
 
 # fmt: off
 BLOCK_ROWS = (
@@ -61,7 +68,9 @@ ENCODER_PART = Part(rows=(
     "_transformer_layers/*", "_pooler_layer",
 ))
 
-POOLER_COPY = Part(rows=(  # a head that has a pooler of its own starts from the encoder's
+# A head that has a pooler of its own starts from the encoder's, which is idle then: training moves only the head's. So it
+# stands before the encoder: on the way back, where TF1 has one pooler, the first is taken.
+POOLER_COPY = Part(rows=(
     ("bert/pooler/dense/kernel", "kernel", "h k"),
     ("bert/pooler/dense/bias",   "bias",   "k"),
 ))
@@ -87,12 +96,6 @@ CLASSES = Part(rows=(
 ))
 
 OPTIMIZER = (Drop("optimizer slot", SLOTS), Drop("training step", ("global_step",)))
-MASKED_LM_HEAD = Drop("masked-LM head", ("cls/predictions/*",))
-NEXT_SENTENCE_HEAD = Drop("next-sentence head", ("cls/seq_relationship/*",))
-SPAN_HEAD = Drop("question-answering head", ("cls/squad/*",))
-CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
-PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
-TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
 
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
@@ -110,9 +113,9 @@ PRETRAINER = ObjectLayout(
     about="BertPretrainerV2: masked-LM head, and the next-sentence head if the source has one",
     model="model",
     parts=(
+        Placed(POOLER_COPY, "classification_heads/0/dense", only_with="cls/seq_relationship/output_weights"),
         Placed(ENCODER_PART, "encoder_network"),
         Placed(MASKED_LM, "masked_lm"),
-        Placed(POOLER_COPY, "classification_heads/0/dense", only_with="cls/seq_relationship/output_weights"),
         Placed(NEXT_SENTENCE, "classification_heads/0/out_proj", only_with="cls/seq_relationship/output_weights"),
     ),
     edges=(
@@ -181,8 +184,8 @@ CLASSIFIER_OWN_POOLER = ObjectLayout(
     about="BertClassifier(use_encoder_pooler=False): its head has a pooler of its own, a copy of the encoder's",
     model="model",
     parts=(
-        Placed(ENCODER_PART, "layer_with_weights-0"),
         Placed(POOLER_COPY, "layer_with_weights-1/dense"),
+        Placed(ENCODER_PART, "layer_with_weights-0"),
         Placed(CLASSES, "layer_with_weights-1/out_proj"),
     ),
     edges=(

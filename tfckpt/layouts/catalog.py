@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tfckpt.errors import UsageError
-from tfckpt.layouts import bert
+from tfckpt.layouts import albert, bert, bert_2019
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 
 TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models")
@@ -20,12 +20,24 @@ OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
     bert.SPAN_LABELER,
     bert.TOKEN_CLASSIFIER,
     bert.ENCODER,
+    bert_2019.BERT_MODEL,
+    bert_2019.BERT_LAYER,
+    albert.PRETRAINER,
+    albert.CLASSIFIER,
+    albert.SPAN_LABELER,
+    albert.TOKEN_CLASSIFIER,
+    albert.ENCODER,
 )
 # A name that several families have (ALBERT's word table is called as BERT's) is told apart by what stands first.
-FAMILIES: tuple[Family, ...] = (bert.BERT,)
+FAMILIES: tuple[Family, ...] = (albert.ALBERT, bert.BERT)
 LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 DEFAULT = bert.ENCODER.name
+AUTO = "auto"  # in place of a name: the fullest target for what the source holds
+# Targets that take the same variables, for models that compute different things: neither names nor shapes tell which.
+LOOK_ALIKES: tuple[tuple[str, ...], ...] = (
+    (bert.CLASSIFIER.name, bert.TOKEN_CLASSIFIER.name, bert.CLASSIFIER_OWN_POOLER.name),
+)
 
 
 def find_family(names: Collection[str]) -> Family | None:

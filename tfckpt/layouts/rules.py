@@ -57,7 +57,8 @@ class Part:
 
     ``order`` lists the containers that Keras numbers as ``layer_with_weights-N``, each under its attribute's name, ``*`` for
     every number: an order, not a formula, since those that are absent take no number. One in angle brackets has no other
-    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together.
+    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together;
+    ``equal`` says of such a prefix which two fields of the configuration are equal in a model that lacks it, and only there.
     """
 
     rows: tuple[Row, ...] = ()
@@ -65,6 +66,7 @@ class Part:
     order: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
     optional: tuple[str, ...] = ()
+    equal: tuple[tuple[str, str, str], ...] = ()
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
@@ -149,12 +151,18 @@ class Family:
     """Models whose TF1 variables go by the same names.
 
     ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
-    which field of the configuration an axis letter means; a letter without a field is free in every tensor.
+    which field of the configuration an axis letter means; a letter without a field is free in every tensor. ``heads`` gives
+    the names that a model's heads go by, each with the patterns of its variables. ``only`` holds values of fields other
+    than which no target of the family can have, and ``refuses`` the variables that would come with them: each rule is one
+    complaint.
     """
 
     name: str
     anchor: str
     sizes: Mapping[str, str] = field(hash=False)
+    heads: tuple[Drop, ...] = ()
+    only: Mapping[str, int] = field(default_factory=dict, hash=False)
+    refuses: tuple[Drop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

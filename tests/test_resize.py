@@ -1,0 +1,130 @@
+"""Vocabulary and positions cut or extended: what is written has the new size, the source is still held to its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfckpt
+from tfckpt.checkpoint.object_graph import variable_key
+from tfckpt.cli.main import main
+from tfckpt.errors import PlanError, ProofError, UsageError
+
+WORDS = variable_key("encoder/layer_with_weights-0/embeddings")
+POSITIONS = variable_key("encoder/layer_with_weights-1/embeddings")
+TABLE = "bert/embeddings/word_embeddings"
+
+
+def bias_key(checkpoint: tfckpt.Checkpoint) -> str:
+    return checkpoint.key_at("masked_lm/output_bias.Sbias")
+
+
+@pytest.mark.parametrize("fill", ["zeros", "mean"])
+def test_what_has_a_row_for_each_word_gets_new_ones(bert: str, tmp_path: Path, fill: str) -> None:
+    tfckpt.convert(bert, tmp_path / "out", to="pretrainer", vocab_size=32, resize_fill=fill, prove=True)
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
+        words, bias = source[TABLE], source["cls/predictions/output_bias"]
+        table, other = dest[dest.key_at("encoder/_embedding_layer/embeddings")], dest[bias_key(dest)]
+        expected_row = np.zeros(8, np.float32) if fill == "zeros" else words.mean(0, np.float64).astype(np.float32)
+        expected_bias = np.float32(0) if fill == "zeros" else np.float32(bias.mean(dtype=np.float64))
+        assert (table.dtype.name, table.shape, other.shape) == ("float32", (32, 8), (32,))
+        np.testing.assert_array_equal(table[:30], words)
+        np.testing.assert_array_equal(table[30:], np.stack([expected_row] * 2))
+        np.testing.assert_array_equal(other, np.append(bias, [expected_bias] * 2))
+
+
+def test_tables_are_cut_at_their_ends(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.convert(bert, tmp_path / "out", vocab_size=29, max_positions=4)
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
+        np.testing.assert_array_equal(dest[WORDS], source[TABLE][:29])
+        np.testing.assert_array_equal(dest[POSITIONS], source["bert/embeddings/position_embeddings"][:4])
+    assert plan.notes == (
+        f"vocab_size: 30 -> 29: the last 1 rows are cut off in {TABLE}",
+        "max_position_embeddings: 16 -> 4: the last 12 rows are cut off in bert/embeddings/position_embeddings",
+    )
+    assert plan.nbytes == tfckpt.plan(bert).nbytes - 4 * 8 * 13
+
+
+def test_the_report_names_the_change_and_keeps_the_sizes_of_the_source(bert: str) -> None:
+    plan = tfckpt.plan(bert, vocab_size=64, resize_fill="mean")
+    assert plan.notes == (f"vocab_size: 30 -> 64: 34 rows are added, the mean of the old ones, in {TABLE}",)
+    assert (plan.sizes["vocab_size"].value, plan.sizes["vocab_size"].origin) == (30, "bert_config.json")
+    changed = [step for step in plan.to_json()["steps"] if step["resizes"]]
+    (step,) = changed
+    assert (step["source_shape"], step["shape"], step["nbytes"]) == ([30, 8], [64, 8], 64 * 8 * 4)
+    assert (step["resizes"], step["keeps_bytes"]) == ([{"axis": 0, "old": 30, "new": 64, "fill": "mean"}], False)
+
+
+def test_a_size_that_it_has_already_changes_nothing(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.plan(bert, vocab_size=30)
+    assert plan.steps == tfckpt.plan(bert).steps
+    assert plan.notes == (f"vocab_size: 30 already, in {TABLE}",)
+
+
+def test_the_source_is_held_to_its_own_configuration(bert_copy: str) -> None:
+    path = Path(bert_copy).parent / "bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"vocab_size": 32}), encoding="utf-8")
+    with pytest.raises(PlanError, match=r"expected vocab_size = 32 \(bert_config.json\), got 30"):
+        tfckpt.plan(bert_copy, vocab_size=32)
+
+
+def test_the_way_back_resizes_too(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "there", to="pretrainer", vocab_size=32, max_positions=20)
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", vocab_size=30, max_positions=16, prove=True)
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "back") as back:
+        for name in back:
+            np.testing.assert_array_equal(back[name], source[name], name)
+
+
+def test_a_filled_variable_gets_the_new_size(bert: str, tmp_path: Path) -> None:
+    tensors = {n: v for n, v in tfckpt.open(bert).items() if n != "cls/predictions/output_bias" and "adam" not in n}
+    tfckpt.save(tmp_path / "source", tensors)
+    options: dict[str, Any] = {"to": "pretrainer", "num_heads": 2, "fill": "zeros", "vocab_size": 40}
+    tfckpt.convert(tmp_path / "source", tmp_path / "out", **options, prove=True)
+    with tfckpt.open(tmp_path / "out") as dest:
+        np.testing.assert_array_equal(dest[bias_key(dest)], np.zeros(40, np.float32))
+
+
+def test_another_dtype_stays(bert: str, tmp_path: Path) -> None:
+    tensors = {name: np.asarray(value, np.float16) for name, value in tfckpt.open(bert).items()}
+    tfckpt.save(tmp_path / "half", tensors)
+    tfckpt.convert(tmp_path / "half", tmp_path / "out", num_heads=2, vocab_size=31, resize_fill="mean", prove=True)
+    with tfckpt.open(tmp_path / "out") as dest:
+        assert (dest[WORDS].dtype.name, dest[WORDS].shape) == ("float16", (31, 8))
+
+
+def test_a_proof_takes_the_same_sizes(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "out", vocab_size=32)
+    assert len(tfckpt.prove(bert, tmp_path / "out", vocab_size=32).tensors) == 39
+    with pytest.raises(ProofError, match=r"expected shape float32\[30, 8\], got float32\[32, 8\]"):
+        tfckpt.prove(bert, tmp_path / "out")
+    with pytest.raises(ProofError, match="16 of 256, the first at"):
+        tfckpt.prove(bert, tmp_path / "out", vocab_size=32, resize_fill="mean")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocab_size": 0}, "vocabulary size: expected 1 or more, got 0"),
+        ({"max_positions": -1}, "number of positions: expected 1 or more, got -1"),
+        ({"resize_fill": "ones"}, "expected 'zeros' or 'mean', got 'ones'"),
+        ({"vocab_size": 9, "to": "keras"}, "'keras' only renames"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(bert: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tfckpt.plan(bert, **options)
+
+
+def test_the_options_of_the_command(bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--vocab-size", "32", "--max-positions", "8", "--resize-fill", "mean"]
+    dest = str(tmp_path / "out")
+    assert main(["convert", bert, dest, *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{TABLE}\t[30, 8] -> [32, 8]\t{WORDS}" in lines
+    assert f"note: vocab_size: 30 -> 32: 2 rows are added, the mean of the old ones, in {TABLE}" in lines
+    assert main(["prove", bert, dest, *options]) == 0

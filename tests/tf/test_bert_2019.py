@@ -1,0 +1,71 @@
+"""``--to bert-model`` and ``bert-layer`` restore into the model of the 2019 release, and hold what that release saves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.release_2019 import fetch
+
+import tfckpt
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+
+pytestmark = pytest.mark.tf
+
+SCRIPT = Path(__file__).parents[1] / "support" / "restore_2019.py"
+ROOTS = {
+    "bert-model": ("model", "root=model"),
+    "bert-layer": ("bert_layer", "root=bert_layer"),
+}
+Restore = Callable[[str, Path, str, "tuple[str, ...]"], None]
+
+
+@pytest.fixture(scope="module")
+def restore_2019() -> Restore:
+    """Return a function that restores into that release's model, which runs as a program of its own."""
+    release = fetch()
+
+    def restore(source: str, directory: Path, prefix: str, roots: tuple[str, ...]) -> None:
+        config = Path(source).parent / "bert_config.json"
+        arguments = [sys.executable, SCRIPT, release, config, source, directory, prefix, *roots]
+        done = subprocess.run([*map(str, arguments)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return restore
+
+
+@pytest.mark.parametrize("to", ROOTS)
+def test_that_release_restores_it_and_saves_the_same(restore_2019: Restore, bert: str, tmp_path: Path, to: str) -> None:
+    plan = tfckpt.convert(bert, tmp_path / "ours", to=to)
+    restore_2019(bert, tmp_path, str(tmp_path / "ours"), ROOTS[to])
+    with tfckpt.open(tmp_path / f"{ROOTS[to][0]}-1") as theirs, tfckpt.open(tmp_path / "ours") as ours:
+        counter = {key for key in theirs if key.startswith("save_counter/")}
+        assert theirs.keys() - counter == ours.keys()
+        for key in ours.keys() - {OBJECT_GRAPH_KEY}:
+            np.testing.assert_array_equal(ours[key], theirs[key], key)
+    assert plan.num_heads is None
+    assert len(plan.steps) == 39
+
+
+@pytest.mark.parametrize("to", ROOTS)
+def test_what_that_release_saves_comes_back(restore_2019: Restore, bert: str, tmp_path: Path, to: str) -> None:
+    tfckpt.convert(bert, tmp_path / "ours", to=to)
+    restore_2019(bert, tmp_path, str(tmp_path / "ours"), ())
+    root = ROOTS[to][0]
+    plan = tfckpt.convert(tmp_path / f"{root}-1", tmp_path / "back", to="tf1")
+    assert plan.notes[0] == f"the model is a {to!r} of BERT, at {root}"
+    with tfckpt.open(tmp_path / "back") as back, tfckpt.open(bert) as source:
+        names = [name for name in source if name.startswith("bert/") and "/adam_" not in name]
+        assert sorted(back) == sorted(names)
+        for name in names:
+            np.testing.assert_array_equal(back[name], source[name], name)
+
+
+def test_the_two_forms_are_not_each_other(restore_2019: Restore, bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "ours", to="bert-layer")
+    with pytest.raises(AssertionError, match="AssertionError"):
+        restore_2019(bert, tmp_path, str(tmp_path / "ours"), ("model",))

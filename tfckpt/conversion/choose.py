@@ -1,0 +1,96 @@
+"""Which target, where the user leaves it to us: the fullest one for what the source holds.
+
+Strategy: a target fits if the source has something of every part that makes it more than an encoder. Of those that fit,
+the one that takes the most variables is the fullest, and the first in the catalog if several do. A head of which
+a variable is lost still counts: the plan then names what is missing, rather than leave the head behind unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.planning import Complaints, find_scope
+from tfckpt.conversion.target import lacking, placed_parts
+from tfckpt.errors import PlanError
+from tfckpt.layouts.catalog import DEFAULT, FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
+from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The name of a target, and a line that says why it was chosen."""
+
+    to: str
+    why: str
+
+
+def choose_target(source: str, names: Collection[str], *, excluded: Sequence[str] = ()) -> Choice:
+    """Return the fullest target for a checkpoint with variables of these names.
+
+    Args:
+        source: prefix of the checkpoint, for messages.
+        names: of all its tensors.
+        excluded: substrings; variables with one in their names do not count.
+    Raises:
+        PlanError: it is no checkpoint of a known family, or several targets take the same variables for different models;
+            names them and asks for ``to``.
+    """
+    if OBJECT_GRAPH_KEY in names:
+        return Choice(TF1.name, f"target {TF1.name!r}: the source is object-based, and this is the way back")
+    kept = [name for name in names if not any(text in name for text in excluded)]
+    family = find_family(kept)
+    if family is None:
+        anchors = ", ".join(f"{family.anchor} ({family.name})" for family in FAMILIES)
+        raise PlanError([f"{source}: no model of a known family: expected one of {anchors}; --to names a target"])
+    scope = find_scope(kept, family.anchor, Complaints()) or ""
+    hub = {name.removeprefix(scope) for name in kept}
+    fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}
+    fullest = max(fitting, key=lambda layout: len(fitting[layout]))
+    equals = [layout.name for layout, taken in fitting.items() if taken == fitting[fullest]]
+    _ask(source, fullest.name, equals)
+    return Choice(fullest.name, _why(fullest, fitting[fullest], hub, [name for name in equals if name != fullest.name]))
+
+
+def _fit(layout: ObjectLayout, hub: Collection[str]) -> set[str]:
+    """Return the hub names that a target takes; none if the source has nothing of one of its parts."""
+    encoder = next((o for o in OBJECT_LAYOUTS if (o.name, o.family) == (DEFAULT, layout.family)), layout)
+    parts, base = _names(layout, hub), set().union(*_names(encoder, hub))
+    if any(part - base and part.isdisjoint(hub) for part in parts):
+        return set()
+    return set().union(*parts) & set(hub)
+
+
+def _names(layout: ObjectLayout, hub: Collection[str]) -> list[set[str]]:
+    """Return the hub names of each part of a target."""
+    numbers = numbers_in(hub)
+    parts = [placed.part for placed in placed_parts(layout, hub)]
+    return [{variable.name for variable in part.variables(numbers, lacking(part, hub))} for part in parts]
+
+
+def _ask(source: str, fullest: str, equals: Collection[str]) -> None:
+    """Raise if another model than the fullest target's takes the same variables."""
+    alike = next((names for names in LOOK_ALIKES if fullest in names), ())
+    candidates = [name for name in alike if name in equals]
+    if len(candidates) > 1:
+        raise PlanError(
+            [
+                f"{source}: names and shapes do not tell whether this is a model for {', '.join(candidates[:-1])} or "
+                f"{candidates[-1]}: give --to with one of them"
+            ]
+        )
+
+
+def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> str:
+    """Return the line for the plan's notes."""
+    family: Family = layout.family
+    heads = [head.rule for head in family.heads if any(head.matches(name) for name in taken)]
+    held = [head.rule for head in family.heads if any(head.matches(name) for name in hub)]
+    others = [rule for rule in held if rule not in heads]
+    why = f"the fullest for what the source holds: {', '.join([f'an encoder of {family.name}', *heads])}"
+    if others:
+        why += f"; no target takes {', '.join(others)} with it"
+    if equals and heads:
+        why += f"; {', '.join(equals)} would hold the same"
+    return f"target {layout.name!r}: {why}"

@@ -1,0 +1,99 @@
+"""Where the variables of a planned object graph are in another one, whoever wrote it.
+
+Strategy, as TensorFlow's own when it restores: both graphs are walked side by side along edges of one name, from the model's
+node in the plan and a node of the other graph. The node from which most variables are met is the model, whatever its root
+is called and whatever its keys are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tfckpt.checkpoint.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, split_path
+
+Pair = tuple[int, int]  # number of a node in the plan's graph, and of one in the other
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a planned model is.
+
+    Attributes:
+        paths: the nodes that may be the model, each under its shortest path; several only if they hold different
+            variables. Of several ways to the same variables, the plan's own comes first.
+        keys: for each planned key, the keys of the other graph that stand for it from the first of those nodes.
+    """
+
+    paths: tuple[str, ...]
+    keys: Mapping[str, tuple[str, ...]]
+
+
+def find_places(planned: ObjectGraph, model: str, other: ObjectGraph) -> Places:
+    """Return where the variables of ``planned`` are in ``other``; ``model`` is the path of the model's node in the plan.
+
+    >>> find_places(ObjectGraph(), "", ObjectGraph())
+    Places(paths=(), keys={})
+    """
+    start = planned.find(split_path(model))
+    first = next(number for number, node in enumerate(planned.nodes) if node is start)
+    numbers = {id(node): number for number, node in enumerate(other.nodes)}
+    best: list[tuple[str, list[Pair]]] = []
+    for path, node in other.walk():
+        pairs = _walk(planned, other, [(first, numbers[id(node)])])
+        count, most = len(_keys(planned, other, pairs)), len(_keys(planned, other, best[0][1])) if best else 0
+        if count > most:
+            best = []
+        if count and count >= most:
+            best.append((join_path(path), pairs))
+    if not best:
+        return Places((), {})
+    keys = _keys(planned, other, best[0][1])
+    same = [path for path, pairs in best if _keys(planned, other, pairs) == keys]
+    apart = [path for path, _ in best if path not in same]
+    rest = _walk(planned, other, [*best[0][1], (ROOT, ROOT)])
+    return Places(
+        (model if model in same else same[0], *apart), _keys(planned, other, _with_slots(planned, other, rest)) | keys
+    )
+
+
+def _walk(planned: ObjectGraph, other: ObjectGraph, start: Iterable[Pair]) -> list[Pair]:
+    """Return the pairs of nodes that edges of the same names lead to, breadth first."""
+    found = dict.fromkeys(start)
+    queue = deque(found)
+    while queue:
+        ours, theirs = queue.popleft()
+        children = other.nodes[theirs].children
+        for name, child in planned.nodes[ours].children.items():
+            pair = (child, children.get(name, -1))
+            if name in children and pair not in found:
+                found[pair] = None
+                queue.append(pair)
+    return list(found)
+
+
+def _with_slots(planned: ObjectGraph, other: ObjectGraph, pairs: list[Pair]) -> list[Pair]:
+    """Return the pairs, and those of the slots that optimizers among them keep for variables among them."""
+    known = set(pairs)
+    return pairs + [
+        (slot.slot_variable, peer.slot_variable)
+        for ours, theirs in pairs
+        for slot in planned.nodes[ours].slot_variables
+        for peer in other.nodes[theirs].slot_variables
+        if slot.slot_name == peer.slot_name and (slot.original_variable, peer.original_variable) in known
+    ]
+
+
+def _keys(planned: ObjectGraph, other: ObjectGraph, pairs: Iterable[Pair]) -> dict[str, tuple[str, ...]]:
+    """Return the keys that stand for each planned key: more than one, if the names of its edges lead apart."""
+    keys: dict[str, dict[str, None]] = {}
+    for ours, theirs in pairs:
+        key, peer = _key(planned, ours), _key(other, theirs)
+        if key is not None and peer is not None:
+            keys.setdefault(key, {})[peer] = None
+    return {key: tuple(peers) for key, peers in keys.items()}
+
+
+def _key(graph: ObjectGraph, number: int) -> str | None:
+    return next((a.checkpoint_key for a in graph.nodes[number].attributes if a.name == VARIABLE_VALUE), None)

@@ -1,0 +1,98 @@
+"""What a proof found, as plain data: every tensor compared, what else there is, every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfckpt.conversion.plan import Step
+
+SAME = "same"  # what a proof says of a tensor that is as it should be
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One planned tensor, the key under which the destination has it, and what is wrong with it, if anything."""
+
+    step: Step
+    key: str
+    problem: str = ""
+
+    @property
+    def line(self) -> str:
+        """The problem, and where it is."""
+        where = self.key or self.step.target
+        return f"{where}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A tensor that the destination has beside the model, and the rule that accounts for it."""
+
+    name: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A comparison of a converted checkpoint with its source.
+
+    Attributes:
+        source: prefix of the source.
+        dest: prefix of what was compared with it.
+        to: the target's layout.
+        at: path of the model's node in the destination; empty for the root, and for name-based targets.
+        tensors: every planned tensor, in the plan's order; a variable that several paths lead apart to is listed for each.
+        extras: tensors beside the model's that a rule accounts for: a save counter, an optimizer.
+        others: what is wrong and not with one planned tensor alone.
+        notes: what the plan says that a user should know.
+    """
+
+    source: str
+    dest: str
+    to: str
+    at: str
+    tensors: tuple[Checked, ...]
+    extras: tuple[Extra, ...]
+    others: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Everything that is wrong, one line each; none if the destination is right."""
+        lines = [checked.line for checked in self.tensors if checked.problem]
+        return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
+
+    def extras_by_rule(self) -> Mapping[str, list[str]]:
+        """Return the names of what else there is, grouped."""
+        groups: dict[str, list[str]] = {}
+        for extra in self.extras:
+            groups.setdefault(extra.rule, []).append(extra.name)
+        return groups
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as what ``json.dumps`` takes; ``tensors`` has one object a tensor."""
+        return {
+            "source": self.source,
+            "destination": self.dest,
+            "to": self.to,
+            "at": self.at,
+            "proved": not self.differences,
+            "extras": [{"name": extra.name, "rule": extra.rule} for extra in self.extras],
+            "notes": list(self.notes),
+            "differences": list(self.differences),
+            "tensors": [_checked_to_json(checked) for checked in self.tensors],
+        }
+
+
+def _checked_to_json(checked: Checked) -> dict[str, Any]:
+    step = checked.step
+    return {
+        "source": step.source,
+        "key": checked.key or None,
+        "verdict": checked.problem or SAME,
+        "shape": list(step.shape),
+        "axes": step.axes,
+        "fill": None if step.fill is None else str(step.fill),
+    }

@@ -1,0 +1,119 @@
+"""What a conversion was asked for, and the planner that answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tfckpt.checkpoint.checkpoint import Checkpoint
+from tfckpt.conversion.back import plan_back
+from tfckpt.conversion.choose import choose_target
+from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion.keep_names import keep_names
+from tfckpt.conversion.names import plan_names
+from tfckpt.conversion.objects import plan_objects
+from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.conversion.resize import parse_resizing
+from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
+from tfckpt.errors import UsageError
+from tfckpt.layouts.bert import OPTIMIZER
+from tfckpt.layouts.catalog import AUTO, DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of `tfckpt.plan`, which say what they mean; what no target takes is refused at once.
+
+    Raises: UsageError.
+    """
+
+    to: str = DEFAULT
+    config: PathLike | None = None
+    num_heads: int | None = None
+    exclude: Sequence[str] = ()
+    fill: str | None = None
+    slots: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    keep_names: bool = False
+    scope: str = ""
+    vocab_size: int | None = None
+    max_positions: int | None = None
+    resize_fill: str = "zeros"
+
+    def __post_init__(self) -> None:
+        if self.num_heads is not None and self.num_heads < 0:
+            raise UsageError(f"number of attention heads: expected 1 or more, got {self.num_heads}")
+
+    def check(self, layout: Layout) -> None:
+        """Raise UsageError for what a layout has no place for."""
+        resizes = self.vocab_size is not None or self.max_positions is not None
+        if self.scope and not isinstance(layout, HubLayout):
+            found = "the scope of a TF1 checkpoint is found by itself"
+            raise UsageError(f"scope: only for the way back, {TF1.name!r}; {found}")
+        if resizes and isinstance(layout, NameLayout):
+            better = "resize on the way to an object-based target, or back to TF1"
+            raise UsageError(f"sizes: {layout.name!r} only renames; {better}")
+        if resizes and self.keep_names:
+            raise UsageError("keep_names: the TF1 names keep the TF1 shapes, so no size can change with them")
+        if self.slots == KEEP and isinstance(layout, ObjectLayout):
+            raise UsageError(f"slots: 'keep' is for name-based targets; {layout.name!r} takes 'convert' or 'drop'")
+        if self.slots == CONVERT and isinstance(layout, NameLayout):
+            raise UsageError(f"slots: 'convert' is for objects; {layout.name!r} takes 'keep' or 'drop'")
+        if isinstance(layout, HubLayout) and not (self.optimizer is None and self.learning_rate is None):
+            raise UsageError(
+                f"optimizer, learning_rate: not on the way back to {layout.name!r}, where the source tells"
+            )
+        if self.keep_names and not isinstance(layout, ObjectLayout):
+            raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")
+
+
+def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
+    """Return the plan that a request asks for.
+
+    Raises: PlanError, ConfigError, FormatError, UsageError.
+    """
+    if request.to == AUTO:
+        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
+        plan = make_plan(checkpoint, replace(request, to=choice.to))
+        return replace(plan, notes=(choice.why, *plan.notes))
+    layout = find_layout(request.to, list(checkpoint))
+    state = parse_options(request.slots, request.optimizer, request.learning_rate)
+    resizing = parse_resizing(request.vocab_size, request.max_positions, request.resize_fill)
+    fill = None if request.fill is None else parse_fill(request.fill)
+    request.check(layout)
+    source, entries = checkpoint.prefix, checkpoint.entries()
+    if isinstance(layout, NameLayout):
+        drops = OPTIMIZER if request.slots == DROP else ()
+        return plan_names(source, entries, layout, num_heads=request.num_heads, excluded=request.exclude, drops=drops)
+    config = find_config(source) if request.config is None else read_config(os.fspath(request.config))
+    if isinstance(layout, HubLayout):
+        return plan_back(
+            source,
+            entries,
+            checkpoint.object_graph,
+            layout,
+            OBJECT_LAYOUTS,
+            config=config,
+            num_heads=request.num_heads,
+            excluded=request.exclude,
+            scope=request.scope,
+            slots=request.slots in (CONVERT, KEEP),
+            resizing=resizing,
+        )
+    plan = plan_objects(
+        source,
+        entries,
+        layout,
+        config=config,
+        num_heads=request.num_heads,
+        excluded=request.exclude,
+        fill=fill,
+        slots=state,
+        resizing=resizing,
+    )
+    return keep_names(plan) if request.keep_names else plan

@@ -1,0 +1,98 @@
+"""Tables cut or extended on request: the vocabulary, the positions, and whatever else has as many rows.
+
+The source must still agree with its configuration; only what is written has the new size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tfckpt.conversion.plan import Resize, Step
+from tfckpt.conversion.planning import Complaints
+from tfckpt.errors import UsageError
+from tfckpt.layouts import axes
+
+ZEROS, MEAN = FILLS = ("zeros", "mean")
+OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """The sizes that the target gets instead of the source's, by field, and what new rows hold."""
+
+    sizes: Mapping[str, int]
+    fill: str = ZEROS
+
+
+def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str) -> Resizing:
+    """Return what was asked for.
+
+    >>> parse_resizing(32, None, "mean")
+    Resizing(sizes={'vocab_size': 32}, fill='mean')
+
+    Raises: UsageError.
+    """
+    if fill not in FILLS:
+        raise UsageError(f"fill of new rows: expected {' or '.join(map(repr, FILLS))}, got {fill!r}")
+    wanted = zip(OPTIONS, (vocab_size, max_positions), strict=True)
+    sizes = {field: size for field, size in wanted if size is not None}
+    for field, size in sizes.items():
+        if size < 1:
+            raise UsageError(f"{OPTIONS[field]}: expected 1 or more, got {size}")
+    return Resizing(sizes, fill)
+
+
+def resize_steps(
+    steps: Sequence[Step], fields: Mapping[str, str], resizing: Resizing, complaints: Complaints
+) -> tuple[list[Step], list[str]]:
+    """Return the steps with the sizes asked for, and notes that say what changes.
+
+    Args:
+        steps: a plan's.
+        fields: the field of the configuration that each letter of the axes patterns means.
+        resizing: what was asked for.
+        complaints: where to say that nothing has such a size, or that it cannot be changed.
+    """
+    resized, notes = list(steps), []
+    for field, size in resizing.sizes.items():
+        letters = [letter for letter, name in fields.items() if name == field]
+        changed: dict[int, list[str]] = {}
+        for number, step in enumerate(resized):
+            letter = next((letter for letter in letters if letter in step.letters), None)
+            if letter is not None and step.axes is not None:
+                changed.setdefault(step.letters[letter], []).append(step.source or step.target)
+                resized[number] = _resize(step, letter, size, resizing.fill, complaints)
+        if not changed:
+            complaints.add(f"{field}: no tensor to write has this size, so it cannot become {size}")
+        notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
+    return resized, notes
+
+
+def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaints) -> Step:
+    old = step.letters[letter]
+    if size == old:
+        return step
+    assert step.axes is not None
+    letters = {**step.letters, letter: size}
+    shape = axes.target_shape(step.axes, letters)
+    nbytes = step.nbytes // math.prod(step.shape) * math.prod(shape)
+    after = replace(step, shape=shape, letters=letters, nbytes=nbytes)
+    if step.fill is not None:
+        return after
+    source = axes.parse(step.axes)[0]
+    if (letter,) not in source:
+        complaints.add(f"{step.source}: its axis of {old} is one with others ({step.axes}), so it cannot be resized")
+        return step
+    return replace(after, resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
+
+
+def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> str:
+    where = f"in {', '.join(names)}"
+    if new == old:
+        return f"{field}: {old} already, {where}"
+    if new < old:
+        return f"{field}: {old} -> {new}: the last {old - new} rows are cut off {where}"
+    rows = "zeros" if fill == ZEROS else "the mean of the old ones"
+    return f"{field}: {old} -> {new}: {new - old} rows are added, {rows}, {where}"

@@ -1,0 +1,59 @@
+"""BERT as Model Garden of 2019 kept it: the object-based form of its tf2_checkpoint_converter.py.
+
+Rows as in `bert`. That script builds its model with ``BertConfig.backward_compatible`` at its default, true: the variables
+have the shapes of TF1, and nothing is split into heads. It saves the model, or the layer in it (``--export_bert_as_layer``).
+
+Source: official/nlp/bert/tf2_checkpoint_converter.py and official/nlp/bert_modeling.py of tf-models-official 0.0.3.dev1.
+"""
+
+from __future__ import annotations
+
+from tfckpt.layouts.bert import BERT, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.rules import Each, ObjectLayout, Part, Placed
+
+# fmt: off
+BLOCK_ROWS = (
+    ("attention/self/{qkv}/kernel",    "attention_layer/{qkv}_dense/kernel", "h k"),
+    ("attention/self/{qkv}/bias",      "attention_layer/{qkv}_dense/bias",   "h"),
+    ("attention/output/dense/kernel",  "attention_output_dense/kernel",      "h k"),
+    ("attention/output/dense/bias",    "attention_output_dense/bias",        "h"),
+    ("attention/output/LayerNorm/{p}", "attention_layer_norm/{p}",           "h"),
+    ("intermediate/dense/kernel",      "intermediate_dense/kernel",          "h f"),
+    ("intermediate/dense/bias",        "intermediate_dense/bias",            "f"),
+    ("output/dense/kernel",            "output_dense/kernel",                "f h"),
+    ("output/dense/bias",              "output_dense/bias",                  "h"),
+    ("output/LayerNorm/{p}",           "output_layer_norm/{p}",              "h"),
+)
+LAYER_PART = Part(rows=(
+    ("bert/embeddings/word_embeddings",       "embedding_lookup/embeddings",                   "v h"),
+    ("bert/embeddings/position_embeddings",   "embedding_postprocessor/position_embeddings",   "p h"),
+    ("bert/embeddings/token_type_embeddings", "embedding_postprocessor/type_embeddings",       "t h"),
+    ("bert/embeddings/LayerNorm/{p}",         "embedding_postprocessor/output_layer_norm/{p}", "h"),
+    ("bert/pooler/dense/kernel",              "pooler_transform/kernel",                       "h k"),
+    ("bert/pooler/dense/bias",                "pooler_transform/bias",                         "k"),
+), each=(
+    Each("bert/encoder/layer_{n}/", "encoder/layers/{n}/", BLOCK_ROWS, field="num_hidden_layers"),
+))
+# fmt: on
+
+BERT_MODEL = ObjectLayout(
+    "bert-model",
+    BERT,
+    about="get_bert_model of 2019, as tf2_checkpoint_converter.py saved it",
+    model="model",
+    parts=(Placed(LAYER_PART, "layer_with_weights-0"),),
+    edges=(("model/layer-3", "model/layer_with_weights-0"),),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+BERT_LAYER = ObjectLayout(
+    "bert-layer",
+    BERT,
+    about="BertModel of 2019, the layer in that model: its --export_bert_as_layer",
+    model="bert_layer",
+    parts=(Placed(LAYER_PART),),
+    roots=("",),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
