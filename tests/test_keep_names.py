@@ -59,7 +59,8 @@ def test_the_plan_names_what_is_stored_twice(bert: str) -> None:
         f"{HEAD}: stored twice, since its bytes change places"
     ]
     shared = {row["target"]: row["same_as"] for row in plan.to_json()["steps"]}
-    assert shared["bert/pooler/dense/bias"] == "encoder/layer_with_weights-6/bias/.ATTRIBUTES/VARIABLE_VALUE"
+    first, second = (step.target for step in plan.steps if step.source == "bert/pooler/dense/bias" != step.target)
+    assert (shared[first], shared["bert/pooler/dense/bias"], shared[second]) == (None, first, first)
     assert shared[HEAD] is None
 
 
@@ -73,7 +74,8 @@ def test_a_proof_sees_every_name(bert: str, tmp_path: Path, name: str) -> None:
         tfckpt.save(tmp_path / "wrong", tensors | {name: tensors[name] + 1})
         with tfckpt.open(tmp_path / "wrong") as dest, pytest.raises(ProofError) as caught:
             prove(plan, source, dest)
-    assert [line.partition(": ")[2] for line in caught.value.complaints] == [f"{name}: values differ from {name}"]
+    (line,) = caught.value.complaints
+    assert line.startswith(f"{tmp_path / 'wrong'}: {name}: values differ from {name}")
 
 
 def test_the_way_back_takes_each_tensor_once(bert: str, tmp_path: Path) -> None:

@@ -167,6 +167,24 @@ def test_a_step_after_the_restore_is_the_step_from_the_slots_of_tf1(
     assert optimizer.iterations.numpy() == 4
 
 
+def test_slots_that_the_first_step_makes_are_restored(
+    tf: Any, encoder: Any, bert: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    tfckpt.convert(bert, tmp_path / "there", slots="convert")
+    clear(encoder)
+    optimizer, variables = garden_adam(tf, scheduled=True), encoder.trainable_variables
+    status = tf.train.Checkpoint(model=encoder, optimizer=optimizer).read(str(tmp_path / "there"))
+    status.assert_existing_objects_matched()
+    given = gradients(variables)
+    optimizer.apply_gradients(zip(map(tf.constant, given), variables, strict=True))
+    status.assert_consumed()
+    assert optimizer.iterations.numpy() == 4
+    for variable, gradient in zip(variables, given, strict=True):
+        name = tf1_name(variable)
+        m = BETA_1 * split_heads(name, values[f"{name}/adam_m"], 2) + (1 - BETA_1) * gradient
+        np.testing.assert_allclose(legacy_slots(optimizer, variable)[0], m, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
 TARGETS = {
     "pretrainer": "bert_tf115",
     "bert-pretrainer": "bert_tf115",

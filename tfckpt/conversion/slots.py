@@ -2,7 +2,7 @@
 
 The values go over as they are, in the form of their variable; but the optimizers are not the same. google-research's Adam
 divides m by the root of v as they stand. Keras's Adam first corrects both for their bias: at step n it scales the update by
-sqrt(1 - beta_2^n) / (1 - beta_1^n), which is 0.17 at the 4th step, 0.65 at the 500th, and 1 after some thousands.
+sqrt(1 - beta_2^n) / (1 - beta_1^n), which is 0.18 at the 4th step, 0.63 at the 500th, and 1 after some thousands.
 Source: google-research/bert optimization.py; tf_keras/src/optimizers/legacy/adam.py, adamw.py.
 """
 
