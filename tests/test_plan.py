@@ -86,6 +86,17 @@ def test_the_head_count_has_no_default(tmp_path: Path, tensors: dict[str, Any]) 
     assert line.endswith("give --config or --num-heads")
 
 
+@pytest.mark.parametrize("to", ["bert-model", "bert-layer"])
+def test_where_nothing_is_split_the_head_count_does_not_matter(
+    tmp_path: Path, tensors: dict[str, Any], to: str
+) -> None:
+    tfckpt.save(tmp_path / "c", tensors)
+    plan = tfckpt.plan(tmp_path / "c", to=to)
+    assert (plan.num_heads, len(plan.steps)) == (None, 39)
+    assert all(step.source_shape == step.shape for step in plan.steps)
+    assert tfckpt.plan(tmp_path / "c", to=to, num_heads=2).num_heads is None
+
+
 def test_a_configuration_without_the_head_count_is_not_enough(tmp_path: Path, tensors: dict[str, Any]) -> None:
     (line,) = complaints(tmp_path, tensors, {"hidden_size": 8})
     assert "bert_config.json does not state it" in line

@@ -1,10 +1,10 @@
 """Restores into the model of Model Garden's 2019 release; a program of its own, since that release is also called `official`.
 
-Usage: restore_2019.py RELEASE CONFIG SOURCE DIRECTORY PREFIX ROOT...
+Usage: restore_2019.py RELEASE CONFIG SOURCE DIRECTORY [PREFIX ROOT]...
 
 builds the model as that release's tf2_checkpoint_converter.py does; brings the TF1 checkpoint SOURCE into it in that
 release's way, by its names of 2019, and saves it as that script does, as DIRECTORY/model-1 and DIRECTORY/bert_layer-1. Then
-restores PREFIX under each ROOT (``model``, ``bert_layer``, ``root=model``, ``root=bert_layer``), by `read` and by `restore`,
+restores each PREFIX under its ROOT (``model``, ``bert_layer``, ``root=model``, ``root=bert_layer``), by `read` and `restore`,
 into a model of its own each time, and checks with both asserts that the variables are again those of SOURCE. Fails if not.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-release, config_path, source, directory, prefix, *roots = sys.argv[1:]
+release, config_path, source, directory, *pairs = sys.argv[1:]
 sys.path.insert(0, release)
 
 import tensorflow as tf  # noqa: E402
@@ -52,7 +52,7 @@ def objects(model: Any) -> dict[str, Any]:
 for root, item in objects(model).items():
     tf.train.Checkpoint(**{root: item}).save(f"{directory}/{root}")
 
-for root in roots:
+for prefix, root in zip(pairs[::2], pairs[1::2], strict=True):
     for method in ("read", "restore"):
         name, _, item = root.rpartition("=")
         restored = build()
