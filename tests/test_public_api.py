@@ -68,6 +68,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "exclude": (),
         "fill": None,
         "scope": "",
+        "model": "",
         "source_format": None,
         "verify": True,
         "sync": True,

@@ -34,6 +34,13 @@ def add_commands(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
 
+    options.add_argument(
+        "--model",
+        default="",
+        metavar="FAMILY[/TARGET]",
+        help="what SOURCE holds, if its objects could be several models'",
+    )
+
     convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
     add_dest(convert)
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
@@ -58,6 +65,7 @@ def cmd_convert(args: argparse.Namespace) -> int:
             exclude=args.exclude,
             fill=args.fill,
             scope=args.scope,
+            model=args.model,
             source_format=args.format,
             verify=args.verify,
             sync=args.sync,
@@ -86,6 +94,7 @@ def cmd_plan(args: argparse.Namespace) -> int:
         exclude=args.exclude,
         fill=args.fill,
         scope=args.scope,
+        model=args.model,
         source_format=args.format,
     )
     if args.json:

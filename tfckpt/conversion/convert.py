@@ -11,13 +11,13 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion.back import plan_back
-from tfckpt.conversion.config import find_config, read_config
+from tfckpt.conversion.config import find_beside, find_config, read_config
 from tfckpt.conversion.execute import Progress, execute
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
 from tfckpt.errors import UsageError
-from tfckpt.layouts.catalog import DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.catalog import DEFAULT, TF1, find_layout, find_models
 from tfckpt.layouts.rules import HubLayout, NameLayout
 
 logger = logging.getLogger("tfckpt")
@@ -34,6 +34,7 @@ def plan(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     scope: str = "",
+    model: str = "",
     source_format: str | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
@@ -48,6 +49,8 @@ def plan(
         fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
             needs and the source lacks; unless given, each of them is a complaint.
         scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
+        model: for the way back, where the objects are those of several models (an encoder's of ELECTRA may be BERT's): which
+            it is, a family or ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
@@ -61,7 +64,7 @@ def plan(
         (2, 39, 100)
     """
     with open_checkpoint(source, format=source_format) as checkpoint:
-        return _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        return _plan(checkpoint, to, config, num_heads, exclude, scope, model, fill)
 
 
 def convert(
@@ -74,6 +77,7 @@ def convert(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     scope: str = "",
+    model: str = "",
     source_format: str | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -92,6 +96,7 @@ def convert(
         exclude: as for `plan`.
         fill: as for `plan`.
         scope: as for `plan`.
+        model: as for `plan`.
         source_format: as for `plan`.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -115,7 +120,7 @@ def convert(
     prefix = check_prefix(dest)
     with open_checkpoint(source, format=source_format) as checkpoint:
         check_apart(checkpoint, prefix)
-        report = _plan(checkpoint, to, config, num_heads, exclude, scope, fill)
+        report = _plan(checkpoint, to, config, num_heads, exclude, scope, model, fill)
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
@@ -133,6 +138,7 @@ def _plan(
     num_heads: int | None,
     exclude: Sequence[str],
     scope: str,
+    model: str,
     fill: str | None,
 ) -> Plan:
     if num_heads is not None and num_heads < 0:
@@ -140,6 +146,10 @@ def _plan(
     if scope and to != TF1.name:
         raise UsageError(
             f"scope: only for the way back, {TF1.name!r}; the scope of a TF1 checkpoint is found by itself"
+        )
+    if model and to != TF1.name:
+        raise UsageError(
+            f"model: only for the way back, {TF1.name!r}; the family of a TF1 checkpoint is found by itself"
         )
     entries = checkpoint.entries()
     layout = find_layout(to, list(checkpoint))
@@ -153,12 +163,13 @@ def _plan(
             entries,
             graph,
             layout,
-            OBJECT_LAYOUTS,
+            find_models(model),
             config=known,
             num_heads=num_heads,
             excluded=exclude,
             scope=scope,
         )
+    second = layout.family.second
     return plan_objects(
         checkpoint.prefix,
         entries,
@@ -167,4 +178,5 @@ def _plan(
         num_heads=num_heads,
         excluded=exclude,
         fill=None if fill is None else parse_fill(fill),
+        second=None if second is None else find_beside(checkpoint.prefix, second.config_file),
     )

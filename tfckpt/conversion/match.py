@@ -34,12 +34,15 @@ class Match:
 
 
 def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Match]:
-    """Return the models of the first layout that the graph holds whole; several only if they share no variable.
+    """Return the models of the layout that the graph holds whole with the most variables, of those the first.
+
+    There are several only if they share no variable.
 
     >>> match_models(ObjectGraph(), ())
     []
     """
     numbers = {id(node): number for number, node in enumerate(graph.nodes)}
+    fullest: list[Match] = []
     for layout in layouts:
         models: list[Match] = []
         taken: set[int] = set()
@@ -48,9 +51,9 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Ma
             if found and taken.isdisjoint(item.node for item in found):
                 models.append(Match(layout, join_path(path), found))
                 taken.update(item.node for item in found)
-        if models:
-            return models
-    return []
+        if models and (not fullest or len(models[0].found) > len(fullest[0].found)):
+            fullest = models
+    return fullest
 
 
 def _match_layout(graph: ObjectGraph, model: int, layout: ObjectLayout) -> tuple[Found, ...]:

@@ -43,6 +43,8 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     Every container can be reached by its attribute's name and by its Keras number, from every root; all nodes say that they
     hold values, so that TensorFlow waits for objects that are created later.
     """
+    lent = layout.family.borrowed(names)
+    names = {*names, *lent}
     graph = ObjectGraph()
     found: dict[int, tuple[str, str]] = {}  # number of a variable's node -> (hub name, axes)
     parts = placed_parts(layout, names)
@@ -55,7 +57,7 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     for number, (name, axes) in found.items():
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
-        variables.append(TargetVariable(name, key, axes))
+        variables.append(TargetVariable(lent.get(name, name), key, axes))
     for placed in parts:
         for alias, path in placed.part.all_aliases(numbers_in(names)):
             _add_alias(graph, below(layout.model, placed.path, alias), below(layout.model, placed.path, path))

@@ -145,16 +145,66 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Borrow:
+    """Variables of one network that are stored as another's: without any under ``own``, those under ``lender`` are meant.
+
+    Of a family's borrows only the first that applies does, and only where a name begins with ``only_with``. On the way back
+    the names under ``own`` are given up if the lender's variables are there and the same, or if they are not there at all and
+    ``sign`` begins the name of one that is.
+    """
+
+    own: str
+    lender: str
+    sign: str = ""
+    only_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondNetwork:
+    """A second network in the same checkpoint, whose sizes are called as the first's, after ``prefix``.
+
+    ``config_file`` states them, if it lies beside the source. Its head count is not in the shapes; without that file it is
+    ``hidden // head_size``, at least 1, by the rule of the code that wrote the source. ``hidden`` names a vector of the
+    hidden size; where it is borrowed, both networks are one, and so are their head counts.
+    """
+
+    prefix: str
+    config_file: str
+    hidden: str
+    head_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """Models whose TF1 variables go by the same names.
 
     ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
     which field of the configuration an axis letter means; a letter without a field is free in every tensor.
+    ``borrows`` and ``second`` are for families of two networks, the others for those whose models in TF2 have more variables
+    than TF1's: ``unknown`` are the hub names made up for these, filled there and dropped on the way back, and ``defaults``
+    sizes of theirs, as (field, value, who says so).
     """
 
     name: str
     anchor: str
     sizes: Mapping[str, str] = field(hash=False)
+    borrows: tuple[Borrow, ...] = ()
+    second: SecondNetwork | None = None
+    defaults: tuple[tuple[str, int, str], ...] = ()
+    unknown: Drop | None = None
+
+    def borrowed(self, names: Collection[str]) -> dict[str, str]:
+        """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
+
+        >>> Family("F", "a/x", {}, (Borrow("b/", "a/"),)).borrowed(["a/x", "a/y"])
+        {'b/x': 'a/x', 'b/y': 'a/y'}
+        """
+        for borrow in self.borrows:
+            wanted = any(name.startswith(borrow.only_with) for name in names)
+            if wanted and not any(name.startswith(borrow.own) for name in names):
+                lent = [name for name in names if name.startswith(borrow.lender)]
+                return {borrow.own + name.removeprefix(borrow.lender): name for name in lent}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
