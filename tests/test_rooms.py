@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
-    "layouts": ("axes", "rules", "optimizer", "bert", "electra", "catalog"),
+    "layouts": ("axes", "rules", "optimizer", "bert", "electra", "mobilebert", "catalog"),
     "bundle": (
         "paths",
         "ordered_code",

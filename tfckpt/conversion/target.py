@@ -5,7 +5,7 @@ Source of the key's spelling: tensorflow/python/checkpoint/graph_view.py (the sh
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tfckpt.checkpoint.object_graph import (
@@ -17,7 +17,7 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, numbers_in
+from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, begins, numbers_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,9 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
         variables.append(TargetVariable(lent.get(name, name), key, axes))
     for placed in parts:
+        base, spelling = below(layout.model, placed.path), _nameless(placed.part, names)
         for alias, path in placed.part.all_aliases(numbers_in(names)):
-            _add_alias(graph, below(layout.model, placed.path, alias), below(layout.model, placed.path, path))
+            _add_alias(graph, below(base, _spell(alias, spelling)), below(base, _spell(path, spelling)))
     _add_roots(graph, layout)
     for node in graph.nodes:
         node.has_checkpoint_values = True
@@ -74,7 +75,7 @@ def placed_parts(layout: ObjectLayout, names: Collection[str]) -> list[Placed]:
 
 def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
     """Return the part's optional prefixes under which there is no hub name."""
-    return tuple(prefix for prefix in part.optional if not any(name.startswith(prefix) for name in names))
+    return tuple(prefix for prefix in part.optional if not any(begins(name, prefix) for name in names))
 
 
 def below(*paths: str) -> str:
@@ -97,12 +98,24 @@ def _add_variables(
         number = graph.node_at(split_path(below(base, alias)))
         if not container.startswith(NAMELESS):
             graph.add_edge(split_path(below(base, container)), number)
+    spelling = _nameless(placed.part, names)
     for variable in variables:
-        path = below(base, variable.path)
-        for container, alias in numbered.items():
-            if container.startswith(NAMELESS) and variable.path.startswith(container + "/"):
-                path = below(base, alias + variable.path.removeprefix(container))
+        path = below(base, _spell(variable.path, spelling))
         found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
+
+
+def _nameless(part: Part, names: Collection[str]) -> dict[str, str]:
+    """Return the numbered name of each container that has no other."""
+    variables = part.variables(numbers_in(names), lacking(part, names))
+    numbered = part.numbered([variable.path for variable in variables])
+    return {container: alias for container, alias in numbered.items() if container.startswith(NAMELESS)}
+
+
+def _spell(path: str, spelling: Mapping[str, str]) -> str:
+    for container, alias in spelling.items():
+        if path.startswith(container + "/"):
+            return alias + path.removeprefix(container)
+    return path
 
 
 def _add_alias(graph: ObjectGraph, alias: str, path: str) -> None:

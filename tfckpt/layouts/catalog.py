@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tfckpt.errors import UsageError
-from tfckpt.layouts import bert, electra
+from tfckpt.layouts import bert, electra, mobilebert
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 
 TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models")
@@ -23,9 +23,11 @@ OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
     electra.PRETRAINER,
     electra.ENCODER,
     electra.GENERATOR,
+    mobilebert.PRETRAINER,
+    mobilebert.ENCODER,
 )
 # A name that several families have (ALBERT's word table is called as BERT's) is told apart by what stands first.
-FAMILIES: tuple[Family, ...] = (bert.BERT, electra.ELECTRA)
+FAMILIES: tuple[Family, ...] = (mobilebert.MOBILEBERT, bert.BERT, electra.ELECTRA)
 LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 DEFAULT = bert.ENCODER.name

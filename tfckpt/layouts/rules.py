@@ -11,10 +11,12 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
-Numbers = Callable[[str, str], Iterable[int]]  # (hub-name prefix, path prefix), both with {n}: the numbers that occur
+# (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
+Numbers = Callable[..., Iterable[int]]
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "{p}": ("gamma", "beta"),
@@ -31,7 +33,8 @@ NAMELESS = "<"  # begins a container that has a number only, and no edge by an a
 class Each:
     """Rows that repeat, once for each number: ``source`` and ``path`` go before theirs, with ``{n}`` for the number.
 
-    ``field`` is the configuration's field that says how many there are.
+    ``field`` is the configuration's field that says how many there are. With ``last``, the one with the highest number has
+    that prefix in place of ``source``, and no number in its hub names: they are one fewer there than in paths.
     """
 
     source: str
@@ -40,6 +43,7 @@ class Each:
     each: tuple[Each, ...] = ()
     aliases: tuple[Alias, ...] = ()
     field: str = ""
+    last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ class Part:
 
     ``order`` lists the containers that Keras numbers as ``layer_with_weights-N``, each under its attribute's name, ``*`` for
     every number: an order, not a formula, since those that are absent take no number. One in angle brackets has no other
-    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together.
+    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together; ``{n}``
+    in one is any number. ``sign`` is a path, perhaps an alias, that tells the models of this part from those of another with
+    the same rows.
     """
 
     rows: tuple[Row, ...] = ()
@@ -65,11 +71,12 @@ class Part:
     order: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
     optional: tuple[str, ...] = ()
+    sign: str = ""
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
         rows = (Variable(*row) for block in _expand(self, numbers) for row in _fill(block.rows))
-        return [row for row in rows if not row.name.startswith(tuple(lacks))]
+        return [row for row in rows if not any(begins(row.name, prefix) for prefix in lacks)]
 
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
         """Return every second path of a model with these numbers."""
@@ -102,8 +109,12 @@ def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = 
     yield _Block(rows, [(path + alias, path + to) for alias, to in block.aliases])
     for each in block.each:
         inner = source + each.source, path + each.path
-        for number in numbers(*inner):
-            yield from _expand(each, numbers, *(text.replace(NUMBER_MARK, str(number)) for text in inner))
+        found = list(numbers(*inner) if each.last is None else numbers(*inner, True))
+        for number in found:
+            under, at = (text.replace(NUMBER_MARK, str(number)) for text in inner)
+            if each.last is not None and number == found[-1]:
+                under = source + each.last
+            yield from _expand(each, numbers, under, at)
 
 
 def _fill(rows: Iterable[Row]) -> Iterator[Row]:
@@ -117,6 +128,20 @@ def _fill(rows: Iterable[Row]) -> Iterator[Row]:
             yield from _fill((name.replace(mark, c), path.replace(mark, c), axes) for c in CHOICES[mark])
 
 
+def begins(name: str, prefix: str) -> bool:
+    """Whether a hub name begins with a prefix, in which ``{n}`` is any number.
+
+    >>> begins("layer_11/norm/beta", "layer_{n}/norm/")
+    True
+    """
+    return _prefix(prefix).match(name) is not None
+
+
+@cache
+def _prefix(prefix: str) -> re.Pattern[str]:
+    return re.compile(re.escape(prefix).replace(re.escape(NUMBER_MARK), NUMBER))
+
+
 def numbers_in(names: Iterable[str]) -> Numbers:
     """Return the numbers that stand in hub names.
 
@@ -125,9 +150,9 @@ def numbers_in(names: Iterable[str]) -> Numbers:
     """
     known = list(names)
 
-    def numbers(source: str, path: str) -> list[int]:
-        pattern = re.compile(re.escape(source).replace(re.escape(NUMBER_MARK), NUMBER))
-        return sorted({int(match[1]) for match in map(pattern.match, known) if match})
+    def numbers(source: str, path: str, one_more: bool = False) -> list[int]:
+        found = sorted({int(match[1]) for match in map(_prefix(source).match, known) if match})
+        return [*found, len(found)] if one_more else found
 
     return numbers
 
@@ -209,7 +234,10 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name."""
+    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name.
+
+    Several at one path are forms of one piece, of which a model has one.
+    """
 
     part: Part
     path: str = ""
