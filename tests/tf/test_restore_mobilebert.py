@@ -68,15 +68,7 @@ def make_pretrainer(config: dict[str, Any]) -> Any:
         embedding_table=encoder.get_embedding_table(), activation=activation, name="cls/predictions"
     )
     model = models.BertPretrainerV2(encoder_network=encoder, customized_masked_lm=head)
-    ids = tf.zeros((1, 10), tf.int32)
-    model(
-        {
-            "input_word_ids": ids,
-            "input_mask": ids + 1,
-            "input_type_ids": ids,
-            "masked_lm_positions": tf.zeros((1, 3), tf.int32),
-        }
-    )
+    model.masked_lm(tf.zeros((1, 10, config["hidden_size"])), tf.zeros((1, 3), tf.int32))  # makes the head's variables
     return model
 
 
