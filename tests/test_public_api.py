@@ -73,6 +73,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "learning_rate": None,
         "keep_names": False,
         "scope": "",
+        "model": "",
         "vocab_size": None,
         "max_positions": None,
         "resize_fill": "zeros",

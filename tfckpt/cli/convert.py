@@ -72,6 +72,13 @@ def add_commands(
         "--resize-fill", choices=FILLS, default=FILLS[0], help="what added rows hold (default: %(default)s)"
     )
 
+    options.add_argument(
+        "--model",
+        default="",
+        metavar="FAMILY[/TARGET]",
+        help="what SOURCE holds, if its objects could be several models'",
+    )
+
     convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
     add_dest(convert)
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
@@ -104,6 +111,7 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
         "learning_rate": args.learning_rate,
         "keep_names": args.keep_names,
         "scope": args.scope,
+        "model": args.model,
         "vocab_size": args.vocab_size,
         "max_positions": args.max_positions,
         "resize_fill": args.resize_fill,

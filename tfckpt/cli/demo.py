@@ -95,7 +95,7 @@ def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "c": 2}  # c: is next, is not
     layers = range(config["num_hidden_layers"])
     parts = (ENCODER_PART, MASKED_LM, NEXT_SENTENCE)
-    rows = [(v.name, v.axes) for part in parts for v in part.variables(lambda source, path: layers)]
+    rows = [(v.name, v.axes) for part in parts for v in part.variables(lambda *prefixes: layers)]
     return {name: axes.source_shape(pattern, letters) for name, pattern in sorted(rows)}
 
 

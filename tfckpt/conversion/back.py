@@ -58,7 +58,12 @@ def plan_back(
     notes = [f"the model is a {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
     state = find_state(graph, match, complaints) if slots else FoundState()
     steps: list[Step] = []
-    for name, places in _by_name([*match.found, *state.slots]).items():
+    given_up = _given_up(match, stored)
+    for name, places in _by_name([*match.found, *state.slots], given_up).items():
+        rule = _unknown_rule(match, name)
+        if rule:
+            dropped += [Dropped(place.key, rule, stored[place.key].nbytes) for place in places if place.key in stored]
+            continue
         first, *copies = [place for place in places if place.key in stored] or places
         entry = stored.get(first.key)
         if entry is None:
@@ -93,11 +98,40 @@ def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout])
     return matches[0]
 
 
-def _by_name(found: Iterable[Found]) -> Mapping[str, list[Found]]:
+def _by_name(found: Iterable[Found], given_up: Mapping[str, str]) -> Mapping[str, list[Found]]:
+    """Return the variables by hub name, the lender's own before those that borrow its name."""
     names: dict[str, list[Found]] = {}
-    for item in found:
-        names.setdefault(item.variable.name, []).append(item)
+    for item in sorted(found, key=lambda item: item.variable.name in given_up):
+        name = item.variable.name
+        names.setdefault(given_up.get(name, name), []).append(item)
     return names
+
+
+def _given_up(match: Match, stored: Mapping[str, Entry]) -> Mapping[str, str]:
+    """Return the hub names of variables that TF1 keeps as another network's, and the names there."""
+    keys = {item.variable.name: item.key for item in match.found}
+    for borrow in match.layout.family.borrows:
+        own = {name: borrow.lender + name.removeprefix(borrow.own) for name in keys if name.startswith(borrow.own)}
+        own = {name: lender for name, lender in own.items() if not _unknown_rule(match, name)}
+        lent = [name for name in own if own[name] in keys]
+        if lent:
+            same = len(lent) == len(own) and all(_same(stored, keys[name], keys[own[name]]) for name in lent)
+        else:
+            same = bool(borrow.sign) and any(name.startswith(borrow.sign) for name in keys)
+        if own and same:
+            return own
+    return {}
+
+
+def _unknown_rule(match: Match, name: str) -> str:
+    """Return the rule that drops a variable which TF1's models have not; empty if they have it."""
+    unknown = match.layout.family.unknown
+    return unknown.rule if unknown is not None and unknown.matches(name) else ""
+
+
+def _same(stored: Mapping[str, Entry], key: str, other: str) -> bool:
+    a, b = stored.get(key), stored.get(other)
+    return a is not None and b is not None and (a.shape, a.crc32c, a.nbytes) == (b.shape, b.crc32c, b.nbytes)
 
 
 def _copy(copy: Entry, first: Entry, name: str) -> tuple[str, str]:

@@ -53,8 +53,16 @@ def find_config(prefix: str, fields: Mapping[str, str] = FIELDS) -> Config | Non
 
     Raises: ConfigError if there is one that cannot be used.
     """
-    paths = (os.path.join(os.path.dirname(prefix), name) for name in FILE_NAMES)
-    return next((read_config(path, fields) for path in paths if files.exists(path)), None)
+    return next(filter(None, (find_beside(prefix, name, fields) for name in FILE_NAMES)), None)
+
+
+def find_beside(prefix: str, name: str, fields: Mapping[str, str] = FIELDS) -> Config | None:
+    """Return the configuration in the file of this name beside a checkpoint, or None.
+
+    Raises: ConfigError if it cannot be used.
+    """
+    path = os.path.join(os.path.dirname(prefix), name)
+    return read_config(path, fields) if files.exists(path) else None
 
 
 def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:

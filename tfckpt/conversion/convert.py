@@ -34,6 +34,7 @@ def plan(
     learning_rate: float | None = None,
     keep_names: bool = False,
     scope: str = "",
+    model: str = "",
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
@@ -65,6 +66,8 @@ def plan(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes, so that one file
             restores in both generations.
         scope: for the way back: what to put before every TF1 name, such as ``"module/"``.
+        model: for the way back, where the objects are those of several models (an encoder's of ELECTRA may be BERT's): which
+            it is, a family or ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``.
         vocab_size: number of rows that the target's word table gets, and all else that has one for each word.
         max_positions: number of rows that its position table gets.
         resize_fill: what rows hold that are added so: ``"zeros"``, or ``"mean"`` of the old ones.
@@ -94,6 +97,7 @@ def plan(
             learning_rate=learning_rate,
             keep_names=keep_names,
             scope=scope,
+            model=model,
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,
@@ -116,6 +120,7 @@ def convert(
     learning_rate: float | None = None,
     keep_names: bool = False,
     scope: str = "",
+    model: str = "",
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
@@ -143,6 +148,7 @@ def convert(
         learning_rate: as for `plan`.
         keep_names: as for `plan`.
         scope: as for `plan`.
+        model: as for `plan`.
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
@@ -183,6 +189,7 @@ def convert(
             learning_rate=learning_rate,
             keep_names=keep_names,
             scope=scope,
+            model=model,
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,
@@ -216,6 +223,7 @@ def prove(
     learning_rate: float | None = None,
     keep_names: bool = False,
     scope: str = "",
+    model: str = "",
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
@@ -241,6 +249,7 @@ def prove(
         learning_rate: as for `plan`.
         keep_names: as for `plan`.
         scope: as for `plan`.
+        model: as for `plan`.
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
@@ -270,6 +279,7 @@ def prove(
             learning_rate=learning_rate,
             keep_names=keep_names,
             scope=scope,
+            model=model,
             vocab_size=vocab_size,
             max_positions=max_positions,
             resize_fill=resize_fill,

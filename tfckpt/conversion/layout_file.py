@@ -40,4 +40,4 @@ def read_layout(path: str) -> CustomLayout:
 
 def _some_names(layout: ObjectLayout) -> set[str]:
     """Return the hub names of a model that has one of everything."""
-    return {v.name for placed in layout.parts for v in placed.part.variables(lambda source, path: (0,))}
+    return {v.name for placed in layout.parts for v in placed.part.variables(lambda *prefixes: (0,))}

@@ -34,12 +34,15 @@ class Match:
 
 
 def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Match]:
-    """Return the models of the first layout that the graph holds whole; several only if they share no variable.
+    """Return the models of the layout that the graph holds whole with the most variables, of those the first.
+
+    There are several only if they share no variable.
 
     >>> match_models(ObjectGraph(), ())
     []
     """
     numbers = {id(node): number for number, node in enumerate(graph.nodes)}
+    fullest: list[Match] = []
     for layout in layouts:
         models: list[Match] = []
         taken: set[int] = set()
@@ -48,18 +51,22 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Ma
             if found and taken.isdisjoint(item.node for item in found):
                 models.append(Match(layout, join_path(path), found))
                 taken.update(item.node for item in found)
-        if models:
-            return models
-    return []
+        if models and (not fullest or len(models[0].found) > len(fullest[0].found)):
+            fullest = models
+    return fullest
 
 
 def _match_layout(graph: ObjectGraph, model: int, layout: ObjectLayout) -> tuple[Found, ...]:
     """Return the variables of all the layout's parts below a node; none unless it is whole."""
     absent: set[str] = set()
     found: list[tuple[str, tuple[Found, ...]]] = []
+    places: dict[str, list[Placed]] = {}
     for placed in layout.parts:
-        part = _match_placed(graph, model, placed)
-        if not part and not placed.only_with:
+        places.setdefault(placed.path, []).append(placed)
+    for forms in places.values():
+        matched = ((placed, _match_placed(graph, model, placed)) for placed in forms)
+        placed, part = next((item for item in matched if item[1]), (forms[0], ()))
+        if not part and (len(forms) > 1 or not placed.only_with):
             return ()
         if not part:
             absent.add(placed.only_with)
@@ -78,7 +85,9 @@ def match_part(graph: ObjectGraph, node: int, part: Part) -> tuple[Found, ...]:
         for lacks in combinations(part.optional, count):
             for naming in (_Naming(graph, node, part, {}), _numbered(graph, node, part, lacks)):
                 found = naming.find_all(lacks) if naming is not None else ()
-                if found:
+                if naming is None or not found:
+                    continue
+                if not part.sign or _descend(graph, node, naming.spell(part.sign)) is not None:
                     return found
     return ()
 
@@ -119,7 +128,7 @@ class _Naming:
                 return alias + path.removeprefix(container)
         return path
 
-    def numbers(self, source: str, path: str) -> list[int]:
+    def numbers(self, source: str, path: str, one_more: bool = False) -> list[int]:
         """Return the numbers that occur for ``{n}`` in a path of the part."""
         parts = path.rstrip("/").split("/")
         level = next(level for level, part in enumerate(parts) if NUMBER_MARK in part)
@@ -135,8 +144,8 @@ def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...])
     count = sum(name.startswith(NUMBERED) for name in graph.nodes[node].children)
 
     def containers(layers: int) -> dict[str, str]:
-        def numbers(source: str, path: str) -> Iterable[int]:
-            return range(layers) if path.rstrip("/").replace(NUMBER_MARK, "*") in part.order else (0,)
+        def numbers(source: str, path: str, one_more: bool = False) -> Iterable[int]:
+            return range(layers) if path.partition(NUMBER_MARK)[0] + "*" in part.order else (0,)
 
         return part.numbered([variable.path for variable in part.variables(numbers, lacks)])
 

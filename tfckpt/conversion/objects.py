@@ -9,7 +9,7 @@ from dataclasses import replace
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.conversion.config import NUM_HEADS, Config
+from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
     Complaints,
@@ -22,10 +22,10 @@ from tfckpt.conversion.planning import (
 )
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
-from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
+from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import PlanError
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.rules import Drop, ObjectLayout, numbers_in
+from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
@@ -39,6 +39,7 @@ def plan_objects(
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
     fill: Fill | None = None,
+    second: Config | None = None,
     resizing: Resizing | None = None,
     slots: SlotOptions | None = None,
 ) -> Plan:
@@ -52,6 +53,7 @@ def plan_objects(
         num_heads: number of attention heads, if not from ``config``.
         excluded: substrings; a variable whose name has one is left out.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
+        second: the sizes of the family's second network, if a file states them.
         resizing: sizes that the target gets instead of the source's.
         slots: the optimizer that the source's state is for; None drops it.
     Raises: PlanError, with every complaint.
@@ -61,9 +63,10 @@ def plan_objects(
     scope, hub = _hub_names(source, kept, layout, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
+    _add_known(target, layout.family, hub, sizes, second)
     if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
         sizes.known.pop(NUM_HEADS, None)
-    elif NUM_HEADS not in sizes.known:
+    elif any(_lacks_heads(variable.axes, layout, sizes) for variable in target.variables):
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, sizes, complaints)
@@ -117,7 +120,7 @@ def _steps(
     # What has no split axis comes first: it tells sizes that tell where others are split.
     for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
         for variable in wanted.get(name, ()):
-            if NUM_HEADS not in sizes.known and _needs_heads(variable.axes, layout):
+            if _lacks_heads(variable.axes, layout, sizes):
                 continue  # complained about once
             step = make_step(entry, variable.key, variable.axes, sizes, complaints)
             if step is not None:
@@ -210,8 +213,39 @@ def _hub_names(
     return scope, under_scope(entries, scope, complaints)
 
 
+def _add_known(target: Target, family: Family, hub: Mapping[str, Entry], sizes: Sizes, second: Config | None) -> None:
+    """Add the sizes that this target uses and that neither the model's configuration nor a shape tells."""
+    used = {family.sizes.get(letter) for variable in target.variables for letter in variable.axes}
+    known = {field: Size(value, origin) for field, value, origin in family.defaults}
+    if family.second is not None and family.second.prefix + NUM_HEADS in used:
+        used.add(family.second.prefix + NUM_LAYERS)
+        known |= _second_sizes(family, family.second, hub, sizes.known, second)
+    for field, size in known.items():
+        if field in used:
+            sizes.known.setdefault(field, size)
+
+
+def _second_sizes(
+    family: Family, second: SecondNetwork, hub: Mapping[str, Entry], known: Mapping[str, Size], config: Config | None
+) -> dict[str, Size]:
+    """Return what is known of a family's second network before its shapes are looked at: its head count at least."""
+    if second.hidden in family.borrowed(hub):  # both are one, whatever a file says
+        return {second.prefix + NUM_HEADS: known[NUM_HEADS]} if NUM_HEADS in known else {}
+    sizes = {second.prefix + name: Size(value, config.origin) for name, value in config.sizes.items()} if config else {}
+    vector = hub.get(second.hidden)
+    if vector is not None and vector.shape:
+        rule = f"hidden size // {second.head_size}, at least 1, since no {second.config_file} states it"
+        sizes.setdefault(second.prefix + NUM_HEADS, Size(max(1, vector.shape[-1] // second.head_size), rule))
+    return sizes
+
+
 def _needs_heads(axes: str, layout: ObjectLayout) -> bool:
     return any(layout.family.sizes.get(letter) == NUM_HEADS for letter in axes)
+
+
+def _lacks_heads(axes: str, layout: ObjectLayout, sizes: Sizes) -> bool:
+    fields = {layout.family.sizes.get(letter, "") for letter in axes}
+    return any(field.endswith(NUM_HEADS) and field not in sizes.known for field in fields)
 
 
 def _no_heads(config: Config | None) -> str:
@@ -221,8 +255,9 @@ def _no_heads(config: Config | None) -> str:
 
 def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
     """Check that the layers that the source has are those that there should be."""
-    for each in {each: None for placed in placed_parts(layout, hub) for each in placed.part.each}:
-        found = list(numbers_in(hub)(each.source, each.path))
+    names = {*hub, *layout.family.borrowed(hub)}
+    for each in {each: None for placed in placed_parts(layout, names) for each in placed.part.each}:
+        found = list(numbers_in(names)(each.source, each.path))
         what = each.source.rstrip("/")
         if found != list(range(len(found))):
             complaints.add(f"{what}: expected 0 to {len(found) - 1}, got {', '.join(map(str, found))}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.back import plan_back
 from tfckpt.conversion.choose import choose_target
-from tfckpt.conversion.config import FIELDS, Config, find_config, read_config
+from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.names import plan_names
@@ -19,7 +19,7 @@ from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.errors import UsageError
 from tfckpt.layouts.bert import OPTIMIZER
-from tfckpt.layouts.catalog import AUTO, DEFAULT, OBJECT_LAYOUTS, TF1, find_layout
+from tfckpt.layouts.catalog import AUTO, DEFAULT, TF1, find_layout, find_models
 from tfckpt.layouts.custom import CustomLayout
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 
@@ -43,6 +43,7 @@ class Request:
     learning_rate: float | None = None
     keep_names: bool = False
     scope: str = ""
+    model: str = ""
     vocab_size: int | None = None
     max_positions: int | None = None
     resize_fill: str = "zeros"
@@ -58,6 +59,9 @@ class Request:
         if self.scope and not isinstance(layout, HubLayout):
             found = "the scope of a TF1 checkpoint is found by itself"
             raise UsageError(f"scope: only for the way back, {TF1.name!r}; {found}")
+        if self.model and not isinstance(layout, HubLayout):
+            found = "the family of a TF1 checkpoint is found by itself"
+            raise UsageError(f"model: only for the way back, {TF1.name!r}; {found}")
         if resizes and isinstance(layout, NameLayout):
             better = "resize on the way to an object-based target, or back to TF1"
             raise UsageError(f"sizes: {layout.name!r} only renames; {better}")
@@ -101,7 +105,7 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
             entries,
             checkpoint.object_graph,
             layout,
-            OBJECT_LAYOUTS if custom is None else (custom.layout,),
+            find_models(request.model) if custom is None else (custom.layout,),
             config=config,
             num_heads=request.num_heads,
             excluded=request.exclude,
@@ -109,6 +113,7 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
             slots=request.slots in (CONVERT, KEEP),
             resizing=resizing,
         )
+    second = layout.family.second
     plan = plan_objects(
         source,
         entries,
@@ -117,6 +122,7 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
         num_heads=request.num_heads,
         excluded=request.exclude,
         fill=fill,
+        second=None if second is None else find_beside(source, second.config_file),
         slots=state,
         resizing=resizing,
     )

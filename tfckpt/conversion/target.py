@@ -18,7 +18,7 @@ from tfckpt.checkpoint.object_graph import (
 )
 from tfckpt.errors import LayoutError
 from tfckpt.layouts.axes import parse
-from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, numbers_in
+from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, begins, numbers_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     Every container can be reached by its attribute's name and by its Keras number, from every root; all nodes say that they
     hold values, so that TensorFlow waits for objects that are created later.
     """
+    lent = layout.family.borrowed(names)
+    names = {*names, *lent}
     graph = ObjectGraph()
     found: dict[int, tuple[str, str]] = {}  # number of a variable's node -> (hub name, axes)
     parts = placed_parts(layout, names)
@@ -61,7 +63,7 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     for number, (name, axes) in found.items():
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
-        variables.append(TargetVariable(name, key, axes))
+        variables.append(TargetVariable(lent.get(name, name), key, axes))
     for placed in parts:
         _add_part_aliases(graph, layout, placed, names)
     _add_roots(graph, layout)
@@ -77,7 +79,7 @@ def placed_parts(layout: ObjectLayout, names: Collection[str]) -> list[Placed]:
 
 def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
     """Return the part's optional prefixes under which there is no hub name."""
-    return tuple(prefix for prefix in part.optional if not any(name.startswith(prefix) for name in names))
+    return tuple(prefix for prefix in part.optional if not any(begins(name, prefix) for name in names))
 
 
 def below(*paths: str) -> str:
@@ -118,9 +120,9 @@ def _variables(part: Part, names: Collection[str]) -> list[Variable]:
 
 def _spell(path: str, numbered: Mapping[str, str]) -> str:
     """Return a part's path with the number of the container that has no name."""
-    container = path.partition("/")[0]
-    if container.startswith(NAMELESS) and container in numbered:
-        return numbered[container] + path.removeprefix(container)
+    for container, alias in numbered.items():
+        if container.startswith(NAMELESS) and f"{path}/".startswith(f"{container}/"):
+            return alias + path.removeprefix(container)
     return path
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tfckpt.errors import UsageError
-from tfckpt.layouts import albert, bert, bert_2019
+from tfckpt.layouts import albert, bert, bert_2019, electra, mobilebert
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 
 TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models")
 
-# Of one family, the fuller ones first: the way back takes the first that a checkpoint holds whole.
+# Of one family, the fuller ones first: of those that hold equally much, the way back takes the first.
 OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
     bert.PRETRAINER,
     bert.PRETRAIN_MODEL,
@@ -27,9 +27,14 @@ OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
     albert.SPAN_LABELER,
     albert.TOKEN_CLASSIFIER,
     albert.ENCODER,
+    electra.PRETRAINER,
+    electra.ENCODER,
+    electra.GENERATOR,
+    mobilebert.PRETRAINER,
+    mobilebert.ENCODER,
 )
 # A name that several families have (ALBERT's word table is called as BERT's) is told apart by what stands first.
-FAMILIES: tuple[Family, ...] = (albert.ALBERT, bert.BERT)
+FAMILIES: tuple[Family, ...] = (mobilebert.MOBILEBERT, albert.ALBERT, bert.BERT, electra.ELECTRA)
 LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 DEFAULT = bert.ENCODER.name
@@ -48,6 +53,23 @@ def find_family(names: Collection[str]) -> Family | None:
     """
     ends = tuple(f"/{name}" for name in names)
     return next((family for family in FAMILIES if any(end.endswith(f"/{family.anchor}") for end in ends)), None)
+
+
+def find_models(text: str) -> tuple[ObjectLayout, ...]:
+    """Return the models that ``FAMILY`` or ``FAMILY/TARGET`` means; all there are, if it is empty.
+
+    >>> [layout.name for layout in find_models("ELECTRA/generator")]
+    ['generator']
+
+    Raises: UsageError, which lists the families, or the family's targets.
+    """
+    name, _, target = text.partition("/")
+    family = [layout for layout in OBJECT_LAYOUTS if layout.family.name.lower() == name.lower()]
+    found = [layout for layout in family if target in ("", layout.name)]
+    if text and not found:
+        known = ", ".join(layout.name for layout in family) or ", ".join(family.name for family in FAMILIES)
+        raise UsageError(f"no model {text!r}; there are {known}")
+    return tuple(found) if text else OBJECT_LAYOUTS
 
 
 def find_layout(name: str, names: Collection[str] = ()) -> Layout:

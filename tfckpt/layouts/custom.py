@@ -249,7 +249,7 @@ def _rows(table: _Table, sizes: Mapping[str, str], above: tuple[str, str], found
         row = (name, path, axes)
         rows.append(row)
         part = Part(rows=((above[0] + name, above[1] + path, axes),))
-        found.variables += [(place, variable) for variable in part.variables(lambda source, path: ())]
+        found.variables += [(place, variable) for variable in part.variables(lambda *prefixes: ())]
     return tuple(rows)
 
 

@@ -11,10 +11,12 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
-Numbers = Callable[[str, str], Iterable[int]]  # (hub-name prefix, path prefix), both with {n}: the numbers that occur
+# (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
+Numbers = Callable[..., Iterable[int]]
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "{p}": ("gamma", "beta"),
@@ -31,7 +33,8 @@ NAMELESS = "<"  # begins a container that has a number only, and no edge by an a
 class Each:
     """Rows that repeat, once for each number: ``source`` and ``path`` go before theirs, with ``{n}`` for the number.
 
-    ``field`` is the configuration's field that says how many there are.
+    ``field`` is the configuration's field that says how many there are. With ``last``, the one with the highest number has
+    that prefix in place of ``source``, and no number in its hub names: they are one fewer there than in paths.
     """
 
     source: str
@@ -40,6 +43,7 @@ class Each:
     each: tuple[Each, ...] = ()
     aliases: tuple[Alias, ...] = ()
     field: str = ""
+    last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,10 @@ class Part:
 
     ``order`` lists the containers that Keras numbers as ``layer_with_weights-N``, each under its attribute's name, ``*`` for
     every number: an order, not a formula, since those that are absent take no number. One in angle brackets has no other
-    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together;
-    ``equal`` says of such a prefix which two fields of the configuration are equal in a model that lacks it, and only there.
+    name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together; ``{n}``
+    in one is any number. ``equal`` says of such a prefix which two fields of the configuration are equal in a model that
+    lacks it, and only there. ``sign`` is a path, perhaps an alias, that tells the models of this part from those of another
+    with the same rows.
     """
 
     rows: tuple[Row, ...] = ()
@@ -67,11 +73,12 @@ class Part:
     aliases: tuple[Alias, ...] = ()
     optional: tuple[str, ...] = ()
     equal: tuple[tuple[str, str, str], ...] = ()
+    sign: str = ""
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
         rows = (Variable(*row) for block in _expand(self, numbers) for row in _fill(block.rows))
-        return [row for row in rows if not row.name.startswith(tuple(lacks))]
+        return [row for row in rows if not any(begins(row.name, prefix) for prefix in lacks)]
 
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
         """Return every second path of a model with these numbers."""
@@ -104,8 +111,12 @@ def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = 
     yield _Block(rows, [(path + alias, path + to) for alias, to in block.aliases])
     for each in block.each:
         inner = source + each.source, path + each.path
-        for number in numbers(*inner):
-            yield from _expand(each, numbers, *(text.replace(NUMBER_MARK, str(number)) for text in inner))
+        found = list(numbers(*inner) if each.last is None else numbers(*inner, True))
+        for number in found:
+            under, at = (text.replace(NUMBER_MARK, str(number)) for text in inner)
+            if each.last is not None and number == found[-1]:
+                under = source + each.last
+            yield from _expand(each, numbers, under, at)
 
 
 def _fill(rows: Iterable[Row]) -> Iterator[Row]:
@@ -119,6 +130,20 @@ def _fill(rows: Iterable[Row]) -> Iterator[Row]:
             yield from _fill((name.replace(mark, c), path.replace(mark, c), axes) for c in CHOICES[mark])
 
 
+def begins(name: str, prefix: str) -> bool:
+    """Whether a hub name begins with a prefix, in which ``{n}`` is any number.
+
+    >>> begins("layer_11/norm/beta", "layer_{n}/norm/")
+    True
+    """
+    return _prefix(prefix).match(name) is not None
+
+
+@cache
+def _prefix(prefix: str) -> re.Pattern[str]:
+    return re.compile(re.escape(prefix).replace(re.escape(NUMBER_MARK), NUMBER))
+
+
 def numbers_in(names: Iterable[str]) -> Numbers:
     """Return the numbers that stand in hub names.
 
@@ -127,9 +152,9 @@ def numbers_in(names: Iterable[str]) -> Numbers:
     """
     known = list(names)
 
-    def numbers(source: str, path: str) -> list[int]:
-        pattern = re.compile(re.escape(source).replace(re.escape(NUMBER_MARK), NUMBER))
-        return sorted({int(match[1]) for match in map(pattern.match, known) if match})
+    def numbers(source: str, path: str, one_more: bool = False) -> list[int]:
+        found = sorted({int(match[1]) for match in map(_prefix(source).match, known) if match})
+        return [*found, len(found)] if one_more else found
 
     return numbers
 
@@ -147,6 +172,36 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Borrow:
+    """Variables of one network that are stored as another's: without any under ``own``, those under ``lender`` are meant.
+
+    Of a family's borrows only the first that applies does, and only where a name begins with ``only_with``. On the way back
+    the names under ``own`` are given up if the lender's variables are there and the same, or if they are not there at all and
+    ``sign`` begins the name of one that is.
+    """
+
+    own: str
+    lender: str
+    sign: str = ""
+    only_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondNetwork:
+    """A second network in the same checkpoint, whose sizes are called as the first's, after ``prefix``.
+
+    ``config_file`` states them, if it lies beside the source. Its head count is not in the shapes; without that file it is
+    ``hidden // head_size``, at least 1, by the rule of the code that wrote the source. ``hidden`` names a vector of the
+    hidden size; where it is borrowed, both networks are one, and so are their head counts.
+    """
+
+    prefix: str
+    config_file: str
+    hidden: str
+    head_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """Models whose TF1 variables go by the same names.
 
@@ -155,6 +210,9 @@ class Family:
     the names that a model's heads go by, each with the patterns of its variables. ``only`` holds values of fields other
     than which no target of the family can have, and ``refuses`` the variables that would come with them: each rule is one
     complaint.
+    ``borrows`` and ``second`` are for families of two networks, the others for those whose models in TF2 have more variables
+    than TF1's: ``unknown`` are the hub names made up for these, filled there and dropped on the way back, and ``defaults``
+    sizes of theirs, as (field, value, who says so).
     """
 
     name: str
@@ -163,11 +221,31 @@ class Family:
     heads: tuple[Drop, ...] = ()
     only: Mapping[str, int] = field(default_factory=dict, hash=False)
     refuses: tuple[Drop, ...] = ()
+    borrows: tuple[Borrow, ...] = ()
+    second: SecondNetwork | None = None
+    defaults: tuple[tuple[str, int, str], ...] = ()
+    unknown: Drop | None = None
+
+    def borrowed(self, names: Collection[str]) -> dict[str, str]:
+        """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
+
+        >>> Family("F", "a/x", {}, (Borrow("b/", "a/"),)).borrowed(["a/x", "a/y"])
+        {'b/x': 'a/x', 'b/y': 'a/y'}
+        """
+        for borrow in self.borrows:
+            wanted = any(name.startswith(borrow.only_with) for name in names)
+            if wanted and not any(name.startswith(borrow.own) for name in names):
+                lent = [name for name in names if name.startswith(borrow.lender)]
+                return {borrow.own + name.removeprefix(borrow.lender): name for name in lent}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name."""
+    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name.
+
+    Several at one path are forms of one piece, of which a model has one.
+    """
 
     part: Part
     path: str = ""

@@ -1,0 +1,332 @@
+"""ELECTRA: two networks in one checkpoint, what they share, and variables that only TF2's models have."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.electra import FORMS, electra_form
+from support.files import bundle_bytes
+
+import tfckpt
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, variable_key
+from tfckpt.conversion.prove import prove
+from tfckpt.conversion.target import build_target
+from tfckpt.errors import PlanError, ProofError, UsageError
+from tfckpt.layouts import electra
+
+DATA = Path(__file__).parent / "data"
+ELECTRA = str(DATA / "electra_tf115" / "model.ckpt-3")
+COLA = str(DATA / "electra_cola_tf115" / "model.ckpt-3")
+SQUAD = str(DATA / "electra_squad" / "model.ckpt-3")
+HEADS = "generator_num_attention_heads"
+FILLED = [
+    "encoder/layer_with_weights-7/kernel",
+    "encoder/layer_with_weights-7/bias",
+    "model/generator_network/layer_with_weights-7/kernel",
+    "model/generator_network/layer_with_weights-7/bias",
+    "model/classification/dense/kernel",
+    "model/classification/dense/bias",
+    "model/classification/out_proj/kernel",
+    "model/classification/out_proj/bias",
+]
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Prefix of a pretrained ELECTRA without optimizer state, its configuration beside it."""
+    return electra_form(request.param, tmp_path / "source")
+
+
+def targets(plan: tfckpt.Plan) -> dict[str, str]:
+    return {step.target.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): step.source for step in plan.steps}
+
+
+def filled(plan: tfckpt.Plan) -> list[str]:
+    return [step.target for step in plan.steps if step.fill is not None]
+
+
+def test_keys_and_paths_are_those_of_model_garden(tmp_path: Path) -> None:
+    dump = json.loads((DATA / "graphs" / "electra_pretrainer.json").read_text(encoding="utf-8"))
+    with tfckpt.open(electra_form("no projection", tmp_path)) as checkpoint:
+        names = [name for name in checkpoint if "embeddings_project" not in name]
+    target = build_target(electra.PRETRAINER, names)
+    assert {variable.key for variable in target.variables} == dump["tensors"].keys() - {OBJECT_GRAPH_KEY}
+    paths = list(_paths(dump["nodes"], 0, ()))
+    assert len(paths) > 200
+    for path, key in paths:
+        node = target.graph.find(path)
+        assert node is not None, path
+        assert [attribute.checkpoint_key for attribute in node.attributes] == [key]
+
+
+def _paths(nodes: list[dict[str, Any]], number: int, path: tuple[str, ...]) -> Any:
+    """Yield every path to a variable, and its key, but for those through Keras's numbers of all layers."""
+    for attribute in nodes[number].get("attributes", ()):
+        yield path, attribute["checkpoint_key"]
+    for name, child in nodes[number].get("children", {}).items():
+        if not name.startswith("layer-") and name != "_config":
+            yield from _paths(nodes, child, (*path, name))
+
+
+def test_the_generator_gets_copies_of_the_embeddings_that_it_shares() -> None:
+    plan = tfckpt.plan(ELECTRA, to="pretrainer", fill="zeros")
+    sources = targets(plan)
+    assert sources["encoder/layer_with_weights-0/embeddings"] == "electra/embeddings/word_embeddings"
+    assert sources["model/masked_lm/embedding_table"] == "electra/embeddings/word_embeddings"
+    assert sources["model/generator_network/layer_with_weights-3/beta"] == "electra/embeddings/LayerNorm/beta"
+    assert sources["model/generator_network/layer_with_weights-4/bias"] == "generator/embeddings_project/bias"
+
+
+def test_a_generator_with_embeddings_of_its_own_keeps_them(tmp_path: Path) -> None:
+    plan = tfckpt.plan(electra_form("untied", tmp_path), to="generator", fill="zeros")
+    sources = targets(plan)
+    assert sources["encoder/layer_with_weights-0/embeddings"] == "generator/embeddings/word_embeddings"
+    assert sources["encoder/layer_with_weights-4/_output_dense/bias"] == "generator/encoder/layer_0/output/dense/bias"
+    assert plan.sizes["generator_embedding_size"].value == 6
+
+
+def test_one_network_for_both_is_written_as_both(tmp_path: Path) -> None:
+    source = electra_form("one network", tmp_path)
+    plan = tfckpt.plan(source, to="pretrainer", fill="zeros")
+    ours = {name.removeprefix("encoder/"): s for name, s in targets(plan).items() if name.startswith("encoder/") and s}
+    theirs = {
+        name.removeprefix("model/generator_network/"): s
+        for name, s in targets(plan).items()
+        if name.startswith("model/generator_network/") and s
+    }
+    table = "layer_with_weights-0/embeddings"  # the generator's is spelled as its head's
+    assert theirs == {name: source for name, source in ours.items() if name != table}
+    assert (plan.sizes[HEADS].value, plan.sizes[HEADS].origin) == (2, "bert_config.json")
+    with tfckpt.open(source) as checkpoint:
+        assert not [name for name in checkpoint if name.startswith("generator/")]
+
+
+def test_one_network_needs_one_head_count(tmp_path: Path) -> None:
+    source = electra_form("one network", tmp_path)
+    (tmp_path / "bert_config.json").unlink()
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(source, to="pretrainer", fill="zeros")
+    (line,) = caught.value.complaints
+    assert "num_attention_heads is unknown" in line
+
+
+def test_the_generators_head_count_comes_from_its_file(tmp_path: Path) -> None:
+    shutil.copytree(Path(ELECTRA).parent, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "generator_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"num_attention_heads": 3}), encoding="utf-8")
+    plan = tfckpt.plan(tmp_path / "model.ckpt-3", to="generator", fill="zeros")
+    assert (plan.sizes[HEADS].value, plan.sizes[HEADS].origin) == (3, "generator_config.json")
+    shapes = {step.source: step.shape for step in plan.steps}
+    assert shapes["generator/encoder/layer_1/attention/self/query/kernel"] == (6, 3, 2)
+    assert plan.to_json()["sizes"][HEADS] == {"value": 3, "origin": "generator_config.json"}
+
+
+def test_without_the_file_the_rule_of_its_code_counts_and_is_said(tmp_path: Path) -> None:
+    shutil.copytree(Path(ELECTRA).parent, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "generator_config.json").unlink()
+    size = tfckpt.plan(tmp_path / "model.ckpt-3", to="generator", fill="zeros").sizes[HEADS]
+    assert size.value == 1
+    assert size.origin == "hidden size // 64, at least 1, since no generator_config.json states it"
+
+
+def test_the_rule_counts_full_heads_of_64(tmp_path: Path) -> None:
+    source = electra_form("wide generator", tmp_path)
+    plan = tfckpt.plan(source, to="generator", fill="zeros")
+    assert plan.sizes[HEADS].value == 2
+    shapes = {step.source: step.shape for step in plan.steps}
+    assert shapes["generator/encoder/layer_0/attention/self/query/kernel"] == (128, 2, 64)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("hidden_size", 7, "expected generator_hidden_size = 7 (generator_config.json), got 6"),
+        ("num_hidden_layers", 3, "generator_num_hidden_layers: 3 in generator_config.json, but the checkpoint has 2"),
+        ("num_attention_heads", 4, "expected a multiple of generator_num_attention_heads = 4 (generator_config.json)"),
+    ],
+)
+def test_a_file_of_another_generator_is_noticed(field: str, value: int, expected: str, tmp_path: Path) -> None:
+    shutil.copytree(Path(ELECTRA).parent, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "generator_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {field: value}), encoding="utf-8")
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(tmp_path / "model.ckpt-3", to="pretrainer", fill="zeros")
+    assert expected in str(caught.value)
+    assert tfckpt.plan(tmp_path / "model.ckpt-3", fill="zeros").num_heads == 2  # an encoder has no generator
+
+
+def test_without_fill_each_variable_that_is_missing_is_named() -> None:
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(ELECTRA, to="pretrainer")
+    assert sorted(line.split(": ")[1] for line in caught.value.complaints) == [
+        "electra/pooler/dense/bias",
+        "electra/pooler/dense/kernel",
+        "generator/pooler/dense/bias",
+        "generator/pooler/dense/kernel",
+        "generator_classification/dense/bias",
+        "generator_classification/dense/kernel",
+        "generator_classification/out_proj/bias",
+        "generator_classification/out_proj/kernel",
+    ]
+    assert all(line.endswith("--fill gives it values") for line in caught.value.complaints)
+
+
+def test_each_filled_variable_is_named_in_the_report() -> None:
+    plan = tfckpt.plan(ELECTRA, to="pretrainer", fill="normal:7")
+    keys = [variable_key(name) for name in FILLED]
+    assert filled(plan) == keys
+    notes = [note for note in plan.notes if ": filled (normal, deviation 0.02, seed " in note]
+    assert [note.partition(": ")[0] for note in notes] == keys
+    steps = [step for step in plan.to_json()["steps"] if step["fill"] is not None]
+    assert [step["target"] for step in steps] == keys
+    assert len({step["fill"] for step in steps}) == len(keys)  # each from a seed of its own
+    assert [step["shape"] for step in steps] == [[8, 8], [8], [6, 6], [6], [6, 6], [6], [6, 2], [2]]
+    assert (plan.sizes["num_classes"].value, plan.sizes["num_classes"].origin) == (2, "Model Garden's default")
+
+
+def test_zeros_are_zeros_and_a_seed_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    for name, fill in (("zeros", "zeros"), ("a", "normal:7"), ("b", "normal:7"), ("c", "normal:8")):
+        tfckpt.convert(ELECTRA, tmp_path / name, to="pretrainer", fill=fill)
+    with tfckpt.open(tmp_path / "zeros") as zeros, tfckpt.open(tmp_path / "a") as normal:
+        for name in FILLED:
+            assert not zeros[variable_key(name)].any()
+            values = normal[variable_key(name)]
+            assert values.dtype == np.float32
+            assert values.all()
+            assert np.abs(values).max() < 0.02 * 5
+        a, b = (normal[variable_key(name)] for name in (FILLED[2], FILLED[4]))
+        assert not np.array_equal(a, b)
+    assert bundle_bytes(tmp_path / "a") == bundle_bytes(tmp_path / "b")
+    assert bundle_bytes(tmp_path / "a") != bundle_bytes(tmp_path / "c")
+
+
+def test_a_proof_covers_what_is_filled(tmp_path: Path) -> None:
+    plan = tfckpt.convert(ELECTRA, tmp_path / "there", fill="normal:7")
+    with tfckpt.open(ELECTRA) as source, tfckpt.open(tmp_path / "there") as dest:
+        prove(plan, source, dest)
+        tensors = dict(dest)
+    key = variable_key(FILLED[0])
+    tfckpt.save(tmp_path / "there", tensors | {key: tensors[key] * 2}, overwrite=True)
+    with tfckpt.open(ELECTRA) as source, tfckpt.open(tmp_path / "there") as dest, pytest.raises(ProofError) as caught:
+        prove(plan, source, dest)
+    (line,) = caught.value.complaints
+    assert line.endswith(f"{key}: values differ from normal, deviation 0.02, seed 7")
+
+
+def test_nothing_is_filled_that_the_source_has(tmp_path: Path) -> None:
+    with tfckpt.open(ELECTRA) as checkpoint:
+        tensors = {name: value for name, value in checkpoint.items() if "/adam_" not in name}
+    kernel = np.arange(64, dtype=np.float32).reshape(8, 8)
+    tfckpt.save(tmp_path / "c", tensors | {"electra/pooler/dense/kernel": kernel})
+    tfckpt.convert(tmp_path / "c", tmp_path / "there", fill="zeros", num_heads=2)
+    assert filled(tfckpt.plan(tmp_path / "c", fill="zeros", num_heads=2)) == [variable_key(FILLED[1])]
+    np.testing.assert_array_equal(tfckpt.load_variable(str(tmp_path / "there"), variable_key(FILLED[0])), kernel)
+
+
+def test_a_variable_whose_size_nothing_tells_is_not_filled(bert: str, tmp_path: Path) -> None:
+    with tfckpt.open(bert) as checkpoint:
+        tensors = {name: value for name, value in checkpoint.items() if "/adam_" not in name}
+    del tensors["bert/embeddings/token_type_embeddings"]
+    tfckpt.save(tmp_path / "c", tensors)
+    with pytest.raises(PlanError, match=r"it cannot be filled, since nothing tells its size \(t h\)"):
+        tfckpt.plan(tmp_path / "c", fill="zeros", num_heads=2)
+
+
+@pytest.mark.parametrize(("source", "heads"), [(COLA, 2), (SQUAD, 10)])
+def test_a_fine_tuned_source_gives_its_encoder_and_names_the_heads_that_it_drops(source: str, heads: int) -> None:
+    plan = tfckpt.plan(source, fill="zeros")
+    dropped = plan.dropped_by_rule()["head of a fine-tuned task"]
+    assert len(dropped) == heads
+    assert all(item.source.startswith("task_specific/") for item in dropped)
+    assert len(plan.steps) == 41
+
+
+def test_a_fine_tuned_source_has_no_generator() -> None:
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(COLA, to="pretrainer", fill="zeros")
+    assert "generator/embeddings/word_embeddings: missing, and 'pretrainer' needs it" in str(caught.value)
+
+
+def test_a_classifier_is_no_target_for_electra() -> None:
+    with pytest.raises(
+        UsageError, match="no target 'classifier' for ELECTRA, which the source is; there are pretrainer"
+    ):
+        tfckpt.plan(COLA, to="classifier")
+
+
+@pytest.mark.parametrize("to", ["encoder", "generator", "pretrainer"])
+def test_every_variable_is_converted_or_dropped_by_a_rule(to: str) -> None:
+    plan = tfckpt.plan(ELECTRA, to=to, fill="zeros")
+    sources = {step.source for step in plan.steps if step.source} | {item.source for item in plan.dropped}
+    assert sorted(sources) == [name for name, _ in tfckpt.list_variables(ELECTRA)]
+    assert all(step.keeps_bytes or step.fill for step in plan.steps)
+
+
+def test_a_pretrainer_comes_back_to_the_byte(form: str, tmp_path: Path) -> None:
+    tfckpt.convert(form, tmp_path / "there", to="pretrainer", fill="normal:1")
+    plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
+    assert plan.notes == ("the model is a 'pretrainer' of ELECTRA, at the root",)
+    assert bundle_bytes(tmp_path / "back") == bundle_bytes(form)
+    assert len(plan.dropped_by_rule()["not in ELECTRA"]) == 8
+
+
+@pytest.mark.parametrize("to", ["encoder", "generator"])
+def test_one_network_comes_back_under_the_names_that_it_had(form: str, to: str, tmp_path: Path) -> None:
+    kept = {step.source for step in tfckpt.convert(form, tmp_path / "there", to=to, fill="zeros").steps if step.source}
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", model=f"electra/{to}")
+    with tfckpt.open(form) as source, tfckpt.open(tmp_path / "back") as back:
+        values = {name: source[name] for name in kept}
+        if to == "generator" and "generator/encoder/layer_0/output/dense/bias" not in kept:
+            values = {re.sub("^electra/(?!embeddings/)", "generator/", name): value for name, value in values.items()}
+        assert sorted(back) == sorted(values)
+        for name, value in values.items():
+            np.testing.assert_array_equal(back[name], value, name)
+
+
+def test_embeddings_that_training_moved_apart_come_back_as_two(tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "there", to="pretrainer", fill="zeros")
+    key = variable_key("model/generator_network/layer_with_weights-1/embeddings")
+    with tfckpt.open(tmp_path / "there") as checkpoint:
+        tensors = dict(checkpoint)
+    tfckpt.save(tmp_path / "there", tensors | {key: tensors[key] + 1}, overwrite=True)
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
+    with tfckpt.open(tmp_path / "back") as back:
+        np.testing.assert_array_equal(back["generator/embeddings/position_embeddings"], tensors[key] + 1)
+        np.testing.assert_array_equal(back["electra/embeddings/position_embeddings"], tensors[key])
+        assert "generator/embeddings/word_embeddings" in back
+
+
+def test_an_encoder_that_might_be_bert_is_taken_for_bert_unless_told(tmp_path: Path) -> None:
+    tfckpt.convert(electra_form("no projection", tmp_path / "source"), tmp_path / "there", fill="zeros")
+    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is a 'encoder' of BERT, at the root"
+    plan = tfckpt.plan(tmp_path / "there", to="tf1", model="ELECTRA")
+    assert plan.notes[0] == "the model is a 'encoder' of ELECTRA, at the root"
+
+
+def test_an_encoder_with_a_projection_is_not_berts(tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "there", fill="zeros")
+    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is a 'encoder' of ELECTRA, at the root"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("resnet", "no model 'resnet'; there are BERT, .*ELECTRA"),
+        ("ELECTRA/classifier", "no model 'ELECTRA/classifier'; there are pretrainer, encoder, generator"),
+    ],
+)
+def test_a_model_that_is_not_known(model: str, message: str, tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "there", fill="zeros")
+    with pytest.raises(UsageError, match=message):
+        tfckpt.plan(tmp_path / "there", to="tf1", model=model)
+
+
+def test_a_model_is_named_for_the_way_back_only() -> None:
+    with pytest.raises(UsageError, match="model: only for the way back"):
+        tfckpt.plan(ELECTRA, model="ELECTRA")

@@ -1,0 +1,177 @@
+"""ELECTRA: google-research/electra variables, and Model Garden's models that hold them.
+
+Discriminator and generator are two encoders in one checkpoint. By default they share the embeddings, which are stored under
+``electra/`` alone; trained as one network, all of it is. Neither has a pooler, which Model Garden's encoders always have: its
+variables come from ``--fill``. Their activation is exact gelu, which has to be asked for: Model Garden's default is tanh's.
+
+Letters are those of `tfckpt.layouts.bert`, and: e width of the embeddings; of the generator b heads, i feed-forward, g
+and j hidden, w width of its embeddings; c classes.
+
+BertClassifier has no form that computes what run_finetuning's heads do: they read the sequence's first position itself, and
+it reads a pooler. So a fine-tuned checkpoint goes to ``encoder``, which drops the heads by name.
+
+Source: google-research/electra model/modeling.py, pretrain/pretrain_helpers.py, run_pretraining.py, finetune/ (hub names);
+official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (paths).
+"""
+
+from __future__ import annotations
+
+from tfckpt.layouts.bert import BLOCK_ALIASES, ENCODER_PART, OPTIMIZER, SAVE_COUNTER
+from tfckpt.layouts.rules import Borrow, Drop, Each, Family, ObjectLayout, Part, Placed, SecondNetwork
+
+SIZES = {
+    "a": "num_attention_heads",
+    "b": "generator_num_attention_heads",
+    "c": "num_classes",
+    "e": "embedding_size",
+    "f": "intermediate_size",
+    "g": "generator_hidden_size",
+    "h": "hidden_size",
+    "i": "generator_intermediate_size",
+    "j": "generator_hidden_size",
+    "k": "hidden_size",
+    "p": "max_position_embeddings",
+    "t": "type_vocab_size",
+    "v": "vocab_size",
+    "w": "generator_embedding_size",
+}
+
+ELECTRA = Family(
+    "ELECTRA",
+    "electra/embeddings/word_embeddings",
+    SIZES,
+    borrows=(
+        Borrow("generator/", "electra/", only_with="generator_predictions/"),
+        Borrow(
+            "generator/embeddings/", "electra/embeddings/", sign="generator/embeddings_project/", only_with="generator/"
+        ),
+    ),
+    second=SecondNetwork("generator_", "generator_config.json", "generator/encoder/layer_0/output/dense/bias", 64),
+    defaults=(("num_classes", 2, "Model Garden's default"),),
+    unknown=Drop(
+        "not in ELECTRA",
+        ("electra/pooler/*", "generator/pooler/*", "generator_classification/*"),
+    ),
+)
+
+# fmt: off
+BLOCK_ROWS = (
+    ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "h (a d) -> h a d"),
+    ("attention/self/{qkv}/bias",      "_attention_layer/_{qkv}_dense/bias",    "(a d) -> a d"),
+    ("attention/output/dense/kernel",  "_attention_layer/_output_dense/kernel", "(a d) h -> a d h"),
+    ("attention/output/dense/bias",    "_attention_layer/_output_dense/bias",   "h"),
+    ("attention/output/LayerNorm/{p}", "_attention_layer_norm/{p}",             "h"),
+    ("intermediate/dense/kernel",      "_intermediate_dense/kernel",            "h f"),
+    ("intermediate/dense/bias",        "_intermediate_dense/bias",              "f"),
+    ("output/dense/kernel",            "_output_dense/kernel",                  "f h"),
+    ("output/dense/bias",              "_output_dense/bias",                    "h"),
+    ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "h"),
+)
+GENERATOR_BLOCK_ROWS = (
+    ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "g (b d) -> g b d"),
+    ("attention/self/{qkv}/bias",      "_attention_layer/_{qkv}_dense/bias",    "(b d) -> b d"),
+    ("attention/output/dense/kernel",  "_attention_layer/_output_dense/kernel", "(b d) g -> b d g"),
+    ("attention/output/dense/bias",    "_attention_layer/_output_dense/bias",   "g"),
+    ("attention/output/LayerNorm/{p}", "_attention_layer_norm/{p}",             "g"),
+    ("intermediate/dense/kernel",      "_intermediate_dense/kernel",            "g i"),
+    ("intermediate/dense/bias",        "_intermediate_dense/bias",              "i"),
+    ("output/dense/kernel",            "_output_dense/kernel",                  "i g"),
+    ("output/dense/bias",              "_output_dense/bias",                    "g"),
+    ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "g"),
+)
+ORDER = (
+    "_embedding_layer", "_position_embedding_layer", "_type_embedding_layer", "_embedding_norm_layer",
+    "_embedding_projection", "_transformer_layers/*", "_pooler_layer",
+)
+DISCRIMINATOR = Part(rows=(
+    ("electra/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v e"),
+    ("electra/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p e"),
+    ("electra/embeddings/token_type_embeddings", "_type_embedding_layer/embeddings",     "t e"),
+    ("electra/embeddings/LayerNorm/{p}",         "_embedding_norm_layer/{p}",            "e"),
+    ("electra/embeddings_project/kernel",        "_embedding_projection/kernel",         "e h"),
+    ("electra/embeddings_project/bias",          "_embedding_projection/bias",           "h"),
+    ("electra/pooler/dense/kernel",              "_pooler_layer/kernel",                 "h k"),
+    ("electra/pooler/dense/bias",                "_pooler_layer/bias",                   "k"),
+), each=(
+    Each(
+        "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
+        field="num_hidden_layers",
+    ),
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",))
+GENERATOR_PART = Part(rows=(
+    ("generator/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v w"),
+    ("generator/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p w"),
+    ("generator/embeddings/token_type_embeddings", "_type_embedding_layer/embeddings",     "t w"),
+    ("generator/embeddings/LayerNorm/{p}",         "_embedding_norm_layer/{p}",            "w"),
+    ("generator/embeddings_project/kernel",        "_embedding_projection/kernel",         "w g"),
+    ("generator/embeddings_project/bias",          "_embedding_projection/bias",           "g"),
+    ("generator/pooler/dense/kernel",              "_pooler_layer/kernel",                 "g j"),
+    ("generator/pooler/dense/bias",                "_pooler_layer/bias",                   "j"),
+), each=(
+    Each(
+        "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
+        field="generator_num_hidden_layers",
+    ),
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",))
+MASKED_LM = Part(rows=(
+    ("generator_predictions/dense/kernel",  "dense/kernel",      "g w"),
+    ("generator_predictions/dense/bias",    "dense/bias",        "w"),
+    ("generator_predictions/LayerNorm/{p}", "layer_norm/{p}",    "w"),
+    ("generator_predictions/output_bias",   "output_bias.Sbias", "v"),
+), aliases=(
+    ("bias", "output_bias.Sbias"),
+))
+HEADS = Part(rows=(
+    ("generator_classification/dense/kernel",      "classification/dense/kernel",     "g j"),
+    ("generator_classification/dense/bias",        "classification/dense/bias",       "j"),
+    ("generator_classification/out_proj/kernel",   "classification/out_proj/kernel",  "g c"),
+    ("generator_classification/out_proj/bias",     "classification/out_proj/bias",    "c"),
+    ("discriminator_predictions/dense/kernel",     "discriminator_projection/kernel", "h k"),
+    ("discriminator_predictions/dense/bias",       "discriminator_projection/bias",   "k"),
+    ("discriminator_predictions/dense_1/kernel",   "discriminator_head/kernel",       "h o"),
+    ("discriminator_predictions/dense_1/bias",     "discriminator_head/bias",         "o"),
+))
+
+GENERATOR_NETWORK = Drop("generator", ("generator/*", "generator_predictions/*"))
+DISCRIMINATOR_NETWORK = Drop("discriminator", ("electra/*", "discriminator_predictions/*"))
+DISCRIMINATOR_HEAD = Drop("discriminator's head", ("discriminator_predictions/*",))
+MASKED_LM_HEAD = Drop("masked-LM head", ("generator_predictions/*",))
+TASK_HEADS = Drop("head of a fine-tuned task", ("task_specific/*",))
+
+PRETRAINER = ObjectLayout(
+    "pretrainer", ELECTRA,
+    about="ElectraPretrainer: discriminator, generator, both heads; --fill for poolers and the classification head",
+    model="model",
+    parts=(
+        Placed(DISCRIMINATOR, "discriminator_network"),
+        Placed(GENERATOR_PART, "generator_network"),
+        Placed(MASKED_LM, "masked_lm"),
+        Placed(HEADS),
+    ),
+    edges=(
+        ("encoder", "model/discriminator_network"),
+        ("model/masked_lm/embedding_table", "model/generator_network/_embedding_layer/embeddings"),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+ENCODER = ObjectLayout(
+    "encoder", ELECTRA,
+    about="the discriminator as BertEncoder, embedding_width as the source has it; --fill for the pooler",
+    model="encoder",
+    parts=(Placed(DISCRIMINATOR),),
+    roots=("model", ""),
+    drops=(*OPTIMIZER, GENERATOR_NETWORK, DISCRIMINATOR_HEAD, TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+GENERATOR = ObjectLayout(
+    "generator", ELECTRA,
+    about="the generator as BertEncoder, with the embeddings that it shares; --fill for the pooler",
+    model="encoder",
+    parts=(Placed(GENERATOR_PART),),
+    roots=("model", ""),
+    drops=(*OPTIMIZER, DISCRIMINATOR_NETWORK, MASKED_LM_HEAD, TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+# fmt: on

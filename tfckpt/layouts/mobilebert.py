@@ -1,0 +1,133 @@
+"""MobileBERT: google-research/mobilebert variables, and Model Garden's MobileBERTEncoder and its pretrainer.
+
+Names are BERT's but for the bottlenecks. A student has no norms, only scales and shifts called FakeLayerNorm; a teacher has
+LayerNorm. Both are beta and gamma in TF2, a student's also bias and scale, by which the way back tells them apart. Of the
+feed-forward networks of a layer the last has no number in its hub names. The pooler and the bottleneck that query and key
+share are there or not, as the configuration has it.
+
+Letters are those of `tfckpt.layouts.bert`, and: e width of the word table, q three of them, u bottleneck, m what a projection
+of attention reads (u or h), x what the word table lacks to h.
+
+Source: google-research/mobilebert modeling.py (hub names); official/nlp/modeling/networks/mobile_bert_encoder.py,
+layers/mobile_bert_layers.py, official/projects/mobilebert/model_utils.py (paths).
+"""
+
+from __future__ import annotations
+
+from tfckpt.layouts.bert import NEXT_SENTENCE_HEAD, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import SIZES as BERT_SIZES
+from tfckpt.layouts.rules import Alias, Each, Family, ObjectLayout, Part, Placed, Row
+
+SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
+
+MOBILEBERT = Family("MobileBERT", "bert/embeddings/embedding_transformation/kernel", SIZES)
+
+# fmt: off
+# NORM in a name is FakeLayerNorm or LayerNorm.
+EMBEDDING_ROWS = (
+    ("bert/embeddings/word_embeddings",                 "<embedding>/word_embedding/embeddings",   "v e"),
+    ("bert/embeddings/token_type_embeddings",           "<embedding>/type_embedding/embeddings",   "t h"),
+    ("bert/embeddings/position_embeddings",             "<embedding>/pos_embedding/embeddings",    "p h"),
+    ("bert/embeddings/embedding_transformation/kernel", "<embedding>/word_embedding_proj/kernel",  "q h"),
+    ("bert/embeddings/embedding_transformation/bias",   "<embedding>/word_embedding_proj/bias",    "h"),
+    ("bert/embeddings/NORM/{p}",                        "<embedding>/layer_norm/{p}",              "h"),
+    ("bert/pooler/dense/kernel",                        "<pooler>/kernel",                         "h k"),
+    ("bert/pooler/dense/bias",                          "<pooler>/bias",                           "k"),
+)
+LAYER_ROWS = (
+    ("bottleneck/input/dense/kernel",     "bottleneck_input/0/kernel",          "h u"),
+    ("bottleneck/input/dense/bias",       "bottleneck_input/0/bias",            "u"),
+    ("bottleneck/input/NORM/{p}",         "bottleneck_input/1/{p}",             "u"),
+    ("bottleneck/attention/dense/kernel", "kq_shared_bottleneck/0/kernel",      "h u"),
+    ("bottleneck/attention/dense/bias",   "kq_shared_bottleneck/0/bias",        "u"),
+    ("bottleneck/attention/NORM/{p}",     "kq_shared_bottleneck/1/{p}",         "u"),
+    ("attention/self/{qkv}/kernel",       "attention/0/_{qkv}_dense/kernel",    "m (a d) -> m a d"),
+    ("attention/self/{qkv}/bias",         "attention/0/_{qkv}_dense/bias",      "(a d) -> a d"),
+    ("attention/output/dense/kernel",     "attention/0/_output_dense/kernel",   "(a d) u -> a d u"),
+    ("attention/output/dense/bias",       "attention/0/_output_dense/bias",     "u"),
+    ("attention/output/NORM/{p}",         "attention/1/{p}",                    "u"),
+    ("output/bottleneck/dense/kernel",    "bottleneck_output/0/kernel",         "u h"),
+    ("output/bottleneck/dense/bias",      "bottleneck_output/0/bias",           "h"),
+    ("output/bottleneck/NORM/{p}",        "bottleneck_output/2/{p}",            "h"),
+)
+FEED_FORWARD_ROWS = (
+    ("intermediate/dense/kernel", "0/kernel", "u f"),
+    ("intermediate/dense/bias",   "0/bias",   "f"),
+    ("output/dense/kernel",       "1/kernel", "f u"),
+    ("output/dense/bias",         "1/bias",   "u"),
+    ("output/NORM/{p}",           "2/{p}",    "u"),
+)
+MASKED_LM = Part(rows=(
+    ("cls/predictions/transform/dense/kernel",  "dense/kernel",         "h k"),
+    ("cls/predictions/transform/dense/bias",    "dense/bias",           "k"),
+    ("cls/predictions/transform/LayerNorm/{p}", "layer_norm/{p}",       "h"),
+    ("cls/predictions/extra_output_weights",    "extra_output_weights", "v x"),
+    ("cls/predictions/output_bias",             "output_bias.Sbias",    "v"),
+), aliases=(
+    ("bias", "output_bias.Sbias"),
+), optional=("cls/predictions/extra_output_weights",))
+POSITIONS = ("<embedding>/pos_embedding/_position_embeddings", "<embedding>/pos_embedding/embeddings")
+LAYER_NORMS = ("bottleneck_input/1", "kq_shared_bottleneck/1", "attention/1", "bottleneck_output/2")
+
+
+def _with_norm(rows: tuple[Row, ...], norm: str) -> tuple[Row, ...]:
+    return tuple((name.replace("NORM", norm), path, axes) for name, path, axes in rows)
+
+
+def _second_names(*norms: str) -> tuple[Alias, ...]:
+    """Return what the variables of a norm that is none are also called."""
+    return tuple((f"{norm}/{a}", f"{norm}/{to}") for norm in norms for a, to in (("bias", "beta"), ("scale", "gamma")))
+
+
+def _encoder(norm: str, fake: bool) -> Part:
+    feed_forward = Each(
+        "ffn_layer_{n}/", "ffn/{n}/", _with_norm(FEED_FORWARD_ROWS, norm), last="",
+        aliases=_second_names("2") if fake else (),
+    )
+    layer = Each(
+        "bert/encoder/layer_{n}/", "<layers>/{n}/block_layers/", _with_norm(LAYER_ROWS, norm), each=(feed_forward,),
+        aliases=_second_names(*LAYER_NORMS) if fake else (), field="num_hidden_layers",
+    )
+    return Part(
+        _with_norm(EMBEDDING_ROWS, norm), each=(layer,), order=("<embedding>", "<layers>/*", "<pooler>"),
+        aliases=(POSITIONS, *(_second_names("<embedding>/layer_norm") if fake else ())),
+        optional=("bert/pooler/", "bert/encoder/layer_{n}/bottleneck/attention/"),
+        sign="<embedding>/layer_norm/scale" if fake else "",
+    )
+
+
+STUDENT = _encoder("FakeLayerNorm", fake=True)
+TEACHER = _encoder("LayerNorm", fake=False)
+
+
+def _forms(path: str) -> tuple[Placed, Placed]:
+    return (
+        Placed(STUDENT, path, only_with="bert/embeddings/FakeLayerNorm/gamma"),
+        Placed(TEACHER, path, only_with="bert/embeddings/LayerNorm/gamma"),
+    )
+
+
+ENCODER = ObjectLayout(
+    "encoder", MOBILEBERT,
+    about="MobileBERTEncoder, as student or teacher, with a pooler if the source has one",
+    model="encoder",
+    parts=_forms(""),
+    roots=("model", ""),
+    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+PRETRAINER = ObjectLayout(
+    "pretrainer", MOBILEBERT,
+    about="BertPretrainerV2 with a MobileBertMaskedLM; it has no next-sentence head",
+    model="model",
+    parts=(*_forms("encoder_network"), Placed(MASKED_LM, "masked_lm")),
+    edges=(
+        ("encoder", "model/encoder_network"),
+        ("masked_lm", "model/masked_lm"),
+        ("masked_lm/embedding_table", "encoder/layer_with_weights-0/word_embedding/embeddings"),
+    ),
+    roots=("",),
+    drops=(*OPTIMIZER, NEXT_SENTENCE_HEAD, *TASK_HEADS),
+    placeholders=SAVE_COUNTER,
+)
+# fmt: on
