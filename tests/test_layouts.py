@@ -12,7 +12,7 @@ from tfckpt.layouts.rules import Drop, Each, ObjectLayout, Part, Variable, numbe
 
 
 def variables(part: Part, layers: int) -> list[Variable]:
-    return part.variables(lambda source, path: range(layers))
+    return part.variables(lambda *prefixes: range(layers))
 
 
 def test_the_catalog_lists_each_target_once_a_family() -> None:

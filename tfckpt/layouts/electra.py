@@ -97,7 +97,9 @@ DISCRIMINATOR = Part(rows=(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",))
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), projections=(
+    ("electra/embeddings_project/", "embedding_size", "hidden_size"),
+))
 GENERATOR_PART = Part(rows=(
     ("generator/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v w"),
     ("generator/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p w"),
@@ -112,7 +114,9 @@ GENERATOR_PART = Part(rows=(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="generator_num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",))
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), projections=(
+    ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
+))
 MASKED_LM = Part(rows=(
     ("generator_predictions/dense/kernel",  "dense/kernel",      "g w"),
     ("generator_predictions/dense/bias",    "dense/bias",        "w"),
