@@ -76,7 +76,7 @@ def plan_objects(
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         elif name not in wanted:
             complaints.add(f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops")
-    _check_projections(layout, hub, sizes, complaints)
+    _check_equal(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
     complaints.raise_any(source)
@@ -111,12 +111,12 @@ def _fill_missing(
     return steps
 
 
-def _check_projections(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
+def _check_equal(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
     """Complain about each projection that the source lacks though it leads from one size to another."""
     names = {*hub, *layout.family.borrowed(hub)}
     for placed in placed_parts(layout, names):
         lacks = lacking(placed.part, names)
-        for prefix, *fields in placed.part.projections:
+        for prefix, *fields in placed.part.equal:
             a, b = (sizes.known.get(field) for field in fields)
             if prefix in lacks and a is not None and b is not None and a.value != b.value:
                 differ = f"{fields[0]} = {a.value} ({a.origin}) and {fields[1]} = {b.value} ({b.origin}) differ"

@@ -97,7 +97,7 @@ DISCRIMINATOR = Part(rows=(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), projections=(
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), equal=(
     ("electra/embeddings_project/", "embedding_size", "hidden_size"),
 ))
 GENERATOR_PART = Part(rows=(
@@ -114,7 +114,7 @@ GENERATOR_PART = Part(rows=(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="generator_num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), projections=(
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), equal=(
     ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
 ))
 MASKED_LM = Part(rows=(

@@ -63,7 +63,7 @@ class Part:
     every number: an order, not a formula, since those that are absent take no number. One in angle brackets has no other
     name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together; ``{n}``
     in one is any number. ``sign`` is a path, perhaps an alias, that tells the models of this part from those of another with
-    the same rows. ``projections`` are optional prefixes of what leads from one size to another, as (prefix, field, field):
+    the same rows. ``equal`` are optional prefixes of what leads from one size to another, as (prefix, field, field):
     only a model whose two sizes are equal may lack it.
     """
 
@@ -73,7 +73,7 @@ class Part:
     aliases: tuple[Alias, ...] = ()
     optional: tuple[str, ...] = ()
     sign: str = ""
-    projections: tuple[tuple[str, str, str], ...] = ()
+    equal: tuple[tuple[str, str, str], ...] = ()
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
