@@ -75,6 +75,24 @@ def test_other_families_have_heads_as_well() -> None:
     assert plan.notes[0].endswith("an encoder of ALBERT, masked-LM head, sentence-order head")
 
 
+@pytest.mark.parametrize(
+    ("name", "to", "why"),
+    [
+        ("electra_tf115", "pretrainer", "an encoder of ELECTRA, generator, discriminator's head, masked-LM head"),
+        ("electra_cola_tf115", "encoder", "an encoder of ELECTRA; no target takes head of a fine-tuned task with it"),
+        (
+            "mobilebert_student_tf115",
+            "pretrainer",
+            "MobileBERT, masked-LM head; no target takes next-sentence head with it",
+        ),
+    ],
+)
+def test_electra_and_mobilebert_have_them_too(name: str, to: str, why: str) -> None:
+    plan = tfckpt.plan(source(name), to="auto", fill="zeros")
+    assert plan.to == to
+    assert plan.notes[0].endswith(why)
+
+
 def test_what_is_excluded_does_not_count() -> None:
     to, _ = choice(source("bert_tf115"), exclude=["cls/"])
     assert to == "encoder"

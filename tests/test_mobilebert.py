@@ -137,3 +137,21 @@ def test_a_head_count_that_does_not_divide(tmp_path: Path) -> None:
         tfckpt.plan(tmp_path / "tf1", num_heads=3)
     with pytest.raises(PlanError, match="num_attention_heads is unknown"):
         tfckpt.plan(tmp_path / "tf1")
+
+
+def test_a_student_whose_attention_reads_the_bottleneck_comes_back_as_well(tmp_path: Path) -> None:
+    tensors = {n: v for n, v in weights("student").items() if "/bottleneck/attention/" not in n}
+    for layer in (0, 1):
+        tensors[f"bert/encoder/layer_{layer}/attention/self/value/kernel"] = np.full((8, 8), layer, np.float32)
+    tfckpt.save(tmp_path / "tf1", tensors)
+    plan = tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to="pretrainer", num_heads=2)
+    assert not [step for step in plan.steps if "kq_shared_bottleneck" in step.target]
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
+    assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
+
+
+def test_one_layer_without_the_bottleneck_that_others_have_is_noticed(tmp_path: Path) -> None:
+    tensors = {n: v for n, v in weights("student").items() if "layer_1/bottleneck/attention/" not in n}
+    tfckpt.save(tmp_path / "tf1", tensors)
+    with pytest.raises(PlanError, match="bert/encoder/layer_1/bottleneck/attention/dense/kernel: missing"):
+        tfckpt.plan(tmp_path / "tf1", num_heads=2)

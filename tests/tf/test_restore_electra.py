@@ -54,12 +54,10 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Convert:
 
 @pytest.fixture(scope="module")
 def encoders(tf: Any) -> dict[str, Any]:
-    """One encoder for each source."""
-    made = {}
-    for name, folder in SOURCES.items():
-        network, heads = ("generator", 1) if name == "generator" else ("electra", 2)
-        made[name] = make_network(open_all(str(folder / "model.ckpt-3")), network, heads)
-    return made
+    """One encoder for each source; the discriminators are of one size, and share it."""
+    weights = open_all(str(SOURCES["encoder"] / "model.ckpt-3"))
+    discriminator = make_network(weights, "electra", 2)
+    return dict.fromkeys(SOURCES, discriminator) | {"generator": make_network(weights, "generator", 1)}
 
 
 @pytest.mark.parametrize("method", ["read", "restore"])

@@ -184,7 +184,7 @@ class _Drawing:
         for name, child in sorted(edges.items(), key=lambda edge: _is_keras_number(edge[0])):
             if child in self._shown:
                 place = self._places[child]
-                names.setdefault(child, place.name if place.parent == number else name)
+                names.setdefault(child, place.name if place.parent == number and child != ROOT else name)
         if all(name.isdecimal() for name in names.values()):
             return sorted(((name, child) for child, name in names.items()), key=lambda edge: natural_order(edge[0]))
         first: dict[int, int] = {}

@@ -63,10 +63,12 @@ def _fit(layout: ObjectLayout, hub: Collection[str]) -> set[str]:
 
 
 def _names(layout: ObjectLayout, hub: Collection[str]) -> list[set[str]]:
-    """Return the hub names of each part of a target."""
-    numbers = numbers_in(hub)
-    parts = [placed.part for placed in placed_parts(layout, hub)]
-    return [{variable.name for variable in part.variables(numbers, lacking(part, hub))} for part in parts]
+    """Return the hub names of each part of a target, but for those that no source has."""
+    family = layout.family
+    names = {*hub, *family.borrowed(hub)}
+    parts = [placed.part for placed in placed_parts(layout, names)]
+    rows = [part.variables(numbers_in(names), lacking(part, names)) for part in parts]
+    return [{v.name for v in part if not (family.unknown and family.unknown.matches(v.name))} for part in rows]
 
 
 def _ask(source: str, fullest: str, equals: Collection[str]) -> None:

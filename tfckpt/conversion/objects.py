@@ -288,11 +288,12 @@ def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, compla
 
 def _check_optional(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
     """Check that a model lacks what it may lack only where two of its sizes are equal."""
-    for placed in placed_parts(layout, hub):
+    names = {*hub, *layout.family.borrowed(hub)}
+    for placed in placed_parts(layout, names):
         for prefix, *fields in placed.part.equal:
             stated = [f"{field} = {sizes.known[field].value}" for field in fields if field in sizes.known]
             equal = len({sizes.known[field].value for field in fields if field in sizes.known}) == 1
-            is_missing = prefix in lacking(placed.part, hub)
+            is_missing = prefix in lacking(placed.part, names)
             if len(stated) == len(fields) and is_missing != equal:
                 what = "missing" if is_missing else "there"
                 complaints.add(f"{prefix}*: {what}, though {' and '.join(stated)} are {'' if equal else 'not '}equal")

@@ -36,6 +36,12 @@ SIZES = {
     "w": "generator_embedding_size",
 }
 
+GENERATOR_NETWORK = Drop("generator", ("generator/*", "generator_predictions/*"))
+DISCRIMINATOR_NETWORK = Drop("discriminator", ("electra/*", "discriminator_predictions/*"))
+DISCRIMINATOR_HEAD = Drop("discriminator's head", ("discriminator_predictions/*",))
+MASKED_LM_HEAD = Drop("masked-LM head", ("generator_predictions/*",))
+TASK_HEADS = Drop("head of a fine-tuned task", ("task_specific/*",))
+
 ELECTRA = Family(
     "ELECTRA",
     "electra/embeddings/word_embeddings",
@@ -48,6 +54,7 @@ ELECTRA = Family(
     ),
     second=SecondNetwork("generator_", "generator_config.json", "generator/encoder/layer_0/output/dense/bias", 64),
     defaults=(("num_classes", 2, "Model Garden's default"),),
+    heads=(GENERATOR_NETWORK, DISCRIMINATOR_HEAD, MASKED_LM_HEAD, TASK_HEADS),
     unknown=Drop(
         "not in ELECTRA",
         ("electra/pooler/*", "generator/pooler/*", "generator_classification/*"),
@@ -97,7 +104,9 @@ DISCRIMINATOR = Part(rows=(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",))
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), equal=(
+    ("electra/embeddings_project/", "embedding_size", "hidden_size"),
+))
 GENERATOR_PART = Part(rows=(
     ("generator/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v w"),
     ("generator/embeddings/position_embeddings",   "_position_embedding_layer/embeddings", "p w"),
@@ -112,7 +121,9 @@ GENERATOR_PART = Part(rows=(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="generator_num_hidden_layers",
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",))
+), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), equal=(
+    ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
+))
 MASKED_LM = Part(rows=(
     ("generator_predictions/dense/kernel",  "dense/kernel",      "g w"),
     ("generator_predictions/dense/bias",    "dense/bias",        "w"),
@@ -131,12 +142,6 @@ HEADS = Part(rows=(
     ("discriminator_predictions/dense_1/kernel",   "discriminator_head/kernel",       "h o"),
     ("discriminator_predictions/dense_1/bias",     "discriminator_head/bias",         "o"),
 ))
-
-GENERATOR_NETWORK = Drop("generator", ("generator/*", "generator_predictions/*"))
-DISCRIMINATOR_NETWORK = Drop("discriminator", ("electra/*", "discriminator_predictions/*"))
-DISCRIMINATOR_HEAD = Drop("discriminator's head", ("discriminator_predictions/*",))
-MASKED_LM_HEAD = Drop("masked-LM head", ("generator_predictions/*",))
-TASK_HEADS = Drop("head of a fine-tuned task", ("task_specific/*",))
 
 PRETRAINER = ObjectLayout(
     "pretrainer", ELECTRA,

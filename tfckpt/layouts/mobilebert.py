@@ -20,7 +20,7 @@ from tfckpt.layouts.rules import Alias, Each, Family, ObjectLayout, Part, Placed
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
 
-MOBILEBERT = Family("MobileBERT", "bert/embeddings/embedding_transformation/kernel", SIZES)
+MOBILEBERT = Family("MobileBERT", "bert/embeddings/embedding_transformation/kernel", SIZES, heads=PRETRAINING_HEADS)
 
 # fmt: off
 # NORM in a name is FakeLayerNorm or LayerNorm.

@@ -229,7 +229,7 @@ class Family:
     def borrowed(self, names: Collection[str]) -> dict[str, str]:
         """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
 
-        >>> Family("F", "a/x", {}, (Borrow("b/", "a/"),)).borrowed(["a/x", "a/y"])
+        >>> Family("F", "a/x", {}, borrows=(Borrow("b/", "a/"),)).borrowed(["a/x", "a/y"])
         {'b/x': 'a/x', 'b/y': 'a/y'}
         """
         for borrow in self.borrows:
