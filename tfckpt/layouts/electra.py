@@ -16,7 +16,7 @@ official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (pa
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BLOCK_ALIASES, ENCODER_PART, OPTIMIZER, SAVE_COUNTER
+from tfckpt.layouts.bert import BLOCK_ALIASES, BLOCK_ROWS, ENCODER_PART, OPTIMIZER, SAVE_COUNTER
 from tfckpt.layouts.rules import Borrow, Drop, Each, Family, ObjectLayout, Part, Placed, SecondNetwork
 
 SIZES = {
@@ -62,18 +62,6 @@ ELECTRA = Family(
 )
 
 # fmt: off
-BLOCK_ROWS = (
-    ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "h (a d) -> h a d"),
-    ("attention/self/{qkv}/bias",      "_attention_layer/_{qkv}_dense/bias",    "(a d) -> a d"),
-    ("attention/output/dense/kernel",  "_attention_layer/_output_dense/kernel", "(a d) h -> a d h"),
-    ("attention/output/dense/bias",    "_attention_layer/_output_dense/bias",   "h"),
-    ("attention/output/LayerNorm/{p}", "_attention_layer_norm/{p}",             "h"),
-    ("intermediate/dense/kernel",      "_intermediate_dense/kernel",            "h f"),
-    ("intermediate/dense/bias",        "_intermediate_dense/bias",              "f"),
-    ("output/dense/kernel",            "_output_dense/kernel",                  "f h"),
-    ("output/dense/bias",              "_output_dense/bias",                    "h"),
-    ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "h"),
-)
 GENERATOR_BLOCK_ROWS = (
     ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "g (b d) -> g b d"),
     ("attention/self/{qkv}/bias",      "_attention_layer/_{qkv}_dense/bias",    "(b d) -> b d"),
