@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import mmap
 import os
@@ -501,3 +502,20 @@ def test_variables_are_listed_with_their_shapes(mixed: str) -> None:
     expected: list[tuple[str, list[int]]] = [("label", []), ("labels", [2]), ("step", []), ("w", [2, 2])]
     assert tfckpt.list_variables(mixed) == expected
     assert tfckpt.list_variables(Path(mixed).parent) == expected
+
+
+def test_the_garbage_collector_runs_again_after_a_listing(tmp_path: Path, bert: str) -> None:
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            with tfckpt.open(bert) as checkpoint:
+                assert len(checkpoint.entries()) == 139
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()
+    tfckpt.save(tmp_path / "c", {"a": 1.0})
+    index = tmp_path / "c.index"
+    index.write_bytes(index.read_bytes()[:20] + b"x" + index.read_bytes()[21:])
+    with pytest.raises(FormatError), tfckpt.open(tmp_path / "c") as checkpoint:
+        checkpoint.entries()
+    assert gc.isenabled()

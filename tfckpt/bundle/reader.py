@@ -7,8 +7,10 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -24,6 +26,22 @@ from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_bo
 from tfckpt.errors import ChecksumError, FormatError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking through all entries again and again while they become more.
+
+    None of them is garbage, and of a million it would make a third of the time. Another thread's garbage waits as long.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class BundleReader:
@@ -188,9 +206,10 @@ class BundleReader:
         """Every entry under its raw key, in key order, slices of partitioned tensors included."""
         stored, key, num_shards = {}, HEADER_KEY, self.header.num_shards
         try:  # around all of them: a call more for each would cost a tenth of the time
-            for key, value in self._table:
-                if key != HEADER_KEY:
-                    stored[key] = Entry.parse(key, value, num_shards)
+            with _collector_paused():
+                for key, value in self._table:
+                    if key != HEADER_KEY:
+                        stored[key] = Entry.parse(key, value, num_shards)
         except FormatError as error:
             if error.path is None:  # the table's own errors know where they are
                 self._table.locate(error, key)
