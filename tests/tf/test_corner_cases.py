@@ -117,7 +117,7 @@ def test_tensorflow_loses_keys_out_of_order_without_a_word(tf: Any, tmp_path: Pa
     with pytest.raises(tf.errors.NotFoundError):
         tf.raw_ops.RestoreV2(prefix=str(tmp_path / "m"), tensor_names=names, shape_and_slices=specs, dtypes=dtypes)
     assert len(reader.get_variable_to_shape_map()) == len(names)
-    with pytest.raises(FormatError, match=r"m\.index: key in the block at byte 0: expected up to"):
+    with pytest.raises(FormatError, match=r"m\.index: key order in block at byte [\d,]+: expected a key after"):
         list(tfckpt.open(tmp_path / "m"))
 
 
