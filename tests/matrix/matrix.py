@@ -39,7 +39,15 @@ class Row:
 
 GARDEN = ("gin-config", "pyyaml", "scipy", "sentencepiece", "tensorflow-hub")  # what Model Garden's networks import
 TESTING = ("pytest>=8", "hypothesis>=6.100")
-OURS = ("numpy>=1.24", "protobuf>=4.25", "python-snappy>=0.7", "crc32c>=2.3", "einops>=0.7", "rich>=13")
+OURS = (
+    "numpy>=1.24",
+    "protobuf>=4.25",
+    "python-snappy>=0.7",
+    "crc32c>=2.3",
+    "einops>=0.7",
+    "rich>=13",
+    "tomli>=2; python_version < '3.11'",
+)
 ML_DTYPES = "ml-dtypes>=0.5"
 ROWS = (
     Row("2.12", "3.10", ("tensorflow==2.12.*", "tensorflow-addons", ML_DTYPES), ("tf-models-official==2.12.*",)),

@@ -6,6 +6,7 @@ Source: tensorflow/core/protobuf/tensor_bundle.proto; tensorflow/core/util/tenso
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from tfckpt.sstable.varint import encode_varint
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
 DTYPE_TAG, SHAPE_TAG, OFFSET_TAG, SIZE_TAG, CRC_TAG = 0x08, 0x12, 0x20, 0x28, 0x35
+CRC_FIELD = struct.Struct("<BI")
 SHORTEST = 9  # bytes of an entry with a CRC
 LONGEST_OFFSET = 10  # its tag, and 63 bits
 SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
@@ -106,6 +108,9 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
 
         Raises: UnsupportedError for resources, which are no values.
         """
+        dtype = NUMERIC.get(self.data_type)
+        if dtype is not None:
+            return dtype
         try:
             return numpy_dtype(self.data_type)
         except UnsupportedError as error:
@@ -182,11 +187,12 @@ def _read_plain(key: bytes, value: bytes) -> Entry | None:
     The fields come in the order of their numbers, an offset or a size of 0 is absent. An index may hold a million of these,
     of few shapes: equal bytes of dtype and shape are understood only once, and they tell how the size must be written.
     """
-    if len(value) < SHORTEST or value[0] != DTYPE_TAG or value[2] != SHAPE_TAG or value[1] | value[3] >= 0x80:
+    if len(value) < SHORTEST:
         return None
-    at, crc_at = 4 + value[3], len(value) - 5
+    at, crc_at = 4 + value[3], len(value) - CRC_FIELD.size
     kind = _parse_kind(value[:at])
-    if kind is None or value[crc_at] != CRC_TAG:
+    tag, crc32c = CRC_FIELD.unpack_from(value, crc_at)
+    if kind is None or tag != CRC_TAG:
         return None
     data_type, shape, nbytes, size_field = kind
     end = crc_at - len(size_field)
@@ -202,13 +208,15 @@ def _read_plain(key: bytes, value: bytes) -> Entry | None:
             offset |= (byte & 0x7F) << shift
             shift += 7
         offset |= value[end - 1] << shift
-    fields = decode_name(key), data_type, shape, 0, offset, nbytes, int.from_bytes(value[-4:], "little"), ()
+    fields = decode_name(key), data_type, shape, 0, offset, nbytes, crc32c, ()
     return tuple.__new__(Entry, fields)  # what the class does, without its call
 
 
 @lru_cache(maxsize=4096)
 def _parse_kind(serialized: bytes) -> tuple[DataType, tuple[int, ...], int, bytes] | None:
     """Return dtype, shape, size in bytes and the field that states it; None if that is not all there is to it."""
+    if serialized[0] != DTYPE_TAG or serialized[2] != SHAPE_TAG or serialized[1] | serialized[3] >= 0x80:
+        return None
     try:
         proto = BundleEntryProto.FromString(serialized)
         shape, nbytes = parse_shape(proto.dtype, proto.shape.SerializeToString())

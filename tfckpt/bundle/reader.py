@@ -82,7 +82,10 @@ class BundleReader:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
-        hidden = {s.key(key) for key, entry in self.stored.items() for s in entry.slices}
+        sliced = [(key, entry) for key, entry in self.stored.items() if entry.slices]
+        hidden = {s.key(key) for key, entry in sliced for s in entry.slices}
+        if not hidden:
+            return {entry.name: entry for entry in self.stored.values()}
         return {entry.name: entry for key, entry in self.stored.items() if key not in hidden}
 
     def entry(self, name: str) -> Entry | None:
