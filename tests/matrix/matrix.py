@@ -37,7 +37,8 @@ class Row:
     ]  # installed afterwards without looking at pins: Model Garden, and what its time pinned too low
 
 
-GARDEN = ("gin-config", "pyyaml", "scipy", "sentencepiece", "tensorflow-hub")  # what Model Garden's networks import
+# What Model Garden's networks import; tensorflow-hub imports pkg_resources, which newer setuptools have not.
+GARDEN = ("gin-config", "pyyaml", "scipy", "sentencepiece", "setuptools<81", "tensorflow-hub")
 TESTING = ("pytest>=8", "hypothesis>=6.100")
 OURS = (
     "numpy>=1.24",
