@@ -87,9 +87,8 @@ def _ask(source: str, fullest: str, equals: Collection[str]) -> None:
 def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> str:
     """Return the line for the plan's notes."""
     family: Family = layout.family
-    heads = [head.rule for head in family.heads if any(head.matches(name) for name in taken)]
-    held = [head.rule for head in family.heads if any(head.matches(name) for name in hub)]
-    others = [rule for rule in held if rule not in heads]
+    heads = family.heads_among(taken)
+    others = [rule for rule in family.heads_among(hub) if rule not in heads]
     why = f"the fullest for what the source holds: {', '.join([f'an encoder of {family.name}', *heads])}"
     if others:
         why += f"; no target takes {', '.join(others)} with it"

@@ -155,10 +155,9 @@ def _check_heads(
     missing: Sequence[TargetVariable], hub: Mapping[str, Entry], layout: ObjectLayout, complaints: Complaints
 ) -> list[TargetVariable]:
     """Complain once about each head that the source lacks altogether; return the other missing variables."""
-    heads = layout.family.heads
-    held = [head.rule for head in heads if any(head.matches(name) for name in hub)]
+    held = layout.family.heads_among(hub)
     others = list(missing)
-    for head in (head for head in heads if head.rule not in held):
+    for head in (head for head in layout.family.heads if head.rule not in held):
         absent = [variable for variable in others if head.matches(variable.name)]
         if absent:
             complaints.add(

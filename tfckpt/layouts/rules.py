@@ -226,6 +226,10 @@ class Family:
     defaults: tuple[tuple[str, int, str], ...] = ()
     unknown: Drop | None = None
 
+    def heads_among(self, names: Collection[str]) -> list[str]:
+        """Return what the heads are called of which there is a variable among these hub names."""
+        return [head.rule for head in self.heads if any(head.matches(name) for name in names)]
+
     def borrowed(self, names: Collection[str]) -> dict[str, str]:
         """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
 
