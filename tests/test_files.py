@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,37 +39,18 @@ def tree(directory: Path) -> list[str]:
 
 @contextmanager
 def refusing(monkeypatch: pytest.MonkeyPatch, call: str, at: int, *, for_good: bool = False) -> Iterator[list[int]]:
-    """Let the ``at``-th call of one of the system's functions fail; yield the list of the calls so far.
-
-    A buffered file calls no function of ``os`` to write, so its raw file is replaced there.
-    """
+    """Let the ``at``-th call of one of the system's functions fail; yield the list of the calls so far."""
     calls: list[int] = []
+    original: Callable[..., Any] = getattr(os, call)
 
-    def count() -> None:
+    def counted(*args: Any, **kwargs: Any) -> Any:
         calls.append(len(calls))
         if calls[-1] == at or (for_good and calls[-1] > at):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    class RawFile(io.FileIO):
-        def write(self, data: Any) -> int:
-            count()
-            return super().write(data)
-
-    def fdopen(fd: int, mode: str, buffer_size: int) -> io.BufferedWriter:
-        return io.BufferedWriter(RawFile(fd, mode), buffer_size)
-
-    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
-        def function(*args: Any, **kwargs: Any) -> Any:
-            count()
-            return original(*args, **kwargs)
-
-        return function
+        return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        if call == "write":
-            patch.setattr(os, "fdopen", fdopen)
-        else:
-            patch.setattr(os, call, counted(getattr(os, call)))
+        patch.setattr(os, call, counted)
         yield calls
 
 
@@ -165,7 +145,7 @@ def test_two_files_and_their_directory_are_synced_on_request(
     ("call", "outcomes"),
     [
         ("open", ["old", "old", "new"]),  # data, index, the directory to sync
-        ("write", ["old", "old", "old"]),  # the buffer, the rest of the data, the index
+        ("pwrite", ["old", "old", "old"]),  # the buffer, the rest of the data, the index
         ("fsync", ["old", "old", "new"]),  # data, index, directory
         ("replace", ["absent", "absent"]),  # by then the old index is gone, so that no mix can be read
     ],

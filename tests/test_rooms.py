@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "variants",
         "values",
         "files",
+        "carry",
         "v1_files",
         "reader",
         "v1_values",

@@ -7,18 +7,29 @@ leaves here as a tfckpt error.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import mmap
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from types import TracebackType
 
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
 
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
 WRITE_BUFFER_SIZE = 1 << 18
+SYNC_PAUSE = 0.01  # seconds between two calls that hand the disk what has been written
 TEMPORARY_MARK = ".tfckpt-"
 TEMPORARY_SUFFIX = ".tmp"
+LINK, CLONE = "link", "clone"
+FICLONE = 0x40049409  # _IOW(0x94, 9, int) of linux/fs.h
+REFUSALS = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+
+Identity = tuple[
+    int, int, int, int
+]  # device, inode, bytes, nanoseconds of the last change: what a file was when it was opened
 
 
 @contextmanager
@@ -47,7 +58,14 @@ class InputFile:
         _check_path(path)
         with _refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.size = os.fstat(self._fd).st_size
+            status = os.fstat(self._fd)
+        self.size = status.st_size
+        self.identity: Identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, for what the system does with whole files and ranges."""
+        return self._fd
 
     def read_at(self, offset: int, nbytes: int) -> bytes:
         """Return exactly ``nbytes`` at ``offset``.
@@ -70,6 +88,21 @@ class InputFile:
         self.check_range(offset, nbytes)
         for start in range(offset, offset + nbytes, CHUNK_SIZE):
             yield self.read_at(start, min(CHUNK_SIZE, offset + nbytes - start))
+
+    def chunks_into(self, buffer: memoryview, offset: int, nbytes: int) -> Iterator[memoryview]:
+        """Yield ``nbytes`` from ``offset`` on, in order, each piece in the same buffer, which the next one overwrites.
+
+        Raises: FormatError if the file ends before; StorageError if reading fails.
+        """
+        self.check_range(offset, nbytes)
+        end = offset + nbytes
+        while offset < end:
+            with _refusals("read", self.path):
+                done = os.preadv(self._fd, [buffer[: end - offset]], offset)
+            if not done:  # it was longer when it was opened
+                raise FormatError("data", path=self.path, offset=offset, expected=f"{end - offset:,} bytes", got="none")
+            yield buffer[:done]
+            offset += done
 
     def view(self, offset: int, nbytes: int) -> memoryview:
         """Return a read-only view of the mapped file; the map lives as long as any view of it."""
@@ -104,38 +137,202 @@ class InputFile:
 
 
 class OutputFile:
-    """One temporary file on its way to a final name; `offset` is the number of bytes written."""
+    """One temporary file on its way to a final name; `offset` is where its end will be.
+
+    What is appended goes through a buffer. A range that is reserved is written by others, in any order, by `FilePatch`.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.offset = 0
-        _check_path(path)
-        self.temporary = f"{path}{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
+        self.temporary = _temporary(path)
+        self._buffer = bytearray()
         with _refusals("create", path):
-            fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            self._file: BinaryIO = os.fdopen(fd, "wb", WRITE_BUFFER_SIZE)
+            self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append ``data``."""
-        with _refusals("write", self.path):
-            self._file.write(data)
+        if len(self._buffer) + len(data) > WRITE_BUFFER_SIZE:
+            self._flush()
+        if len(data) > WRITE_BUFFER_SIZE:
+            _write_at(self._fd, self.path, data, self.offset)
+        else:
+            self._buffer += data
         self.offset += len(data)
+
+    def reserve(self, nbytes: int) -> int:
+        """Leave room for ``nbytes`` at the end; return the offset of that range."""
+        self._flush()
+        offset = self.offset
+        self.offset += nbytes
+        return offset
+
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Have the disk begin with what is written in this block, while the rest is."""
+        done = threading.Event()
+
+        def sync() -> None:
+            while not done.wait(SYNC_PAUSE):
+                with suppress(OSError):  # `close` does it again, and complains
+                    os.fdatasync(self._fd)
+
+        thread = threading.Thread(target=sync, name="tfckpt-sync", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def close(self, *, sync: bool) -> None:
         """Flush and close; with ``sync``, only after the bytes have reached the disk. Once is enough."""
-        if self._file.closed:
+        if self._fd < 0:
             return
+        self._flush()
         with _refusals("write", self.path):
-            self._file.flush()
             if sync:
-                os.fsync(self._file.fileno())
-            self._file.close()
+                os.fsync(self._fd)
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def discard(self) -> None:
         """Close and remove the temporary file, whatever state it is in."""
-        with suppress(OSError):  # a full disk refuses the last buffer too; the file goes anyway
-            self._file.close()
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with suppress(OSError):
+                os.close(fd)
         remove(self.temporary)
+
+    def _flush(self) -> None:
+        if self._buffer:
+            _write_at(self._fd, self.path, self._buffer, self.offset - len(self._buffer))
+            self._buffer.clear()
+
+
+class FilePatch:
+    """A temporary file that is there already, opened to write at places in it; threads and processes may each have one.
+
+    Args:
+        temporary: its name.
+        path: the name that it will get, for messages.
+    """
+
+    def __init__(self, temporary: str, path: str) -> None:
+        self.path = path
+        with _refusals("open", path):
+            self._fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> FilePatch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def write_at(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data`` at ``offset``."""
+        _write_at(self._fd, self.path, data, offset)
+
+    def copy(self, source: InputFile, source_offset: int, nbytes: int, offset: int) -> None:
+        """Copy ``nbytes`` from ``source``: inside the kernel, or through memory where the file systems refuse that.
+
+        A file system that can share extents does.
+        """
+        done = 0
+        with _refusals("write", self.path):
+            while done < nbytes and (
+                more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done)
+            ):
+                done += more
+        for chunk in source.chunks(source_offset + done, nbytes - done):
+            self.write_at(chunk, offset + done)
+            done += len(chunk)
+
+
+class SharedFile:
+    """A temporary name for the bytes of a file that is there: a hard link to it, or a clone that shares its extents."""
+
+    def __init__(self, path: str, source: InputFile, *, how: str) -> None:
+        self.path, self.offset = path, source.size
+        self.temporary = _temporary(path)
+        if how == LINK:
+            _link(source, self.temporary)
+        else:
+            _clone(source, self.temporary)
+
+    def close(self, *, sync: bool) -> None:
+        """With ``sync``, return only after the bytes have reached the disk, whoever wrote them."""
+        if sync:
+            with _refusals("sync", self.path):
+                fd = os.open(self.temporary, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+
+    def discard(self) -> None:
+        """Remove the temporary name."""
+        remove(self.temporary)
+
+
+def _temporary(path: str) -> str:
+    _check_path(path)
+    return f"{path}{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
+
+
+def _write_at(fd: int, path: str, data: bytes | bytearray | memoryview, offset: int) -> None:
+    with _refusals("write", path), memoryview(data) as rest:
+        done = os.pwrite(fd, rest, offset)
+        while done < len(rest):  # a signal, or the last free block
+            done += os.pwrite(fd, rest[done:], offset + done)
+
+
+def _copy(source: int, dest: int, nbytes: int, source_offset: int, offset: int) -> int:
+    """Let the kernel copy; return how much it did, 0 if it would rather not."""
+    if not hasattr(os, "copy_file_range"):
+        return 0
+    try:
+        return os.copy_file_range(source, dest, nbytes, source_offset, offset)
+    except OSError as error:
+        if error.errno in REFUSALS:
+            return 0
+        raise
+
+
+def _link(source: InputFile, temporary: str) -> None:
+    """Make a second name for an open file.
+
+    Raises: UnsupportedError if the file systems or their rules do not allow it; FormatError if the name means another now.
+    """
+    try:
+        os.link(os.path.realpath(source.path), temporary)
+    except OSError as error:
+        raise UnsupportedError(
+            f"{source.path}: cannot be linked to {temporary}: {error.strerror}; --mode copy or --mode auto copies it"
+        ) from error
+    if not os.path.samestat(os.stat(temporary), os.fstat(source.fd)):
+        remove(temporary)
+        raise FormatError("file", path=source.path, expected="the one that was opened", got="another of that name")
+
+
+def _clone(source: InputFile, temporary: str) -> None:
+    """Make a file with an open file's extents, which the file system copies when one of them is written.
+
+    Raises: UnsupportedError if the file system cannot; StorageError.
+    """
+    with _refusals("create", temporary):
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.ioctl(fd, FICLONE, source.fd)
+    except OSError as error:
+        remove(temporary)
+        raise UnsupportedError(
+            f"{source.path}: cannot be cloned to {temporary}: {error.strerror}; --mode copy or --mode auto copies it"
+        ) from error
+    finally:
+        os.close(fd)
 
 
 class FileSet:
@@ -147,7 +344,7 @@ class FileSet:
 
     def __init__(self, *, sync: bool) -> None:
         self._sync = sync
-        self._files: list[OutputFile] = []
+        self._files: list[OutputFile | SharedFile] = []
         self._directories: list[str] = []  # made here, innermost last
 
     def create(self, path: str) -> OutputFile:
@@ -159,6 +356,21 @@ class FileSet:
         file = OutputFile(path)
         self._files.append(file)
         return file
+
+    def share(self, path: str, source: InputFile, *, how: str) -> SharedFile:
+        """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
+
+        Raises: UnsupportedError if the file systems cannot.
+        """
+        self._make_directory(os.path.dirname(path))
+        file = SharedFile(path, source, how=how)
+        self._files.append(file)
+        return file
+
+    def drop(self, file: OutputFile | SharedFile) -> None:
+        """Remove a file that is not needed after all."""
+        self._files.remove(file)
+        file.discard()
 
     def seal(self, file: OutputFile) -> None:
         """End a file before the others: many may be written, few need to be open."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -17,13 +17,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DT_STRING
+from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
-from tfckpt.errors import ChecksumError, FormatError, located
+from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
 
@@ -154,22 +155,17 @@ class BundleReader:
         """Whether the stored bytes are what a writer would write: whole, and in that byte order."""
         return not entry.slices and self.header.big_endian == big_endian
 
-    def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
-        """Yield a tensor's stored bytes in bounded pieces, read without the map; not for partitioned tensors.
+    def chunks(self, entry: Entry, *, verify: bool) -> StoredBytes:
+        """Return a tensor's stored bytes, to be iterated in bounded chunks or carried; not for partitioned tensors.
 
-        Raises: ChecksumError, with ``verify``, after the last piece of a numeric tensor, before the first of others.
+        Raises: ChecksumError if ``verify`` finds strings or variants damaged. Of others the chunks raise it, in the end.
         """
         assert not entry.slices, entry
         in_passing = verify and entry.is_numeric
         if verify and not in_passing:
             self.verify(entry)
-        crc = 0
-        for chunk in self._file(entry).chunks(entry.offset, entry.nbytes):
-            if in_passing:
-                crc = crc32c(chunk, crc)
-            yield chunk
-        if in_passing:
-            self._check(entry, mask(crc))
+        crc = entry.crc32c if in_passing else None
+        return StoredBytes(entry.name, self._file(entry), entry.offset, entry.nbytes, crc)
 
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksum, reading them in bounded pieces.
@@ -180,12 +176,46 @@ class BundleReader:
             for _, stored in self.slices(entry):
                 self.verify(stored)
         elif entry.is_numeric:
-            for _ in self.chunks(entry, verify=True):
-                pass
+            carry([self.chunks(entry, verify=True).to_run()])
         elif entry.data_type == DT_STRING:
             self._check(entry, self._string_crc(entry))
         else:
             self.read(entry, verify=True)
+
+    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+        """Compare the bytes of many tensors with their checksums, on all cores; return what is damaged.
+
+        Tensors come in the order of the files; a slice of a partitioned tensor stands for itself.
+        """
+        damage: list[Damage] = []
+        runs: list[Run] = []
+        for entry in entries:
+            try:
+                pieces = self.slices(entry) if entry.slices else [((), entry)]
+                for _, stored in pieces:
+                    if stored.is_numeric:
+                        runs.append(self.chunks(stored, verify=True).to_run())
+                    else:
+                        self.verify(stored)
+            except TfckptError as error:
+                damage.append(self._damage(entry, error))
+        runs.sort(key=lambda run: (run.source, run.offset))
+        return damage + find_damage(runs, progress=progress)
+
+    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+        """Compare the bytes of many tensors with their checksums, on all cores.
+
+        Raises: ChecksumError, FormatError, StorageError, of the first damaged one.
+        """
+        if damage := self.find_damage(entries, progress=progress):
+            raise damage[0].error
+
+    def data_files(self) -> list[InputFile]:
+        """Open all data files, in the order of their numbers.
+
+        Raises: CheckpointNotFoundError, StorageError.
+        """
+        return [self._open(shard) for shard in range(self.num_shards)]
 
     def check_files(self) -> None:
         """Check that every data file is there and holds the bytes of all its tensors; reads none of them.
@@ -228,12 +258,16 @@ class BundleReader:
         with self._table.in_block(key):
             return Entry.parse(key, value, self.header.num_shards)
 
-    def _file(self, entry: Entry) -> InputFile:
+    def _open(self, shard: int) -> InputFile:
         with self._lock:
-            file = self._shards.get(entry.shard)
+            file = self._shards.get(shard)
             if file is None:
-                file = InputFile(shard_path(self.prefix, entry.shard, self.header.num_shards))
-                self._shards[entry.shard] = file
+                file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
+                self._shards[shard] = file
+        return file
+
+    def _file(self, entry: Entry) -> InputFile:
+        file = self._open(entry.shard)
         if entry.offset + entry.nbytes > file.size:
             raise FormatError(
                 f"tensor {entry.name!r}",
@@ -247,14 +281,12 @@ class BundleReader:
 
     def _check(self, entry: Entry, crc: int) -> None:
         if crc != entry.crc32c:
-            raise ChecksumError(
-                f"checksum of tensor {entry.name!r} ({entry.nbytes:,} bytes)",
-                path=shard_path(self.prefix, entry.shard, self.header.num_shards),
-                offset=entry.offset,
-                expected=f"{entry.crc32c:#010x}",
-                got=f"{crc:#010x}",
-                hint="the file is damaged: fetch it again",
-            )
+            path = shard_path(self.prefix, entry.shard, self.header.num_shards)
+            raise damaged(entry.name, path, entry.offset, entry.nbytes, entry.crc32c, crc)
+
+    def _damage(self, entry: Entry, error: TfckptError) -> Damage:
+        path = shard_path(self.prefix, entry.shard, self.header.num_shards)
+        return Damage(entry.name, path, entry.offset, entry.nbytes, error)
 
     def _string_head(self, entry: Entry) -> tuple[list[int], int, int]:
         """Return, of a string tensor, the lengths, where the first string starts, and the checksum so far."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from tfckpt.bundle import files
+from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges, TensorSlice
@@ -52,11 +54,20 @@ class TensorReader(Protocol):
     def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
         """Whether the stored bytes are what a writer of ours would write; if so, `chunks` gives them."""
 
-    def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
-        """Yield a tensor's stored bytes in bounded pieces."""
+    def chunks(self, entry: Entry, *, verify: bool) -> StoredBytes:
+        """Return a tensor's stored bytes, to be iterated or carried."""
 
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksums."""
+
+    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+        """Compare many tensors with their checksums; return what is damaged."""
+
+    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+        """Compare many tensors with their checksums; raise the error of the first damaged one."""
+
+    def data_files(self) -> list[InputFile]:
+        """Return all files with values."""
 
     def check_files(self) -> None:
         """Check that no file is missing or cut short."""

@@ -11,7 +11,7 @@ Source: tensorflow/core/util/saved_tensor_slice.proto; tensorflow/core/util/tens
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, v1_paths
@@ -28,7 +29,7 @@ from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, int
 from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
-from tfckpt.errors import FormatError, located
+from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.reader import Table
 
 
@@ -134,7 +135,7 @@ class V1Reader:
         """Whether the stored bytes are what a writer of ours would write: they are messages, so never."""
         return False
 
-    def chunks(self, entry: Entry, *, verify: bool) -> Iterator[bytes]:
+    def chunks(self, entry: Entry, *, verify: bool) -> StoredBytes:
         """Never called: `stores_as_written` is false."""
         raise AssertionError(entry)
 
@@ -146,6 +147,30 @@ class V1Reader:
         tensor = self._tensors[entry.name]
         for _, tensor_slice, shard in self._parts(tensor):
             self._slice(tensor, tensor_slice, shard)
+
+    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+        """Read many tensors; return what is damaged."""
+        damage: list[Damage] = []
+        for entry in entries:
+            try:
+                self.verify(entry)
+            except TfckptError as error:
+                damage.append(Damage(entry.name, self._files[entry.shard].path, entry.offset, entry.nbytes, error))
+            if progress is not None:
+                progress(entry.nbytes)
+        return damage
+
+    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+        """Read many tensors.
+
+        Raises: ChecksumError, FormatError, StorageError, of the first damaged one.
+        """
+        if damage := self.find_damage(entries, progress=progress):
+            raise damage[0].error
+
+    def data_files(self) -> list[InputFile]:
+        """Return the files, in the order of their numbers."""
+        return list(self._files)
 
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""

@@ -1,7 +1,8 @@
 """Writes one bundle, byte for byte as TensorFlow's SaveV2 does for the same tensors in the same order.
 
-Strategy: tensor bytes stream to temporary shards as they come, densely; entries are kept, and the index, sorted, is written
-and renamed last. How many shards there are is known at the end, so they get their names then.
+Strategy: tensor bytes go to temporary shards as they come, densely; entries are kept, and the index, sorted, is written
+and renamed last. How many shards there are is known at the end, so they get their names then. Bytes that lie in a file get a
+place when they are added, and are carried there later, by all cores.
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 """
 
@@ -10,22 +11,25 @@ from __future__ import annotations
 import math
 import os.path
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 
 import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
+from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.paths import file_names, index_path, shard_path
 from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
-from tfckpt.errors import CheckpointExistsError, UsageError
+from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
 
 Chunk = bytes | memoryview  # of single bytes
+LONG = 1 << 26  # bytes that take the disk long enough to have it begin before all are written
 
 
 class BundleWriter:
@@ -38,6 +42,8 @@ class BundleWriter:
         big_endian: byte order of the tensors' bytes; the index is the same.
         max_shard_size: bytes; a tensor that would make a shard larger opens the next one. A tensor larger than that by itself
             is cut along its first axis, if it has one and TensorFlow can read slices of its dtype.
+        progress: called with the number of bytes that were written since the last call.
+        stream: write all bytes one after another as they come, in this thread: the simple way, and the slow one.
     Raises: CheckpointExistsError, StorageError, UsageError.
     """
 
@@ -49,6 +55,8 @@ class BundleWriter:
         sync: bool = True,
         big_endian: bool = False,
         max_shard_size: int | None = None,
+        progress: Progress | None = None,
+        stream: bool = False,
     ) -> None:
         if max_shard_size is not None and max_shard_size < 1:
             raise UsageError(f"maximum shard size: expected 1 byte or more, got {max_shard_size}")
@@ -57,8 +65,11 @@ class BundleWriter:
         self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
         self._finished = False
+        self._sync, self._progress, self._stream = sync, progress, stream
         self._files = files.FileSet(sync=sync)
+        self._shared: list[files.SharedFile] = []
         self._shards: list[files.OutputFile] = []
+        self._waiting: list[Run] = []
         try:
             self.next_shard()
         except BaseException:
@@ -76,9 +87,34 @@ class BundleWriter:
     def next_shard(self) -> None:
         """End the current data file: what is added from now on goes into another."""
         if self._shards:
+            self._carry_waiting()
             self._files.seal(self._shards[-1])
         number = len(self._shards)  # the last one, as far as is known
         self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
+
+    def share(self, sources: Sequence[files.InputFile], *, how: str) -> None:
+        """Begin with data files that share the bytes of ``sources``, as ``how`` says: `refer` names tensors in them.
+
+        Raises: UnsupportedError if the file systems cannot.
+        """
+        assert not self._entries, self.prefix
+        try:
+            for number, source in enumerate(sources):
+                self._shared.append(self._files.share(shard_path(self.prefix, number, len(sources)), source, how=how))
+        except UnsupportedError:
+            while self._shared:
+                self._files.drop(self._shared.pop())
+            raise
+
+    def refer(self, name: str, shape: tuple[int, ...], stored: Entry) -> None:
+        """Add an entry over bytes that lie in a shared data file; ``stored`` is the source's entry for them.
+
+        Raises: UsageError if the name is taken.
+        """
+        assert stored.shard < len(self._shared), stored
+        key = encode_name(name)
+        self._check_name(key)
+        self._entries[key] = stored._replace(name=name, shape=shape)
 
     def extend_to(self, count: int) -> None:
         """End data files until there are at least ``count``, the current one included."""
@@ -165,7 +201,7 @@ class BundleWriter:
             raise UsageError(f"slice {brackets(box)} of tensor {name!r}: already written")
         self._put(part.key(key), data_type, shape_of(box), chunks, nbytes, crc)
         if full is None:
-            full = Entry(name, data_type, shape, len(self._shards) - 1, 0, 0, 0)
+            full = Entry(name, data_type, shape, self._number, 0, 0, 0)
         self._entries[key] = full._replace(slices=(*full.slices, part))
 
     def arrange(self, name: str, slices: Sequence[TensorSlice], shard: int | None) -> None:
@@ -179,16 +215,20 @@ class BundleWriter:
         self._entries[key] = full._replace(slices=tuple(slices), shard=full.shard if shard is None else shard)
 
     def finish(self) -> None:
-        """Write the index and give all files their names, the index last.
+        """Carry what waits, write the index and give all files their names, the index last.
 
-        Raises: StorageError; UsageError the second time.
+        Raises: ChecksumError, FormatError, StorageError; UsageError the second time.
         """
         self._check_unfinished()
-        for number, shard in enumerate(self._shards):
-            shard.path = shard_path(self.prefix, number, len(self._shards))
+        self._carry_waiting()
+        if self._shared and not self._data.offset:
+            self._files.drop(self._shards.pop())
+        shards = [*self._shared, *self._shards]
+        for number, shard in enumerate(shards):
+            shard.path = shard_path(self.prefix, number, len(shards))
         index = self._files.create(index_path(self.prefix))
         table = TableBuilder(index.write)
-        table.add(HEADER_KEY, Header(len(self._shards), self.big_endian).encode())
+        table.add(HEADER_KEY, Header(len(shards), self.big_endian).encode())
         for key in sorted(self._entries):
             table.add(key, self._entries[key].encode())
         table.finish()
@@ -209,14 +249,32 @@ class BundleWriter:
         name = decode_name(key)
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
-        offset, computed = self._data.offset, 0
+        offset = self._data.offset
+        if isinstance(chunks, StoredBytes) and crc is not None and not self._stream:
+            self._data.reserve(nbytes)
+            self._waiting.append(chunks.to_run(self._data.temporary, self._data.path, offset))
+        else:
+            crc = self._append(chunks, crc)
+        assert self._data.offset - offset == nbytes, (name, nbytes)
+        self._entries[key] = Entry(name, data_type, shape, self._number, offset, nbytes, crc)
+
+    def _append(self, chunks: Iterable[Chunk], crc: int | None) -> int:
+        """Write chunks at the end of the shard; return their masked checksum, which is computed unless it is given."""
+        computed = 0
         for chunk in chunks:
             if crc is None:
                 computed = crc32c(chunk, computed)
             self._data.write(chunk)
-        assert self._data.offset - offset == nbytes, (name, nbytes)
-        stored_crc = mask(computed) if crc is None else crc
-        self._entries[key] = Entry(name, data_type, shape, len(self._shards) - 1, offset, nbytes, stored_crc)
+            if self._progress is not None:
+                self._progress(len(chunk))
+        return mask(computed) if crc is None else crc
+
+    def _carry_waiting(self) -> None:
+        """Have the bytes carried that got a place in the current shard."""
+        waiting, self._waiting = self._waiting, []
+        long = sum(run.nbytes for run in waiting) > LONG
+        with self._data.syncing() if self._sync and long else nullcontext():
+            carry(waiting, progress=self._progress)
 
     def _check_name(self, key: bytes) -> None:
         self._check_unfinished()
@@ -245,6 +303,10 @@ class BundleWriter:
     @property
     def _data(self) -> files.OutputFile:
         return self._shards[-1]
+
+    @property
+    def _number(self) -> int:
+        return len(self._shared) + len(self._shards) - 1
 
 
 class _Stream:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
+from tfckpt.bundle.carry import Damage, Progress
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
@@ -166,9 +167,22 @@ class Checkpoint(Mapping[str, Array]):
             ChecksumError: names the file, the tensor and its first byte.
             FormatError: bytes are missing.
         """
-        for entry in self.entries() if name is None else [self.entry(name)]:
-            self.reader.verify(entry)
-            self._verified.add(entry.name)
+        entries = self.entries() if name is None else [self.entry(name)]
+        self.reader.compare(entries)
+        self._verified.update(entry.name for entry in entries)
+
+    def find_damage(self, *, progress: Progress | None = None) -> list[Damage]:
+        """Compare every checksum with its bytes, in bounded memory and on all cores.
+
+        Args:
+            progress: called with the number of bytes done since the last call.
+        Returns:
+            For each damaged tensor, or slice of a partitioned one: its name, its file, where it lies there, and the error.
+        Example:
+            >>> tfckpt.open("bert_model.ckpt").find_damage()
+            []
+        """
+        return self.reader.find_damage(self.entries(), progress=progress)
 
     def close(self) -> None:
         """Close the files. Arrays already read stay valid."""

@@ -40,18 +40,15 @@ def cmd_ls(args: argparse.Namespace) -> int:
 
 def cmd_verify(args: argparse.Namespace) -> int:
     """Check every tensor; name each that is damaged, not only the first."""
-    damaged: dict[str, None] = {}
+    from tfckpt.bundle.carry import counting
+
     with tfckpt.open(args.prefix, format=args.format) as checkpoint, progress_bar("verifying") as progress:
         entries = checkpoint.entries()
-        done, total = 0, sum(entry.nbytes for entry in entries)
-        for entry in entries:
-            try:
-                checkpoint.verify(entry.name)
-            except tfckpt.TfckptError as error:
-                damaged.setdefault(str(error))  # a file that is missing is one line, not one for each tensor
-            done += entry.nbytes
-            if progress is not None:
-                progress(done, total)
+        total = sum(entry.nbytes for entry in entries)
+        damage = checkpoint.find_damage(progress=counting(progress, total))
+        damaged = dict.fromkeys(
+            str(found.error) for found in damage
+        )  # a missing file is one line, not one for each tensor
         prefix = checkpoint.prefix
     for line in damaged:
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from tfckpt.bundle.carry import counting
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.files import CLONE, LINK
+from tfckpt.bundle.paths import V1
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
+from tfckpt.errors import UnsupportedError, UsageError
 
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
+
+COPY, REFLINK, AUTO = "copy", "reflink", "auto"
+MODES = (COPY, LINK, REFLINK, AUTO)
+SHARING = {LINK: LINK, REFLINK: CLONE}  # a mode, and how it shares
+ATTEMPTS = {COPY: (COPY,), LINK: (LINK,), REFLINK: (REFLINK,), AUTO: (REFLINK, LINK, COPY)}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a plan was carried out.
+
+    Attributes:
+        mode: ``"copy"``, ``"link"`` or ``"reflink"``.
+        carried_nbytes: bytes of the destination that its index does not name, such as a source's slots: only where files are
+            shared.
+        notes: why another mode was not taken.
+    """
+
+    mode: str
+    carried_nbytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def execute(
@@ -18,37 +45,96 @@ def execute(
     reader: TensorReader,
     dest: str,
     *,
+    mode: str = COPY,
     verify: bool = True,
     sync: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> None:
+    stream: bool = False,
+) -> Written:
     """Write the checkpoint that ``plan`` describes under the prefix ``dest``, whole or not at all.
 
-    Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError.
+    Args:
+        plan: what to write.
+        reader: the source that it was made for.
+        dest: the exact prefix.
+        mode: one of `MODES`; ``"auto"`` takes the first of reflink, link, copy that works.
+        verify: compare the checksum of each tensor that is written.
+        sync: return only when the files have reached the disk.
+        overwrite: replace a checkpoint that is there.
+        progress: called with (bytes done, bytes in all).
+        stream: copy the simple way, one byte after another in this thread.
+    Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError; UnsupportedError if ``mode`` is impossible here;
+        UsageError if it is none.
     """
+    if mode not in MODES:
+        raise UsageError(f"mode: expected {', '.join(MODES)}, got {mode!r}")
     if verify:
         reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
-    done, total = 0, plan.nbytes
-    with BundleWriter(dest, overwrite=overwrite, sync=sync) as writer:
+    carried = [(step, planned_entry(step, reader)) for step in plan.steps if step.keeps_bytes and step.same_as is None]
+    count = counting(progress, plan.nbytes)
+    with BundleWriter(dest, overwrite=overwrite, sync=sync, progress=count, stream=stream) as writer:
+        written, shared = _share(writer, reader, [entry for _, entry in carried], mode)
+        if shared and verify:
+            reader.compare([entry for _, entry in carried], progress=count)
+        entries = dict(zip((step.target for step, _ in carried), (entry for _, entry in carried), strict=True))
         for step in plan.steps:
-            if step.same_as is not None:
-                writer.alias(step.target, step.shape, of=step.same_as)
-                continue
-            _write_tensor(step, reader, writer, verify=verify)
-            done += step.nbytes
-            if progress is not None:
-                progress(done, total)
+            _write_tensor(step, entries.get(step.target), reader, writer, verify=verify, shared=shared)
         if plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
         writer.finish()
+    return written
 
 
-def _write_tensor(step: Step, reader: TensorReader, writer: BundleWriter, *, verify: bool) -> None:
-    if step.keeps_bytes:
-        entry = planned_entry(step, reader)
-        if reader.stores_as_written(entry):
-            chunks = reader.chunks(entry, verify=verify)
-            writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
-            return
-    writer.add(step.target, compute(step, reader, verify=verify), step.data_type)
+def _write_tensor(
+    step: Step, entry: Entry | None, reader: TensorReader, writer: BundleWriter, *, verify: bool, shared: bool
+) -> None:
+    """Write one tensor; ``entry`` is its source if the bytes stay as they are."""
+    if step.same_as is not None:
+        writer.alias(step.target, step.shape, of=step.same_as)
+    elif entry is not None and shared:
+        writer.refer(step.target, step.shape, entry)
+    elif entry is not None and reader.stores_as_written(entry):
+        chunks = reader.chunks(entry, verify=verify)
+        writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
+    else:
+        writer.add(step.target, compute(step, reader, verify=verify), step.data_type)
+
+
+def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mode: str) -> tuple[Written, bool]:
+    """Let the destination begin with the source's files if the mode says so; return what was taken, and whether it shares.
+
+    Raises: UnsupportedError if nothing that the mode allows is possible.
+    """
+    notes: list[str] = []
+    for attempt in ATTEMPTS[mode]:
+        if attempt == COPY:
+            return Written(COPY, 0, tuple(notes)), False
+        try:
+            _check_sharable(reader, carried, attempt)
+            sources = reader.data_files()
+            writer.share(sources, how=SHARING[attempt])
+        except UnsupportedError as error:
+            if mode != AUTO:
+                raise
+            notes.append(str(error))
+            continue
+        named = sum(nbytes for _, _, nbytes in {(entry.shard, entry.offset, entry.nbytes) for entry in carried})
+        return Written(attempt, sum(file.size for file in sources) - named, tuple(notes)), True
+    raise AssertionError(mode)
+
+
+def _check_sharable(reader: TensorReader, carried: list[Entry], mode: str) -> None:
+    """Raise UnsupportedError if the source's files cannot be data files of a bundle that we write."""
+    if reader.format == V1:
+        why = "a V1 checkpoint's values lie in messages"
+    elif reader.big_endian:
+        why = "its values are big-endian"
+    elif sliced := [entry.name for entry in carried if entry.slices]:
+        more = f" and {len(sliced) - 1} more" if len(sliced) > 1 else ""
+        why = f"{sliced[0]}{more}: stored in slices, which have to be put together"
+    else:
+        return
+    raise UnsupportedError(
+        f"{reader.prefix}: cannot be shared by --mode {mode}: {why}; --mode copy or --mode auto copies it"
+    )

@@ -16,6 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import NUMERIC, SLICEABLE, dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
@@ -101,9 +102,14 @@ def rewrite(
             pieces = sorted(listed, key=lambda p: (p.stored.shard, p.stored.offset))
             numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
             with BundleWriter(
-                prefix, overwrite=overwrite, sync=sync, big_endian=order, max_shard_size=max_shard_size
+                prefix,
+                overwrite=overwrite,
+                sync=sync,
+                big_endian=order,
+                max_shard_size=max_shard_size,
+                progress=counting(progress, plan.nbytes),
             ) as writer:
-                _write(plan, pieces, numbers, writer, verify=verify, progress=progress)
+                _write(plan, pieces, numbers, writer, verify=verify)
                 writer.extend_to(shards or 1)
                 _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
                 writer.finish()
@@ -161,8 +167,10 @@ def merge(
             own = list(_pieces(checkpoint.reader, part.steps))
             listed += own
             pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], p.stored.offset))
-        with BundleWriter(prefix, overwrite=overwrite, sync=sync, big_endian=orders.pop()) as writer:
-            _write(plan, pieces, _spread(pieces, None), writer, verify=verify, progress=progress)
+        with BundleWriter(
+            prefix, overwrite=overwrite, sync=sync, big_endian=orders.pop(), progress=counting(progress, plan.nbytes)
+        ) as writer:
+            _write(plan, pieces, _spread(pieces, None), writer, verify=verify)
             _arrange(listed, _numbering(pieces), writer)
             writer.finish()
     return plan
@@ -271,18 +279,13 @@ def _write(
     writer: BundleWriter,
     *,
     verify: bool,
-    progress: Progress | None,
 ) -> None:
-    done, total = 0, sum(piece.stored.nbytes for piece in pieces)
     for piece, shard in zip(pieces, shards, strict=True):
         writer.extend_to(shard + 1)
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
         else:
             _write_piece(piece, writer, verify=verify)
-        done += piece.stored.nbytes
-        if progress is not None:
-            progress(done, total)
 
 
 def _write_piece(piece: Piece, writer: BundleWriter, *, verify: bool) -> None:
