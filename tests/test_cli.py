@@ -116,7 +116,8 @@ def test_plan_says_what_convert_says_and_writes_nothing(
     converted = succeed(capsys, "convert", bert_copy, dest, "--to", to)
     assert (converted[:-1], converted[-1]) == (planned, f"written: {dest}")
     converted_json = succeed_json(capsys, "convert", bert_copy, dest, "--to", to, "--overwrite")
-    done = {"destination", "verified", "state_updated", "proved"}
+    assert planned_json.pop("written") is None
+    done = {"destination", "verified", "state_updated", "proved", "written"}
     assert planned_json == {k: v for k, v in converted_json.items() if k not in done}
 
 

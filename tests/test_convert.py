@@ -67,7 +67,7 @@ def test_a_directory_is_no_destination(bert: str, tmp_path: Path) -> None:
 def test_progress_counts_bytes_up_to_all_of_them(bert: str, tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     plan = tfckpt.convert(bert, tmp_path / "out", progress=lambda done, total: calls.append((done, total)))
-    assert [total for _, total in calls] == [plan.nbytes] * 39
+    assert {total for _, total in calls} == {plan.nbytes}
     assert calls == sorted(calls)
     assert calls[-1] == (plan.nbytes, plan.nbytes)
 

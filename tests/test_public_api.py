@@ -79,6 +79,7 @@ def test_convert_takes_its_options_by_name() -> None:
         "resize_fill": "zeros",
         "layout": None,
         "source_format": None,
+        "mode": "copy",
         "verify": True,
         "sync": True,
         "overwrite": False,

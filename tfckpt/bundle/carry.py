@@ -9,7 +9,7 @@ which stays in the core's cache between reading, checking and writing; one that 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, nullcontext
 from typing import NamedTuple
@@ -40,7 +40,7 @@ def counting(report: Callable[[int, int], None] | None, total: int) -> Progress 
 
     def add(nbytes: int) -> None:
         nonlocal done
-        done += nbytes
+        done = min(done + nbytes, total)  # an object graph comes on top, which nobody weighs before it is written
         report(done, total)
 
     return add
@@ -184,7 +184,7 @@ def do(run: Run) -> list[Damage]:
 def _do(run: Run) -> list[Damage]:
     source = InputFile(run.source)
     try:
-        if source.identity != run.identity:
+        if run.temporary and source.identity != run.identity:
             raise FormatError(
                 "file", path=run.source, expected="the one that was opened", got="a changed or another one"
             )
@@ -211,7 +211,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _map(runs: Sequence[Run], executor: Executor | None) -> Iterator[tuple[Run, list[Damage]]]:
+def _map(runs: Sequence[Run], executor: Executor | None) -> Generator[tuple[Run, list[Damage]], None, None]:
     """Yield each run with what was wrong in it, in order. Whoever stops listening stops the rest."""
     if executor is not None:
         yield from zip(runs, executor.map(do, runs), strict=True)

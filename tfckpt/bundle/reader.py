@@ -187,20 +187,9 @@ class BundleReader:
 
         Tensors come in the order of the files; a slice of a partitioned tensor stands for itself.
         """
-        damage: list[Damage] = []
-        runs: list[Run] = []
-        for entry in entries:
-            try:
-                pieces = self.slices(entry) if entry.slices else [((), entry)]
-                for _, stored in pieces:
-                    if stored.is_numeric:
-                        runs.append(self.chunks(stored, verify=True).to_run())
-                    else:
-                        self.verify(stored)
-            except TfckptError as error:
-                damage.append(self._damage(entry, error))
-        runs.sort(key=lambda run: (run.source, run.offset))
-        return damage + find_damage(runs, progress=progress)
+        found = [self._runs(entry) for entry in entries]
+        runs = sorted((run for runs, _ in found for run in runs), key=lambda run: (run.source, run.offset))
+        return [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
 
     def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
         """Compare the bytes of many tensors with their checksums, on all cores.
@@ -284,9 +273,17 @@ class BundleReader:
             path = shard_path(self.prefix, entry.shard, self.header.num_shards)
             raise damaged(entry.name, path, entry.offset, entry.nbytes, entry.crc32c, crc)
 
-    def _damage(self, entry: Entry, error: TfckptError) -> Damage:
-        path = shard_path(self.prefix, entry.shard, self.header.num_shards)
-        return Damage(entry.name, path, entry.offset, entry.nbytes, error)
+    def _runs(self, entry: Entry) -> tuple[list[Run], Damage | None]:
+        """Return what compares a tensor, or what is wrong with it already; strings and variants are compared here."""
+        try:
+            pieces = [stored for _, stored in self.slices(entry)] if entry.slices else [entry]
+            for stored in pieces:
+                if not stored.is_numeric:
+                    self.verify(stored)
+            return [self.chunks(s, verify=True).to_run() for s in pieces if s.is_numeric], None
+        except TfckptError as error:
+            path = shard_path(self.prefix, entry.shard, self.header.num_shards)
+            return [], Damage(entry.name, path, entry.offset, entry.nbytes, error)
 
     def _string_head(self, entry: Entry) -> tuple[list[int], int, int]:
         """Return, of a string tensor, the lengths, where the first string starts, and the checksum so far."""

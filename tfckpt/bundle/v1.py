@@ -20,8 +20,8 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
+from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, v1_paths
@@ -150,15 +150,7 @@ class V1Reader:
 
     def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
         """Read many tensors; return what is damaged."""
-        damage: list[Damage] = []
-        for entry in entries:
-            try:
-                self.verify(entry)
-            except TfckptError as error:
-                damage.append(Damage(entry.name, self._files[entry.shard].path, entry.offset, entry.nbytes, error))
-            if progress is not None:
-                progress(entry.nbytes)
-        return damage
+        return [damage for entry in entries if (damage := self._damage(entry, progress)) is not None]
 
     def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
         """Read many tensors.
@@ -179,6 +171,15 @@ class V1Reader:
         """Close the files. Arrays that were read stay valid."""
         for file in self._files:
             file.close()
+
+    def _damage(self, entry: Entry, progress: Progress | None) -> Damage | None:
+        try:
+            self.verify(entry)
+        except TfckptError as error:
+            return Damage(entry.name, self._files[entry.shard].path, entry.offset, entry.nbytes, error)
+        if progress is not None:
+            progress(entry.nbytes)
+        return None
 
     def _add_tensors(self, shard: int) -> None:
         """Add what one file's meta says to what the files before it said."""

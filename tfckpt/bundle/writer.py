@@ -223,7 +223,7 @@ class BundleWriter:
         self._carry_waiting()
         if self._shared and not self._data.offset:
             self._files.drop(self._shards.pop())
-        shards = [*self._shared, *self._shards]
+        shards: list[files.SharedFile | files.OutputFile] = [*self._shared, *self._shards]
         for number, shard in enumerate(shards):
             shard.path = shard_path(self.prefix, number, len(shards))
         index = self._files.create(index_path(self.prefix))

@@ -7,7 +7,15 @@ from typing import Any
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
-from tfckpt.cli.output import print_json, print_json_rows, print_plan, print_rows, printable, progress_bar
+from tfckpt.cli.output import (
+    print_json,
+    print_json_rows,
+    print_plan,
+    print_rows,
+    print_written,
+    printable,
+    progress_bar,
+)
 from tfckpt.errors import ProofError
 from tfckpt.layouts.catalog import AUTO, DEFAULT, LAYOUTS, NAMES
 from tfckpt.layouts.rules import ObjectLayout
@@ -81,6 +89,13 @@ def add_commands(
 
     convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
     add_dest(convert)
+    convert.add_argument(
+        "--mode",
+        choices=("copy", "link", "reflink", "auto"),
+        default="copy",
+        help="write every byte (default), share SOURCE's data files by hard links or reflinks, or take the first of reflink, "
+        "link, copy that works",
+    )
     convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
     convert.add_argument("--prove", action="store_true", help="compare every value with SOURCE's when all is written")
     convert.set_defaults(run=cmd_convert)
@@ -127,6 +142,7 @@ def cmd_convert(args: argparse.Namespace) -> int:
             args.source,
             args.dest,
             **_request(args),
+            mode=args.mode,
             verify=args.verify,
             sync=args.sync,
             overwrite=args.overwrite,
@@ -139,7 +155,7 @@ def cmd_convert(args: argparse.Namespace) -> int:
         print_json(plan.to_json() | done | {"proved": args.prove})
     else:
         print_plan(plan)
-        print(f"written: {printable(args.dest)}")
+        print_written(args.dest, plan.written)
         if args.prove:
             print(f"proved: all {len(plan.steps)} hold the source's values, and every checksum matches")
         if args.update_state:

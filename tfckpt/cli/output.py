@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfckpt.conversion.plan import Plan, Step
+    from tfckpt.conversion.plan import Plan, Step, Written
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
@@ -113,6 +113,17 @@ def print_plan(plan: Plan) -> None:
         print(f"{name}: {size.value} ({printable(size.origin)})")
     for note in plan.notes:
         print(f"note: {printable(note)}")
+
+
+def print_written(dest: str, written: Written | None) -> None:
+    """Print where a conversion went and, if it shares files, how, with what goes along unnamed."""
+    assert written is not None
+    for note in written.notes:
+        print(f"note: {printable(note)}")
+    how = "" if written.mode == "copy" else f" ({written.mode}: the data files are SOURCE's)"
+    print(f"written: {printable(dest)}{how}")
+    if written.carried_nbytes:
+        print(f"carried: {written.carried_nbytes:,} bytes of SOURCE's data files that no tensor of it names")
 
 
 def _change(step: Step) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
@@ -12,7 +13,7 @@ from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.conversion import prove as proving
-from tfckpt.conversion.execute import Progress, execute
+from tfckpt.conversion.execute import COPY, Progress, execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.request import PathLike, Request, make_plan
@@ -126,6 +127,7 @@ def convert(
     resize_fill: str = "zeros",
     layout: PathLike | None = None,
     source_format: str | None = None,
+    mode: str = COPY,
     verify: bool = True,
     sync: bool = True,
     overwrite: bool = False,
@@ -154,18 +156,23 @@ def convert(
         resize_fill: as for `plan`.
         layout: as for `plan`.
         source_format: as for `plan`.
-        verify: compare each tensor's checksum with its bytes on the way.
+        mode: ``"copy"`` writes every byte. ``"link"`` makes DEST's first data files hard links to SOURCE's, and ``"reflink"``
+            clones that share their extents; what changes goes into one more. ``"auto"`` takes the first of reflink, link and
+            copy that works here. A linked file is one file: editing SOURCE's in place would change DEST (docs/modes.md).
+        verify: compare the checksum of each tensor that is written with its bytes.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
         update_state: make it the latest in the file ``checkpoint`` of its directory, which ``latest_checkpoint`` reads.
         prove: read both checkpoints again when all is written, and compare every value and every checksum.
-        progress: called with (bytes done, bytes in all) after each tensor.
+        progress: called with (bytes done, bytes in all).
     Returns:
-        The `Plan` that was carried out.
+        The `Plan` that was carried out; its ``written`` says in which mode.
     Raises:
         CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
         ChecksumError: the source is damaged; names tensor and byte.
         StorageError: the operating system refused.
+        UnsupportedError: ``mode`` was asked for by name and is impossible: another file system, a V1, partitioned or
+            big-endian source.
         ProofError: what was written is not what was planned; it stays where it is, and the file ``checkpoint`` as it was.
         PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
     Example:
@@ -199,10 +206,20 @@ def convert(
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(os.path.dirname(prefix))
-        execute(report, checkpoint.reader, prefix, verify=verify, sync=sync, overwrite=overwrite, progress=progress)
+        written = execute(
+            report,
+            checkpoint.reader,
+            prefix,
+            mode=mode,
+            verify=verify,
+            sync=sync,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        report = replace(report, written=written)
         if prove:
-            with open_checkpoint(prefix, format=V2) as written:
-                proving.prove(report, checkpoint, written)
+            with open_checkpoint(prefix, format=V2) as dest_checkpoint:
+                proving.prove(report, checkpoint, dest_checkpoint)
     if update_state:
         state_file.update_state(prefix)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)

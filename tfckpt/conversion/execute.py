@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
@@ -13,7 +12,7 @@ from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
-from tfckpt.conversion.plan import Plan, Step
+from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.errors import UnsupportedError, UsageError
 
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
@@ -22,22 +21,6 @@ COPY, REFLINK, AUTO = "copy", "reflink", "auto"
 MODES = (COPY, LINK, REFLINK, AUTO)
 SHARING = {LINK: LINK, REFLINK: CLONE}  # a mode, and how it shares
 ATTEMPTS = {COPY: (COPY,), LINK: (LINK,), REFLINK: (REFLINK,), AUTO: (REFLINK, LINK, COPY)}
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How a plan was carried out.
-
-    Attributes:
-        mode: ``"copy"``, ``"link"`` or ``"reflink"``.
-        carried_nbytes: bytes of the destination that its index does not name, such as a source's slots: only where files are
-            shared.
-        notes: why another mode was not taken.
-    """
-
-    mode: str
-    carried_nbytes: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def execute(

@@ -92,6 +92,22 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """How a plan was carried out.
+
+    Attributes:
+        mode: ``"copy"``, ``"link"`` or ``"reflink"``.
+        carried_nbytes: bytes of the destination that its index does not name, such as a source's slots: only where files are
+            shared.
+        notes: why another mode was not taken.
+    """
+
+    mode: str
+    carried_nbytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole conversion: plain data, which pickles.
 
@@ -106,6 +122,7 @@ class Plan:
         object_graph: the graph to write; None for a name-based target.
         model: path of the model's node in that graph.
         heads_letter: the letter that means the head count in axes patterns.
+        written: how it was carried out; None if it was not.
     """
 
     source: str
@@ -118,6 +135,7 @@ class Plan:
     object_graph: ObjectGraph | None = None
     model: str = ""
     heads_letter: str = ""
+    written: Written | None = None
 
     @property
     def num_heads(self) -> int | None:
@@ -148,7 +166,12 @@ class Plan:
             "steps": [_step_to_json(step) for step in self.steps],
             "dropped": [{"source": d.source, "rule": d.rule, "nbytes": d.nbytes} for d in self.dropped],
             "notes": list(self.notes),
+            "written": None if self.written is None else _written_to_json(self.written),
         }
+
+
+def _written_to_json(written: Written) -> dict[str, Any]:
+    return {"mode": written.mode, "carried_nbytes": written.carried_nbytes, "notes": list(written.notes)}
 
 
 def _step_to_json(step: Step) -> dict[str, Any]:
