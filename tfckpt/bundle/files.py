@@ -29,7 +29,9 @@ def _refusals(action: str, path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot {action}: {error.strerror}") from error  # the cause keeps errno
+        refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
+        refusal.errno = error.errno  # a cause is not pickled; with its other fields set, an OSError prints a line of its own
+        raise refusal from error
 
 
 def _check_path(path: str) -> None:
