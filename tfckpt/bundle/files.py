@@ -30,7 +30,7 @@ def _refusals(action: str, path: str) -> Iterator[None]:
         raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
     except OSError as error:
         refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
-        refusal.errno = error.errno  # a cause is not pickled; with its other fields set, an OSError prints a line of its own
+        refusal.errno = error.errno  # the cause has it, too, but is not pickled
         raise refusal from error
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 
+from tfckpt import log
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
@@ -16,9 +16,7 @@ from tfckpt.conversion.execute import Progress, execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.request import PathLike, Request, make_plan
-from tfckpt.layouts.catalog import DEFAULT
-
-logger = logging.getLogger("tfckpt")
+from tfckpt.layouts.defaults import DEFAULT
 
 
 def plan(
@@ -205,7 +203,7 @@ def convert(
                 proving.prove(report, checkpoint, written)
     if update_state:
         state_file.update_state(prefix)
-    logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
+    log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 
 
