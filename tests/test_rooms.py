@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "values",
         "files",
         "v1_files",
+        "listing",
         "reader",
         "v1_values",
         "v1",

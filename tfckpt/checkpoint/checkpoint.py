@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -171,9 +171,20 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
-        array = self.reader.read(self.entry(name), verify=self._verify and name not in self._verified)
+        return self._read(self.entry(name))
+
+    def items(self) -> ItemsView[str, Array]:
+        """Return the names and values: looked at one after the other, each is read and verified when its turn comes."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Array]:
+        """Return the values, read as those of `items` are."""
+        return _Values(self)
+
+    def _read(self, entry: Entry) -> Array:
+        array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified)
         if self._verify:
-            self._verified.add(name)
+            self._verified.add(entry.name)
         return array
 
     def __contains__(self, name: object) -> bool:
@@ -196,6 +207,26 @@ class Checkpoint(Mapping[str, Array]):
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
+
+
+class _Items(ItemsView[str, Array]):
+    """What a mapping's own would be, but for looking up each name in the index that it comes from."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        for name, entry in self._mapping.reader.entries.items():
+            yield name, self._mapping._read(entry)
+
+
+class _Values(ValuesView[Array]):
+    """As `_Items`, without the names."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[Array]:
+        for entry in self._mapping.reader.entries.values():
+            yield self._mapping._read(entry)
 
 
 def open(
