@@ -58,6 +58,9 @@ EXAMPLES: list[tuple[TfckptError, str]] = [
     (ConfigError("bert_config.json: not JSON"), "bert_config.json: not JSON"),
     (UsageError("the checkpoint is closed"), "the checkpoint is closed"),
     (StorageError("m.index: cannot write: disk full"), "m.index: cannot write: disk full"),
+    (StorageError(28, "No space left on device", "m.index"), "[Errno 28] No space left on device: 'm.index'"),
+    (CheckpointNotFoundError(2, "No such file", "a", None, "b"), "[Errno 2] No such file: 'a' -> 'b'"),
+    (CheckpointExistsError(17, "File exists"), "[Errno 17] File exists"),
 ]
 ERRORS = [error for error, _ in EXAMPLES]
 IDS = [type(error).__name__ for error in ERRORS]
@@ -106,6 +109,12 @@ def assert_same(restored: TfckptError, error: TfckptError) -> None:
     assert str(restored) == str(error)
     assert restored.args == error.args
     assert vars(restored) == vars(error)
+    assert os_fields(restored) == os_fields(error)
+
+
+def os_fields(error: TfckptError) -> list[object]:
+    """Return what only an OSError has, in fields that ``vars`` does not show."""
+    return [getattr(error, name, None) for name in ("errno", "strerror", "filename", "filename2", "characters_written")]
 
 
 @pytest.mark.parametrize("cls", [PlanError, ProofError])

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,8 +70,6 @@ __all__ = [
     "rewrite",
     "save",
 ]
-
-logging.getLogger("tfckpt").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -24,20 +24,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+OS_FIELDS = ("errno", "strerror", "filename", "filename2")
+
 
 class TfckptError(Exception):
     """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls cls(*args), which keyword-only arguments would refuse.
-        return _restore, (type(self), self.args, self.__dict__)
+        return _restore, (type(self), self.args, self.__dict__ | _os_fields(self))
 
 
 def _restore(cls: type[TfckptError], args: tuple[Any, ...], state: dict[str, Any]) -> TfckptError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
+
+
+def _os_fields(error: TfckptError) -> dict[str, Any]:
+    """Return what an OSError holds in fields of its own: neither its ``args`` nor its ``__dict__`` has the file names."""
+    fields = {name: getattr(error, name, None) for name in OS_FIELDS}
+    return {name: value for name, value in fields.items() if value is not None}  # one set to None would be printed
 
 
 class CheckpointNotFoundError(TfckptError, FileNotFoundError):

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import closing, nullcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.bundle.files import FilePatch, Identity, InputFile
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
 from tfckpt.sstable.checksum import crc32c, mask
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor  # imports logging, which costs as much as opening a checkpoint
 
 RUN_SIZE = 1 << 24  # bytes after which a run ends, so that all cores have some; one tensor may be larger
 COPY_SIZE = 1 << 26  # the same for bytes that nobody looks at, of which a tensor may be cut

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, numpy_dtype
+from tfckpt.bundle.dtypes import NATIVE, NUMERIC, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.sstable.varint import encode_varint
@@ -108,7 +108,7 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
 
         Raises: UnsupportedError for resources, which are no values.
         """
-        dtype = NUMERIC.get(self.data_type)
+        dtype = NATIVE.get(self.data_type)
         if dtype is not None:
             return dtype
         try:
@@ -240,4 +240,4 @@ def parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...]
         raise FormatError("shape", expected="dimensions of 0 or more", got=got)
     if data_type not in NUMERIC and data_type not in SIZELESS:
         raise FormatError("dtype", expected="one of TensorFlow's dtype numbers", got=data_type)
-    return shape, None if data_type in SIZELESS else math.prod(shape) * NUMERIC[data_type].itemsize
+    return shape, None if data_type in SIZELESS else math.prod(shape) * numpy_dtype(data_type).itemsize

@@ -40,7 +40,9 @@ def _refusals(action: str, path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot {action}: {error.strerror}") from error  # the cause keeps errno
+        refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
+        refusal.errno = error.errno  # the cause has it, too, but is not pickled
+        raise refusal from error
 
 
 def _check_path(path: str) -> None:
@@ -55,6 +57,7 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
+        self._mapping = threading.Lock()
         _check_path(path)
         with _refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -109,10 +112,11 @@ class InputFile:
         self.check_range(offset, nbytes)
         if nbytes == 0:  # an empty file cannot be mapped
             return memoryview(b"")
-        if self._map is None:
-            with _refusals("map", self.path):
-                self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
-        return memoryview(self._map)[offset : offset + nbytes]
+        with self._mapping:  # one map for all threads: each would count as memory of its own
+            if self._map is None:
+                with _refusals("map", self.path):
+                    self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+            return memoryview(self._map)[offset : offset + nbytes]
 
     def check_range(self, offset: int, nbytes: int) -> None:
         """Raise FormatError unless the file holds ``nbytes`` at ``offset``."""

@@ -7,11 +7,8 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -20,6 +17,7 @@ from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
@@ -27,22 +25,6 @@ from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_bo
 from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking through all entries again and again while they become more.
-
-    None of them is garbage, and of a million it would make a third of the time. Another thread's garbage waits as long.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class BundleReader:
@@ -57,7 +39,8 @@ class BundleReader:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._shards: dict[int, InputFile] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the files
+        self.reading = threading.RLock()  # of the index
         self._index = InputFile(index_path(prefix))
         try:
             self._table = Table(self._index.read_at, self._index.size, self._index.path)
@@ -80,7 +63,7 @@ class BundleReader:
         """Whether values are stored in the byte order of big-endian machines."""
         return self.header.big_endian
 
-    @cached_property
+    @once
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
         sliced = [(key, entry) for key, entry in self.stored.items() if entry.slices]
@@ -223,12 +206,12 @@ class BundleReader:
                 file.close()
             self._shards.clear()
 
-    @cached_property
+    @once
     def stored(self) -> dict[bytes, Entry]:
         """Every entry under its raw key, in key order, slices of partitioned tensors included."""
         stored, key, num_shards = {}, HEADER_KEY, self.header.num_shards
         try:  # around all of them: a call more for each would cost a tenth of the time
-            with _collector_paused():
+            with collector_paused():
                 for key, value in self._table:
                     if key != HEADER_KEY:
                         stored[key] = Entry.parse(key, value, num_shards)
@@ -248,11 +231,13 @@ class BundleReader:
             return Entry.parse(key, value, self.header.num_shards)
 
     def _open(self, shard: int) -> InputFile:
-        with self._lock:
-            file = self._shards.get(shard)
-            if file is None:
-                file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
-                self._shards[shard] = file
+        file = self._shards.get(shard)
+        if file is None:
+            with self._lock:
+                file = self._shards.get(shard)
+                if file is None:
+                    file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
+                    self._shards[shard] = file
         return file
 
     def _file(self, entry: Entry) -> InputFile:

@@ -12,7 +12,6 @@ from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges, TensorSlice
-from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.values import Array
 
@@ -82,6 +81,8 @@ def open_reader(prefix: str, source_format: str | None = None) -> TensorReader:
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError, StorageError.
     """
     if source_format == V1 or (source_format is None and _is_only_v1(prefix)):
+        from tfckpt.bundle.v1 import V1Reader  # rare, and has message types of its own
+
         return V1Reader(prefix)
     return BundleReader(prefix)
 

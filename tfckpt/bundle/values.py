@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
 from tfckpt.bundle.dtypes import OBJECT, component_size, data_type_of, is_numeric, numpy_dtype
@@ -17,7 +16,10 @@ from tfckpt.bundle.variants import decode_variants, encode_variants
 from tfckpt.errors import UnsupportedError
 from tfckpt.sstable.checksum import masked_crc32c
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 DECODERS = {DT_STRING: decode_strings, DT_VARIANT: decode_variants}
 ENCODERS = {DT_STRING: encode_strings, DT_VARIANT: encode_variants}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from functools import cached_property
 from types import TracebackType
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
@@ -19,13 +16,14 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
-from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
-MOST_PATHS_SHOWN = 5
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tfckpt.checkpoint.object_graph import ObjectGraph
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -88,6 +86,8 @@ class Checkpoint(Mapping[str, Array]):
         """
         entry = self.reader.entry(name)
         if entry is None:
+            import difflib  # to import it costs more than to look up a name that is there
+
             near = difflib.get_close_matches(name, self.reader.entries, n=3)
             raise TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
@@ -118,6 +118,8 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: FormatError if the tensor is there but holds no graph.
         """
+        from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph  # the half of checkpoints has none
+
         if OBJECT_GRAPH_KEY not in self:
             return None
         entry = self.entry(OBJECT_GRAPH_KEY)
@@ -144,21 +146,9 @@ class Checkpoint(Mapping[str, Array]):
 
         Source: tensorflow/python/checkpoint/restore.py, which matches objects by these edges too.
         """
-        graph = self.object_graph
-        if graph is None:
-            raise TensorNotFoundError(
-                f"{self._prefix}: no object graph, so no path {path!r}: a name-based checkpoint, whose tensors are "
-                "found by their names"
-            )
-        node = graph.find(split_path(path))
-        if node is None:
-            raise TensorNotFoundError(f"{self._prefix}: no object at {path!r}{_near_path(graph, path)}")
-        keys = [attribute.checkpoint_key for attribute in node.attributes]
-        if len(keys) == 1:
-            return keys[0]
-        if keys:
-            raise TensorNotFoundError(f"{self._prefix}: several values at {path!r}: {', '.join(map(repr, keys))}")
-        raise TensorNotFoundError(f"{self._prefix}: the object at {path!r} holds no value{_near_path(graph, path)}")
+        from tfckpt.checkpoint.object_paths import key_at
+
+        return key_at(self.object_graph, path, self._prefix)
 
     def verify(self, name: str | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
@@ -195,9 +185,20 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
-        array = self.reader.read(self.entry(name), verify=self._verify and name not in self._verified)
+        return self._read(self.entry(name))
+
+    def items(self) -> ItemsView[str, Array]:
+        """Return the names and values: looked at one after the other, each is read and verified when its turn comes."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Array]:
+        """Return the values, read as those of `items` are."""
+        return _Values(self)
+
+    def _read(self, entry: Entry) -> Array:
+        array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified)
         if self._verify:
-            self._verified.add(name)
+            self._verified.add(entry.name)
         return array
 
     def __contains__(self, name: object) -> bool:
@@ -222,19 +223,24 @@ class Checkpoint(Mapping[str, Array]):
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
 
 
-def _near_path(graph: ObjectGraph, path: str) -> str:
-    """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
-    variables = (join_path(names) for names, node in graph.walk() if node.attributes)
-    names = split_path(path)
-    while (deepest := graph.find(names)) is None:
-        names = names[:-1]
-    there = [join_path((*names, child)) for child in deepest.children]
-    near = difflib.get_close_matches(path, itertools.chain(there, variables), n=3)
-    if near:
-        return f"; did you mean {', '.join(map(repr, near))}?"
-    where = repr(join_path(names)) if names else "the root"
-    more = f" and {len(there) - MOST_PATHS_SHOWN} more" if len(there) > MOST_PATHS_SHOWN else ""
-    return f"; {where} leads to {', '.join(map(repr, there[:MOST_PATHS_SHOWN])) or 'nothing'}{more}"
+class _Items(ItemsView[str, Array]):
+    """What a mapping's own would be, but for looking up each name in the index that it comes from."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        for name, entry in self._mapping.reader.entries.items():
+            yield name, self._mapping._read(entry)
+
+
+class _Values(ValuesView[Array]):
+    """As `_Items`, without the names."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[Array]:
+        for entry in self._mapping.reader.entries.values():
+            yield self._mapping._read(entry)
 
 
 def open(
@@ -298,6 +304,8 @@ def save(
 
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
+    from tfckpt.bundle.writer import BundleWriter  # whoever only reads needs none
+
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:

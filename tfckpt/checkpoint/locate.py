@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
+from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.checkpoint.state_file import STATE_FILE, read_state
 from tfckpt.errors import CheckpointNotFoundError, UsageError
 
 MOST_NAMES_SHOWN = 5
-
-logger = logging.getLogger("tfckpt")
 
 
 def check_prefix(prefix: str | os.PathLike[str]) -> str:
@@ -70,6 +67,8 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
     A state file that came with a download never leads out of it: of a path that would, the last part counts.
     """
+    from tfckpt.checkpoint.state_file import STATE_FILE, read_state  # a prefix needs none
+
     state = read_state(directory)
     named = state.model_checkpoint_path if state is not None else ""
     prefix = _inside(directory, named, source_format)
@@ -81,7 +80,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
         prefix = os.path.join(directory, base if base in found else found[0])
         if state is not None:
             why = f"names {named}, which is not in here" if named else "names no checkpoint"
-            logger.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
+            log.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
         return prefix
     nameless = os.path.join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):

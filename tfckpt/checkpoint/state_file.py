@@ -5,11 +5,11 @@ Source: tensorflow/python/checkpoint/checkpoint_management.py; tensorflow/python
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from dataclasses import dataclass
 
+from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.v1_files import has_any_file
@@ -17,8 +17,6 @@ from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, Un
 
 STATE_FILE = "checkpoint"
 STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
-
-logger = logging.getLogger("tfckpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def update_state(prefix: str) -> str:
     if not paths and before.model_checkpoint_path:
         paths = (before.model_checkpoint_path,)  # a state file of one line, as people write them
     if times and len(times) != len(paths):
-        logger.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
+        log.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
         times = ()
     here = os.path.abspath(directory)
     kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != os.path.join(here, name)]
@@ -148,17 +146,17 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     try:
         text = files.read_text(path, STATE_FILE_LIMIT)
     except (CheckpointNotFoundError, StorageError) as error:
-        logger.warning("%s: ignored", error)
+        log.warning("%s: ignored", error)
         return None
     try:
         named = _parse_state(text, path, strict=True).model_checkpoint_path
     except FormatError as error:
-        logger.warning("%s: ignored", error)
+        log.warning("%s: ignored", error)
         return None
     if not named:
         raise FormatError("state file", path=path, expected="a model_checkpoint_path", got="none")
     prefix = os.path.join(directory, named)
     if files.exists(index_path(prefix)) or has_any_file(prefix):
         return prefix
-    logger.warning("%s: names %s, where no checkpoint is", path, prefix)
+    log.warning("%s: names %s, where no checkpoint is", path, prefix)
     return None

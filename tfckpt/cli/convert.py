@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import tfckpt
@@ -17,10 +18,18 @@ from tfckpt.cli.output import (
     progress_bar,
 )
 from tfckpt.errors import ProofError
-from tfckpt.layouts.catalog import AUTO, DEFAULT, LAYOUTS, NAMES
-from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.layouts.defaults import AUTO, DEFAULT
 
 FILLS = ("zeros", "mean")
+
+
+class _Targets:
+    """The choices for ``--to``; the tables are built when there is a choice to check or to print."""
+
+    def __iter__(self) -> Iterator[str]:
+        from tfckpt.layouts.catalog import NAMES
+
+        return iter((AUTO, *NAMES))
 
 
 def add_commands(
@@ -31,9 +40,10 @@ def add_commands(
     add_source(options, "source")
     options.add_argument(
         "--to",
-        choices=(AUTO, *NAMES),
+        metavar="TARGET",
+        choices=_Targets(),
         default=DEFAULT,
-        help=f"target (default: %(default)s); {AUTO} takes the fullest one for what SOURCE holds",
+        help=f"%(choices)s (default: %(default)s); {AUTO} takes the fullest target for what SOURCE holds",
     )
     options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
@@ -203,6 +213,9 @@ def cmd_prove(args: argparse.Namespace) -> int:
 
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
+    from tfckpt.layouts.catalog import LAYOUTS
+    from tfckpt.layouts.rules import ObjectLayout
+
     rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", o.about) for o in LAYOUTS]
     if args.json:
         print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])

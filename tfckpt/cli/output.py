@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,15 @@ ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
+    import json
+
     print(json.dumps(value, indent=2))
 
 
 def print_json_rows(document: Mapping[str, Any], rows: str) -> None:
     """Print one JSON document in which each item of its list ``rows`` is on a line of its own."""
+    import json
+
     rest = json.dumps({name: value for name, value in document.items() if name != rows}, indent=2)
     items = ",\n".join(f"    {json.dumps(item)}" for item in document[rows])
     print(f"{rest.removesuffix('}').rstrip()},\n  {json.dumps(rows)}: [\n{items}\n  ]\n}}")

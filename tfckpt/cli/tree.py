@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
@@ -84,6 +83,8 @@ def _folded(children: list[Branch]) -> list[Branch]:
     """Return a long list of nothing but pointers as one branch: optimizers list their variables twice."""
     if len(children) < FOLD or not all(child.name.isdecimal() and child.points_to is not None for child in children):
         return children
+    from dataclasses import replace
+
     first, last = children[0], children[-1]
     return [replace(first, name=f"{first.name}..{last.name}", points_to=f"{first.points_to} .. {last.points_to}")]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tfckpt import log
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
@@ -17,9 +17,7 @@ from tfckpt.conversion.execute import COPY, Progress, execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.request import PathLike, Request, make_plan
-from tfckpt.layouts.catalog import DEFAULT
-
-logger = logging.getLogger("tfckpt")
+from tfckpt.layouts.defaults import DEFAULT
 
 
 def plan(
@@ -222,7 +220,7 @@ def convert(
                 proving.prove(report, checkpoint, dest_checkpoint)
     if update_state:
         state_file.update_state(prefix)
-    logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
+    log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 
 
