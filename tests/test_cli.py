@@ -410,11 +410,12 @@ def on_terminal(stream: str, *argv: str, columns: int = 120) -> str:
 
 def test_a_terminal_shows_an_aligned_table(bert: str) -> None:
     shown = on_terminal("stdout", "ls", bert, "bert/pooler/dense/*")
-    header, _, *rows = [line.rstrip() for line in shown.splitlines() if line.strip()]
+    header, _, *rows, summary = [line.rstrip() for line in shown.splitlines() if line.strip()]
     assert header.split() == ["name", "dtype", "shape", "bytes"]
     assert [row.split()[0] for row in rows[::3]] == ["bert/pooler/dense/bias", "bert/pooler/dense/kernel"]
     assert {row.index("float32") for row in rows} == {header.index("dtype")}
     assert {row.index("[8") for row in rows} == {header.index("shape")}
+    assert summary == "6 tensors, 216 elements, 864 bytes (864 B); optimizer state: 66.7 %"
 
 
 def test_control_characters_do_not_reach_a_terminal(tmp_path: Path) -> None:

@@ -77,7 +77,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "convert",
         "rewrite",
     ),
-    "cli": ("options", "output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
+    "cli": (
+        "options",
+        "terminal",
+        "output",
+        "convert",
+        "inspect",
+        "listing",
+        "show",
+        "diff",
+        "tree",
+        "rewrite",
+        "demo",
+        "main",
+    ),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
