@@ -92,7 +92,7 @@ def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bo
         **counts,
         minimum=low,
         maximum=high,
-        mean=moments.mean / moments.scale,
+        mean=min(max(moments.mean / moments.scale, float(low)), float(high)),  # rounding may lead beyond
         std=math.sqrt(moments.squares / moments.count) / moments.scale,
         edges=tuple((moments.edges / moments.scale).tolist()),
         counts=tuple(moments.counts.tolist()),
