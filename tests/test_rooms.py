@@ -89,6 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tree",
         "rewrite",
         "demo",
+        "completion",
         "main",
     ),
 }

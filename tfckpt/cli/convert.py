@@ -51,7 +51,9 @@ def add_commands(
 
 def add_request(options: argparse.ArgumentParser) -> None:
     """Add what a conversion may be asked for, the target excepted."""
-    options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
+    options.add_argument(
+        "--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE; - is stdin"
+    )
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
         "--exclude",
@@ -88,7 +90,7 @@ def add_request(options: argparse.ArgumentParser) -> None:
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
     options.add_argument(
-        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to"
+        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to; - is stdin"
     )
     options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
     options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt.cli import convert, demo, diff, inspect, listing, rewrite, show, tree
+from tfckpt.cli import completion, convert, demo, diff, inspect, listing, rewrite, show, tree
 from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import TfckptError
 
+STDIN = "-"
 FAILED = 1
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
@@ -43,8 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, inspect, listing, show, diff, tree, rewrite, demo):
+    for group in (convert, inspect, listing, show, diff, tree, rewrite, demo, completion):
         group.add_commands(commands, common)
+    commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser
 
 
@@ -80,9 +82,25 @@ def _run(args: argparse.Namespace) -> int:
             stack.enter_context(_log_shown())
         if args.quiet and getattr(args, "reports", False) and not args.json:
             stack.enter_context(redirect_stdout(io.StringIO()))
+        for name in ("config", "layout"):
+            if getattr(args, name, None) == STDIN:
+                setattr(args, name, stack.enter_context(_stdin_as_file()))
         stack.enter_context(paged(wanted=getattr(args, "paged", False) and not args.no_pager))
         code: int = args.run(args)
         return code
+
+
+@contextmanager
+def _stdin_as_file() -> Iterator[str]:
+    """Yield the path of a file that holds what comes from stdin; it is called so in every message."""
+    import tempfile
+
+    from tfckpt.bundle import files
+
+    with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
+        path = os.path.join(directory, "stdin")
+        files.write_text(path, sys.stdin.read())
+        yield path
 
 
 @contextmanager
