@@ -18,6 +18,7 @@ NAMES = [
     "PlanError",
     "TfckptError",
     "convert",
+    "diff",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
     from tfckpt.conversion.convert import prove as prove
+    from tfckpt.conversion.diff import diff as diff
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.conversion.rewrite import merge as merge
     from tfckpt.conversion.rewrite import rewrite as rewrite
@@ -41,6 +42,7 @@ _EXPORTS = {
     "PlanError": "tfckpt.errors",
     "TfckptError": "tfckpt.errors",
     "convert": "tfckpt.conversion.convert",
+    "diff": "tfckpt.conversion.diff",
     "latest_checkpoint": "tfckpt.checkpoint.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
@@ -59,6 +61,7 @@ __all__ = [
     "PlanError",
     "TfckptError",
     "convert",
+    "diff",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",

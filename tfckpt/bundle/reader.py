@@ -109,13 +109,14 @@ class BundleReader:
             self._check(entry, masked_crc32c(stored))
         return numeric_array(entry, stored, big_endian=self.header.big_endian)
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor: a view from its first element to its last, or of strings, copies of those in it.
 
-        No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read.
+        No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read. With ``mapped``
+        false, numbers are read without the map: all from the first element to the last.
         """
         if entry.slices:
-            return self._assemble(entry, box, None)
+            return self._assemble(entry, box, None, mapped=mapped)
         if entry.data_type == DT_STRING:
             return self._string_box(entry, box)
         if not entry.is_numeric:
@@ -127,7 +128,8 @@ class BundleReader:
         steps = strides(entry)
         first = sum(step * r.start for step, r in zip(steps, box, strict=True))
         last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
-        stored = self._file(entry).view(entry.offset + first, last - first + entry.dtype.itemsize)
+        file, nbytes = self._file(entry), last - first + entry.dtype.itemsize
+        stored = (file.view if mapped else file.read_at)(entry.offset + first, nbytes)
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
@@ -310,7 +312,9 @@ class BundleReader:
                 raise FormatError(f"slice {brackets(box)}", expected=expected, got=got)
         return box, stored
 
-    def _assemble(self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None) -> Array:
+    def _assemble(
+        self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None, *, mapped: bool = True
+    ) -> Array:
         """Return a box of a partitioned tensor, from the slices that it touches: all of each by ``read``, or just a part."""
         parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
         touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
@@ -319,5 +323,6 @@ class BundleReader:
         array = shaped(entry.name, lambda: np.empty(shape_of(box), entry.dtype))
         for part, stored, shared in touched:
             inside = relative(shared, part)
-            array[relative(shared, box)] = self.read_box(stored, inside) if read is None else read(stored)[inside]
+            part_of = self.read_box(stored, inside, mapped=mapped) if read is None else read(stored)[inside]
+            array[relative(shared, box)] = part_of
         return array

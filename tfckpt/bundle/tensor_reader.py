@@ -44,7 +44,7 @@ class TensorReader(Protocol):
     def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
         """Return a tensor's values."""
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor."""
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:

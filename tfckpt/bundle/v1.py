@@ -111,7 +111,7 @@ class V1Reader:
         """Return a tensor's values, always in a fresh array and always from blocks whose checksums were compared."""
         return self.read_box(entry, whole(entry.shape))
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor; reads all of each slice that it touches."""
         tensor = self._tensors[entry.name]
         values = [

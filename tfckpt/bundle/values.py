@@ -40,7 +40,7 @@ def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool)
     return shaped(entry.name, lambda: (swap(array) if big_endian else array).reshape(entry.shape))
 
 
-def numeric_box(entry: Entry, stored: memoryview, shape: tuple[int, ...], *, big_endian: bool) -> Array:
+def numeric_box(entry: Entry, stored: memoryview | bytes, shape: tuple[int, ...], *, big_endian: bool) -> Array:
     """Return a box of a numeric tensor; ``stored`` is what lies between its first element and its last."""
     array: Array = np.ndarray(shape, entry.dtype, stored, strides=strides(entry))
     array.flags.writeable = False

@@ -49,7 +49,7 @@ def add_commands(
     """Add this file's command to the parser."""
     demo = commands.add_parser("demo", parents=[common], help="make a small TF1 BERT, convert it, prove it")
     demo.add_argument("directory", metavar="DIR", nargs="?", default="tfckpt-demo", help="default: %(default)s")
-    demo.set_defaults(run=cmd_demo)
+    demo.set_defaults(run=cmd_demo, reports=True)
 
 
 def cmd_demo(args: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def add_commands(
     tree = commands.add_parser("tree", parents=[common], help="draw a checkpoint's objects, or names, as a tree")
     add_source(tree)
     tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
-    tree.set_defaults(run=cmd_tree)
+    tree.set_defaults(run=cmd_tree, paged=True)
 
 
 def cmd_tree(args: argparse.Namespace) -> int:
