@@ -36,6 +36,8 @@ def escape(local_name: str) -> str:
 
 def unescape(key_part: str) -> str:
     """Return the edge name of one part of a checkpoint key; the inverse of `escape`."""
+    if "." not in key_part:  # most have nothing to undo
+        return key_part
     return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key_part)
 
 

@@ -64,9 +64,10 @@ def plan_objects(
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
     _add_known(target, layout.family, hub, sizes, second)
-    if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
+    patterns = {variable.axes for variable in target.variables}
+    if not any(_needs_heads(axes, layout) for axes in patterns):
         sizes.known.pop(NUM_HEADS, None)
-    elif any(_lacks_heads(variable.axes, layout, sizes) for variable in target.variables):
+    elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, sizes, complaints)
@@ -117,10 +118,12 @@ def _steps(
 ) -> list[tuple[Entry, Step]]:
     """Return a step for each variable that the target wants and the source has, with the source's entry."""
     steps: list[tuple[Entry, Step]] = []
+    patterns = {variable.axes for variables in wanted.values() for variable in variables}
+    headless = {axes for axes in patterns if _lacks_heads(axes, layout, sizes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
     for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
         for variable in wanted.get(name, ()):
-            if _lacks_heads(variable.axes, layout, sizes):
+            if variable.axes in headless:
                 continue  # complained about once
             step = make_step(entry, variable.key, variable.axes, sizes, complaints)
             if step is not None:

@@ -91,9 +91,11 @@ class Part:
         >>> part.numbered(["_layers/0/kernel", "_layers/1/kernel", "_norm/beta"])
         {'_norm': 'layer_with_weights-0', '_layers/0': 'layer_with_weights-1', '_layers/1': 'layer_with_weights-2'}
         """
-        patterns = [re.escape(container).replace(r"\*", NUMBER) for container in self.order]
-        matches = (re.match(f"({pattern})/", path) for pattern in patterns for path in paths)
-        present = dict.fromkeys(match[1] for match in matches if match)
+        present: dict[str, None] = {}
+        for container in self.order:
+            pattern, start = _container(container), container.partition("*")[0]
+            matches = (pattern.match(path) for path in paths if path.startswith(start))
+            present.update(dict.fromkeys(match[1] for match in matches if match))
         return {container: f"{NUMBERED}{n}" for n, container in enumerate(present)}
 
 
@@ -144,6 +146,11 @@ def _prefix(prefix: str) -> re.Pattern[str]:
     return re.compile(re.escape(prefix).replace(re.escape(NUMBER_MARK), NUMBER))
 
 
+@cache
+def _container(path: str) -> re.Pattern[str]:
+    return re.compile(f"({re.escape(path)})/".replace(r"\*", NUMBER))
+
+
 def numbers_in(names: Iterable[str]) -> Numbers:
     """Return the numbers that stand in hub names.
 
@@ -152,11 +159,22 @@ def numbers_in(names: Iterable[str]) -> Numbers:
     """
     known = list(names)
 
+    @cache
+    def matched(source: str) -> list[int]:
+        start = source.partition(NUMBER_MARK)[0]
+        candidates = (name for name in known if name.startswith(start))
+        return sorted({int(match[1]) for match in map(_prefix(source).match, candidates) if match})
+
     def numbers(source: str, path: str, one_more: bool = False) -> list[int]:
-        found = sorted({int(match[1]) for match in map(_prefix(source).match, known) if match})
+        found = matched(source)
         return [*found, len(found)] if one_more else found
 
     return numbers
+
+
+@cache
+def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +186,7 @@ class Drop:
 
     def matches(self, name: str) -> bool:
         """Whether this rule drops the variable."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
+        return _globs(self.patterns).match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
