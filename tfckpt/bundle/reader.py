@@ -140,7 +140,7 @@ class BundleReader:
             return array[box] if box else array  # indexing a scalar would take the element out of its array
         shape = shape_of(box)
         if 0 in shape:
-            return np.empty(shape, entry.dtype)
+            return shaped(entry.name, lambda: np.empty(shape, entry.dtype))
         steps = strides(entry)
         first = sum(step * r.start for step, r in zip(steps, box, strict=True))
         last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
