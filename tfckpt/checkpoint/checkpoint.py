@@ -26,6 +26,7 @@ from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
 MOST_PATHS_SHOWN = 5
+MOST_COMPARED = 10_000  # names among which a message looks for near ones
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -88,7 +89,8 @@ class Checkpoint(Mapping[str, Array]):
         """
         entry = self.reader.entry(name)
         if entry is None:
-            near = difflib.get_close_matches(name, self.reader.entries, n=3)
+            names = itertools.islice(self.reader.entries, MOST_COMPARED)
+            near = difflib.get_close_matches(name, list(names), n=3)
             raise TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
                 + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
@@ -165,7 +167,7 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises:
             ChecksumError: names the file, the tensor and its first byte.
-            FormatError: bytes are missing.
+            FormatError: bytes are missing, or so many tensors use the same ones that it would take forever.
         """
         entries = self.entries() if name is None else [self.entry(name)]
         self.reader.compare(entries)
@@ -229,7 +231,7 @@ def _near_path(graph: ObjectGraph, path: str) -> str:
     while (deepest := graph.find(names)) is None:
         names = names[:-1]
     there = [join_path((*names, child)) for child in deepest.children]
-    near = difflib.get_close_matches(path, itertools.chain(there, variables), n=3)
+    near = difflib.get_close_matches(path, list(itertools.islice(itertools.chain(there, variables), MOST_COMPARED)), n=3)
     if near:
         return f"; did you mean {', '.join(map(repr, near))}?"
     where = repr(join_path(names)) if names else "the root"

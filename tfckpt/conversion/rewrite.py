@@ -280,6 +280,8 @@ def _write(
     *,
     verify: bool,
 ) -> None:
+    for reader in {id(piece.reader): piece.reader for piece in pieces}.values():
+        reader.check_sharing(piece.stored for piece in pieces if piece.reader is reader)
     for piece, shard in zip(pieces, shards, strict=True):
         writer.extend_to(shard + 1)
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
