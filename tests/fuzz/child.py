@@ -13,7 +13,7 @@ MEMORY = 512 << 20  # bytes of address space that a harness may have
 
 
 def main() -> None:
-    """Fuzz the harness that the first argument names, from the seeds in the directory of the second; the rest is libFuzzer's."""
+    """Fuzz the harness that the first argument names, its seeds in the directory of the second; the rest is libFuzzer's."""
     name, seeds = sys.argv.pop(1), Path(sys.argv.pop(1))
     with atheris.instrument_imports(include=["tfckpt"]):
         from fuzz import harnesses
@@ -23,9 +23,9 @@ def main() -> None:
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         if seed % 4 == 0 or change is None:
-            return atheris.Mutate(data, max_size)
+            return bytes(atheris.Mutate(data, max_size))
         changed = change(data, lambda part: atheris.Mutate(part, len(part) + 64))
-        return changed if len(changed) <= max_size else atheris.Mutate(data, max_size)
+        return changed if len(changed) <= max_size else bytes(atheris.Mutate(data, max_size))
 
     seeds.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(harness.seeds()):

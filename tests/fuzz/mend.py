@@ -57,7 +57,7 @@ def mend_variants(data: bytes, count: int) -> bytes:
     mended, pos, crc = bytearray(data), 0, 0
     try:
         for _ in range(min(count, len(data))):
-            length, start = read_varint(mended, pos)
+            length, start = read_varint(memoryview(mended), pos)
             end = start + length
             if end + 4 > len(mended):
                 break

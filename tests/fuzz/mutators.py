@@ -19,7 +19,24 @@ from tfckpt.sstable.writer import TableBuilder
 
 Mutate = Callable[[bytes], bytes]
 
-INTEGERS = (0, 1, 2, -1, 7, 63, 64, 127, 128, 255, 254, 1 << 16, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 40, 1 << 62, (1 << 63) - 1)
+INTEGERS = (
+    0,
+    1,
+    2,
+    -1,
+    7,
+    63,
+    64,
+    127,
+    128,
+    254,
+    255,
+    *((1 << bits) - 1 for bits in (16, 31, 32, 63)),
+    1 << 31,
+    1 << 62,
+)
+WIDE = (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64)
+SIGNED = (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_ENUM)
 MESSAGES: tuple[type[Message], ...] = (BundleEntryProto, BundleEntryProto, BundleHeaderProto, SavedTensorSlices)
 
 
@@ -47,11 +64,16 @@ def _rng(data: bytes) -> random.Random:
     return random.Random(zlib.crc32(data))
 
 
+def table_of(data: bytes) -> Table:
+    """Return the table in a file of these bytes."""
+    return Table(lambda at, nbytes: data[at : at + nbytes], len(data), "seed")
+
+
 def mutate_table(data: bytes, mutate: Mutate) -> bytes:
     """Return a table with one row changed, added or taken away; if it is none, its bytes changed."""
     data = mend_table(data)
     try:
-        rows = dict(Table(lambda at, nbytes: data[at : at + nbytes], len(data), "seed"))
+        rows = dict(table_of(data))
     except (TfckptError, RecursionError):
         return mutate(data)
     rng = _rng(mutate(data[:64] or b"x"))
@@ -130,8 +152,7 @@ def _value(field: Any, value: Any, rng: random.Random, mutate: Mutate) -> Any:
         return mutate((value or "").encode()).decode("utf-8", "replace")
     if field.type == FieldDescriptor.TYPE_BOOL:
         return not value
-    signed = field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_ENUM)
-    bits = 32 if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32, FieldDescriptor.TYPE_ENUM) else 64
+    bits = 64 if field.type in WIDE else 32
     number = rng.choice((*INTEGERS, value + 1, value - 1, rng.getrandbits(8)))
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if field.type in SIGNED else (0, (1 << bits) - 1)
     return min(max(int(number), low), high)

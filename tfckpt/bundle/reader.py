@@ -28,7 +28,6 @@ from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, Tf
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
 
-
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
 MAX_SHARING = 16
@@ -107,7 +106,9 @@ class BundleReader:
         element once.
         """
         if len(entry.slices) > FEW_SLICES:
-            assert self.entries is not None  # reads each block once, and checks that the keys of all slices are not too long
+            assert (
+                self.entries is not None
+            )  # reads each block once, and checks that the keys of all slices are not too long
         found = [self._slice(entry, tensor_slice) for tensor_slice in entry.slices]
         with self._table.in_block(encode_name(entry.name)):
             check_cover(entry.name, entry.shape, [box for box, _ in found])
@@ -239,7 +240,9 @@ class BundleReader:
         most = MAX_SHARING * sum(sizes.values())
         if nbytes > most:
             expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
-            raise FormatError("tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}")
+            raise FormatError(
+                "tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
 
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
@@ -300,7 +303,9 @@ class BundleReader:
         most = sum(map(len, self.stored)) + KEYS_SLACK
         if nbytes > most:
             expected = f"keys of at most {most:,} bytes"
-            raise FormatError("slices of partitioned tensors", path=self._index.path, expected=expected, got=f"{nbytes:,}")
+            raise FormatError(
+                "slices of partitioned tensors", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
 
     def _check(self, entry: Entry, crc: int) -> None:
         if crc != entry.crc32c:

@@ -21,7 +21,7 @@ from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, path_to, split_path
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
@@ -226,12 +226,15 @@ class Checkpoint(Mapping[str, Array]):
 
 def _near_path(graph: ObjectGraph, path: str) -> str:
     """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
-    variables = (join_path(names) for names, node in graph.walk() if node.attributes)
+    ways = graph.ways()
+    variables = (join_path(path_to(number, ways)) for number in ways if graph.nodes[number].attributes)
     names = split_path(path)
     while (deepest := graph.find(names)) is None:
         names = names[:-1]
     there = [join_path((*names, child)) for child in deepest.children]
-    near = difflib.get_close_matches(path, list(itertools.islice(itertools.chain(there, variables), MOST_COMPARED)), n=3)
+    near = difflib.get_close_matches(
+        path, list(itertools.islice(itertools.chain(there, variables), MOST_COMPARED)), n=3
+    )
     if near:
         return f"; did you mean {', '.join(map(repr, near))}?"
     where = repr(join_path(names)) if names else "the root"

@@ -13,6 +13,7 @@ from tfckpt.checkpoint.object_graph import (
     Attribute,
     ObjectGraph,
     join_path,
+    path_to,
     split_path,
     variable_key,
 )
@@ -120,6 +121,8 @@ def _variables(part: Part, names: Collection[str]) -> list[Variable]:
 
 def _spell(path: str, numbered: Mapping[str, str]) -> str:
     """Return a part's path with the number of the container that has no name."""
+    if not path.startswith(NAMELESS):
+        return path
     for container, alias in numbered.items():
         if container.startswith(NAMELESS) and f"{path}/".startswith(f"{container}/"):
             return alias + path.removeprefix(container)
@@ -145,8 +148,8 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    numbers = {id(node): number for number, node in enumerate(graph.nodes)}
-    return {numbers[id(node)]: join_path(path) for path, node in graph.walk()}
+    ways = graph.ways()
+    return {number: join_path(path_to(number, ways)) for number in ways}
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:
