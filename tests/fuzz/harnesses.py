@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from support.v1 import SnappyBuilder
+
 import tfckpt
 from fuzz.mend import mend_strings, mend_table, mend_variants, pack, unpack
-from fuzz.mutators import mutate_message, mutate_table, table_of
+from fuzz.mutators import build_table, mutate_message, mutate_table, table_of
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
 from tfckpt._proto.types_pb2 import DT_FLOAT
@@ -43,6 +45,7 @@ BUNDLES = DATA / "bundles"
 MOST_ELEMENTS = 1 << 16  # of a tensor that a harness reads more than once
 
 Mutate = Callable[[bytes], bytes]
+Inputs = Iterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -280,6 +283,8 @@ INDEXES = ("bundles/*/[!b]*.index", "bert_tf115/*.index")
 
 def _seed_tables() -> Iterator[bytes]:
     yield from _files(*INDEXES, "v1/saver", "v1/shards*")
+    for data in _files("bundles/tf220/saver.index", "v1/saver"):
+        yield build_table(dict(table_of(data)), 512, SnappyBuilder)
 
 
 def _seed_entries() -> Iterator[bytes]:
@@ -439,7 +444,7 @@ def _graph_message(data: bytes, mutate_bytes: Mutate) -> bytes:
     return mutate_message(TrackableObjectGraph, data, mutate_bytes)
 
 
-HARNESSES: Mapping[str, Harness] = {
+HARNESSES: dict[str, Harness] = {
     "varint": Harness(varint, lambda: iter([bytes.fromhex("ac02"), b"\xff" * 9 + b"\x01"])),
     "table": Harness(table, _seed_tables, mutate_table),
     "entry": Harness(entry, _seed_entries, _mutate_second(_entry_message, 1)),

@@ -94,10 +94,10 @@ def mutate_table(data: bytes, mutate: Mutate) -> bytes:
     return build_table(rows, rng.choice((64, 512, 1 << 18)))
 
 
-def build_table(rows: dict[bytes, bytes], block_size: int = 1 << 18) -> bytes:
+def build_table(rows: dict[bytes, bytes], block_size: int, kind: type[TableBuilder] = TableBuilder) -> bytes:
     """Return a table of these rows."""
     parts: list[bytes] = []
-    builder = TableBuilder(lambda part: parts.append(bytes(part)), block_size)
+    builder = kind(lambda part: parts.append(bytes(part)), block_size)
     for key in sorted(rows):
         builder.add(key, rows[key])
     builder.finish()

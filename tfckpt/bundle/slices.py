@@ -16,7 +16,7 @@ from tfckpt.errors import FormatError, UnsupportedError
 
 Ranges = tuple[slice, ...]  # a box of a tensor: start and stop of each dimension
 MOST_CORNERS = 1 << 21  # of all boxes; a thousand slices may be cut in eleven dimensions
-MOST_COMPARED = 1000  # boxes of which a message names two that overlap
+MOST_COMPARED = 500  # boxes of which a message names two that overlap
 
 
 @dataclass(frozen=True, slots=True)

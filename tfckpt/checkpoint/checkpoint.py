@@ -26,7 +26,7 @@ from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
 MOST_PATHS_SHOWN = 5
-MOST_COMPARED = 10_000  # names among which a message looks for near ones
+MOST_COMPARED = 5000  # names among which a message looks for near ones
 
 
 class Checkpoint(Mapping[str, Array]):

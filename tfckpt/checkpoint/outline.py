@@ -33,7 +33,8 @@ MAX_DEPTH = 100  # levels that are drawn; no model comes near, but a crafted gra
 
 # Paths of a tree, all together, take so many times the characters of the names in it, and as many as a small tree may have.
 # Models come to a tenth of that; a crafted chain of long names would take the square of its own size.
-MAX_PATHS_RATIO = 64
+MAX_PATHS_RATIO = 64  # of edges' names, which stand in a graph once
+MAX_NAMES_RATIO = 16  # of whole names, which are paths themselves
 FREE_CHARACTERS = 1 << 20
 
 Edges = Mapping[str, int]  # of one node: local name -> node number
@@ -73,8 +74,8 @@ class Outline:
 class _Room:
     """How many characters paths may still take."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._most = self._left = MAX_PATHS_RATIO * sum(map(len, names)) + FREE_CHARACTERS
+    def __init__(self, names: Iterable[str], ratio: int) -> None:
+        self._most = self._left = ratio * sum(map(len, names)) + FREE_CHARACTERS
 
     def take(self, text: str) -> str:
         """Return the text.
@@ -94,7 +95,7 @@ def outline_names(entries: Collection[Entry]) -> Outline:
     """
     root = Branch("", "")
     below: dict[str, dict[str, Branch]] = {"": {}}
-    room = _Room(entry.name for entry in entries)
+    room = _Room((entry.name for entry in entries), MAX_NAMES_RATIO)
     for entry in sorted(entries, key=lambda entry: natural_order(entry.name)):
         branch, path = root, ""
         for part in entry.name.split("/", MAX_DEPTH - 1):
@@ -152,7 +153,7 @@ class _Drawing:
         self._entries = dict(self.unclaimed)
         self._prefixes: set[str] = set()  # and slots: what many references name is drawn for the first of them
         self._slots_drawn: set[int] = set()
-        room = _Room(name for node in graph.nodes for name in node.children)
+        room = _Room((name for node in graph.nodes for name in node.children), MAX_PATHS_RATIO)
         valued = graph.nodes_with_values()
         self._edges, stand_in = _without_copies(graph, valued)
         self._places = _places(self._edges, _spelled(graph), room)

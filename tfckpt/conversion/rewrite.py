@@ -31,7 +31,7 @@ from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import PlanError, UsageError
+from tfckpt.errors import PlanError, UsageError, printable
 
 logger = logging.getLogger("tfckpt")
 
@@ -317,5 +317,5 @@ def _cast(step: Step, array: Array) -> Array:
         result = array.astype(NUMERIC[step.cast])
     lost = int(np.isinf(result).sum() - np.isinf(array).sum())
     if lost:
-        logger.warning("%s: %d values are too large for %s", step.source, lost, dtype_name(step.cast))
+        logger.warning("%s: %d values are too large for %s", printable(step.source), lost, dtype_name(step.cast))
     return result
