@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import struct
 import tracemalloc
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import snappy
+from support import v1
 from support.bundles import edited_entry, edited_rows, write_rows
 
 import tfckpt
@@ -33,6 +35,7 @@ from tfckpt.errors import (
     ConfigError,
     FormatError,
     LayoutError,
+    PlanError,
     StorageError,
     TensorNotFoundError,
     TfckptError,
@@ -268,6 +271,13 @@ def test_strings_take_so_many_times_their_own_size(tmp_path: Path) -> None:
         assert checkpoint["w"][99] == b"99"
 
 
+def test_a_v1_tensor_takes_so_many_times_its_own_size(tmp_path: Path) -> None:
+    v1.write_rows(tmp_path / "m", v1.to_rows({"w": np.ones(50_000, np.bool_)}))  # a byte for each value
+    nbytes = os.path.getsize(tmp_path / "m")
+    with at_most(64 * nbytes), tfckpt.open(tmp_path / "m") as checkpoint:
+        assert checkpoint["w"].sum() == 50_000
+
+
 def sliced(shape: tuple[int, ...], parts: list[TensorSlice]) -> BundleEntryProto:
     proto = row(shape=shape)
     proto.slices.extend(part.to_proto() for part in parts)
@@ -451,6 +461,20 @@ def test_a_size_in_a_configuration_is_a_small_number(tmp_path: Path, value: str)
     assert len(str(caught.value)) < 300 + len(str(path))
 
 
+def test_a_configuration_does_not_make_a_variable_of_any_size(bert_copy: str, tmp_path: Path) -> None:
+    with tfckpt.open(bert_copy) as checkpoint:
+        tensors = {name: checkpoint[name] for name in checkpoint if "type_embeddings" not in name}
+    tfckpt.save(tmp_path / "m", tensors)
+    (tmp_path / "bert_config.json").write_text(
+        '{"num_attention_heads": 2, "type_vocab_size": 999999999}', encoding="utf-8"
+    )
+    with (
+        at_most(8 << 20),
+        pytest.raises(PlanError, match=r"\[999999999, 8\] is far larger than all that the source holds"),
+    ):
+        tfckpt.convert(tmp_path / "m", tmp_path / "new", fill="zeros")
+
+
 @pytest.mark.parametrize("read", [read_config, read_layout])
 def test_a_large_text_file_is_not_read(tmp_path: Path, read: Callable[[str], object]) -> None:
     (tmp_path / "f").write_bytes(bytes((1 << 20) + 1))
@@ -521,3 +545,13 @@ def test_a_warning_cannot_speak_to_the_terminal(tmp_path: Path, caplog: pytest.L
 def test_snappy_is_what_the_bound_says() -> None:
     zeros = bytes(1 << 20)
     assert len(zeros) / len(snappy.compress(zeros)) < MAX_SNAPPY_RATIO
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    text = (Path(__file__).parent.parent / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    source = "".join(
+        (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("test_security.py", "test_fuzz.py")
+    )
+    assert len(named) > 30
+    assert not {name for name in named if f"def {name}(" not in source}
