@@ -16,7 +16,7 @@ from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 
 STATE_FILE = "checkpoint"
-STATE_FILE_LIMIT = 2 << 20  # bytes; a line a checkpoint, so no honest one comes near
+STATE_FILE_LIMIT = 1 << 19  # bytes; a line a checkpoint, so few honest ones come near, and text is slow to parse
 
 logger = logging.getLogger("tfckpt")
 
