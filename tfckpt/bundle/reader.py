@@ -230,13 +230,14 @@ class BundleReader:
     def check_sharing(self, entries: Iterable[Entry]) -> None:
         """Check that these tensors are not far larger together than the data files: ten thousand may name one range.
 
-        Raises: FormatError. A file that is missing or cut short is an error of whoever reads it.
+        Raises: FormatError. A file or a slice that is missing or cut short is an error of whoever reads it.
         """
         nbytes, sizes = 0, {}
-        for entry in (stored for whole_entry in entries for _, stored in self.pieces(whole_entry)):
+        for entry in entries:
             with suppress(FormatError, CheckpointNotFoundError, StorageError):
-                sizes[entry.shard] = self._file(entry).size
-                nbytes += entry.nbytes
+                for _, stored in self.pieces(entry):
+                    sizes[stored.shard] = self._file(stored).size
+                    nbytes += stored.nbytes
         most = MAX_SHARING * sum(sizes.values())
         if nbytes > most:
             expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
