@@ -136,6 +136,15 @@ class StorageError(TfckptError, OSError):
     """The operating system refused: a full disk, a read-only directory, a vanished file."""
 
 
+def printable(text: str) -> str:
+    r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
+
+    >>> printable("a\x1b[2Jb\n")
+    'a\\x1b[2Jb\\n'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def located(path: str, base: int | None = 0) -> Iterator[None]:
     """Say in which file a `FormatError` from inside happened.

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import mmap
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,10 @@ def _refusals(action: str, path: str) -> Iterator[None]:
 def _check_path(path: str) -> None:
     if "\0" in path:  # the operating system's interface would raise a ValueError that names no file
         raise UsageError(f"{path!r}: a path cannot hold a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise UsageError(f"{path!r}: a path cannot hold these characters here") from None
 
 
 class InputFile:
@@ -60,8 +65,12 @@ class InputFile:
         self._mapping = threading.Lock()
         _check_path(path)
         with _refusals("open", path):
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
             status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+            raise StorageError(f"{path}: cannot open: expected a regular file, got {kind}")
         self.size = status.st_size
         self.identity: Identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -22,9 +23,14 @@ from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
-from tfckpt.errors import FormatError, TfckptError, located
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import Table
+
+FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
+# How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
+MAX_SHARING = 16
+KEYS_SLACK = 1 << 20  # bytes by which an index with holes may list more of slices' keys than it has keys
 
 
 class BundleReader:
@@ -67,6 +73,7 @@ class BundleReader:
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
         sliced = [(key, entry) for key, entry in self.stored.items() if entry.slices]
+        self._check_slices(sliced)
         hidden = {s.key(key) for key, entry in sliced for s in entry.slices}
         if not hidden:
             return {entry.name: entry for entry in self.stored.values()}
@@ -82,6 +89,10 @@ class BundleReader:
         Raises: FormatError if a slice is missing, is not of its tensor's dtype and its box's shape, or they do not hold each
         element once.
         """
+        if len(entry.slices) > FEW_SLICES:
+            assert (
+                self.entries is not None
+            )  # reads each block once, and checks that the keys of all slices are not too long
         found = [self._slice(entry, tensor_slice) for tensor_slice in entry.slices]
         with self._table.in_block(encode_name(entry.name)):
             check_cover(entry.name, entry.shape, [box for box, _ in found])
@@ -124,7 +135,7 @@ class BundleReader:
             return array[box] if box else array  # indexing a scalar would take the element out of its array
         shape = shape_of(box)
         if 0 in shape:
-            return np.empty(shape, entry.dtype)
+            return shaped(entry.name, lambda: np.empty(shape, entry.dtype))
         steps = strides(entry)
         first = sum(step * r.start for step, r in zip(steps, box, strict=True))
         last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
@@ -172,6 +183,8 @@ class BundleReader:
 
         Tensors come in the order of the files; a slice of a partitioned tensor stands for itself.
         """
+        entries = list(entries)
+        self.check_sharing(entries)
         found = [self._runs(entry) for entry in entries]
         runs = sorted((run for runs, _ in found for run in runs), key=lambda run: (run.source, run.offset))
         return [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
@@ -199,6 +212,24 @@ class BundleReader:
         for entry in self.stored.values():
             if not entry.slices:
                 self._file(entry)
+
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Check that these tensors are not far larger together than the data files: ten thousand may name one range.
+
+        Raises: FormatError. A file or a slice that is missing or cut short is an error of whoever reads it.
+        """
+        nbytes, sizes = 0, {}
+        for entry in entries:
+            with suppress(FormatError, CheckpointNotFoundError, StorageError):
+                for _, stored in self.pieces(entry):
+                    sizes[stored.shard] = self._file(stored).size
+                    nbytes += stored.nbytes
+        most = MAX_SHARING * sum(sizes.values())
+        if nbytes > most:
+            expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
+            raise FormatError(
+                "tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
 
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
@@ -254,6 +285,16 @@ class BundleReader:
                 hint="the file is truncated, or belongs to another index",
             )
         return file
+
+    def _check_slices(self, sliced: Iterable[tuple[bytes, Entry]]) -> None:
+        """Check that the keys of all slices that are listed are not far longer than the keys that are there."""
+        nbytes = sum(len(key) * len(entry.slices) for key, entry in sliced)
+        most = sum(map(len, self.stored)) + KEYS_SLACK
+        if nbytes > most:
+            expected = f"keys of at most {most:,} bytes"
+            raise FormatError(
+                "slices of partitioned tensors", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
 
     def _check(self, entry: Entry, crc: int) -> None:
         if crc != entry.crc32c:
@@ -320,6 +361,7 @@ class BundleReader:
         touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
         for _, stored, _ in touched:
             self._file(stored)  # the bytes are there: an index that lies makes nobody allocate what it claims
+        self.check_sharing(stored for _, stored, _ in touched)  # and it does not claim the same ones for many slices
         array = shaped(entry.name, lambda: np.empty(shape_of(box), entry.dtype))
         for part, stored, shared in touched:
             inside = relative(shared, part)

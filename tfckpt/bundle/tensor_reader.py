@@ -68,6 +68,9 @@ class TensorReader(Protocol):
     def data_files(self) -> list[InputFile]:
         """Return all files with values."""
 
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Check that tensors do not use the same bytes again and again."""
+
     def check_files(self) -> None:
         """Check that no file is missing or cut short."""
 

@@ -22,7 +22,7 @@ from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, Sa
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
+from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, read_shape
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
@@ -164,6 +164,9 @@ class V1Reader:
         """Return the files, in the order of their numbers."""
         return list(self._files)
 
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Do nothing: every slice has a message of its own."""
+
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""
 
@@ -245,7 +248,7 @@ def _parse_tensor(proto: SavedSliceMeta, shard: int) -> _Tensor:
     """Read what a meta says of one tensor, its slices excepted."""
     if proto.type not in FIELDS:
         raise FormatError("dtype", expected="a dtype number that V1 checkpoints can hold", got=proto.type)
-    shape, nbytes = parse_shape(proto.type, proto.shape.SerializeToString())
+    shape, nbytes = read_shape(proto.type, proto.shape)
     return _Tensor(decode_name(proto.name), proto.type, shape, nbytes or 0, shard)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from functools import cached_property
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfckpt.checkpoint.object_graph import ObjectGraph
+
+
+MOST_COMPARED = 5000  # names among which a message looks for near ones
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -88,7 +92,8 @@ class Checkpoint(Mapping[str, Array]):
         if entry is None:
             import difflib  # to import it costs more than to look up a name that is there
 
-            near = difflib.get_close_matches(name, self.reader.entries, n=3)
+            names = itertools.islice(self.reader.entries, MOST_COMPARED)
+            near = difflib.get_close_matches(name, list(names), n=3)
             raise TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
                 + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
@@ -155,7 +160,7 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises:
             ChecksumError: names the file, the tensor and its first byte.
-            FormatError: bytes are missing.
+            FormatError: bytes are missing, or so many tensors use the same ones that it would take forever.
         """
         entries = self.entries() if name is None else [self.entry(name)]
         self.reader.compare(entries)

@@ -8,7 +8,8 @@ from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.errors import CheckpointNotFoundError, UsageError
+from tfckpt.checkpoint.state_file import STATE_FILE, read_state
+from tfckpt.errors import CheckpointNotFoundError, UsageError, printable
 
 MOST_NAMES_SHOWN = 5
 
@@ -67,7 +68,6 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
     A state file that came with a download never leads out of it: of a path that would, the last part counts.
     """
-    from tfckpt.checkpoint.state_file import STATE_FILE, read_state  # a prefix needs none
 
     state = read_state(directory)
     named = state.model_checkpoint_path if state is not None else ""
@@ -79,7 +79,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     if base in found or len(found) == 1:
         prefix = os.path.join(directory, base if base in found else found[0])
         if state is not None:
-            why = f"names {named}, which is not in here" if named else "names no checkpoint"
+            why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
             log.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
         return prefix
     nameless = os.path.join(directory, "")  # its prefix ends in a slash, its index is called .index
@@ -95,11 +95,16 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:
-    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory."""
+    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory.
+
+    Nor does it by a link to another directory; the files at its end may be links, as they are in caches of downloads.
+    """
     path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
     prefix = os.path.join(directory, path)
     folder, base = os.path.split(prefix)
     if path.split(os.sep)[0] == os.pardir or not files.is_directory(folder):
+        return None
+    if os.path.commonpath([os.path.realpath(folder), os.path.realpath(directory)]) != os.path.realpath(directory):
         return None
     return prefix if base in _prefixes(folder, source_format) else None
 

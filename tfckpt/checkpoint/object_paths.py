@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import itertools
 
-from tfckpt.checkpoint.object_graph import ObjectGraph, join_path, split_path
+from tfckpt.checkpoint.object_graph import ObjectGraph, join_path, path_to, split_path
 from tfckpt.errors import TensorNotFoundError
 
 MOST_PATHS_SHOWN = 5
+MOST_COMPARED = 5000  # paths among which a message looks for near ones
 
 
 def key_at(graph: ObjectGraph | None, path: str, prefix: str) -> str:
@@ -33,12 +34,14 @@ def key_at(graph: ObjectGraph | None, path: str, prefix: str) -> str:
 
 def _near_path(graph: ObjectGraph, path: str) -> str:
     """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
-    variables = (join_path(names) for names, node in graph.walk() if node.attributes)
+    ways = graph.ways()
+    variables = (join_path(path_to(number, ways)) for number in ways if graph.nodes[number].attributes)
     names = split_path(path)
     while (deepest := graph.find(names)) is None:
         names = names[:-1]
     there = [join_path((*names, child)) for child in deepest.children]
-    near = difflib.get_close_matches(path, itertools.chain(there, variables), n=3)
+    compared = itertools.islice(itertools.chain(there, variables), MOST_COMPARED)
+    near = difflib.get_close_matches(path, list(compared), n=3)
     if near:
         return f"; did you mean {', '.join(map(repr, near))}?"
     where = repr(join_path(names)) if names else "the root"

@@ -13,10 +13,10 @@ from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 
 STATE_FILE = "checkpoint"
-STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
+STATE_FILE_LIMIT = 1 << 19  # bytes; a line a checkpoint, so few honest ones come near, and text is slow to parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointSta
         text_format.Merge(text, proto, allow_unknown_field=not strict)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise FormatError("state file", path=path, expected="CheckpointState text", got=str(error)) from None
+    except RecursionError:  # unknown fields inside each other
+        raise FormatError("state file", path=path, expected="CheckpointState text", got="deep nesting") from None
     return CheckpointState(
         proto.model_checkpoint_path,
         tuple(proto.all_model_checkpoint_paths),
@@ -146,17 +148,17 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     try:
         text = files.read_text(path, STATE_FILE_LIMIT)
     except (CheckpointNotFoundError, StorageError) as error:
-        log.warning("%s: ignored", error)
+        log.warning("%s: ignored", printable(str(error)))
         return None
     try:
         named = _parse_state(text, path, strict=True).model_checkpoint_path
     except FormatError as error:
-        log.warning("%s: ignored", error)
+        log.warning("%s: ignored", printable(str(error)))
         return None
     if not named:
         raise FormatError("state file", path=path, expected="a model_checkpoint_path", got="none")
     prefix = os.path.join(directory, named)
     if files.exists(index_path(prefix)) or has_any_file(prefix):
         return prefix
-    log.warning("%s: names %s, where no checkpoint is", path, prefix)
+    log.warning("%s: names %s, where no checkpoint is", path, printable(prefix))
     return None

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from tfckpt import errors
 from tfckpt.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from tfckpt.conversion.plan import Plan, Step, Written
+
+printable = errors.printable
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -30,15 +33,6 @@ def print_json_rows(document: Mapping[str, Any], rows: str) -> None:
     rest = json.dumps({name: value for name, value in document.items() if name != rows}, indent=2)
     items = ",\n".join(f"    {json.dumps(item)}" for item in document[rows])
     print(f"{rest.removesuffix('}').rstrip()},\n  {json.dumps(rows)}: [\n{items}\n  ]\n}}")
-
-
-def printable(text: str) -> str:
-    r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
-
-    >>> printable("a\x1b[2Jb\n")
-    'a\\x1b[2Jb\\n'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def is_terminal() -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tfckpt
 from tfckpt.cli.options import add_source
 from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
+from tfckpt.errors import located
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -39,7 +40,8 @@ def cmd_tree(args: argparse.Namespace) -> int:
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         graph, entries = checkpoint.object_graph, checkpoint.entries()
         prefix = checkpoint.prefix
-    outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
+    with located(prefix):
+        outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
     variables = [entry for entry in entries if entry.name != OBJECT_GRAPH_KEY]
     nbytes = sum(entry.nbytes for entry in variables)
     if args.json:

@@ -9,12 +9,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 
 from tfckpt.bundle import files
 from tfckpt.errors import ConfigError
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
+
+MAX_SIZE = (1 << 31) - 1  # of any part of a model
 
 NUM_HEADS = "num_attention_heads"
 NUM_LAYERS = "num_hidden_layers"
@@ -84,5 +87,10 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
         raise ConfigError(f"{path}: not a model's configuration: none of {', '.join(fields)}")
     for name, value in found.items():
         if type(value) is not int or value < 1:
-            raise ConfigError(f"{path}: {name}: expected a positive integer, got {value!r}")
+            got = f"{value!r:.80}" if isinstance(value, (int, float, str, NoneType)) else f"a {type(value).__name__}"
+            raise ConfigError(f"{path}: {name}: expected a positive integer, got {got}")
+        if value > MAX_SIZE:
+            raise ConfigError(
+                f"{path}: {name}: expected at most {MAX_SIZE:,}, got a number of {len(str(value))} digits"
+            )
     return Config(path, {fields[name]: value for name, value in found.items()})

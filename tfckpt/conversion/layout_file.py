@@ -11,6 +11,7 @@ from tfckpt.layouts.custom import CustomLayout, build_layout
 from tfckpt.layouts.rules import ObjectLayout
 
 FILE_LIMIT = 1 << 20  # bytes; one of a few hundred rows has some 30,000
+MAX_DOTS = 64  # in a line
 
 
 def read_layout(path: str) -> CustomLayout:
@@ -26,6 +27,11 @@ def read_layout(path: str) -> CustomLayout:
         import tomli as tomllib
 
     text = files.read_text(path, FILE_LIMIT)
+    for number, line in enumerate(text.split("\n"), 1):
+        if (
+            line.count(".") > MAX_DOTS
+        ):  # as one key, these would be as many tables, and parsers take their square in memory
+            raise LayoutError([f"{path}: line {number}: more than {MAX_DOTS} dots: break it into several lines"])
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

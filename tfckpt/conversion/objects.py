@@ -29,6 +29,11 @@ from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numb
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
+MAX_FILL_RATIO = (
+    16  # bytes of a variable that is filled, for each byte of the source: a configuration may claim any size
+)
+FREE_FILL = 64 << 20
+
 
 def plan_objects(
     source: str,
@@ -82,7 +87,7 @@ def plan_objects(
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     if fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
-    filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
+    filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
     optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
     ordered = _in_order(steps + optimizer.steps, entries)
@@ -173,6 +178,7 @@ def _check_heads(
 
 def _fill_missing(
     missing: Sequence[TargetVariable],
+    hub: Mapping[str, Entry],
     scope: str,
     layout: ObjectLayout,
     sizes: Sizes,
@@ -181,6 +187,7 @@ def _fill_missing(
 ) -> list[Step]:
     """Return steps for variables that the source lacks, or complain about each."""
     steps = []
+    most = MAX_FILL_RATIO * sum(entry.nbytes for entry in hub.values()) + FREE_FILL
     for number, variable in enumerate(missing):
         wanted = f"{scope}{variable.name}: missing, and {layout.name!r} needs it for {variable.key}"
         shape = sizes.target_shape(variable.axes)
@@ -188,6 +195,8 @@ def _fill_missing(
             complaints.add(f"{wanted}; --fill gives it values")
         elif shape is None:
             complaints.add(f"{wanted}; it cannot be filled, since nothing tells its size ({variable.axes})")
+        elif 4 * math.prod(shape) > most:
+            complaints.add(f"{wanted}; {list(shape)} is far larger than all that the source holds")
         else:
             own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)

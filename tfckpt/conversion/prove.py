@@ -51,6 +51,8 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
     Tensors beside the model are named if a rule accounts for them, and are differences otherwise.
     """
     others: list[str] = []
+    for checkpoint in (source, dest):
+        checkpoint.reader.check_sharing(checkpoint.entries())
     places = planned_places(plan, dest, others)
     tensors = tuple(
         _check(step, source.reader, dest.reader, key)

@@ -31,7 +31,7 @@ from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import PlanError, UsageError
+from tfckpt.errors import PlanError, UsageError, printable
 
 PathLike = str | os.PathLike[str]
 
@@ -278,6 +278,8 @@ def _write(
     *,
     verify: bool,
 ) -> None:
+    for reader in {id(piece.reader): piece.reader for piece in pieces}.values():
+        reader.check_sharing(piece.stored for piece in pieces if piece.reader is reader)
     for piece, shard in zip(pieces, shards, strict=True):
         writer.extend_to(shard + 1)
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
@@ -313,5 +315,5 @@ def _cast(step: Step, array: Array) -> Array:
         result = array.astype(numpy_dtype(step.cast))
     lost = int(np.isinf(result).sum() - np.isinf(array).sum())
     if lost:
-        log.warning("%s: %d values are too large for %s", step.source, lost, dtype_name(step.cast))
+        log.warning("%s: %d values are too large for %s", printable(step.source), lost, dtype_name(step.cast))
     return result

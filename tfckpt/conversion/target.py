@@ -13,6 +13,7 @@ from tfckpt.checkpoint.object_graph import (
     Attribute,
     ObjectGraph,
     join_path,
+    path_to,
     split_path,
     variable_key,
 )
@@ -151,8 +152,8 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    numbers = {id(node): number for number, node in enumerate(graph.nodes)}
-    return {numbers[id(node)]: join_path(path) for path, node in graph.walk()}
+    ways = graph.ways()
+    return {number: join_path(path_to(number, ways)) for number in ways}
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy.typing as npt
@@ -24,7 +24,7 @@ LETTERS = r"[A-Za-z][A-Za-z0-9]*"
 SIDE = re.compile(rf"\s*(?:(?:{LETTERS}|{ONE}|\(\s*{LETTERS}(?:\s+{LETTERS})*\s*\))(?:\s+|$|(?=\()))*")
 
 
-@cache
+@lru_cache(maxsize=4096)
 def parse(pattern: str) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """Return the axes on the left and on the right of the arrow; one of length one has no letters.
 
