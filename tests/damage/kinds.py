@@ -93,7 +93,7 @@ def _partitioned(directory: Path) -> str:
 def _gaps(directory: Path) -> str:
     """Write a data file with bytes that belong to no tensor: before, between and behind those that do."""
     prefix = directory / "m"
-    tfckpt.save(prefix, {"a": np.float32([1, 2]), "b": np.float32([3])})
+    tfckpt.save(prefix, {"a": np.array([1, 2], np.float32), "b": np.array([3], np.float32)})
     for name, offset in (("a", 5), ("b", 16)):
         with bundles.edited_entry(prefix, name) as proto:
             proto.offset = offset

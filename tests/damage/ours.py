@@ -28,7 +28,9 @@ def read(prefix: str) -> Values:
     """Return dtype, shape and bytes of every tensor, checksums compared."""
     with tfckpt.open(prefix) as checkpoint:
         arrays = {name: (checkpoint.entry(name), checkpoint[name]) for name in checkpoint}
-        return {n: (e.dtype_name, a.shape, a.tolist() if a.dtype == object else a.tobytes()) for n, (e, a) in arrays.items()}
+        return {
+            n: (e.dtype_name, a.shape, a.tolist() if a.dtype == object else a.tobytes()) for n, (e, a) in arrays.items()
+        }
 
 
 def verify(prefix: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import tfckpt
 from tfckpt.cli.options import add_source
