@@ -208,7 +208,7 @@ def slice_name(key: bytes) -> str | None:
 
 
 def _recover_v1(prefix: str, error: Exception) -> Survey:
-    """Open the files of a V1 checkpoint of which some are missing or damaged; one without its list of tensors is of no use."""
+    """Open the files of a V1 checkpoint of which some are missing or damaged; one without its list of tensors is none."""
     damage: list[Damage] = []
     tables: list[RecoveredTable] = []
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError
 from tfckpt.sstable.block import U32, iter_entries
-from tfckpt.sstable.format import FOOTER_SIZE, RAW, SNAPPY, TRAILER_SIZE, BlockHandle, unwrap_block
+from tfckpt.sstable.format import RAW, SNAPPY, TRAILER_SIZE, BlockHandle, unwrap_block
 from tfckpt.sstable.reader import ReadAt, Table
 from tfckpt.sstable.varint import read_varint
 
-MOST_STEPS_A_BYTE = 8  # how far the search goes, so that no file makes it endless
+MOST_STEPS_A_BYTE = 2  # how far the search goes, so that no file makes it endless
 # A restart count below 2**16, a type, a checksum; then an entry that shares nothing and has a key, or the empty one.
 SEAM = re.compile(rb"(?s)(?=..\0\0[\0\1].{4}\0)")
 
@@ -93,7 +93,7 @@ class RecoveredTable:
             end = handle.end
             if not _is_index(rows, handle.offset):
                 self.rows.update(rows)
-        self.broken.append(Broken(min(end, max(0, len(data) - FOOTER_SIZE)), len(data), reason))
+        self.broken.append(Broken(end, len(data), reason))
 
 
 def find_blocks(data: bytes) -> Iterator[tuple[BlockHandle, dict[bytes, bytes]]]:
@@ -146,7 +146,7 @@ def _raw_ends(data: bytes, start: int, steps: _Steps) -> Iterator[int]:
     """Yield where the payload of an uncompressed block may end: behind restarts that follow its entries."""
     pos, key_size = start, 0
     while steps.take():
-        if data[pos : pos + U32] == bytes(U32) and (end := _restarts_end(data, pos)) is not None:
+        if data[pos : pos + U32] == bytes(U32) and (end := _restarts_end(data, pos, steps)) is not None:
             yield end
         try:
             shared, pos = read_varint(data, pos)
@@ -160,10 +160,10 @@ def _raw_ends(data: bytes, start: int, steps: _Steps) -> Iterator[int]:
         pos += unshared + nbytes
 
 
-def _restarts_end(data: bytes, pos: int) -> int | None:
+def _restarts_end(data: bytes, pos: int, steps: _Steps) -> int | None:
     """Return where restarts that begin here end, with their number; None unless a raw block's type follows."""
     count, previous = 0, -1
-    while pos + U32 <= len(data):
+    while pos + U32 <= len(data) and steps.take():
         (word,) = struct.unpack_from("<I", data, pos)
         pos += U32
         if count and word == count and data[pos : pos + 1] == bytes([RAW]):
