@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tfckpt.bundle import files
+from tfckpt.bundle.carry import Progress
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.paths import INDEX_SUFFIX, SHARD_SUFFIX, V1, index_path, shard_path, v1_paths
 from tfckpt.bundle.reader import BundleReader
@@ -15,14 +16,14 @@ from tfckpt.bundle.slices import brackets, check_cover
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import FormatError, TfckptError, UnsupportedError, located
+from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.recover import RecoveredTable
 
 PARTS = b"\x00"  # what the keys of slices begin with
 NAME_END = b"\x00\x01"
 
 
-class Damage(NamedTuple):
+class Finding(NamedTuple):
     """One place where bytes are not what they were, or are not there.
 
     Attributes:
@@ -62,7 +63,7 @@ class Survey:
     """
 
     reader: TensorReader
-    damage: tuple[Damage, ...] = ()
+    damage: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -79,21 +80,27 @@ def survey(prefix: str, source_format: str | None = None) -> Survey:
             reader.close()
             raise
         return Survey(reader)
-    except (TfckptError, OSError) as error:
+    except TfckptError as error:
         is_v1 = source_format == V1 or not files.exists(index_path(prefix))
         if is_v1 and not has_any_file(prefix):
             raise
         return _recover_v1(prefix, error) if is_v1 else _recover(prefix, error)
 
 
-def find_damage(reader: TensorReader, entries: Iterable[Entry]) -> Iterator[Damage | Entry]:
-    """Compare the bytes of tensors with their checksums; yield what is damaged of each, then its entry."""
-    for entry in entries:
-        yield from _find_v1(reader, entry) if isinstance(reader, V1Reader) else _find(reader, entry)
-        yield entry
+def find_all(reader: TensorReader, *, progress: Progress | None = None) -> list[Finding]:
+    """Compare the bytes of every tensor with their checksums, on all cores; return all that is damaged, by tensor.
+
+    Only what is damaged is looked at a second time, for the place of each part.
+    """
+    damaged = {found.name for found in reader.find_damage(reader.entries.values(), progress=progress)}
+    if not damaged:
+        return []
+    find = _find_v1 if isinstance(reader, V1Reader) else _find
+    suspects = [entry for entry in reader.entries.values() if entry.name in damaged or entry.slices]
+    return [finding for entry in suspects for finding in find(reader, entry)]
 
 
-def _find(reader: TensorReader, entry: Entry) -> Iterator[Damage]:
+def _find(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
     """Yield what is damaged of one tensor of a bundle: every slice that is, and that some are missing."""
     boxes = []
     for tensor_slice in entry.slices or (None,):
@@ -107,9 +114,7 @@ def _find(reader: TensorReader, entry: Entry) -> Iterator[Damage]:
                 boxes.append(tensor_slice.within(entry.shape))
                 part = brackets(boxes[-1])
             reader.verify(stored._replace(name=entry.name + part))  # a slice's own name is its key
-        except UnsupportedError:
-            raise
-        except (TfckptError, OSError) as error:
+        except TfckptError as error:
             yield _damage(entry.name, part, path, span, error)
     if len(boxes) == len(entry.slices) > 0:
         try:
@@ -119,8 +124,9 @@ def _find(reader: TensorReader, entry: Entry) -> Iterator[Damage]:
             yield _damage(entry.name, "", index_path(reader.prefix), None, error)
 
 
-def _find_v1(reader: V1Reader, entry: Entry) -> Iterator[Damage]:
+def _find_v1(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
     """Yield what is damaged of one tensor of a V1 checkpoint, whose blocks alone have checksums."""
+    assert isinstance(reader, V1Reader)
     try:
         places = reader.places(entry)
     except FormatError as error:
@@ -133,15 +139,15 @@ def _find_v1(reader: V1Reader, entry: Entry) -> Iterator[Damage]:
             yield _damage(entry.name, part, path, span, error)
 
 
-def _damage(name: str, part: str, path: str, span: tuple[int, int] | None, error: Exception) -> Damage:
+def _damage(name: str, part: str, path: str, span: tuple[int, int] | None, error: Exception) -> Finding:
     start, end = (None, None) if span is None or not files.exists(path) else span
-    return Damage(name, part, path, start, end, str(error))
+    return Finding(name, part, path, start, end, str(error))
 
 
 def _recover(prefix: str, error: Exception) -> Survey:
     """Open a bundle of which the index is damaged."""
     tables: list[RecoveredTable] = []
-    damage: list[Damage] = []
+    damage: list[Finding] = []
     notes: list[str] = []
 
     def make(read_at: Callable[[int, int], bytes], size: int, path: str) -> RecoveredTable:
@@ -155,7 +161,7 @@ def _recover(prefix: str, error: Exception) -> Survey:
     if not reader.stored and not tables[0].broken:
         reader.close()
         raise error
-    broken = [Damage(None, "", tables[0].path, *found) for found in tables[0].broken]
+    broken = [Finding(None, "", tables[0].path, *found) for found in tables[0].broken]
     return Survey(reader, (*broken, *damage), tuple(notes))
 
 
@@ -175,7 +181,7 @@ def _complete_header(table: RecoveredTable, prefix: str, notes: list[str]) -> No
     notes.append(f"the header is lost: {counts[0]} data files by their names, and little-endian, as nearly all are")
 
 
-def _keep_entries(table: RecoveredTable) -> Iterator[Damage]:
+def _keep_entries(table: RecoveredTable) -> Iterator[Finding]:
     """Take the rows that are no entries out of a table, and slices whose tensor is lost; yield what they were."""
     num_shards = Header.parse(table.rows[HEADER_KEY]).num_shards
     listed: set[bytes] = set()
@@ -192,7 +198,7 @@ def _keep_entries(table: RecoveredTable) -> Iterator[Damage]:
         if name is not None and encode_name(name) not in table.rows:
             del table.rows[key]
             reason = f"{table.path}: tensor {name!r}: its own entry is lost, and with it the shape"
-            yield Damage(name, "", table.path, None, None, reason)
+            yield Finding(name, "", table.path, None, None, reason)
 
 
 def slice_name(key: bytes) -> str | None:
@@ -209,7 +215,7 @@ def slice_name(key: bytes) -> str | None:
 
 def _recover_v1(prefix: str, error: Exception) -> Survey:
     """Open the files of a V1 checkpoint of which some are missing or damaged; one without its list of tensors is none."""
-    damage: list[Damage] = []
+    damage: list[Finding] = []
     tables: list[RecoveredTable] = []
 
     def make(read_at: Callable[[int, int], bytes], size: int, path: str) -> RecoveredTable:
@@ -221,11 +227,11 @@ def _recover_v1(prefix: str, error: Exception) -> Survey:
         try:
             V1Reader(path, [path], make).close()
             usable.append(path)
-        except (TfckptError, OSError) as problem:  # noqa: PERF203 - the others may do
-            damage.append(Damage(None, "", path, None, None, str(problem)))
+        except TfckptError as problem:  # noqa: PERF203 - the others may do
+            damage.append(Finding(None, "", path, None, None, str(problem)))
     if not usable:
         raise error
     tables.clear()  # those of the trial
     reader = V1Reader(prefix, usable, make)
-    damage += [Damage(None, "", table.path, *found) for table in tables for found in table.broken]
+    damage += [Finding(None, "", table.path, *found) for table in tables for found in table.broken]
     return Survey(reader, tuple(damage))

@@ -12,7 +12,7 @@ from tfckpt.cli.options import add_source
 from tfckpt.cli.output import print_json, printable, progress_bar
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.damage import Damage
+    from tfckpt.bundle.damage import Finding
 
 
 def add_commands(
@@ -33,21 +33,15 @@ def add_commands(
 
 def cmd_verify(args: argparse.Namespace) -> int:
     """Check every tensor; name each that is damaged, not only the first, and what of the index is."""
-    from tfckpt.bundle.damage import Damage, find_damage, survey
+    from tfckpt.bundle.carry import counting
+    from tfckpt.bundle.damage import find_all, survey
     from tfckpt.checkpoint.locate import find_prefix
 
     found = survey(find_prefix(args.prefix, args.format), args.format)
-    damage = list(found.damage)
-    entries = list(found.reader.entries.values())
-    done, total = 0, sum(entry.nbytes for entry in entries)
+    entries = found.reader.entries
+    total = sum(entry.nbytes for entry in entries.values())
     with progress_bar("verifying") as progress:
-        for item in find_damage(found.reader, entries):
-            if isinstance(item, Damage):
-                damage.append(item)
-                continue
-            done += item.nbytes
-            if progress is not None:
-                progress(done, total)
+        damage = [*found.damage, *find_all(found.reader, progress=counting(progress, total))]
     found.reader.close()
     prefix = found.reader.prefix
     for line in lines(damage):
@@ -82,9 +76,9 @@ def cmd_salvage(args: argparse.Namespace) -> int:
     return 1 if report.damage else 0
 
 
-def lines(damage: Sequence[Damage]) -> list[str]:
+def lines(damage: Sequence[Finding]) -> list[str]:
     """Return a line for each place that is damaged; a file that is missing is one place, however many tensors it had."""
-    places: dict[str, list[Damage]] = {}
+    places: dict[str, list[Finding]] = {}
     for item in damage:
         places.setdefault(item.line, []).append(item)
     return [line if len(same) == 1 else f"{line} ({len(same)} tensors)" for line, same in places.items()]

@@ -13,7 +13,8 @@ from typing import Any
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
-from tfckpt.bundle.damage import Damage, find_damage, survey
+from tfckpt.bundle.carry import counting
+from tfckpt.bundle.damage import Finding, find_all, survey
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.slices import TensorSlice
@@ -44,7 +45,7 @@ class Salvage:
     source: str
     destination: str
     saved: tuple[Entry, ...]
-    damage: tuple[Damage, ...]
+    damage: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -88,7 +89,7 @@ def salvage(
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
-        progress: called with (bytes done, bytes in all) after each tensor that was read.
+        progress: called with (bytes done, bytes in all) while the source is read.
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
     Raises:
@@ -110,7 +111,8 @@ def salvage(
     try:
         if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
             raise UsageError(f"{prefix}: source and destination are the same checkpoint")
-        damage = [*found.damage, *_read_all(reader, progress)]
+        total = sum(entry.nbytes for entry in reader.entries.values())
+        damage = [*found.damage, *find_all(reader, progress=counting(progress, total))]
         lost = {item.tensor for item in damage}
         saved = [entry for name, entry in reader.entries.items() if name not in lost]
         if damage and not saved:
@@ -135,19 +137,6 @@ def _find_prefix(source: PathLike, source_format: str | None) -> str:
         if source_format != V2 and files.is_file(path) and has_any_file(v1_pattern(path)):
             return v1_pattern(path)
         raise
-
-
-def _read_all(reader: TensorReader, progress: Progress | None) -> list[Damage]:
-    damage: list[Damage] = []
-    done, total = 0, sum(entry.nbytes for entry in reader.entries.values())
-    for item in find_damage(reader, reader.entries.values()):
-        if isinstance(item, Damage):
-            damage.append(item)
-            continue
-        done += item.nbytes
-        if progress is not None:
-            progress(done, total)
-    return damage
 
 
 def _fitting_graph(
