@@ -22,7 +22,10 @@ INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
 EXIT_CODES = (
     (0, "done; of diff: nothing differs"),
-    (1, "a failure that stderr explains, a line for each reason; of diff: something differs"),
+    (
+        1,
+        "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
+    ),
     (2, "wrong usage; of diff: also any failure"),
     (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
     (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
