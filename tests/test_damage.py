@@ -9,7 +9,7 @@ import pytest
 from damage import count, damages, ours
 from damage.kinds import KINDS
 
-SAMPLE = 40  # cuts and flips of each kind; of other damages every one
+SAMPLE = 25  # cuts and flips of each kind; of other damages every one
 
 
 @pytest.mark.parametrize("kind", KINDS)

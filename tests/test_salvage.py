@@ -26,7 +26,7 @@ from tfckpt.sstable.writer import TableBuilder
 
 Captured = pytest.CaptureFixture[str]
 DATA = Path(__file__).parent / "data"
-CASES = 20  # of each kind; tests/damage/run has all for reading
+CASES = 10  # of each kind; tests/damage/run has all for reading
 SHARD = ".data-00000-of-00001"
 
 
@@ -226,6 +226,18 @@ def test_a_damaged_object_graph_is_left_behind(make: Callable[[str], str], tmp_p
     assert report.lost == ("_CHECKPOINTABLE_OBJECT_GRAPH",)
     assert report.notes == ("the object graph is lost: TensorFlow restores what was saved by names only",)
     assert tfckpt.open(tmp_path / "out").object_graph is None
+
+
+def test_an_object_graph_that_is_none_goes_along_as_it_is(tmp_path: Path) -> None:
+    source = str(tmp_path / "m")
+    tfckpt.save(source, {"_CHECKPOINTABLE_OBJECT_GRAPH": b"\xff", "a": 1, "b": 2})
+    with tfckpt.open(source) as checkpoint:
+        flip(source + SHARD, checkpoint.entry("a").offset)
+    report = salvaged(source, tmp_path)
+    assert report.lost == ("a",)
+    assert len(report.notes) == 1
+    assert "cannot be read" in report.notes[0]
+    assert tfckpt.open(tmp_path / "out")["_CHECKPOINTABLE_OBJECT_GRAPH"].item() == b"\xff"
 
 
 def test_a_slice_whose_tensor_lost_its_entry_is_named(make: Callable[[str], str], tmp_path: Path) -> None:

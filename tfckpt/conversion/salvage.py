@@ -118,7 +118,7 @@ def salvage(
         if damage and not saved:
             hint = f"{len(damage)} places are damaged, the first: {damage[0].reason}"
             raise FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
-        graph, notes = _fitting_graph(reader, saved, lost)
+        graph, notes = _fitting_graph(reader, saved, lost) if damage else (None, [])
         with BundleWriter(prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian) as writer:
             _write(reader, saved, graph, writer)
             writer.finish()
@@ -150,7 +150,10 @@ def _fitting_graph(
     entry = names[OBJECT_GRAPH_KEY]
     if entry.data_type != DT_STRING or entry.shape != ():
         return None, []
-    graph = ObjectGraph.parse(reader.read(entry, verify=True).item())
+    try:
+        graph = ObjectGraph.parse(reader.read(entry, verify=True).item())
+    except FormatError as error:
+        return None, [f"the object graph goes along as it is, and cannot be read: {error}"]
     asked = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
     missing = asked - names.keys()
     if not missing:
