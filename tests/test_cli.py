@@ -205,7 +205,13 @@ def test_verify_names_every_damaged_tensor(bert_copy: str, capsys: Captured) -> 
     assert all(line.startswith(f"{bert_copy}.data-00000-of-00001: checksum of tensor") for line in lines)
     assert main(["verify", bert_copy, "--json"]) == 1
     out, err = capsys.readouterr()
-    assert json.loads(out)["damaged"] == lines
+    found = json.loads(out)["damaged"]
+    assert [item["tensor"] for item in found] == names
+    with tfckpt.open(bert_copy) as checkpoint:
+        entries = [checkpoint.entry(name) for name in names]
+    assert [(item["start"], item["end"]) for item in found] == [(e.offset, e.offset + e.nbytes) for e in entries]
+    assert [f"{d['reason']}; bytes [{d['start']}, {d['end']})" for d in found] == lines
+    assert {item["file"] for item in found} == {f"{bert_copy}.data-00000-of-00001"}
     assert len(err.splitlines()) == 3
 
 

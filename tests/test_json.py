@@ -52,6 +52,9 @@ CASES = [
     (["prove", "{bert}", "{trained}", "--slots", "convert"], "prove", 0),
     (["prove", "{bert}", "{wrong}"], "prove", 1),
     (["verify", "{bert}"], "verify", 0),
+    (["verify", "{torn}"], "verify", 1),
+    (["salvage", "{bert}", "{out}"], "salvage", 0),
+    (["salvage", "{torn}", "{out}"], "salvage", 1),
     (["layouts"], "layouts", 0),
     (["demo", "{out}"], "demo", 0),
 ]
@@ -69,9 +72,12 @@ def places(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         tensors = dict(checkpoint)
         key = checkpoint.key_at("model/_pooler_layer/bias")
     tfckpt.save(directory / "wrong", tensors | {key: tensors[key] + 1})
+    tfckpt.save(directory / "torn", {"a": 1, "b": [1, 2]})
+    with open(directory / "torn.data-00000-of-00001", "r+b") as file:
+        file.truncate(9)
     v1 = Path(__file__).parent / "data" / "v1" / "slices"
     name = next(iter(tfckpt.open(v1, format="v1")))
-    made = {path: str(directory / path) for path in ("odd", "other", "trained", "wrong")}
+    made = {path: str(directory / path) for path in ("odd", "other", "torn", "trained", "wrong")}
     return {"bert": bert, "v1": str(v1), "v1_name": name, **made}
 
 

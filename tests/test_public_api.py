@@ -16,6 +16,7 @@ NAMES = [
     "Checkpoint",
     "Plan",
     "PlanError",
+    "Salvage",
     "TfckptError",
     "convert",
     "diff",
@@ -28,6 +29,7 @@ NAMES = [
     "plan",
     "prove",
     "rewrite",
+    "salvage",
     "save",
 ]
 

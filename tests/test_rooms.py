@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "log": ("log",),
     "_proto": (),
-    "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
+    "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
         "axes",
         "rules",
@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "v1",
         "tensor_reader",
         "stream",
+        "damage",
         "writer",
     ),
     "checkpoint": (
@@ -90,6 +91,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "diff",
         "convert",
         "rewrite",
+        "salvage",
     ),
     "cli": (
         "options",
@@ -97,6 +99,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "output",
         "convert",
         "inspect",
+        "salvage",
         "listing",
         "show",
         "diff",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.conversion.rewrite import merge as merge
     from tfckpt.conversion.rewrite import rewrite as rewrite
+    from tfckpt.conversion.salvage import Salvage as Salvage
+    from tfckpt.conversion.salvage import salvage as salvage
     from tfckpt.errors import PlanError as PlanError
     from tfckpt.errors import TfckptError as TfckptError
 
@@ -40,6 +42,7 @@ _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
     "Plan": "tfckpt.conversion.plan",
     "PlanError": "tfckpt.errors",
+    "Salvage": "tfckpt.conversion.salvage",
     "TfckptError": "tfckpt.errors",
     "convert": "tfckpt.conversion.convert",
     "diff": "tfckpt.conversion.diff",
@@ -52,6 +55,7 @@ _EXPORTS = {
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",
     "rewrite": "tfckpt.conversion.rewrite",
+    "salvage": "tfckpt.conversion.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
 }
 
@@ -59,6 +63,7 @@ __all__ = [
     "Checkpoint",
     "Plan",
     "PlanError",
+    "Salvage",
     "TfckptError",
     "convert",
     "diff",
@@ -71,6 +76,7 @@ __all__ = [
     "plan",
     "prove",
     "rewrite",
+    "salvage",
     "save",
 ]
 

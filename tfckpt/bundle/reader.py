@@ -25,7 +25,8 @@ from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
-from tfckpt.sstable.reader import Table
+from tfckpt.sstable.reader import ReadAt, Table
+from tfckpt.sstable.recover import RecoveredTable
 
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
@@ -36,20 +37,23 @@ KEYS_SLACK = 1 << 20  # bytes by which an index with holes may list more of slic
 class BundleReader:
     """The files of one prefix, opened for reading; safe to share between threads.
 
+    Args:
+        prefix: the path without ``.index``.
+        table: opens the index, from a function that reads it, its size and its path.
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError; from every method, as it reaches the
     damage.
     """
 
     format = V2
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
         self.prefix = prefix
         self._shards: dict[int, InputFile] = {}
         self._lock = threading.Lock()  # of the files
         self.reading = threading.RLock()  # of the index
         self._index = InputFile(index_path(prefix))
         try:
-            self._table = Table(self._index.read_at, self._index.size, self._index.path)
+            self._table = table(self._index.read_at, self._index.size, self._index.path)
             value = self._table.get(HEADER_KEY)
             if value is None:  # TensorFlow would take the first tensor's entry for the header
                 raise FormatError("header", path=self._index.path, expected="an entry under the empty key", got="none")

@@ -11,9 +11,9 @@ Source: tensorflow/core/util/saved_tensor_slice.proto; tensorflow/core/util/tens
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -30,7 +30,8 @@ from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
 from tfckpt.errors import FormatError, TfckptError, located
-from tfckpt.sstable.reader import Table
+from tfckpt.sstable.reader import ReadAt, Table
+from tfckpt.sstable.recover import RecoveredTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +61,29 @@ class V1Reader:
 
     Args:
         prefix: the path of the one file, or the pattern of its shards: ``export-?????-of-00003``.
+        paths: those of the files that are to be read, if not all of them are.
+        table: opens a file, from a function that reads it, its size and its path.
     Raises: CheckpointNotFoundError, which names missing shards; FormatError, ChecksumError, UnsupportedError.
     """
 
     format = V1
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        paths: Sequence[str] | None = None,
+        table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table,
+    ) -> None:
         self.prefix = prefix
         self._files: list[InputFile] = []
-        self._tables: list[Table] = []
+        self._tables: list[Table | RecoveredTable] = []
         self._tensors: dict[str, _Tensor] = {}
-        check_complete(prefix)
+        if paths is None:
+            check_complete(prefix)
         try:
-            for shard, path in enumerate(v1_paths(prefix)):
+            for shard, path in enumerate(v1_paths(prefix) if paths is None else paths):
                 self._files.append(InputFile(path))
-                self._tables.append(Table(self._files[-1].read_at, self._files[-1].size, path))
+                self._tables.append(table(self._files[-1].read_at, self._files[-1].size, path))
                 self._add_tensors(shard)
         except BaseException:
             self.close()
@@ -166,6 +175,24 @@ class V1Reader:
 
     def check_sharing(self, entries: Iterable[Entry]) -> None:
         """Do nothing: every slice has a message of its own."""
+
+    def places(self, entry: Entry) -> list[tuple[str, str, tuple[int, int] | None, Callable[[], Array]]]:
+        """Return, for each slice of a tensor, its box, its file, the byte range of its block, and what reads it.
+
+        A tensor in one piece has an empty box. The range is None if the block is not known.
+        Raises: FormatError if the slices do not hold each element once.
+        """
+        tensor = self._tensors[entry.name]
+        key = encode_name(entry.name)
+        return [
+            (
+                brackets(box) if entry.slices else "",
+                self._files[shard].path,
+                self._tables[shard].span(part.key(key)),
+                partial(self._slice, tensor, part, shard),
+            )
+            for box, part, shard in self._parts(tensor)
+        ]
 
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""

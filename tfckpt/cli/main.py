@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt.cli import completion, convert, demo, diff, inspect, listing, rewrite, show, tree
+from tfckpt.cli import completion, convert, demo, diff, inspect, listing, rewrite, salvage, show, tree
 from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
@@ -22,7 +22,10 @@ INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
 EXIT_CODES = (
     (0, "done; of diff: nothing differs"),
-    (1, "a failure that stderr explains, a line for each reason; of diff: something differs"),
+    (
+        1,
+        "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
+    ),
     (2, "wrong usage; of diff: also any failure"),
     (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
     (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
@@ -44,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, inspect, listing, show, diff, tree, rewrite, demo, completion):
+    for group in (convert, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
         group.add_commands(commands, common)
     commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser

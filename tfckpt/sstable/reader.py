@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tfckpt.errors import FormatError, UnsupportedError, located
+from tfckpt.errors import FormatError, TfckptError, UnsupportedError, located
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.format import FOOTER_SIZE, RAW, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
 
@@ -49,6 +49,19 @@ class Table:
         if at == len(self._handles):
             return None
         return self._get(self._handles[at], key)
+
+    def span(self, key: bytes) -> tuple[int, int] | None:
+        """Return the byte range of the block that has ``key`` if any has."""
+        at = bisect_left(self._separators, key)
+        return None if at == len(self._handles) else (self._handles[at].offset, self._handles[at].end)
+
+    def blocks(self) -> Iterator[tuple[BlockHandle, dict[bytes, bytes] | TfckptError]]:
+        """Yield each block's place and what it holds, or what is wrong with it."""
+        for handle in self._handles:
+            try:
+                yield handle, dict(self._entries(handle))
+            except (FormatError, UnsupportedError) as error:  # noqa: PERF203 - the others may be whole
+                yield handle, error
 
     def locate(self, error: FormatError, key: bytes, what: str = "") -> None:
         """Say of an error in the value under ``key`` what it is about, and where in which file the block with it starts."""
