@@ -15,7 +15,14 @@ import tfckpt
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
-from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, UsageError
+from tfckpt.errors import (
+    CheckpointExistsError,
+    CheckpointNotFoundError,
+    ChecksumError,
+    FormatError,
+    UnsupportedError,
+    UsageError,
+)
 
 pytestmark = pytest.mark.remote
 
@@ -137,6 +144,20 @@ def test_a_conversion_writes_the_same_from_and_to_a_store(store: Store, tmp_path
         written = {name: data for name, data in store.content().items() if name.startswith("written/encoder")}
         assert written == {f"written/encoder{suffix}": data for suffix, data in local.items()}
         assert tfckpt.latest_checkpoint(f"{store.url}/written") == dest
+
+
+@pytest.mark.parametrize("mode", ["link", "reflink"])
+@pytest.mark.parametrize("ends", ["source", "dest"])
+def test_files_behind_urls_are_not_linked(memory: Store, bert: str, tmp_path: Path, mode: str, ends: str) -> None:
+    memory.put_directory(DATA / "bert_tf115", "bert")
+    where = (f"{memory.url}/{BERT}", tmp_path / "encoder") if ends == "source" else (bert, f"{memory.url}/encoder")
+    with pytest.raises(
+        UnsupportedError, match=r"files behind URLs share no bytes; --mode copy or --mode auto copies it"
+    ):
+        tfckpt.convert(*where, mode=mode)
+    report = tfckpt.convert(*where, mode="auto", prove=True)
+    assert report.written is not None
+    assert report.written.mode == "copy"
 
 
 def test_updating_a_state_file_twice_lists_a_checkpoint_once(simple_store: Store, bert: str) -> None:

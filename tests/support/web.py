@@ -38,6 +38,7 @@ class Site:
     directory: Path
     url: str
     kind: str = RANGES
+    concerns: str = ""  # the paths that hold this; others are served as they should be
     requests: list[Request] = field(default_factory=list)
 
     def nbytes(self) -> int:
@@ -59,9 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
+    @property
+    def kind(self) -> str:
+        return self.site.kind if self.site.concerns in self.path else RANGES
+
     def _answer(self, *, with_body: bool) -> None:
         path = self.site.directory / urlsplit(self.path).path.lstrip("/")
-        if self.site.kind == FORBIDDEN:
+        if self.kind == FORBIDDEN:
             self._send(HTTPStatus.FORBIDDEN, b"", {}, 0)
         elif not path.is_file():
             self._send(HTTPStatus.NOT_FOUND, b"", {}, 0)
@@ -70,11 +75,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, data: bytes, *, with_body: bool) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if wanted is None or self.site.kind == WHOLE:
+        if wanted is None or self.kind == WHOLE:
             self._send(HTTPStatus.OK, data if with_body else b"", {}, len(data))
             return
         start, stop = int(wanted[1]), int(wanted[2]) + 1
-        part = data[start : stop - 10 if self.site.kind == SHORT else stop]
+        part = data[start : stop - 10 if self.kind == SHORT else stop]
         headers = {"Content-Range": f"bytes {start}-{start + len(part) - 1}/{len(data)}"}
         self._send(HTTPStatus.PARTIAL_CONTENT, part, headers, len(part))
 
@@ -82,12 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if self.site.kind == SILENT and status != HTTPStatus.NOT_FOUND:
+        if self.kind == SILENT and status != HTTPStatus.NOT_FOUND:
             self.send_header("Connection", "close")
         else:
             self.send_header("Content-Length", str(nbytes))
         self.end_headers()
-        if self.site.kind == BROKEN and status == HTTPStatus.PARTIAL_CONTENT:
+        if self.kind == BROKEN and status == HTTPStatus.PARTIAL_CONTENT:
             body = body[: len(body) // 2]
             self.close_connection = True
         request = Request(self.command, self.path)
