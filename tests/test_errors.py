@@ -159,3 +159,24 @@ def test_offsets_stay_where_no_base_is_given() -> None:
 def test_only_format_errors_are_located() -> None:
     with pytest.raises(UnsupportedError, match=r"^variant$"), located("m.index", 5):
         raise UnsupportedError("variant")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@host/a.index: no", "https://***@host/a.index: no"),
+        ("s3://b/a?X-Amz-Signature=ab%2Fc&d=e, then", "s3://b/a?***, then"),
+        ("'https://host/a?t=x'", "'https://host/a?***'"),
+        ("https://host/m-?????-of-00003: no", "https://host/m-?????-of-00003: no"),
+        ("run/what?t=x@home", "run/what?t=x@home"),
+    ],
+)
+def test_messages_hold_no_credentials_of_urls(text: str, shown: str) -> None:
+    errors = [
+        StorageError(text),
+        PlanError([text]),
+        FormatError("table", path=text, expected="a", got="b"),
+        pickle.loads(pickle.dumps(CheckpointNotFoundError(text))),
+    ]
+    assert [shown in str(error) for error in errors] == [True] * 4
+    assert errors[1].complaints == (shown,)

@@ -42,6 +42,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "strings",
         "variants",
         "values",
+        "remote",
+        "remote_files",
         "files",
         "carry",
         "v1_files",
@@ -177,6 +179,17 @@ def test_only_one_file_opens_files() -> None:
             if isinstance(node, ast.Attribute) and ast.unparse(node) in doors:
                 users.add(_module(path))
     assert users <= {("bundle", "files"), ("cli", "main")}  # main points a broken stdout at the null device
+
+
+def test_files_behind_urls_are_reached_through_the_door_and_on_request_alone() -> None:
+    remote = {("bundle", "remote"), ("bundle", "remote_files")}
+    users = {_module(path) for path in _modules() if remote & set(_imports(path))}
+    assert users == {("bundle", "files"), ("bundle", "remote_files")}
+    assert not _loaded_by("import tfckpt.bundle.files") & {
+        "tfckpt.bundle.remote",
+        "tfckpt.bundle.remote_files",
+        "fsspec",
+    }
 
 
 def _loaded_by(statement: str) -> set[str]:

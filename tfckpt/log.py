@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from tfckpt.errors import redacted
+
 CALLER = 3  # stack levels up to whoever calls `info` or `warning`
 
 
@@ -27,4 +29,5 @@ def _log(level: str, message: str, args: tuple[object, ...]) -> None:
     logger = logging.getLogger("tfckpt")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # else a warning that nobody handles goes to stderr
-    logger.log(getattr(logging, level), message, *args, stacklevel=CALLER)
+    shown = (redacted(arg) if isinstance(arg, str) else arg for arg in args)
+    logger.log(getattr(logging, level), message, *shown, stacklevel=CALLER)

@@ -2,7 +2,7 @@
 
 Strategy: a writer creates temporary siblings of its files, and `FileSet.commit` renames them one by one in the order they
 were created; whoever creates the index last makes that rename the commit point. Every refusal of the operating system
-leaves here as a tfckpt error.
+leaves here as a tfckpt error. A path that is a URL goes through `tfckpt.bundle.remote` to a store.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
+from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.remote_files import RemoteInput, RemoteOutput
+
+Input: TypeAlias = "InputFile | RemoteInput"
+Output: TypeAlias = "OutputFile | RemoteOutput"
 
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
 WRITE_BUFFER_SIZE = 1 << 18
@@ -53,6 +61,21 @@ def _check_path(path: str) -> None:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise UsageError(f"{path!r}: a path cannot hold these characters here") from None
+
+
+def open_input(path: str, *, readahead: int = 0) -> Input:
+    """Open a file for reading.
+
+    Args:
+        path: the file, or its URL.
+        readahead: bytes that small reads from a URL ask for at once, because others near them will follow.
+    Raises: CheckpointNotFoundError, StorageError, UsageError; UnsupportedError for a URL that needs a missing package.
+    """
+    if not is_remote(path):
+        return InputFile(path)
+    from tfckpt.bundle import remote_files
+
+    return remote_files.RemoteInput(path, readahead=readahead)
 
 
 class InputFile:
@@ -209,6 +232,11 @@ class OutputFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
+    def publish(self) -> None:
+        """Give the file the name that `path` says by now."""
+        with _refusals("rename to", self.path):
+            os.replace(self.temporary, self.path)
+
     def discard(self) -> None:
         """Close and remove the temporary file, whatever state it is in."""
         if self._fd >= 0:
@@ -248,15 +276,17 @@ class FilePatch:
         """Write all of ``data`` at ``offset``."""
         _write_at(self._fd, self.path, data, offset)
 
-    def copy(self, source: InputFile, source_offset: int, nbytes: int, offset: int) -> None:
+    def copy(self, source: Input, source_offset: int, nbytes: int, offset: int) -> None:
         """Copy ``nbytes`` from ``source``: inside the kernel, or through memory where the file systems refuse that.
 
         A file system that can share extents does.
         """
         done = 0
         with _refusals("write", self.path):
-            while done < nbytes and (
-                more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done)
+            while (
+                done < nbytes
+                and isinstance(source, InputFile)
+                and (more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done))
             ):
                 done += more
         for chunk in source.chunks(source_offset + done, nbytes - done):
@@ -284,6 +314,11 @@ class SharedFile:
                     os.fsync(fd)
                 finally:
                     os.close(fd)
+
+    def publish(self) -> None:
+        """Give the file the name that `path` says by now."""
+        with _refusals("rename to", self.path):
+            os.replace(self.temporary, self.path)
 
     def discard(self) -> None:
         """Remove the temporary name."""
@@ -357,35 +392,44 @@ class FileSet:
 
     def __init__(self, *, sync: bool) -> None:
         self._sync = sync
-        self._files: list[OutputFile | SharedFile] = []
+        self._files: list[Output | SharedFile] = []
         self._directories: list[str] = []  # made here, innermost last
 
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str) -> Output:
         """Open a new file that will be called ``path``, or what its attribute says by the time of `commit`.
 
         The directory is made if it is missing.
         """
-        self._make_directory(os.path.dirname(path))
-        file = OutputFile(path)
+        file: Output
+        if is_remote(path):
+            from tfckpt.bundle import remote_files
+
+            file = remote_files.RemoteOutput(path)
+        else:
+            self._make_directory(os.path.dirname(path))
+            file = OutputFile(path)
         self._files.append(file)
         return file
 
-    def share(self, path: str, source: InputFile, *, how: str) -> SharedFile:
+    def share(self, path: str, source: Input, *, how: str) -> SharedFile:
         """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
 
-        Raises: UnsupportedError if the file systems cannot.
+        Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
         """
+        if is_remote(path) or not isinstance(source, InputFile):
+            why = "files behind URLs share no bytes; --mode copy or --mode auto copies it"
+            raise UnsupportedError(f"{source.path}: cannot be linked to {path}: {why}")
         self._make_directory(os.path.dirname(path))
         file = SharedFile(path, source, how=how)
         self._files.append(file)
         return file
 
-    def drop(self, file: OutputFile | SharedFile) -> None:
+    def drop(self, file: Output | SharedFile) -> None:
         """Remove a file that is not needed after all."""
         self._files.remove(file)
         file.discard()
 
-    def seal(self, file: OutputFile) -> None:
+    def seal(self, file: Output) -> None:
         """End a file before the others: many may be written, few need to be open."""
         file.close(sync=self._sync)
 
@@ -402,17 +446,17 @@ class FileSet:
             with _refusals("replace", path):
                 remove(path)
         for file in self._files:
-            with _refusals("rename to", file.path):
-                os.replace(file.temporary, file.path)
+            file.publish()
         if self._sync:
-            for directory in {os.path.dirname(file.path) or os.curdir for file in self._files}:
+            local = [file.path for file in self._files if not is_remote(file.path)]
+            for directory in {os.path.dirname(path) or os.curdir for path in local}:
                 _sync_directory(directory)
         self._files.clear()
         self._directories.clear()
 
     def discard(self) -> None:
-        """Remove whatever was not committed, and the directories that were made for it."""
-        for file in self._files:
+        """Remove whatever was not committed, the index first, and the directories that were made for it."""
+        for file in reversed(self._files):
             file.discard()
         self._files.clear()
         for path in reversed(self._directories):
@@ -442,7 +486,7 @@ def read_text(path: str, limit: int) -> str:
 
     Raises: FormatError if it is larger than ``limit`` bytes or not UTF-8; CheckpointNotFoundError, StorageError.
     """
-    file = InputFile(path)
+    file = open_input(path)
     try:
         if file.size > limit:
             raise FormatError("text file", path=path, expected=f"at most {limit:,} bytes", got=f"{file.size:,}")
@@ -467,31 +511,65 @@ def write_text(path: str, text: str) -> None:
 
 def exists(path: str) -> bool:
     """Whether ``path`` is there, a directory included."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.exists(path)
     return os.path.lexists(path)
 
 
 def is_same(a: str, b: str) -> bool:
     """Whether both paths lead to one file that is there."""
+    if is_remote(a) and is_remote(b):
+        from tfckpt.bundle import remote
+
+        return remote.is_same(a, b)
     return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
 
 
 def is_file(path: str) -> bool:
     """Whether ``path`` is a regular file, or a link to one."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.is_file(path)
     return os.path.isfile(path)
 
 
 def is_directory(path: str) -> bool:
     """Whether ``path`` is a directory."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.is_directory(path)
     return os.path.isdir(path)
+
+
+def can_list(path: str) -> bool:
+    """Whether directories can be listed there: everywhere but over HTTP."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.can_list(path)
+    return True
 
 
 def list_directory(path: str) -> list[str]:
     """Return the sorted names in a directory."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.list_directory(path)
     with _refusals("list", path):
         return sorted(os.listdir(path))
 
 
 def remove(path: str) -> None:
     """Remove a file that may be gone already."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        remote.remove(path)
+        return
     with suppress(FileNotFoundError):
         os.unlink(path)

@@ -17,7 +17,7 @@ import numpy as np
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
@@ -32,6 +32,9 @@ FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
 MAX_SHARING = 16
 KEYS_SLACK = 1 << 20  # bytes by which an index with holes may list more of slices' keys than it has keys
+
+INDEX_READAHEAD = 8 << 20  # bytes that one request brings of a remote index: all of it, nearly always
+DATA_READAHEAD = 1 << 17  # of a remote data file: biases and norms lie together, and nothing else large comes along
 
 
 class BundleReader:
@@ -48,10 +51,10 @@ class BundleReader:
 
     def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
         self.prefix = prefix
-        self._shards: dict[int, InputFile] = {}
+        self._shards: dict[int, Input] = {}
         self._lock = threading.Lock()  # of the files
         self.reading = threading.RLock()  # of the index
-        self._index = InputFile(index_path(prefix))
+        self._index = open_input(index_path(prefix), readahead=INDEX_READAHEAD)
         try:
             self._table = table(self._index.read_at, self._index.size, self._index.path)
             value = self._table.get(HEADER_KEY)
@@ -201,7 +204,7 @@ class BundleReader:
         if damage := self.find_damage(entries, progress=progress):
             raise damage[0].error
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Open all data files, in the order of their numbers.
 
         Raises: CheckpointNotFoundError, StorageError.
@@ -267,17 +270,18 @@ class BundleReader:
         with self._table.in_block(key):
             return Entry.parse(key, value, self.header.num_shards)
 
-    def _open(self, shard: int) -> InputFile:
+    def _open(self, shard: int) -> Input:
         file = self._shards.get(shard)
         if file is None:
             with self._lock:
                 file = self._shards.get(shard)
                 if file is None:
-                    file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
+                    path = shard_path(self.prefix, shard, self.header.num_shards)
+                    file = open_input(path, readahead=DATA_READAHEAD)
                     self._shards[shard] = file
         return file
 
-    def _file(self, entry: Entry) -> InputFile:
+    def _file(self, entry: Entry) -> Input:
         file = self._open(entry.shard)
         if entry.offset + entry.nbytes > file.size:
             raise FormatError(

@@ -8,7 +8,7 @@ from typing import Protocol
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.files import Input
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges, TensorSlice
@@ -65,7 +65,7 @@ class TensorReader(Protocol):
     def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
         """Compare many tensors with their checksums; raise the error of the first damaged one."""
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Return all files with values."""
 
     def check_sharing(self, entries: Iterable[Entry]) -> None:

@@ -23,7 +23,7 @@ from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, read_shape
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.v1_files import check_complete
@@ -32,6 +32,8 @@ from tfckpt.bundle.values import Array, shaped
 from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.reader import ReadAt, Table
 from tfckpt.sstable.recover import RecoveredTable
+
+READAHEAD = 1 << 17  # bytes that one request brings of a remote file, where blocks are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,14 @@ class V1Reader:
         table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table,
     ) -> None:
         self.prefix = prefix
-        self._files: list[InputFile] = []
+        self._files: list[Input] = []
         self._tables: list[Table | RecoveredTable] = []
         self._tensors: dict[str, _Tensor] = {}
         if paths is None:
             check_complete(prefix)
         try:
             for shard, path in enumerate(v1_paths(prefix) if paths is None else paths):
-                self._files.append(InputFile(path))
+                self._files.append(open_input(path, readahead=READAHEAD))
                 self._tables.append(table(self._files[-1].read_at, self._files[-1].size, path))
                 self._add_tensors(shard)
         except BaseException:
@@ -169,7 +171,7 @@ class V1Reader:
         if damage := self.find_damage(entries, progress=progress):
             raise damage[0].error
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Return the files, in the order of their numbers."""
         return list(self._files)
 

@@ -9,7 +9,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 from __future__ import annotations
 
 import math
-import os.path
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from types import TracebackType
@@ -21,7 +21,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
-from tfckpt.bundle.paths import file_names, index_path, shard_path
+from tfckpt.bundle.paths import file_names, index_path, join, shard_path, split
 from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
@@ -68,7 +68,7 @@ class BundleWriter:
         self._sync, self._progress, self._stream = sync, progress, stream
         self._files = files.FileSet(sync=sync)
         self._shared: list[files.SharedFile] = []
-        self._shards: list[files.OutputFile] = []
+        self._shards: list[files.Output] = []
         self._waiting: list[Run] = []
         try:
             self.next_shard()
@@ -92,7 +92,7 @@ class BundleWriter:
         number = len(self._shards)  # the last one, as far as is known
         self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
 
-    def share(self, sources: Sequence[files.InputFile], *, how: str) -> None:
+    def share(self, sources: Sequence[files.Input], *, how: str) -> None:
         """Begin with data files that share the bytes of ``sources``, as ``how`` says: `refer` names tensors in them.
 
         Raises: UnsupportedError if the file systems cannot.
@@ -223,7 +223,7 @@ class BundleWriter:
         self._carry_waiting()
         if self._shared and not self._data.offset:
             self._files.drop(self._shards.pop())
-        shards: list[files.SharedFile | files.OutputFile] = [*self._shared, *self._shards]
+        shards: list[files.SharedFile | files.Output] = [*self._shared, *self._shards]
         for number, shard in enumerate(shards):
             shard.path = shard_path(self.prefix, number, len(shards))
         index = self._files.create(index_path(self.prefix))
@@ -249,10 +249,11 @@ class BundleWriter:
         name = decode_name(key)
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
-        offset = self._data.offset
-        if isinstance(chunks, StoredBytes) and crc is not None and not self._stream:
-            self._data.reserve(nbytes)
-            self._waiting.append(chunks.to_run(self._data.temporary, self._data.path, offset))
+        data, offset = self._data, self._data.offset
+        local = data if isinstance(data, files.OutputFile) and not self._stream else None  # stores take bytes in order
+        if isinstance(chunks, StoredBytes) and crc is not None and local is not None:
+            local.reserve(nbytes)
+            self._waiting.append(chunks.to_run(local.temporary, local.path, offset))
         else:
             crc = self._append(chunks, crc)
         assert self._data.offset - offset == nbytes, (name, nbytes)
@@ -272,8 +273,8 @@ class BundleWriter:
     def _carry_waiting(self) -> None:
         """Have the bytes carried that got a place in the current shard."""
         waiting, self._waiting = self._waiting, []
-        long = sum(run.nbytes for run in waiting) > LONG
-        with self._data.syncing() if self._sync and long else nullcontext():
+        long, data = sum(run.nbytes for run in waiting) > LONG, self._data
+        with data.syncing() if self._sync and long and isinstance(data, files.OutputFile) else nullcontext():
             carry(waiting, progress=self._progress)
 
     def _check_name(self, key: bytes) -> None:
@@ -301,7 +302,7 @@ class BundleWriter:
         stream.finish()
 
     @property
-    def _data(self) -> files.OutputFile:
+    def _data(self) -> files.Output:
         return self._shards[-1]
 
     @property
@@ -332,10 +333,10 @@ class _Stream:
 
 def existing_files(prefix: str) -> tuple[str, ...]:
     """Return the files of a bundle that is already under ``prefix``, its index first."""
-    directory = os.path.dirname(prefix) or os.curdir
+    directory = split(prefix)[0] or os.curdir
     if not files.is_directory(directory):
         return ()
-    return tuple(os.path.join(directory, name) for name in file_names(prefix, files.list_directory(directory)))
+    return tuple(join(directory, name) for name in file_names(prefix, files.list_directory(directory)))
 
 
 def check_free(prefix: str, *, overwrite: bool) -> None:

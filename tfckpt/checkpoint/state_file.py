@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tfckpt import log
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import index_path
+from tfckpt.bundle.paths import index_path, join, split
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 
@@ -34,7 +34,7 @@ def read_state(directory: str, filename: str | None = None) -> CheckpointState |
 
     Raises: FormatError if the file is not a CheckpointState in protobuf's text format; StorageError.
     """
-    path = os.path.join(directory, filename or STATE_FILE)
+    path = join(directory, filename or STATE_FILE)
     if not files.exists(path) or files.is_directory(path):
         return None
     return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path)
@@ -70,7 +70,7 @@ def write_state(directory: str, state: CheckpointState) -> None:
 
     from tfckpt._proto import checkpoint_state_pb2
 
-    path = os.path.join(directory, STATE_FILE)
+    path = join(directory, STATE_FILE)
     try:
         proto = checkpoint_state_pb2.CheckpointState(
             model_checkpoint_path=state.model_checkpoint_path,
@@ -101,8 +101,8 @@ def update_state(prefix: str) -> str:
 
     Source: tensorflow/python/checkpoint/checkpoint_management.py, update_checkpoint_state.
     """
-    directory, name = os.path.split(prefix)
-    path = os.path.join(directory, STATE_FILE)
+    directory, name = split(prefix)
+    path = join(directory, STATE_FILE)
     before = read_state(directory) or CheckpointState("")
     paths, times = before.all_model_checkpoint_paths, before.all_model_checkpoint_timestamps
     if not paths and before.model_checkpoint_path:
@@ -111,7 +111,8 @@ def update_state(prefix: str) -> str:
         log.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
         times = ()
     here = os.path.abspath(directory)
-    kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != os.path.join(here, name)]
+    own = os.path.normpath(os.path.join(here, name))  # which makes nonsense of a URL, but the same of all
+    kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != own]
     state = CheckpointState(
         name,
         (*(paths[n] for n in kept), name),
@@ -142,7 +143,7 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     Source: tensorflow/python/checkpoint/checkpoint_management.py, latest_checkpoint.
     """
     directory = os.fspath(checkpoint_dir)
-    path = os.path.join(directory, latest_filename or STATE_FILE)
+    path = join(directory, latest_filename or STATE_FILE)
     if not files.exists(path):
         return None
     try:
@@ -157,7 +158,7 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
         return None
     if not named:
         raise FormatError("state file", path=path, expected="a model_checkpoint_path", got="none")
-    prefix = os.path.join(directory, named)
+    prefix = join(directory, named)
     if files.exists(index_path(prefix)) or has_any_file(prefix):
         return prefix
     log.warning("%s: names %s, where no checkpoint is", path, printable(prefix))

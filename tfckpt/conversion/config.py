@@ -6,12 +6,12 @@ Source: google-research/bert modeling.py, class BertConfig.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
 
 from tfckpt.bundle import files
+from tfckpt.bundle.paths import join, split
 from tfckpt.errors import ConfigError
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
@@ -45,7 +45,7 @@ class Config:
     @property
     def origin(self) -> str:
         """The file's name, to say where a size comes from."""
-        return os.path.basename(self.path)
+        return split(self.path)[1]
 
 
 FIELDS = {name: name for name in SIZE_FIELDS}
@@ -64,7 +64,7 @@ def find_beside(prefix: str, name: str, fields: Mapping[str, str] = FIELDS) -> C
 
     Raises: ConfigError if it cannot be used.
     """
-    path = os.path.join(os.path.dirname(prefix), name)
+    path = join(split(prefix)[0], name)
     return read_config(path, fields) if files.exists(path) else None
 
 

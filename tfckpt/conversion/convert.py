@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tfckpt import log
-from tfckpt.bundle.paths import V2
+from tfckpt.bundle.paths import V2, split
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
@@ -203,7 +202,7 @@ def convert(
         report = make_plan(checkpoint, request)
         if update_state:
             # One that cannot be read stops us before anything is written.
-            state_file.read_state(os.path.dirname(prefix))
+            state_file.read_state(split(prefix)[0])
         written = execute(
             report,
             checkpoint.reader,
