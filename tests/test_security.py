@@ -330,6 +330,7 @@ def test_ten_thousand_tensors_over_the_same_bytes_are_not_copied(tmp_path: Path,
         lambda: tfckpt.merge([prefix], tmp_path / "new" / "m"),
         lambda: tfckpt.convert(prefix, tmp_path / "new" / "m", to="keras"),
         lambda: tfckpt.prove(prefix, prefix, to="keras"),
+        lambda: tfckpt.diff(prefix, prefix),
     ):
         with pytest.raises(FormatError, match="tensors over the same bytes"):
             use()
@@ -528,6 +529,9 @@ def test_names_cannot_speak_to_the_terminal(tmp_path: Path, capsys: Captured) ->
         ):
             main([command[0], str(prefix), *command[1:]])
     main(["rewrite", str(tmp_path / "plain"), str(tmp_path / "new")])
+    main(["show", str(tmp_path / "plain"), ESCAPE])
+    main(["show", str(tmp_path / "plain"), "no such tensor"])
+    main(["diff", str(tmp_path / "plain"), str(tmp_path / "objects")])
     out, err = capsys.readouterr()
     assert "w\\x1b[2J" in out + err
     assert not set(out + err) & set("\x1b\x07\u202e")

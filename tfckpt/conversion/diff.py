@@ -140,6 +140,8 @@ def diff(
         raise UsageError(f"tolerance: expected numbers of 0 or more, got atol {atol}, rtol {rtol}")
     tolerance = Tolerance(atol, rtol)
     with open_checkpoint(a) as ours, open_checkpoint(b) as theirs:
+        for checkpoint in (ours, theirs):
+            checkpoint.reader.check_sharing(checkpoint.entries())
         compare = _Comparer(ours, theirs, tolerance, ignore_dtypes=ignore_dtypes)
         if plan is None:
             return compare.by_name()
