@@ -236,6 +236,7 @@ def test_converting_imports_only_what_it_needs(bert: str, tmp_path: Path) -> Non
     loaded = _loaded_by_command("convert", bert, str(tmp_path / "out"), "--no-sync")
     assert (tmp_path / "out.index").exists()
     assert not loaded & {"ml_dtypes", "snappy", "einops", "rich", "difflib", "tomllib", "crc32c", "importlib.metadata"}
+    assert not loaded & {f"tfckpt.conversion.{file}" for file in ("prove", "back", "choose", "layout_file", "rewrite")}
 
 
 def test_nothing_imports_tensorflow(bert: str) -> None:

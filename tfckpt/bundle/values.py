@@ -35,9 +35,9 @@ def shaped(name: str, make: Callable[[], Array]) -> Array:
 
 def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool) -> Array:
     """Return the values of a numeric tensor: a read-only view of ``stored``, or a copy if the bytes must be swapped."""
-    array: Array = np.frombuffer(stored, dtype=entry.dtype, count=entry.size)
+    array: Array = shaped(entry.name, lambda: np.ndarray(entry.shape, entry.dtype, stored))
     array.flags.writeable = False
-    return shaped(entry.name, lambda: (swap(array) if big_endian else array).reshape(entry.shape))
+    return swap(array.reshape(-1)).reshape(entry.shape) if big_endian else array
 
 
 def numeric_box(entry: Entry, stored: memoryview | bytes, shape: tuple[int, ...], *, big_endian: bool) -> Array:

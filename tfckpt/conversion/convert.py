@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tfckpt import log
 from tfckpt.bundle.paths import V2, split
@@ -11,12 +12,13 @@ from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.conversion import prove as proving
 from tfckpt.conversion.execute import COPY, Progress, execute
 from tfckpt.conversion.plan import Plan
-from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.request import PathLike, Request, make_plan
 from tfckpt.layouts.defaults import DEFAULT
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.proof import Proof
 
 
 def plan(
@@ -215,8 +217,10 @@ def convert(
         )
         report = replace(report, written=written)
         if prove:
+            from tfckpt.conversion.prove import prove as prove_plan
+
             with open_checkpoint(prefix, format=V2) as dest_checkpoint:
-                proving.prove(report, checkpoint, dest_checkpoint)
+                prove_plan(report, checkpoint, dest_checkpoint)
     if update_state:
         state_file.update_state(prefix)
     log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
@@ -281,6 +285,8 @@ def prove(
         >>> len(proof.tensors), proof.at
         (39, 'encoder')
     """
+    from tfckpt.conversion.prove import compare, right
+
     with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
         request = Request(
             to=to,
@@ -300,4 +306,4 @@ def prove(
             layout=layout,
         )
         report = make_plan(checkpoint, request)
-        return proving.right(proving.compare(report, checkpoint, other))
+        return right(compare(report, checkpoint, other))

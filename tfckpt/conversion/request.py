@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.conversion.back import plan_back
-from tfckpt.conversion.choose import choose_target
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
-from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
@@ -20,9 +18,11 @@ from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.errors import UsageError
 from tfckpt.layouts.bert import OPTIMIZER
 from tfckpt.layouts.catalog import TF1, find_layout, find_models
-from tfckpt.layouts.custom import CustomLayout
 from tfckpt.layouts.defaults import AUTO, DEFAULT
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
+
+if TYPE_CHECKING:
+    from tfckpt.layouts.custom import CustomLayout
 
 PathLike = str | os.PathLike[str]
 
@@ -85,8 +85,10 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
 
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
-    custom = None if request.layout is None else read_layout(os.fspath(request.layout))
+    custom = None if request.layout is None else _read_layout(request.layout)
     if request.to == AUTO and custom is None:
+        from tfckpt.conversion.choose import choose_target
+
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
         plan = make_plan(checkpoint, replace(request, to=choice.to))
         return replace(plan, notes=(choice.why, *plan.notes))
@@ -101,6 +103,8 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
         return plan_names(source, entries, layout, num_heads=request.num_heads, excluded=request.exclude, drops=drops)
     config = _known_config(source, request.config, FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
+        from tfckpt.conversion.back import plan_back  # the other way, with rooms of its own
+
         return plan_back(
             source,
             entries,
@@ -128,6 +132,12 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
         resizing=resizing,
     )
     return keep_names(plan) if request.keep_names else plan
+
+
+def _read_layout(path: PathLike) -> CustomLayout:
+    from tfckpt.conversion.layout_file import read_layout  # few conversions have a layout of the user's
+
+    return read_layout(os.fspath(path))
 
 
 def _custom_target(to: str, custom: CustomLayout) -> Layout:
