@@ -106,12 +106,17 @@ def _measured(values: Array) -> npt.NDArray[Any]:
     if values.dtype.kind == "c":  # two halves that are finite may be infinitely far from zero
         with np.errstate(over="ignore"):
             return np.hypot(values.real.astype(np.float64), values.imag.astype(np.float64))
-    if values.dtype.kind in "iu":
+    if values.dtype.kind in "iu" or values.dtype in (np.float32, np.float64):
         return values
     if values.dtype.kind == "b" or values.dtype.name in ("int2", "int4", "uint2", "uint4"):
         return values.astype(np.int8)
     with np.errstate(invalid="ignore"):  # a signalling NaN is counted, not signalled
         return values.astype(np.float64)
+
+
+def _all_finite(values: npt.NDArray[Any]) -> bool:
+    """Whether there are some values and no NaN, which extremes would be, and no infinity."""
+    return bool(values.size and np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 @dataclass(slots=True)
@@ -129,7 +134,7 @@ class _Extremes:
     def add(self, values: npt.NDArray[Any]) -> None:
         self.count += values.size
         self.zeros += int(values.size - np.count_nonzero(values))
-        if values.dtype.kind == "f":
+        if values.size and values.dtype.kind == "f" and not _all_finite(values):
             self.nan += int(np.isnan(values).sum())
             self.positive_inf += int(np.isposinf(values).sum())
             self.negative_inf += int(np.isneginf(values).sum())
@@ -163,18 +168,23 @@ class _Moments:
         self.counts = np.zeros(len(self.edges) - 1, np.int64)
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        if values.dtype.kind == "f":
+        if values.dtype.kind == "f" and not _all_finite(values):
             values = values[np.isfinite(values)]
         if not values.size:
             return
-        scaled = values.astype(np.float64) * self.scale
+        scaled = values.astype(np.float64)
+        if self.scale != 1:
+            scaled *= self.scale
         own = float(scaled.mean())
         count = self.count + scaled.size
         shift = own - self.mean
-        self.squares += float(np.square(scaled - own).sum()) + shift * shift * self.count * scaled.size / count
-        self.mean += shift * scaled.size / count
-        self.count = count
         if len(self.counts) == 1:
             self.counts += scaled.size
         else:
-            self.counts += np.histogram(scaled, self.edges)[0]
+            self.counts += np.histogram(scaled, len(self.counts), (self.edges[0], self.edges[-1]))[
+                0
+            ]  # equal bins: quick
+        scaled -= own
+        self.squares += float(np.square(scaled, out=scaled).sum()) + shift * shift * self.count * scaled.size / count
+        self.mean += shift * scaled.size / count
+        self.count = count

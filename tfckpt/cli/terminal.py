@@ -20,7 +20,8 @@ def make_console(*, stderr: bool = False) -> Console:
     """Return rich's console for one of our streams; without any colour or weight if ``NO_COLOR`` is set, and not empty."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    plain = bool(os.environ.get("NO_COLOR"))  # which early versions of rich obey even if it is empty
+    return Console(stderr=stderr, highlight=False, no_color=plain, color_system=None if plain else "auto")
 
 
 @contextmanager

@@ -67,14 +67,16 @@ class Distance:
         places = np.flatnonzero(~equal)
         a, b = a[places], b[places]
         distance, size = _distances(a, b)
-        finite = np.isfinite(_number(a)) & np.isfinite(_number(b))
+        finite = np.isfinite(size)  # a NaN is the larger one
         with np.errstate(over="ignore", invalid="ignore"):
             apart = ~finite | (distance > tolerance.absolute + tolerance.relative * size)
-            relative = distance[finite] / size[finite]
-        self.one_sided += int(np.count_nonzero(~finite))
-        if finite.any():
-            self.max_absolute = max(self.max_absolute, distance[finite].max().item())
-            self.max_relative = max(self.max_relative, relative.max().item())
+        if not finite.all():
+            self.one_sided += int(np.count_nonzero(~finite))
+            distance, size = distance[finite], size[finite]
+        if size.size:
+            self.max_absolute = max(self.max_absolute, distance.max().item())
+            with np.errstate(over="ignore"):
+                self.max_relative = max(self.max_relative, (distance / size).max().item())
         found = np.zeros(equal.shape, np.bool_)
         found[places] = apart
         return found
@@ -114,7 +116,10 @@ def _equal(a: Array, b: Array) -> npt.NDArray[np.bool_]:
     if equal.all() or a.dtype.kind in "biu":
         return equal
     places = np.flatnonzero(~equal)
-    equal[places] = np.isnan(_number(a[places])) & np.isnan(_number(b[places]))
+    a, b = a[places], b[places]
+    if a.dtype.kind == "V":  # ml_dtypes
+        a, b = _number(a), _number(b)
+    equal[places] = np.isnan(a) & np.isnan(b)
     return equal
 
 
