@@ -1,8 +1,6 @@
-"""The only door to the disk: bounded reads, read-only maps, and files that appear whole or not at all.
+"""The door to the disk: bounded reads, read-only maps, and files under temporary names, which `commit` renames.
 
-Strategy: a writer creates temporary siblings of its files, and `FileSet.commit` renames them one by one in the order they
-were created; whoever creates the index last makes that rename the commit point. Every refusal of the operating system
-leaves here as a tfckpt error.
+Every refusal of the operating system leaves here as a tfckpt error.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ Identity = tuple[
 
 
 @contextmanager
-def _refusals(action: str, path: str) -> Iterator[None]:
+def refusals(action: str, path: str) -> Iterator[None]:
     """Turn an OSError into the tfckpt error that names the file and what was tried."""
     try:
         yield
@@ -43,7 +41,8 @@ def _refusals(action: str, path: str) -> Iterator[None]:
         raise StorageError(f"{path}: cannot {action}: {error.strerror}") from error  # the cause keeps errno
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
+    """Raise UsageError for a path that no system knows."""
     if "\0" in path:  # the operating system's interface would raise a ValueError that names no file
         raise UsageError(f"{path!r}: a path cannot hold a NUL character")
 
@@ -55,12 +54,12 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
-        _check_path(path)
-        with _refusals("open", path):
+        check_path(path)
+        with refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             status = os.fstat(self._fd)
         self.size = status.st_size
-        self.identity: Identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        self.identity = _identity(status)
 
     @property
     def fd(self) -> int:
@@ -73,7 +72,7 @@ class InputFile:
         Raises: FormatError if the file ends before; StorageError if reading fails.
         """
         self.check_range(offset, nbytes)
-        with _refusals("read", self.path):
+        with refusals("read", self.path):
             parts = [os.pread(self._fd, nbytes, offset)]
             done = len(parts[0])
             while done < nbytes and parts[-1]:
@@ -97,7 +96,7 @@ class InputFile:
         self.check_range(offset, nbytes)
         end = offset + nbytes
         while offset < end:
-            with _refusals("read", self.path):
+            with refusals("read", self.path):
                 done = os.preadv(self._fd, [buffer[: end - offset]], offset)
             if not done:  # it was longer when it was opened
                 raise FormatError("data", path=self.path, offset=offset, expected=f"{end - offset:,} bytes", got="none")
@@ -110,7 +109,7 @@ class InputFile:
         if nbytes == 0:  # an empty file cannot be mapped
             return memoryview(b"")
         if self._map is None:
-            with _refusals("map", self.path):
+            with refusals("map", self.path):
                 self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
         return memoryview(self._map)[offset : offset + nbytes]
 
@@ -125,6 +124,13 @@ class InputFile:
                 got=f"a file of {self.size:,}",
                 hint="the file is truncated, or belongs to another index",
             )
+
+    def check_unchanged(self) -> None:
+        """Raise StorageError unless the file still has its name, and is as it was when it was opened."""
+        with refusals("look at", self.path):
+            now = {_identity(os.fstat(self._fd)), _identity(os.stat(self.path))}
+        if now != {self.identity}:
+            raise StorageError(f"{self.path}: changed while it was read; nothing is written")
 
     def close(self) -> None:
         """Close the descriptor. The map is only let go of: arrays may still look at it."""
@@ -147,7 +153,7 @@ class OutputFile:
         self.offset = 0
         self.temporary = _temporary(path)
         self._buffer = bytearray()
-        with _refusals("create", path):
+        with refusals("create", path):
             self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -190,7 +196,7 @@ class OutputFile:
         if self._fd < 0:
             return
         self._flush()
-        with _refusals("write", self.path):
+        with refusals("write", self.path):
             if sync:
                 os.fsync(self._fd)
             fd, self._fd = self._fd, -1
@@ -220,7 +226,7 @@ class FilePatch:
 
     def __init__(self, temporary: str, path: str) -> None:
         self.path = path
-        with _refusals("open", path):
+        with refusals("open", path):
             self._fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> FilePatch:
@@ -241,7 +247,7 @@ class FilePatch:
         A file system that can share extents does.
         """
         done = 0
-        with _refusals("write", self.path):
+        with refusals("write", self.path):
             while done < nbytes and (
                 more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done)
             ):
@@ -265,7 +271,7 @@ class SharedFile:
     def close(self, *, sync: bool) -> None:
         """With ``sync``, return only after the bytes have reached the disk, whoever wrote them."""
         if sync:
-            with _refusals("sync", self.path):
+            with refusals("sync", self.path):
                 fd = os.open(self.temporary, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     os.fsync(fd)
@@ -278,12 +284,12 @@ class SharedFile:
 
 
 def _temporary(path: str) -> str:
-    _check_path(path)
+    check_path(path)
     return f"{path}{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
 
 
 def _write_at(fd: int, path: str, data: bytes | bytearray | memoryview, offset: int) -> None:
-    with _refusals("write", path), memoryview(data) as rest:
+    with refusals("write", path), memoryview(data) as rest:
         done = os.pwrite(fd, rest, offset)
         while done < len(rest):  # a signal, or the last free block
             done += os.pwrite(fd, rest[done:], offset + done)
@@ -322,7 +328,7 @@ def _clone(source: InputFile, temporary: str) -> None:
 
     Raises: UnsupportedError if the file system cannot; StorageError.
     """
-    with _refusals("create", temporary):
+    with refusals("create", temporary):
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         fcntl.ioctl(fd, FICLONE, source.fd)
@@ -335,91 +341,56 @@ def _clone(source: InputFile, temporary: str) -> None:
         os.close(fd)
 
 
-class FileSet:
-    """Files that appear together: written under temporary names, renamed by `commit`, removed by `discard`.
+def identity(path: str) -> Identity | None:
+    """Return what the file of that name is, a link itself and not what it leads to; None if there is none."""
+    with suppress(FileNotFoundError), refusals("look at", path):
+        return _identity(os.lstat(path))
+    return None
 
-    Args:
-        sync: have bytes and names on the disk before `commit` returns.
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def rename(temporary: str, path: str) -> None:
+    """Give a file its name, whatever had it before."""
+    with refusals("rename to", path):
+        os.replace(temporary, path)
+
+
+def rename_link(existing: str, path: str) -> None:
+    """Give a file a second name, whatever had it before; at every moment some file has it.
+
+    Raises: StorageError, also if the file system has no hard links.
     """
-
-    def __init__(self, *, sync: bool) -> None:
-        self._sync = sync
-        self._files: list[OutputFile | SharedFile] = []
-        self._directories: list[str] = []  # made here, innermost last
-
-    def create(self, path: str) -> OutputFile:
-        """Open a new file that will be called ``path``, or what its attribute says by the time of `commit`.
-
-        The directory is made if it is missing.
-        """
-        self._make_directory(os.path.dirname(path))
-        file = OutputFile(path)
-        self._files.append(file)
-        return file
-
-    def share(self, path: str, source: InputFile, *, how: str) -> SharedFile:
-        """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
-
-        Raises: UnsupportedError if the file systems cannot.
-        """
-        self._make_directory(os.path.dirname(path))
-        file = SharedFile(path, source, how=how)
-        self._files.append(file)
-        return file
-
-    def drop(self, file: OutputFile | SharedFile) -> None:
-        """Remove a file that is not needed after all."""
-        self._files.remove(file)
-        file.discard()
-
-    def seal(self, file: OutputFile) -> None:
-        """End a file before the others: many may be written, few need to be open."""
-        file.close(sync=self._sync)
-
-    def commit(self, *, replaced: tuple[str, ...] = ()) -> None:
-        """Give every file its name, in order of creation.
-
-        Args:
-            replaced: files of an older checkpoint that go first, its index before all: from then on, until the last
-                rename, there is no checkpoint here, rather than a mix of two.
-        """
-        for file in self._files:
-            file.close(sync=self._sync)
-        for path in replaced:
-            with _refusals("replace", path):
-                remove(path)
-        for file in self._files:
-            with _refusals("rename to", file.path):
-                os.replace(file.temporary, file.path)
-        if self._sync:
-            for directory in {os.path.dirname(file.path) or os.curdir for file in self._files}:
-                _sync_directory(directory)
-        self._files.clear()
-        self._directories.clear()
-
-    def discard(self) -> None:
-        """Remove whatever was not committed, and the directories that were made for it."""
-        for file in self._files:
-            file.discard()
-        self._files.clear()
-        for path in reversed(self._directories):
-            with suppress(OSError):  # someone else put something there meanwhile
-                os.rmdir(path)
-        self._directories.clear()
-
-    def _make_directory(self, path: str) -> None:
-        if path and not os.path.isdir(path):
-            self._make_directory(os.path.dirname(path))
-            with _refusals("create", path):
-                os.mkdir(path)
-            self._directories.append(path)
+    if is_same(existing, path):  # to rename one name of a file to another does nothing
+        return
+    temporary = _temporary(path)
+    try:
+        with refusals("link to", path):
+            os.link(existing, temporary)
+        rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            remove(temporary)
+        raise
 
 
-def _sync_directory(directory: str) -> None:
-    with _refusals("sync", directory):
-        fd = os.open(directory, os.O_RDONLY)
+def make_directory(path: str) -> None:
+    """Make one directory."""
+    with refusals("create", path):
+        os.mkdir(path)
+
+
+def sync_directory(path: str) -> None:
+    """Have the names in a directory reach the disk, where its file system can say so."""
+    with refusals("sync", path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
         finally:
             os.close(fd)
 
@@ -440,16 +411,6 @@ def read_text(path: str, limit: int) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise FormatError("text", path=path, offset=error.start, expected="UTF-8", got=hex(data[error.start])) from None
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    files = FileSet(sync=False)
-    try:
-        files.create(path).write(text.encode())
-        files.commit()
-    finally:
-        files.discard()
 
 
 def exists(path: str) -> bool:
@@ -474,7 +435,7 @@ def is_directory(path: str) -> bool:
 
 def list_directory(path: str) -> list[str]:
     """Return the sorted names in a directory."""
-    with _refusals("list", path):
+    with refusals("list", path):
         return sorted(os.listdir(path))
 
 

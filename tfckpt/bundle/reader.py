@@ -8,7 +8,6 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -57,7 +56,6 @@ class BundleReader:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._shards: dict[int, InputFile] = {}
-        self._lock = threading.Lock()
         self._index = InputFile(index_path(prefix))
         try:
             self._table = Table(self._index.read_at, self._index.size, self._index.path)
@@ -215,13 +213,16 @@ class BundleReader:
             if not entry.slices:
                 self._file(entry)
 
+    def check_unchanged(self) -> None:
+        """Raise StorageError if a file that was opened has changed since, or has lost its name."""
+        for file in (self._index, *list(self._shards.values())):
+            file.check_unchanged()
+
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
-        with self._lock:
-            self._index.close()
-            for file in self._shards.values():
-                file.close()
-            self._shards.clear()
+        self._index.close()
+        while self._shards:
+            self._shards.popitem()[1].close()
 
     @cached_property
     def stored(self) -> dict[bytes, Entry]:
@@ -248,11 +249,13 @@ class BundleReader:
             return Entry.parse(key, value, self.header.num_shards)
 
     def _open(self, shard: int) -> InputFile:
-        with self._lock:
-            file = self._shards.get(shard)
-            if file is None:
-                file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
-                self._shards[shard] = file
+        file = self._shards.get(shard)
+        if file is None:  # no lock: a fork while another thread had it could never take it
+            file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
+            kept = self._shards.setdefault(shard, file)
+            if kept is not file:  # another thread was faster
+                file.close()
+            file = kept
         return file
 
     def _file(self, entry: Entry) -> InputFile:

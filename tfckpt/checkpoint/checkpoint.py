@@ -195,9 +195,12 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
-        array = self.reader.read(self.entry(name), verify=self._verify and name not in self._verified)
+        return self._read(self.entry(name), mapped=True)
+
+    def _read(self, entry: Entry, *, mapped: bool) -> Array:
+        array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified, mapped=mapped)
         if self._verify:
-            self._verified.add(name)
+            self._verified.add(entry.name)
         return array
 
     def __contains__(self, name: object) -> bool:
@@ -301,10 +304,14 @@ def save(
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:
-        for name, value in tensors.items():
-            data_type = tensors.entry(name).data_type if isinstance(tensors, Checkpoint) else None
-            writer.add(name, value, data_type)
-        writer.finish()
+        if not isinstance(tensors, Checkpoint):
+            for name, value in tensors.items():
+                writer.add(name, value)
+            writer.finish()
+            return
+        for entry in tensors.entries():  # read without the map: a file cut short meanwhile is an error, not a SIGBUS
+            writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)
+        writer.finish(check=tensors.reader.check_unchanged)
 
 
 def check_apart(source: Checkpoint, dest: str) -> None:

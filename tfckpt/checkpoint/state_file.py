@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from tfckpt.bundle import files
+from tfckpt.bundle.commit import replacing, write_text
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError
@@ -66,11 +67,15 @@ def write_state(directory: str, state: CheckpointState) -> None:
 
     Raises: StorageError; UnsupportedError if a path is not UTF-8, which the format cannot say.
     """
+    path = os.path.join(directory, STATE_FILE)
+    write_text(path, _format_state(state, path))
+
+
+def _format_state(state: CheckpointState, path: str) -> str:
     from google.protobuf import text_format
 
     from tfckpt._proto import checkpoint_state_pb2
 
-    path = os.path.join(directory, STATE_FILE)
     try:
         proto = checkpoint_state_pb2.CheckpointState(
             model_checkpoint_path=state.model_checkpoint_path,
@@ -80,16 +85,18 @@ def write_state(directory: str, state: CheckpointState) -> None:
         )
     except UnicodeEncodeError as error:
         raise UnsupportedError(f"{path}: cannot name {error.object!r}: expected UTF-8") from None
-    files.write_text(path, text_format.MessageToString(proto))
+    return text_format.MessageToString(proto)
 
 
-def update_state(prefix: str) -> str:
+def update_state(prefix: str, *, sync: bool = False) -> str:
     """Make a checkpoint the latest of its directory; return the path of the state file.
 
-    The others that the state file lists stay, in their order. If it has timestamps, this one gets the time of the call.
+    The others that the state file lists stay, in their order. If it has timestamps, this one gets the time of the call. Of
+    several processes that do this at a time, each waits for the one before, so that no line is lost.
 
     Args:
         prefix: the checkpoint's; the state file will name it by its last part, so that the directory can move.
+        sync: return only when the state file has reached the disk.
     Raises:
         FormatError: the state file that is there cannot be read.
         StorageError, UnsupportedError: as for `write_state`.
@@ -103,23 +110,33 @@ def update_state(prefix: str) -> str:
     """
     directory, name = os.path.split(prefix)
     path = os.path.join(directory, STATE_FILE)
-    before = read_state(directory) or CheckpointState("")
+    with replacing(path, sync=sync) as write:
+        state = _with_latest(read_state(directory) or CheckpointState(""), directory, name)
+        write(_format_state(state, path))
+    return path
+
+
+def _with_latest(before: CheckpointState, directory: str, name: str) -> CheckpointState:
+    """Return the state with ``name``, a checkpoint of the directory, as the latest."""
     paths, times = before.all_model_checkpoint_paths, before.all_model_checkpoint_timestamps
     if not paths and before.model_checkpoint_path:
         paths = (before.model_checkpoint_path,)  # a state file of one line, as people write them
     if times and len(times) != len(paths):
-        logger.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
+        logger.warning(
+            "%s: %d timestamps for %d checkpoints: left out",
+            os.path.join(directory, STATE_FILE),
+            len(times),
+            len(paths),
+        )
         times = ()
     here = os.path.abspath(directory)
     kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != os.path.join(here, name)]
-    state = CheckpointState(
+    return CheckpointState(
         name,
         (*(paths[n] for n in kept), name),
         (*(times[n] for n in kept), time.time()) if times else (),
         before.last_preserved_timestamp,
     )
-    write_state(directory, state)
-    return path
 
 
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None) -> str | None:

@@ -221,7 +221,7 @@ def convert(
             with open_checkpoint(prefix, format=V2) as dest_checkpoint:
                 proving.prove(report, checkpoint, dest_checkpoint)
     if update_state:
-        state_file.update_state(prefix)
+        state_file.update_state(prefix, sync=sync)
     logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 
