@@ -173,7 +173,7 @@ def test_an_old_file_that_cannot_be_removed_does_no_harm(
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", refuse)
         tfckpt.save(tmp_path / "out", NEW, overwrite=True)
-    assert f"{old}: is not used any more, but cannot be removed" in caplog.text
+    assert f"{old}: cannot remove: Permission denied; it is not used any more" in caplog.text
     with tfckpt.open(tmp_path / "out") as checkpoint:
         assert set(checkpoint) == set(NEW)
     tfckpt.save(tmp_path / "out", NEW, overwrite=True)

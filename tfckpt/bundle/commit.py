@@ -174,6 +174,8 @@ class FileSet:
             self._sync_names()
         except OSError as error:
             logger.warning("%s: whole, as %d data files and not %d: %s", self._prefix, count, len(shards), error)
+            with suppress(OSError):
+                index.discard()
             return staged, (*taken, *names)
         files.rename(index.temporary, index.path)
         self._sync_names()
@@ -197,15 +199,14 @@ class FileSet:
         assert self._lock is not None
         if not self._lock.held:
             return
-        with files.refusals("clear up at", self._prefix):
-            journal = self._lock.read_journal()
-            if not files.exists(index_path(self._prefix)):
-                for path, identity in zip(shard_paths(self._prefix, len(journal)), journal, strict=True):
-                    if files.identity(path) == identity:
-                        files.remove(path)
-            self._remove_temporaries()
-            if journal:
-                self._lock.write_journal([])
+        journal = self._lock.read_journal()
+        if not files.exists(index_path(self._prefix)):
+            for path, identity in zip(shard_paths(self._prefix, len(journal)), journal, strict=True):
+                if files.identity(path) == identity:
+                    files.remove(path)
+        self._remove_temporaries()
+        if journal:
+            self._lock.write_journal([])
 
     def _remove_temporaries(self) -> None:
         base = os.path.basename(self._prefix)
@@ -257,7 +258,7 @@ def _remove_or_warn(path: str) -> None:
     try:
         files.remove(path)
     except OSError as error:
-        logger.warning("%s: is not used any more, but cannot be removed: %s", path, error.strerror)
+        logger.warning("%s; it is not used any more", error)
 
 
 @contextmanager

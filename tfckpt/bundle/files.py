@@ -440,6 +440,9 @@ def list_directory(path: str) -> list[str]:
 
 
 def remove(path: str) -> None:
-    """Remove a file that may be gone already."""
-    with suppress(FileNotFoundError):
+    """Remove a file that may be gone already.
+
+    Raises: StorageError.
+    """
+    with suppress(FileNotFoundError), refusals("remove", path):
         os.unlink(path)
