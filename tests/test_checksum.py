@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -45,3 +47,12 @@ def test_unmask_undoes_mask(crc: int) -> None:
     masked = mask(crc)
     assert unmask(masked) == crc != masked < 2**32
     assert mask(unmask(crc)) == crc
+
+
+@pytest.mark.parametrize("first", ["crc32c", "tfckpt.sstable.checksum"])
+def test_the_checksum_and_its_package_load_in_either_order(first: str) -> None:
+    program = (
+        f"import {first}, tfckpt.sstable.checksum as ours, crc32c; print(ours.crc32c(b'abc') == crc32c.crc32c(b'abc'))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert output == "True\n"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -11,13 +10,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from support.commands import Captured, fail, on_terminal, plain, run, succeed, succeed_json
 from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.cli.main import main
 from tfckpt.layouts.catalog import NAMES
-
-Captured = pytest.CaptureFixture[str]
 
 LINES = [  # of the report, after those of the variables
     "{source} to encoder: 39 variables, 6,688 bytes, 0 transposed",
@@ -33,29 +31,6 @@ LINES = [  # of the report, after those of the variables
     "max_position_embeddings: 16 (bert_config.json)",
     "type_vocab_size: 2 (bert_config.json)",
 ]
-
-
-def succeed(capsys: Captured, *argv: str) -> list[str]:
-    """Run a command that succeeds without a word on stderr; return the lines it prints."""
-    assert main(argv) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    return out.splitlines()
-
-
-def succeed_json(capsys: Captured, *argv: str) -> Any:
-    """Run a command with ``--json``; return the document that is all it prints."""
-    return json.loads("\n".join(succeed(capsys, *argv, "--json")))
-
-
-def fail(capsys: Captured, *argv: str) -> list[str]:
-    """Run a command that fails as foreseen; return what it says, without the command's name."""
-    assert main(argv) == 1
-    lines = capsys.readouterr().err.splitlines()
-    start = f"tfckpt {argv[0]}: "
-    assert lines
-    assert all(line.startswith(start) for line in lines)
-    return [line.removeprefix(start) for line in lines]
 
 
 def damage(prefix: str, *names: str) -> None:
@@ -230,7 +205,13 @@ def test_verify_names_every_damaged_tensor(bert_copy: str, capsys: Captured) -> 
     assert all(line.startswith(f"{bert_copy}.data-00000-of-00001: checksum of tensor") for line in lines)
     assert main(["verify", bert_copy, "--json"]) == 1
     out, err = capsys.readouterr()
-    assert json.loads(out)["damaged"] == lines
+    found = json.loads(out)["damaged"]
+    assert [item["tensor"] for item in found] == names
+    with tfckpt.open(bert_copy) as checkpoint:
+        entries = [checkpoint.entry(name) for name in names]
+    assert [(item["start"], item["end"]) for item in found] == [(e.offset, e.offset + e.nbytes) for e in entries]
+    assert [f"{d['reason']}; bytes [{d['start']}, {d['end']})" for d in found] == lines
+    assert {item["file"] for item in found} == {f"{bert_copy}.data-00000-of-00001"}
     assert len(err.splitlines()) == 3
 
 
@@ -364,11 +345,6 @@ def test_names_that_are_not_utf8_are_printed(tmp_path: Path, capsys: Captured) -
     assert succeed_json(capsys, "ls", str(tmp_path / "c"))[0]["name"] == "a\udcff"
 
 
-def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "tfckpt", *argv], check=False, timeout=30, **options)
-
-
 def test_the_module_runs_as_a_command() -> None:
     result = run("--version", capture_output=True)
     assert (result.returncode, result.stdout.decode(), result.stderr) == (0, f"tfckpt {tfckpt.__version__}\n", b"")
@@ -391,36 +367,19 @@ def test_a_reader_that_has_seen_enough_is_no_failure(bert: str, argv: list[str])
     assert (result.returncode, result.stderr) == (0, b"")
 
 
-def on_terminal(stream: str, *argv: str, columns: int = 120) -> str:
-    """Run a command with one of its streams on a terminal of its own; return what that shows, without colours."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
-    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
-    process = subprocess.Popen([sys.executable, "-m", "tfckpt", *argv], env=environment, **streams)
-    os.close(theirs)
-    shown = bytearray()
-    try:
-        while chunk := os.read(ours, 1 << 16):
-            shown += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(ours)
-    assert process.wait(timeout=30) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-
-
 def test_a_terminal_shows_an_aligned_table(bert: str) -> None:
-    shown = on_terminal("stdout", "ls", bert, "bert/pooler/dense/*")
-    header, _, *rows = [line.rstrip() for line in shown.splitlines() if line.strip()]
+    shown = plain(on_terminal("stdout", "ls", bert, "bert/pooler/dense/*"))
+    header, _, *rows, summary = [line.rstrip() for line in shown.splitlines() if line.strip()]
     assert header.split() == ["name", "dtype", "shape", "bytes"]
     assert [row.split()[0] for row in rows[::3]] == ["bert/pooler/dense/bias", "bert/pooler/dense/kernel"]
     assert {row.index("float32") for row in rows} == {header.index("dtype")}
     assert {row.index("[8") for row in rows} == {header.index("shape")}
+    assert summary == "6 tensors, 216 elements, 864 bytes (864 B); optimizer state: 66.7 %"
 
 
 def test_control_characters_do_not_reach_a_terminal(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "c", {"a\x07\r[bold]b": 1})
-    shown = on_terminal("stdout", "ls", str(tmp_path / "c"))
+    shown = plain(on_terminal("stdout", "ls", str(tmp_path / "c")))
     assert r"a\x07\r[bold]b" in shown
     assert "\x07" not in shown
 

@@ -58,6 +58,9 @@ EXAMPLES: list[tuple[TfckptError, str]] = [
     (ConfigError("bert_config.json: not JSON"), "bert_config.json: not JSON"),
     (UsageError("the checkpoint is closed"), "the checkpoint is closed"),
     (StorageError("m.index: cannot write: disk full"), "m.index: cannot write: disk full"),
+    (StorageError(28, "No space left on device", "m.index"), "[Errno 28] No space left on device: 'm.index'"),
+    (CheckpointNotFoundError(2, "No such file", "a", None, "b"), "[Errno 2] No such file: 'a' -> 'b'"),
+    (CheckpointExistsError(17, "File exists"), "[Errno 17] File exists"),
 ]
 ERRORS = [error for error, _ in EXAMPLES]
 IDS = [type(error).__name__ for error in ERRORS]
@@ -106,6 +109,12 @@ def assert_same(restored: TfckptError, error: TfckptError) -> None:
     assert str(restored) == str(error)
     assert restored.args == error.args
     assert vars(restored) == vars(error)
+    assert os_fields(restored) == os_fields(error)
+
+
+def os_fields(error: TfckptError) -> list[object]:
+    """Return what only an OSError has, in fields that ``vars`` does not show."""
+    return [getattr(error, name, None) for name in ("errno", "strerror", "filename", "filename2", "characters_written")]
 
 
 @pytest.mark.parametrize("cls", [PlanError, ProofError])
@@ -150,3 +159,24 @@ def test_offsets_stay_where_no_base_is_given() -> None:
 def test_only_format_errors_are_located() -> None:
     with pytest.raises(UnsupportedError, match=r"^variant$"), located("m.index", 5):
         raise UnsupportedError("variant")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@host/a.index: no", "https://***@host/a.index: no"),
+        ("s3://b/a?X-Amz-Signature=ab%2Fc&d=e, then", "s3://b/a?***, then"),
+        ("'https://host/a?t=x'", "'https://host/a?***'"),
+        ("https://host/m-?????-of-00003: no", "https://host/m-?????-of-00003: no"),
+        ("run/what?t=x@home", "run/what?t=x@home"),
+    ],
+)
+def test_messages_hold_no_credentials_of_urls(text: str, shown: str) -> None:
+    errors = [
+        StorageError(text),
+        PlanError([text]),
+        FormatError("table", path=text, expected="a", got="b"),
+        pickle.loads(pickle.dumps(CheckpointNotFoundError(text))),
+    ]
+    assert [shown in str(error) for error in errors] == [True] * 4
+    assert errors[1].complaints == (shown,)

@@ -258,7 +258,7 @@ def test_a_refused_read_is_a_storage_error(ten_bytes: InputFile, monkeypatch: py
     with refusing(monkeypatch, "pread", 0), pytest.raises(StorageError, match="ten: cannot read: ") as caught:
         ten_bytes.read_at(0, 1)
     assert isinstance(caught.value.__cause__, OSError)
-    assert caught.value.__cause__.errno == errno.ENOSPC
+    assert caught.value.errno == caught.value.__cause__.errno == errno.ENOSPC
 
 
 def test_converting_and_verifying_do_not_map_the_data(

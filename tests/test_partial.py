@@ -15,7 +15,7 @@ from support.bundles import edited_entry
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name, numpy_dtype
 from tfckpt.bundle.files import InputFile
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
@@ -54,7 +54,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Range]:
 def make(data_type: DataType, shape: tuple[int, ...]) -> Array:
     """Return values of a dtype, no two rows alike."""
     numbers = np.arange(np.prod(shape)).reshape(shape)
-    values: Array = (numbers % 4 if NUMERIC[data_type].itemsize == 1 else numbers).astype(NUMERIC[data_type])
+    values: Array = (numbers % 4 if numpy_dtype(data_type).itemsize == 1 else numbers).astype(numpy_dtype(data_type))
     return values
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ NAMES = [
     "Checkpoint",
     "Plan",
     "PlanError",
+    "Salvage",
     "TfckptError",
     "convert",
+    "diff",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",
@@ -25,6 +29,7 @@ NAMES = [
     "plan",
     "prove",
     "rewrite",
+    "salvage",
     "save",
 ]
 
@@ -97,8 +102,23 @@ def test_public_docstrings_have_an_example_and_say_what_is_raised() -> None:
             assert "Raises:" in (value.__doc__ or ""), name
 
 
-def test_the_logger_is_quiet() -> None:
-    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("tfckpt").handlers)
+def test_the_logger_is_quiet_unless_it_is_told_to_speak(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gone"', encoding="utf-8")
+    work = f"import logging, tfckpt; {{}}; tfckpt.latest_checkpoint({str(tmp_path)!r})"
+
+    def says(setup: str) -> str:
+        command = [sys.executable, "-c", work.format(setup)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+    assert not says("0")
+    assert says("logging.basicConfig()").startswith("WARNING:tfckpt:")
+
+
+def test_a_log_record_tells_who_wrote_it(bert: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "tfckpt"):
+        tfckpt.convert(bert, tmp_path / "out", sync=False)
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.module, record.funcName) == ("tfckpt", "INFO", "convert", "convert")
 
 
 def test_the_package_is_typed_and_pure() -> None:

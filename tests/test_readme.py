@@ -14,7 +14,8 @@ from support.garden import assert_holds
 import tfckpt
 from tfckpt.cli.main import build_parser, main
 from tfckpt.layouts.bert import BERT, ENCODER
-from tfckpt.layouts.catalog import AUTO, NAMES, OBJECT_LAYOUTS
+from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
+from tfckpt.layouts.defaults import AUTO
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 FOLDER = "uncased_L-12_H-768_A-12"

@@ -17,12 +17,14 @@ PACKAGE = Path(tfckpt.__path__[0])
 # From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
+    "log": ("log",),
     "_proto": (),
-    "sstable": ("varint", "checksum", "block", "format", "reader", "writer"),
+    "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
         "axes",
         "rules",
         "custom",
+        "defaults",
         "optimizer",
         "bert",
         "bert_2019",
@@ -40,18 +42,33 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "strings",
         "variants",
         "values",
+        "remote",
+        "remote_files",
         "files",
         "lock",
         "commit",
         "carry",
         "v1_files",
+        "listing",
         "reader",
         "v1_values",
         "v1",
         "tensor_reader",
+        "stream",
+        "damage",
         "writer",
     ),
-    "checkpoint": ("object_graph", "outline", "state_file", "locate", "partial", "checkpoint", "train"),
+    "checkpoint": (
+        "object_graph",
+        "object_paths",
+        "outline",
+        "state_file",
+        "locate",
+        "partial",
+        "checkpoint",
+        "statistics",
+        "train",
+    ),
     "conversion": (
         "config",
         "plan",
@@ -73,11 +90,29 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "places",
         "proof",
         "prove",
+        "differences",
         "request",
+        "diff",
         "convert",
         "rewrite",
+        "salvage",
     ),
-    "cli": ("options", "output", "convert", "inspect", "tree", "rewrite", "demo", "main"),
+    "cli": (
+        "options",
+        "terminal",
+        "output",
+        "convert",
+        "inspect",
+        "salvage",
+        "listing",
+        "show",
+        "diff",
+        "tree",
+        "rewrite",
+        "demo",
+        "completion",
+        "main",
+    ),
 }
 APART = {("layouts", "bundle"), ("layouts", "sstable"), ("bundle", "layouts"), ("checkpoint", "layouts")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
@@ -152,21 +187,61 @@ def test_only_one_file_opens_files() -> None:
     }  # main points a broken stdout at the null device
 
 
+def test_files_behind_urls_are_reached_through_the_door_and_on_request_alone() -> None:
+    remote = {("bundle", "remote"), ("bundle", "remote_files")}
+    users = {_module(path) for path in _modules() if remote & set(_imports(path))}
+    assert users == {("bundle", "files"), ("bundle", "remote_files")}
+    assert not _loaded_by("import tfckpt.bundle.files") & {
+        "tfckpt.bundle.remote",
+        "tfckpt.bundle.remote_files",
+        "fsspec",
+    }
+
+
 def _loaded_by(statement: str) -> set[str]:
-    program = f"import sys; {statement}; print(*sorted(sys.modules))"
-    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    return set(output.split())
+    program = f"import sys; {statement}; print(*sorted(sys.modules), file=sys.stderr)"
+    command = [sys.executable, "-c", program]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stderr.split())
+
+
+def _loaded_by_command(*argv: str) -> set[str]:
+    exits = f"import contextlib\nwith contextlib.suppress(SystemExit): from tfckpt.cli.main import main; main({argv!r})"
+    return _loaded_by(f"exec({exits!r})")
+
+
+# What none of the quick ways needs: other formats, other kinds of tensors, what is said only when something is wrong.
+RARE = {"ml_dtypes", "snappy", "einops", "rich", "importlib.metadata", "logging", "difflib", "json", "tomllib"}
+RARE |= {"crc32c", "tfckpt.bundle.v1", "tfckpt._proto.trackable_object_graph_pb2", "tfckpt._proto.checkpoint_state_pb2"}
+HEAVY = {"numpy", "google.protobuf", "dataclasses", "tfckpt.layouts.rules", *RARE}
 
 
 def test_importing_the_package_loads_next_to_nothing() -> None:
-    assert not _loaded_by("import tfckpt") & {"numpy", "google.protobuf", "einops", "rich", "snappy", "ml_dtypes"}
+    assert not _loaded_by("import tfckpt") & HEAVY
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
 def test_help_and_version_do_not_import_numpy(flag: str) -> None:
-    call = f"from tfckpt.cli.main import main\ntry: main([{flag!r}])\nexcept SystemExit: pass"
-    program = f"import sys\n{call}\nassert 'numpy' not in sys.modules, 'numpy'"
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    loaded = _loaded_by_command(flag)
+    assert "tfckpt.cli.tree" in loaded  # it did look at the commands
+    assert not loaded & HEAVY
+
+
+def test_opening_a_checkpoint_imports_only_what_it_needs(bert: str) -> None:
+    loaded = _loaded_by(f"import numpy; import tfckpt; tfckpt.open({bert!r})")
+    assert "tfckpt.bundle.reader" in loaded
+    assert not loaded & (RARE | {"tfckpt.bundle.writer", "tfckpt.layouts", "tfckpt.conversion", "numpy.typing"})
+
+
+def test_listing_a_checkpoint_imports_only_what_it_needs(bert: str) -> None:
+    loaded = _loaded_by_command("ls", bert)
+    assert "tfckpt.bundle.reader" in loaded
+    assert not loaded & (RARE | {"tfckpt.bundle.writer", "tfckpt.layouts.rules", "tfckpt.conversion", "numpy.typing"})
+
+
+def test_converting_imports_only_what_it_needs(bert: str, tmp_path: Path) -> None:
+    loaded = _loaded_by_command("convert", bert, str(tmp_path / "out"), "--no-sync")
+    assert (tmp_path / "out.index").exists()
+    assert not loaded & {"ml_dtypes", "snappy", "einops", "rich", "difflib", "tomllib", "crc32c", "importlib.metadata"}
 
 
 def test_nothing_imports_tensorflow(bert: str) -> None:

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,9 +26,12 @@ if TYPE_CHECKING:
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
     from tfckpt.conversion.convert import prove as prove
+    from tfckpt.conversion.diff import diff as diff
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.conversion.rewrite import merge as merge
     from tfckpt.conversion.rewrite import rewrite as rewrite
+    from tfckpt.conversion.salvage import Salvage as Salvage
+    from tfckpt.conversion.salvage import salvage as salvage
     from tfckpt.errors import PlanError as PlanError
     from tfckpt.errors import TfckptError as TfckptError
 
@@ -40,8 +42,10 @@ _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
     "Plan": "tfckpt.conversion.plan",
     "PlanError": "tfckpt.errors",
+    "Salvage": "tfckpt.conversion.salvage",
     "TfckptError": "tfckpt.errors",
     "convert": "tfckpt.conversion.convert",
+    "diff": "tfckpt.conversion.diff",
     "latest_checkpoint": "tfckpt.checkpoint.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
@@ -51,6 +55,7 @@ _EXPORTS = {
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",
     "rewrite": "tfckpt.conversion.rewrite",
+    "salvage": "tfckpt.conversion.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
 }
 
@@ -58,8 +63,10 @@ __all__ = [
     "Checkpoint",
     "Plan",
     "PlanError",
+    "Salvage",
     "TfckptError",
     "convert",
+    "diff",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",
@@ -69,10 +76,9 @@ __all__ = [
     "plan",
     "prove",
     "rewrite",
+    "salvage",
     "save",
 ]
-
-logging.getLogger("tfckpt").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -15,29 +15,53 @@
     '- StorageError(OSError)                       the operating system refused to read or write
 
 Each is also the builtin in brackets, so callers that know nothing of tfckpt catch it too. A message says where, what,
-expected, got, next step. All of them survive pickling, which process pools need.
+expected, got, next step. All of them survive pickling, which process pools need. None holds the credentials of a URL.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+OS_FIELDS = ("errno", "strerror", "filename", "filename2")
+USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", re.IGNORECASE)
+QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s'\"]*?(?<!\?)\?)(?!\?)[^\s'\"]*[^\s'\".,:;)]", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """Return a text without what URLs in it hold besides an address: users and passwords, keys and signatures.
+
+    >>> redacted("ftp://me:secret@host/a: no; 'https://host/model-?????-of-00002?sig=abc', 404")
+    "ftp://***@host/a: no; 'https://host/model-?????-of-00002?***', 404"
+    """
+    return QUERY.sub(r"\1***", USERINFO.sub(r"\1***@", text)) if "://" in text else text
 
 
 class TfckptError(Exception):
     """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls cls(*args), which keyword-only arguments would refuse.
-        return _restore, (type(self), self.args, self.__dict__)
+        return _restore, (type(self), self.args, self.__dict__ | _os_fields(self))
 
 
 def _restore(cls: type[TfckptError], args: tuple[Any, ...], state: dict[str, Any]) -> TfckptError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
+
+
+def _os_fields(error: TfckptError) -> dict[str, Any]:
+    """Return what an OSError holds in fields of its own: neither its ``args`` nor its ``__dict__`` has the file names."""
+    fields = {name: getattr(error, name, None) for name in OS_FIELDS}
+    return {name: value for name, value in fields.items() if value is not None}  # one set to None would be printed
 
 
 class CheckpointNotFoundError(TfckptError, FileNotFoundError):
@@ -72,7 +96,8 @@ class FormatError(TfckptError, ValueError):
     def __str__(self) -> str:
         where = "" if self.offset is None else f" at byte {self.offset:,}"
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{self.path or '<bytes>'}: {self.what}{where}: expected {self.expected}, got {self.got}{hint}"
+        text = f"{self.path or '<bytes>'}: {self.what}{where}: expected {self.expected}, got {self.got}{hint}"
+        return redacted(text)  # the path was set later
 
 
 class ChecksumError(FormatError):
@@ -95,7 +120,7 @@ class PlanError(TfckptError, ValueError):
 
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
-        self.complaints = tuple(complaints)
+        self.complaints = tuple(map(redacted, complaints))
 
 
 class ProofError(TfckptError, ValueError):
@@ -103,7 +128,7 @@ class ProofError(TfckptError, ValueError):
 
     def __init__(self, complaints: Sequence[str], report: Mapping[str, Any] | None = None) -> None:
         super().__init__("\n".join(complaints))
-        self.complaints = tuple(complaints)
+        self.complaints = tuple(map(redacted, complaints))
         self.report = report
 
 
@@ -112,7 +137,7 @@ class LayoutError(TfckptError, ValueError):
 
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
-        self.complaints = tuple(complaints)
+        self.complaints = tuple(map(redacted, complaints))
 
 
 class ConfigError(TfckptError, ValueError):
@@ -125,6 +150,15 @@ class UsageError(TfckptError, ValueError):
 
 class StorageError(TfckptError, OSError):
     """The operating system refused: a full disk, a read-only directory, a vanished file."""
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
+
+    >>> printable("a\x1b[2Jb\n")
+    'a\\x1b[2Jb\\n'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextmanager

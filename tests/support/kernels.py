@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DT_FLOAT4_E2M1FN, DataType
-from tfckpt.bundle.dtypes import NUMERIC
+from tfckpt.bundle.dtypes import NUMERIC, numpy_dtype
 
 DTYPES = [number for number in NUMERIC if number != DT_FLOAT4_E2M1FN]  # TensorFlow 2.20 does not know it
 
@@ -25,7 +25,7 @@ def type_name(number: DataType) -> str:
 def make(tf: Any, number: DataType, shape: tuple[int, ...]) -> Array:
     """Return random values in the NumPy dtype that TensorFlow itself uses for ``number``."""
     size = int(np.prod(shape))
-    values = np.random.default_rng(seed=size).integers(0, 100, size).astype(NUMERIC[number])
+    values = np.random.default_rng(seed=size).integers(0, 100, size).astype(numpy_dtype(number))
     array: Array = values.view(tf.dtypes.as_dtype(number).as_numpy_dtype).reshape(shape)
     return array
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import closing, nullcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tfckpt.bundle.files import FilePatch, Identity, InputFile
+from tfckpt.bundle.files import FilePatch, Identity, Input, open_input
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
 from tfckpt.sstable.checksum import crc32c, mask
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor  # imports logging, which costs as much as opening a checkpoint
 
 RUN_SIZE = 1 << 24  # bytes after which a run ends, so that all cores have some; one tensor may be larger
 COPY_SIZE = 1 << 26  # the same for bytes that nobody looks at, of which a tensor may be cut
@@ -75,7 +77,7 @@ class StoredBytes:
     Raises: ChecksumError after the last chunk; FormatError, StorageError.
     """
 
-    def __init__(self, name: str, file: InputFile, offset: int, nbytes: int, crc: int | None) -> None:
+    def __init__(self, name: str, file: Input, offset: int, nbytes: int, crc: int | None) -> None:
         self.name, self.file, self.offset, self.nbytes, self.crc = name, file, offset, nbytes, crc
 
     def __iter__(self) -> Iterator[bytes]:
@@ -182,7 +184,7 @@ def do(run: Run) -> list[Damage]:
 
 
 def _do(run: Run) -> list[Damage]:
-    source = InputFile(run.source)
+    source = open_input(run.source)
     try:
         if run.temporary and source.identity != run.identity:
             raise FormatError(
@@ -227,7 +229,7 @@ def _map(runs: Sequence[Run], executor: Executor | None) -> Generator[tuple[Run,
             threads.shutdown(cancel_futures=True)
 
 
-def _pass_through(run: Run, source: InputFile, dest: FilePatch | None) -> list[Damage]:
+def _pass_through(run: Run, source: Input, dest: FilePatch | None) -> list[Damage]:
     buffer = memoryview(bytearray(min(BUFFER_SIZE, run.nbytes)))
     check = _Check(run)
     at = run.dest_offset

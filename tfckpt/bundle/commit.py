@@ -7,31 +7,31 @@ two renames:
     stage A   the new data files get the names of a count that nothing there has; an index that says so is renamed
     stage B   each gets its own name as well, by hard link, which the index no longer means; its own index is renamed
 
-Whoever dies in between leaves the old bundle or the new one. What nobody names goes last.
+Whoever dies in between leaves the old bundle or the new one. What nobody names goes last. Stores behind URLs have neither
+locks nor links: there the old bundle goes first, its index before all, and whoever dies leaves the old, the new or none.
 Source: none; TensorFlow renames over what it may still name.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
+from tfckpt import log
 from tfckpt.bundle import files
-from tfckpt.bundle.files import Identity, OutputFile, SharedFile
+from tfckpt.bundle.files import Identity
 from tfckpt.bundle.lock import Lock
-from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, shard_path
+from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, shard_path, split
 from tfckpt.errors import UsageError
 
 TEXT_WAIT = 10.0  # seconds; a small file is written in milliseconds
 TEMPORARY = re.compile(r"(?:\.index|\.data-\d{5,}-of-\d{5,})?\.tfckpt-[0-9a-f]{8}\.tmp")
 
-logger = logging.getLogger("tfckpt")
-
-NewFile = OutputFile | SharedFile
+NewFile: TypeAlias = "files.Output | files.SharedFile"
 
 
 class FileSet:
@@ -47,14 +47,17 @@ class FileSet:
     """
 
     def __init__(self, prefix: str, *, sync: bool, wait: float = 0.0) -> None:
-        files.check_path(prefix)
         self._prefix, self._sync, self._process = prefix, sync, os.getpid()
+        self._is_remote = is_remote(prefix)
         self._directory = os.path.dirname(prefix) or os.curdir
         self._files: list[NewFile] = []
         self._directories: list[str] = []  # made here, innermost last
         self._named: list[tuple[str, Identity | None]] = []  # data files that have names which no index means yet
         self._index: NewFile | None = None  # that will mean them
         self._lock: Lock | None = None
+        if self._is_remote:
+            return
+        files.check_path(prefix)
         try:
             self._make_directory(self._directory)
             self._lock = Lock(prefix, wait=wait)
@@ -63,20 +66,20 @@ class FileSet:
             self.discard()
             raise
 
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str) -> files.Output:
         """Open a new file that will be called ``path``, unless `commit` finds another name."""
         self._check_process()
-        file = OutputFile(path)
+        file = files.create_output(path)
         self._files.append(file)
         return file
 
-    def share(self, path: str, source: files.InputFile, *, how: str) -> SharedFile:
+    def share(self, path: str, source: files.Input, *, how: str) -> files.SharedFile:
         """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
 
-        Raises: UnsupportedError if the file systems cannot.
+        Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
         """
         self._check_process()
-        file = SharedFile(path, source, how=how)
+        file = files.share(path, source, how=how)
         self._files.append(file)
         return file
 
@@ -102,7 +105,10 @@ class FileSet:
         self._check_process()
         taken: Sequence[str] = existing_files(self._prefix)
         names: Sequence[str] = shard_paths(self._prefix, len(shards))
-        if set(names).isdisjoint(taken):
+        if self._is_remote:
+            self._replace_remote(shards, names, write_index(len(shards)), taken)
+            taken = ()
+        elif set(names).isdisjoint(taken):
             self._publish(shards, names, write_index(len(shards)))
         else:
             names, taken = self._publish_twice(shards, names, taken, write_index)
@@ -114,7 +120,10 @@ class FileSet:
     def commit_file(self, file: NewFile) -> None:
         """Give a file that stands for itself its name."""
         self._check_process()
-        self._publish([], [], file)
+        if self._is_remote:
+            self._replace_remote([], [], file, ())
+        else:
+            self._publish([], [], file)
         self._end()
 
     def discard(self) -> None:
@@ -122,7 +131,7 @@ class FileSet:
         if self._process != os.getpid():
             return
         self._roll_back()
-        for file in self._files:
+        for file in reversed(self._files):  # an index first
             with suppress(OSError):  # the next writer removes it
                 file.discard()
         if self._lock is not None and self._lock.held:
@@ -143,13 +152,14 @@ class FileSet:
         self._lock.write_journal([identity for _, identity in named if identity is not None])
         self._named, self._index = named, index
         for file, name in zip(shards, names, strict=True):
-            files.rename(file.temporary, name)
+            file.path = name
+            file.publish()
         if self._sync:
             for directory in self._directories:
                 files.sync_directory(os.path.dirname(directory) or os.curdir)
         if shards:
             self._sync_names()
-        files.rename(index.temporary, index.path)
+        index.publish()
         self._named = []
         self._sync_names()
         self._lock.write_journal([])
@@ -173,13 +183,26 @@ class FileSet:
                 files.rename_link(old, new)
             self._sync_names()
         except OSError as error:
-            logger.warning("%s: whole, as %d data files and not %d: %s", self._prefix, count, len(shards), error)
+            log.warning("%s: whole, as %d data files and not %d: %s", self._prefix, count, len(shards), error)
             with suppress(OSError):
                 index.discard()
             return staged, (*taken, *names)
-        files.rename(index.temporary, index.path)
+        index.publish()
         self._sync_names()
         return names, (*taken, *staged)
+
+    def _replace_remote(
+        self, shards: Sequence[NewFile], names: Sequence[str], index: NewFile, taken: Sequence[str]
+    ) -> None:
+        """Remove the old bundle and give the new files their names, in a store."""
+        for file in (*shards, index):
+            file.close(sync=self._sync)
+        for path in taken:
+            files.remove(path)
+        for file, name in zip(shards, names, strict=True):
+            file.path = name
+            file.publish()
+        index.publish()
 
     def _sync_names(self) -> None:
         if self._sync:
@@ -187,7 +210,7 @@ class FileSet:
 
     def _roll_back(self) -> None:
         """Take the names back from data files whose index did not get its own."""
-        if self._index is None or not files.exists(self._index.temporary):
+        if self._index is None or files.identity(self._index.temporary) is None:  # its rename was the commit
             return
         for path, identity in self._named:
             with suppress(OSError):
@@ -240,11 +263,13 @@ def shard_paths(prefix: str, count: int) -> list[str]:
 
 def existing_files(prefix: str) -> tuple[str, ...]:
     """Return the files of a bundle that is already under ``prefix``, its index first."""
-    directory = os.path.dirname(prefix) or os.curdir
-    if not files.is_directory(directory):
+    directory, base = split(prefix)
+    if not files.is_directory(directory or os.curdir):
         return ()
-    base = len(os.path.basename(prefix))  # paths begin as the prefix is spelled, so that they can be compared
-    return tuple(prefix + name[base:] for name in file_names(prefix, files.list_directory(directory)))
+    names = file_names(prefix, files.list_directory(directory or os.curdir))
+    if is_remote(prefix):
+        return tuple(join(directory, name) for name in names)
+    return tuple(prefix + name[len(base) :] for name in names)  # as the prefix is spelled, so that they can be compared
 
 
 def _unused_count(taken: Sequence[str], count: int) -> int:
@@ -258,7 +283,7 @@ def _remove_or_warn(path: str) -> None:
     try:
         files.remove(path)
     except OSError as error:
-        logger.warning("%s; it is not used any more", error)
+        log.warning("%s; it is not used any more", error)
 
 
 @contextmanager

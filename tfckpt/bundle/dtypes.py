@@ -7,16 +7,16 @@ Source: tensorflow/core/framework/types.proto, tensorflow/python/framework/dtype
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.errors import UnsupportedError
 
-NUMERIC: dict[DataType, np.dtype[Any]] = {
+NATIVE: dict[DataType, np.dtype[Any]] = {
     types_pb2.DT_FLOAT: np.dtype(np.float32),
     types_pb2.DT_DOUBLE: np.dtype(np.float64),
     types_pb2.DT_INT32: np.dtype(np.int32),
@@ -29,7 +29,6 @@ NUMERIC: dict[DataType, np.dtype[Any]] = {
     types_pb2.DT_QINT8: np.dtype(np.int8),
     types_pb2.DT_QUINT8: np.dtype(np.uint8),
     types_pb2.DT_QINT32: np.dtype(np.int32),
-    types_pb2.DT_BFLOAT16: np.dtype(ml_dtypes.bfloat16),
     types_pb2.DT_QINT16: np.dtype(np.int16),
     types_pb2.DT_QUINT16: np.dtype(np.uint16),
     types_pb2.DT_UINT16: np.dtype(np.uint16),
@@ -37,17 +36,24 @@ NUMERIC: dict[DataType, np.dtype[Any]] = {
     types_pb2.DT_HALF: np.dtype(np.float16),
     types_pb2.DT_UINT32: np.dtype(np.uint32),
     types_pb2.DT_UINT64: np.dtype(np.uint64),
-    types_pb2.DT_FLOAT8_E5M2: np.dtype(ml_dtypes.float8_e5m2),
-    types_pb2.DT_FLOAT8_E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn),
-    types_pb2.DT_FLOAT8_E4M3FNUZ: np.dtype(ml_dtypes.float8_e4m3fnuz),
-    types_pb2.DT_FLOAT8_E4M3B11FNUZ: np.dtype(ml_dtypes.float8_e4m3b11fnuz),
-    types_pb2.DT_FLOAT8_E5M2FNUZ: np.dtype(ml_dtypes.float8_e5m2fnuz),
-    types_pb2.DT_INT4: np.dtype(ml_dtypes.int4),
-    types_pb2.DT_UINT4: np.dtype(ml_dtypes.uint4),
-    types_pb2.DT_INT2: np.dtype(ml_dtypes.int2),
-    types_pb2.DT_UINT2: np.dtype(ml_dtypes.uint2),
-    types_pb2.DT_FLOAT4_E2M1FN: np.dtype(ml_dtypes.float4_e2m1fn),
 }
+
+# Names in ml_dtypes, which is imported when one of them comes up: 8 ms that few checkpoints need.
+EXTENSIONS: dict[DataType, str] = {
+    types_pb2.DT_BFLOAT16: "bfloat16",
+    types_pb2.DT_FLOAT8_E5M2: "float8_e5m2",
+    types_pb2.DT_FLOAT8_E4M3FN: "float8_e4m3fn",
+    types_pb2.DT_FLOAT8_E4M3FNUZ: "float8_e4m3fnuz",
+    types_pb2.DT_FLOAT8_E4M3B11FNUZ: "float8_e4m3b11fnuz",
+    types_pb2.DT_FLOAT8_E5M2FNUZ: "float8_e5m2fnuz",
+    types_pb2.DT_INT4: "int4",
+    types_pb2.DT_UINT4: "uint4",
+    types_pb2.DT_INT2: "int2",
+    types_pb2.DT_UINT2: "uint2",
+    types_pb2.DT_FLOAT4_E2M1FN: "float4_e2m1fn",
+}
+
+NUMERIC = frozenset((*NATIVE, *EXTENSIONS))
 
 QUANTIZED = (
     types_pb2.DT_QINT8,
@@ -84,7 +90,7 @@ STRING_KINDS = "OSUT"  # objects, bytes, text of a fixed length, text of any
 OBJECT = np.dtype(object)  # DT_STRING, DT_VARIANT: an array of bytes objects
 
 # tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
-_RECORDS = {np.dtype([(tensorflow_name, NUMERIC[data_type])]): data_type for tensorflow_name, data_type in (
+_RECORDS = {np.dtype([(tensorflow_name, NATIVE[data_type])]): data_type for tensorflow_name, data_type in (
     ("qint8", types_pb2.DT_QINT8),
     ("quint8", types_pb2.DT_QUINT8),
     ("qint32", types_pb2.DT_QINT32),
@@ -92,7 +98,14 @@ _RECORDS = {np.dtype([(tensorflow_name, NUMERIC[data_type])]): data_type for ten
     ("quint16", types_pb2.DT_QUINT16),
 )}  # fmt: skip
 
-_DATA_TYPES = {dtype: data_type for data_type, dtype in NUMERIC.items() if data_type not in QUANTIZED} | _RECORDS
+_DATA_TYPES = {dtype: data_type for data_type, dtype in NATIVE.items() if data_type not in QUANTIZED} | _RECORDS
+
+
+@cache
+def _extensions() -> dict[DataType, np.dtype[Any]]:
+    import ml_dtypes
+
+    return {data_type: np.dtype(getattr(ml_dtypes, name)) for data_type, name in EXTENSIONS.items()}
 
 
 def is_numeric(data_type: DataType) -> bool:
@@ -108,12 +121,13 @@ def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
 
     Raises: UnsupportedError for resources, which are no values.
     """
-    if data_type in (types_pb2.DT_STRING, types_pb2.DT_VARIANT):
-        return OBJECT
-    dtype = NUMERIC.get(data_type)
-    if dtype is None:
+    if data_type in NATIVE:
+        return NATIVE[data_type]
+    if data_type in EXTENSIONS:
+        return _extensions()[data_type]
+    if data_type not in (types_pb2.DT_STRING, types_pb2.DT_VARIANT):
         raise UnsupportedError(f"{dtype_name(data_type)} values have no NumPy form")
-    return dtype
+    return OBJECT
 
 
 def data_type_of(dtype: np.dtype[Any]) -> DataType:
@@ -126,10 +140,13 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
     """
     if dtype.kind in STRING_KINDS:
         return types_pb2.DT_STRING
-    native = dtype if dtype in _DATA_TYPES else dtype.newbyteorder("=")
-    if native not in _DATA_TYPES:
-        raise UnsupportedError(f"NumPy dtype {dtype} has no TensorFlow counterpart")
-    return _DATA_TYPES[native]
+    found = _DATA_TYPES.get(dtype) or _DATA_TYPES.get(dtype.newbyteorder("="))
+    if found:
+        return found
+    for data_type, extension in _extensions().items():
+        if extension == dtype.newbyteorder("="):
+            return data_type
+    raise UnsupportedError(f"NumPy dtype {dtype} has no TensorFlow counterpart")
 
 
 def dtype_name(data_type: DataType) -> str:
@@ -138,8 +155,10 @@ def dtype_name(data_type: DataType) -> str:
     >>> dtype_name(types_pb2.DT_HALF), dtype_name(types_pb2.DT_QINT8), dtype_name(types_pb2.DT_STRING)
     ('float16', 'qint8', 'string')
     """
-    if data_type in NUMERIC and data_type not in QUANTIZED:
-        return NUMERIC[data_type].name
+    if data_type in NATIVE and data_type not in QUANTIZED:
+        return NATIVE[data_type].name
+    if data_type in EXTENSIONS:
+        return EXTENSIONS[data_type]
     return DataType.Name(data_type).removeprefix("DT_").lower()
 
 

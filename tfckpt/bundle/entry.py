@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, numpy_dtype
+from tfckpt.bundle.dtypes import NATIVE, NUMERIC, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.sstable.varint import encode_varint
@@ -28,6 +28,9 @@ CRC_FIELD = struct.Struct("<BI")
 SHORTEST = 9  # bytes of an entry with a CRC
 LONGEST_OFFSET = 10  # its tag, and 63 bits
 SIZELESS = (DT_STRING, DT_VARIANT, DT_RESOURCE)  # dtypes whose elements differ in length
+MAX_RANK = 254  # TensorShape::MaxDimensions
+MOST_BITS = 4096  # of a tensor's size; no file is so large, and Python refuses to print far longer numbers
+SHORT_SHAPE = 256  # bytes of a message that is worth remembering
 
 
 def encode_name(name: str) -> bytes:
@@ -108,7 +111,7 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
 
         Raises: UnsupportedError for resources, which are no values.
         """
-        dtype = NUMERIC.get(self.data_type)
+        dtype = NATIVE.get(self.data_type)
         if dtype is not None:
             return dtype
         try:
@@ -151,7 +154,7 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
             raise FormatError(f"entry {name!r}", expected="a BundleEntryProto", got=value[:16].hex(" ")) from None
         data_type, shard, offset, nbytes = proto.dtype, proto.shard_id, proto.offset, proto.size
         try:
-            shape, value_size = parse_shape(data_type, proto.shape.SerializeToString())
+            shape, value_size = read_shape(data_type, proto.shape)
         except FormatError as error:
             error.what += f" of tensor {name!r}"
             raise
@@ -219,7 +222,7 @@ def _parse_kind(serialized: bytes) -> tuple[DataType, tuple[int, ...], int, byte
         return None
     try:
         proto = BundleEntryProto.FromString(serialized)
-        shape, nbytes = parse_shape(proto.dtype, proto.shape.SerializeToString())
+        shape, nbytes = read_shape(proto.dtype, proto.shape)
     except (DecodeError, FormatError):
         return None
     if nbytes is None or nbytes >= 1 << 63:
@@ -227,12 +230,20 @@ def _parse_kind(serialized: bytes) -> tuple[DataType, tuple[int, ...], int, byte
     return proto.dtype, shape, nbytes, bytes([SIZE_TAG]) + encode_varint(nbytes) if nbytes else b""
 
 
-@lru_cache(maxsize=4096)  # an index repeats few shapes many times
-def parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...], int | None]:
-    """Read a ``TensorShapeProto``; return the shape, and the bytes of such a tensor unless its elements differ in length.
+def read_shape(data_type: DataType, proto: TensorShapeProto) -> tuple[tuple[int, ...], int | None]:
+    """Return a shape, and the bytes of such a tensor unless its elements differ in length.
 
     Raises: FormatError, which does not know whose shape it is.
     """
+    if len(proto.dim) > MAX_RANK:
+        raise FormatError("rank", expected=f"at most {MAX_RANK}", got=len(proto.dim))
+    serialized = proto.SerializeToString()
+    return (parse_shape if len(serialized) <= SHORT_SHAPE else parse_shape.__wrapped__)(data_type, serialized)
+
+
+@lru_cache(maxsize=4096)  # an index repeats few shapes many times
+def parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...], int | None]:
+    """Read a serialized ``TensorShapeProto``, as `read_shape` does."""
     proto = TensorShapeProto.FromString(serialized)
     shape = tuple(dim.size for dim in proto.dim)
     if proto.unknown_rank or any(dim < 0 for dim in shape):
@@ -240,4 +251,8 @@ def parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...]
         raise FormatError("shape", expected="dimensions of 0 or more", got=got)
     if data_type not in NUMERIC and data_type not in SIZELESS:
         raise FormatError("dtype", expected="one of TensorFlow's dtype numbers", got=data_type)
-    return shape, None if data_type in SIZELESS else math.prod(shape) * NUMERIC[data_type].itemsize
+    itemsize = 1 if data_type in SIZELESS else numpy_dtype(data_type).itemsize
+    nbytes = math.prod(shape) * itemsize
+    if nbytes.bit_length() > MOST_BITS:
+        raise FormatError("shape", expected="fewer than 2**63 bytes", got=list(shape))
+    return shape, None if data_type in SIZELESS else nbytes

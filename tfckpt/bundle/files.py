@@ -1,6 +1,7 @@
-"""The door to the disk: bounded reads, read-only maps, and files under temporary names, which `commit` renames.
+"""The door to the disk: bounded reads, read-only maps, and files under temporary names until they are published.
 
-Every refusal of the operating system leaves here as a tfckpt error.
+Every refusal of the operating system leaves here as a tfckpt error. A path that is a URL goes through `tfckpt.bundle.remote`
+to a store.
 """
 
 from __future__ import annotations
@@ -9,12 +10,21 @@ import errno
 import fcntl
 import mmap
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
+from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.remote_files import RemoteInput, RemoteOutput
+
+Input: TypeAlias = "InputFile | RemoteInput"
+Output: TypeAlias = "OutputFile | RemoteOutput"
 
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
 WRITE_BUFFER_SIZE = 1 << 18
@@ -38,13 +48,34 @@ def refusals(action: str, path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot {action}: {error.strerror}") from error  # the cause keeps errno
+        refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
+        refusal.errno = error.errno  # the cause has it, too, but is not pickled
+        raise refusal from error
 
 
 def check_path(path: str) -> None:
     """Raise UsageError for a path that no system knows."""
     if "\0" in path:  # the operating system's interface would raise a ValueError that names no file
         raise UsageError(f"{path!r}: a path cannot hold a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise UsageError(f"{path!r}: a path cannot hold these characters here") from None
+
+
+def open_input(path: str, *, readahead: int = 0) -> Input:
+    """Open a file for reading.
+
+    Args:
+        path: the file, or its URL.
+        readahead: bytes that small reads from a URL ask for at once, because others near them will follow.
+    Raises: CheckpointNotFoundError, StorageError, UsageError; UnsupportedError for a URL that needs a missing package.
+    """
+    if not is_remote(path):
+        return InputFile(path)
+    from tfckpt.bundle import remote_files
+
+    return remote_files.RemoteInput(path, readahead=readahead)
 
 
 class InputFile:
@@ -54,10 +85,15 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
+        self._mapping = threading.Lock()
         check_path(path)
         with refusals("open", path):
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
             status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+            raise StorageError(f"{path}: cannot open: expected a regular file, got {kind}")
         self.size = status.st_size
         self.identity = _identity(status)
 
@@ -108,10 +144,11 @@ class InputFile:
         self.check_range(offset, nbytes)
         if nbytes == 0:  # an empty file cannot be mapped
             return memoryview(b"")
-        if self._map is None:
-            with refusals("map", self.path):
-                self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
-        return memoryview(self._map)[offset : offset + nbytes]
+        with self._mapping:  # one map for all threads: each would count as memory of its own
+            if self._map is None:
+                with refusals("map", self.path):
+                    self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+            return memoryview(self._map)[offset : offset + nbytes]
 
     def check_range(self, offset: int, nbytes: int) -> None:
         """Raise FormatError unless the file holds ``nbytes`` at ``offset``."""
@@ -202,6 +239,11 @@ class OutputFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
+    def publish(self) -> None:
+        """Give the file the name that `path` says by now."""
+        with refusals("rename to", self.path):
+            os.replace(self.temporary, self.path)
+
     def discard(self) -> None:
         """Close and remove the temporary file, whatever state it is in."""
         if self._fd >= 0:
@@ -241,15 +283,17 @@ class FilePatch:
         """Write all of ``data`` at ``offset``."""
         _write_at(self._fd, self.path, data, offset)
 
-    def copy(self, source: InputFile, source_offset: int, nbytes: int, offset: int) -> None:
+    def copy(self, source: Input, source_offset: int, nbytes: int, offset: int) -> None:
         """Copy ``nbytes`` from ``source``: inside the kernel, or through memory where the file systems refuse that.
 
         A file system that can share extents does.
         """
         done = 0
         with refusals("write", self.path):
-            while done < nbytes and (
-                more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done)
+            while (
+                done < nbytes
+                and isinstance(source, InputFile)
+                and (more := _copy(source.fd, self._fd, nbytes - done, source_offset + done, offset + done))
             ):
                 done += more
         for chunk in source.chunks(source_offset + done, nbytes - done):
@@ -277,6 +321,11 @@ class SharedFile:
                     os.fsync(fd)
                 finally:
                     os.close(fd)
+
+    def publish(self) -> None:
+        """Give the file the name that `path` says by now."""
+        with refusals("rename to", self.path):
+            os.replace(self.temporary, self.path)
 
     def discard(self) -> None:
         """Remove the temporary name."""
@@ -341,6 +390,26 @@ def _clone(source: InputFile, temporary: str) -> None:
         os.close(fd)
 
 
+def create_output(path: str) -> Output:
+    """Open a new file that will be called ``path``, or what its attribute says when it is published."""
+    if not is_remote(path):
+        return OutputFile(path)
+    from tfckpt.bundle import remote_files
+
+    return remote_files.RemoteOutput(path)
+
+
+def share(path: str, source: Input, *, how: str) -> SharedFile:
+    """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
+
+    Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
+    """
+    if is_remote(path) or not isinstance(source, InputFile):
+        why = "files behind URLs share no bytes; --mode copy or --mode auto copies it"
+        raise UnsupportedError(f"{source.path}: cannot be linked to {path}: {why}")
+    return SharedFile(path, source, how=how)
+
+
 def identity(path: str) -> Identity | None:
     """Return what the file of that name is, a link itself and not what it leads to; None if there is none."""
     with suppress(FileNotFoundError), refusals("look at", path):
@@ -350,12 +419,6 @@ def identity(path: str) -> Identity | None:
 
 def _identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def rename(temporary: str, path: str) -> None:
-    """Give a file its name, whatever had it before."""
-    with refusals("rename to", path):
-        os.replace(temporary, path)
 
 
 def rename_link(existing: str, path: str) -> None:
@@ -369,7 +432,8 @@ def rename_link(existing: str, path: str) -> None:
     try:
         with refusals("link to", path):
             os.link(existing, temporary)
-        rename(temporary, path)
+        with refusals("rename to", path):
+            os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             remove(temporary)
@@ -400,7 +464,7 @@ def read_text(path: str, limit: int) -> str:
 
     Raises: FormatError if it is larger than ``limit`` bytes or not UTF-8; CheckpointNotFoundError, StorageError.
     """
-    file = InputFile(path)
+    file = open_input(path)
     try:
         if file.size > limit:
             raise FormatError("text file", path=path, expected=f"at most {limit:,} bytes", got=f"{file.size:,}")
@@ -415,26 +479,55 @@ def read_text(path: str, limit: int) -> str:
 
 def exists(path: str) -> bool:
     """Whether ``path`` is there, a directory included."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.exists(path)
     return os.path.lexists(path)
 
 
 def is_same(a: str, b: str) -> bool:
     """Whether both paths lead to one file that is there."""
+    if is_remote(a) and is_remote(b):
+        from tfckpt.bundle import remote
+
+        return remote.is_same(a, b)
     return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
 
 
 def is_file(path: str) -> bool:
     """Whether ``path`` is a regular file, or a link to one."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.is_file(path)
     return os.path.isfile(path)
 
 
 def is_directory(path: str) -> bool:
     """Whether ``path`` is a directory."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.is_directory(path)
     return os.path.isdir(path)
+
+
+def can_list(path: str) -> bool:
+    """Whether directories can be listed there: everywhere but over HTTP."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.can_list(path)
+    return True
 
 
 def list_directory(path: str) -> list[str]:
     """Return the sorted names in a directory."""
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        return remote.list_directory(path)
     with refusals("list", path):
         return sorted(os.listdir(path))
 
@@ -444,5 +537,10 @@ def remove(path: str) -> None:
 
     Raises: StorageError.
     """
+    if is_remote(path):
+        from tfckpt.bundle import remote
+
+        remote.remove(path)
+        return
     with suppress(FileNotFoundError), refusals("remove", path):
         os.unlink(path)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import struct
 import time
@@ -19,6 +18,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tfckpt import log
 from tfckpt.bundle.files import Identity, check_path, refusals, remove
 from tfckpt.errors import StorageError
 
@@ -27,8 +27,6 @@ PAUSE = 0.01  # seconds between two attempts
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _RECORD = struct.Struct("<QQQq")
 _MOST_RECORDS = 100_000  # the numbers of data files have five digits
-
-logger = logging.getLogger("tfckpt")
 
 
 class Lock:
@@ -102,7 +100,7 @@ class Lock:
             except OSError as error:
                 if error.errno not in UNSUPPORTED:
                     raise
-                logger.debug("%s: no locks here (%s)", self.path, error.strerror)
+                log.info("%s: no locks here (%s)", self.path, error.strerror)
                 remove(self.path)
                 return True
             finally:

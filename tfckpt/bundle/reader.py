@@ -7,10 +7,9 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -18,47 +17,46 @@ import numpy as np
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.files import Input, open_input
+from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
-from tfckpt.errors import FormatError, TfckptError, located
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
-from tfckpt.sstable.reader import Table
+from tfckpt.sstable.reader import ReadAt, Table
+from tfckpt.sstable.recover import RecoveredTable
 
+FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
+# How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
+MAX_SHARING = 16
+KEYS_SLACK = 1 << 20  # bytes by which an index with holes may list more of slices' keys than it has keys
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking through all entries again and again while they become more.
-
-    None of them is garbage, and of a million it would make a third of the time. Another thread's garbage waits as long.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+INDEX_READAHEAD = 8 << 20  # bytes that one request brings of a remote index: all of it, nearly always
+DATA_READAHEAD = 1 << 17  # of a remote data file: biases and norms lie together, and nothing else large comes along
 
 
 class BundleReader:
     """The files of one prefix, opened for reading; safe to share between threads.
 
+    Args:
+        prefix: the path without ``.index``.
+        table: opens the index, from a function that reads it, its size and its path.
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError; from every method, as it reaches the
     damage.
     """
 
     format = V2
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
         self.prefix = prefix
-        self._shards: dict[int, InputFile] = {}
-        self._index = InputFile(index_path(prefix))
+        self._shards: dict[int, Input] = {}
+        self._lock = threading.Lock()  # of the files
+        self.reading = threading.RLock()  # of the index
+        self._index = open_input(index_path(prefix), readahead=INDEX_READAHEAD)
         try:
-            self._table = Table(self._index.read_at, self._index.size, self._index.path)
+            self._table = table(self._index.read_at, self._index.size, self._index.path)
             value = self._table.get(HEADER_KEY)
             if value is None:  # TensorFlow would take the first tensor's entry for the header
                 raise FormatError("header", path=self._index.path, expected="an entry under the empty key", got="none")
@@ -78,10 +76,11 @@ class BundleReader:
         """Whether values are stored in the byte order of big-endian machines."""
         return self.header.big_endian
 
-    @cached_property
+    @once
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order. Slices of partitioned tensors are part of those, not listed."""
         sliced = [(key, entry) for key, entry in self.stored.items() if entry.slices]
+        self._check_slices(sliced)
         hidden = {s.key(key) for key, entry in sliced for s in entry.slices}
         if not hidden:
             return {entry.name: entry for entry in self.stored.values()}
@@ -97,6 +96,10 @@ class BundleReader:
         Raises: FormatError if a slice is missing, is not of its tensor's dtype and its box's shape, or they do not hold each
         element once.
         """
+        if len(entry.slices) > FEW_SLICES:
+            assert (
+                self.entries is not None
+            )  # reads each block once, and checks that the keys of all slices are not too long
         found = [self._slice(entry, tensor_slice) for tensor_slice in entry.slices]
         with self._table.in_block(encode_name(entry.name)):
             check_cover(entry.name, entry.shape, [box for box, _ in found])
@@ -124,13 +127,14 @@ class BundleReader:
             self._check(entry, masked_crc32c(stored))
         return numeric_array(entry, stored, big_endian=self.header.big_endian)
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor: a view from its first element to its last, or of strings, copies of those in it.
 
-        No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read.
+        No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read. With ``mapped``
+        false, numbers are read without the map: all from the first element to the last.
         """
         if entry.slices:
-            return self._assemble(entry, box, None)
+            return self._assemble(entry, box, None, mapped=mapped)
         if entry.data_type == DT_STRING:
             return self._string_box(entry, box)
         if not entry.is_numeric:
@@ -138,11 +142,12 @@ class BundleReader:
             return array[box] if box else array  # indexing a scalar would take the element out of its array
         shape = shape_of(box)
         if 0 in shape:
-            return np.empty(shape, entry.dtype)
+            return shaped(entry.name, lambda: np.empty(shape, entry.dtype))
         steps = strides(entry)
         first = sum(step * r.start for step, r in zip(steps, box, strict=True))
         last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
-        stored = self._file(entry).view(entry.offset + first, last - first + entry.dtype.itemsize)
+        file, nbytes = self._file(entry), last - first + entry.dtype.itemsize
+        stored = (file.view if mapped else file.read_at)(entry.offset + first, nbytes)
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
@@ -185,6 +190,8 @@ class BundleReader:
 
         Tensors come in the order of the files; a slice of a partitioned tensor stands for itself.
         """
+        entries = list(entries)
+        self.check_sharing(entries)
         found = [self._runs(entry) for entry in entries]
         runs = sorted((run for runs, _ in found for run in runs), key=lambda run: (run.source, run.offset))
         return [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
@@ -197,7 +204,7 @@ class BundleReader:
         if damage := self.find_damage(entries, progress=progress):
             raise damage[0].error
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Open all data files, in the order of their numbers.
 
         Raises: CheckpointNotFoundError, StorageError.
@@ -218,18 +225,38 @@ class BundleReader:
         for file in (self._index, *list(self._shards.values())):
             file.check_unchanged()
 
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Check that these tensors are not far larger together than the data files: ten thousand may name one range.
+
+        Raises: FormatError. A file or a slice that is missing or cut short is an error of whoever reads it.
+        """
+        nbytes, sizes = 0, {}
+        for entry in entries:
+            with suppress(FormatError, CheckpointNotFoundError, StorageError):
+                for _, stored in self.pieces(entry):
+                    sizes[stored.shard] = self._file(stored).size
+                    nbytes += stored.nbytes
+        most = MAX_SHARING * sum(sizes.values())
+        if nbytes > most:
+            expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
+            raise FormatError(
+                "tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
+
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
-        self._index.close()
-        while self._shards:
-            self._shards.popitem()[1].close()
+        with self._lock:
+            self._index.close()
+            for file in self._shards.values():
+                file.close()
+            self._shards.clear()
 
-    @cached_property
+    @once
     def stored(self) -> dict[bytes, Entry]:
         """Every entry under its raw key, in key order, slices of partitioned tensors included."""
         stored, key, num_shards = {}, HEADER_KEY, self.header.num_shards
         try:  # around all of them: a call more for each would cost a tenth of the time
-            with _collector_paused():
+            with collector_paused():
                 for key, value in self._table:
                     if key != HEADER_KEY:
                         stored[key] = Entry.parse(key, value, num_shards)
@@ -248,17 +275,18 @@ class BundleReader:
         with self._table.in_block(key):
             return Entry.parse(key, value, self.header.num_shards)
 
-    def _open(self, shard: int) -> InputFile:
+    def _open(self, shard: int) -> Input:
         file = self._shards.get(shard)
-        if file is None:  # no lock: a fork while another thread had it could never take it
-            file = InputFile(shard_path(self.prefix, shard, self.header.num_shards))
-            kept = self._shards.setdefault(shard, file)
-            if kept is not file:  # another thread was faster
-                file.close()
-            file = kept
+        if file is None:
+            with self._lock:
+                file = self._shards.get(shard)
+                if file is None:
+                    path = shard_path(self.prefix, shard, self.header.num_shards)
+                    file = open_input(path, readahead=DATA_READAHEAD)
+                    self._shards[shard] = file
         return file
 
-    def _file(self, entry: Entry) -> InputFile:
+    def _file(self, entry: Entry) -> Input:
         file = self._open(entry.shard)
         if entry.offset + entry.nbytes > file.size:
             raise FormatError(
@@ -270,6 +298,16 @@ class BundleReader:
                 hint="the file is truncated, or belongs to another index",
             )
         return file
+
+    def _check_slices(self, sliced: Iterable[tuple[bytes, Entry]]) -> None:
+        """Check that the keys of all slices that are listed are not far longer than the keys that are there."""
+        nbytes = sum(len(key) * len(entry.slices) for key, entry in sliced)
+        most = sum(map(len, self.stored)) + KEYS_SLACK
+        if nbytes > most:
+            expected = f"keys of at most {most:,} bytes"
+            raise FormatError(
+                "slices of partitioned tensors", path=self._index.path, expected=expected, got=f"{nbytes:,}"
+            )
 
     def _check(self, entry: Entry, crc: int) -> None:
         if crc != entry.crc32c:
@@ -328,14 +366,18 @@ class BundleReader:
                 raise FormatError(f"slice {brackets(box)}", expected=expected, got=got)
         return box, stored
 
-    def _assemble(self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None) -> Array:
+    def _assemble(
+        self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None, *, mapped: bool = True
+    ) -> Array:
         """Return a box of a partitioned tensor, from the slices that it touches: all of each by ``read``, or just a part."""
         parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
         touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
         for _, stored, _ in touched:
             self._file(stored)  # the bytes are there: an index that lies makes nobody allocate what it claims
+        self.check_sharing(stored for _, stored, _ in touched)  # and it does not claim the same ones for many slices
         array = shaped(entry.name, lambda: np.empty(shape_of(box), entry.dtype))
         for part, stored, shared in touched:
             inside = relative(shared, part)
-            array[relative(shared, box)] = self.read_box(stored, inside) if read is None else read(stored)[inside]
+            part_of = self.read_box(stored, inside, mapped=mapped) if read is None else read(stored)[inside]
+            array[relative(shared, box)] = part_of
         return array

@@ -5,15 +5,18 @@ Source: tensorflow/core/framework/tensor_slice.proto, tensor_slice.cc.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
-from tfckpt.errors import FormatError
+from tfckpt.errors import FormatError, UnsupportedError
 
 Ranges = tuple[slice, ...]  # a box of a tensor: start and stop of each dimension
+MOST_CORNERS = 1 << 21  # of all boxes; a thousand slices may be cut in eleven dimensions
+MOST_COMPARED = 500  # boxes of which a message names two that overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +123,36 @@ def relative(ranges: Ranges, origin: Ranges) -> Ranges:
 def check_cover(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> None:
     """Check that boxes hold each element of a tensor once.
 
-    Raises: FormatError, which names two that overlap, or counts the elements.
+    Raises: FormatError, which names two that overlap, or counts the elements; UnsupportedError if they are cut in so many
+    dimensions that it would take too long.
     """
     size = math.prod(shape)
     count = sum(math.prod(shape_of(part)) for part in parts)
-    clash = next(_overlaps(parts), None)
-    if clash or count != size:
-        got = f"{brackets(clash[0])} and {brackets(clash[1])}" if clash else f"{count:,} elements"
-        raise FormatError(f"slices of tensor {name!r}", expected=f"each of {size:,} elements once", got=got)
+    if count == size and _covers(name, shape, parts):
+        return
+    clash = next(_overlaps(parts[:MOST_COMPARED]), None)
+    got = f"{brackets(clash[0])} and {brackets(clash[1])}" if clash else f"{count:,} elements"
+    raise FormatError(f"slices of tensor {name!r}", expected=f"each of {size:,} elements once", got=got)
+
+
+def _covers(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> bool:
+    """Whether each element lies in one box.
+
+    A box is told by its corners, with signs by turns; where boxes meet these cancel, and those of the whole are left. Two
+    boxes need not be compared, of which there would be millions of pairs.
+    """
+    if not math.prod(shape):
+        return True
+    cut = [axis for axis, n in enumerate(shape) if any((part[axis].start, part[axis].stop) != (0, n) for part in parts)]
+    if len(parts) << len(cut) > MOST_CORNERS:
+        raise UnsupportedError(f"tensor {name!r}: {len(parts):,} slices, cut in {len(cut)} dimensions")
+    turns = [math.prod(turn) for turn in itertools.product((1, -1), repeat=len(cut))]
+    left: dict[tuple[int, ...], int] = {}
+    for sign, part in ((-1, whole(shape)), *((1, part) for part in parts)):
+        corners = itertools.product(*((part[axis].start, part[axis].stop) for axis in cut))
+        for corner, turn in zip(corners, turns, strict=True):
+            left[corner] = left.get(corner, 0) + sign * turn
+    return not any(left.values())
 
 
 def _overlaps(parts: Sequence[Ranges]) -> Iterator[tuple[Ranges, Ranges]]:

@@ -38,12 +38,15 @@ def read_head(read: Callable[[int, int], bytes], count: int, nbytes: int) -> byt
     """
     if count > nbytes:
         return b""
-    head, missing, most = b"", count, head_size(count, nbytes) - CRC_SIZE
+    head, missing, most = bytearray(), count, head_size(count, nbytes) - CRC_SIZE
     while missing and len(head) < most:
         more = read(len(head), min(missing, most - len(head)))  # each length takes a byte at least
-        missing -= len(more.translate(None, CONTINUED))
+        ended = len(more.translate(None, CONTINUED))
         head += more
-    return head + read(len(head), min(CRC_SIZE, nbytes - len(head)))
+        if ended:
+            missing -= ended
+            most = min(most, len(head) + missing * MAX_VARINT64_SIZE)  # or it is none
+    return bytes(head) + read(len(head), min(CRC_SIZE, nbytes - len(head)))
 
 
 def parse_head(head: bytes, count: int, nbytes: int, *, big_endian: bool) -> tuple[list[int], int, int]:

@@ -8,11 +8,10 @@ from typing import Protocol
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.files import Input
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges, TensorSlice
-from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.values import Array
 
@@ -45,7 +44,7 @@ class TensorReader(Protocol):
     def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
         """Return a tensor's values."""
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor."""
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
@@ -66,8 +65,11 @@ class TensorReader(Protocol):
     def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
         """Compare many tensors with their checksums; raise the error of the first damaged one."""
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Return all files with values."""
+
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Check that tensors do not use the same bytes again and again."""
 
     def check_files(self) -> None:
         """Check that no file is missing or cut short."""
@@ -85,6 +87,8 @@ def open_reader(prefix: str, source_format: str | None = None) -> TensorReader:
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError, StorageError.
     """
     if source_format == V1 or (source_format is None and _is_only_v1(prefix)):
+        from tfckpt.bundle.v1 import V1Reader  # rare, and has message types of its own
+
         return V1Reader(prefix)
     return BundleReader(prefix)
 

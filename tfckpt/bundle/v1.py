@@ -11,9 +11,9 @@ Source: tensorflow/core/util/saved_tensor_slice.proto; tensorflow/core/util/tens
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -22,15 +22,18 @@ from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, Sa
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, parse_shape
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, read_shape
+from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
 from tfckpt.errors import FormatError, TfckptError, located
-from tfckpt.sstable.reader import Table
+from tfckpt.sstable.reader import ReadAt, Table
+from tfckpt.sstable.recover import RecoveredTable
+
+READAHEAD = 1 << 17  # bytes that one request brings of a remote file, where blocks are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +63,29 @@ class V1Reader:
 
     Args:
         prefix: the path of the one file, or the pattern of its shards: ``export-?????-of-00003``.
+        paths: those of the files that are to be read, if not all of them are.
+        table: opens a file, from a function that reads it, its size and its path.
     Raises: CheckpointNotFoundError, which names missing shards; FormatError, ChecksumError, UnsupportedError.
     """
 
     format = V1
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        paths: Sequence[str] | None = None,
+        table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table,
+    ) -> None:
         self.prefix = prefix
-        self._files: list[InputFile] = []
-        self._tables: list[Table] = []
+        self._files: list[Input] = []
+        self._tables: list[Table | RecoveredTable] = []
         self._tensors: dict[str, _Tensor] = {}
-        check_complete(prefix)
+        if paths is None:
+            check_complete(prefix)
         try:
-            for shard, path in enumerate(v1_paths(prefix)):
-                self._files.append(InputFile(path))
-                self._tables.append(Table(self._files[-1].read_at, self._files[-1].size, path))
+            for shard, path in enumerate(v1_paths(prefix) if paths is None else paths):
+                self._files.append(open_input(path, readahead=READAHEAD))
+                self._tables.append(table(self._files[-1].read_at, self._files[-1].size, path))
                 self._add_tensors(shard)
         except BaseException:
             self.close()
@@ -111,7 +122,7 @@ class V1Reader:
         """Return a tensor's values, always in a fresh array and always from blocks whose checksums were compared."""
         return self.read_box(entry, whole(entry.shape))
 
-    def read_box(self, entry: Entry, box: Ranges) -> Array:
+    def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor; reads all of each slice that it touches."""
         tensor = self._tensors[entry.name]
         values = [
@@ -160,9 +171,30 @@ class V1Reader:
         if damage := self.find_damage(entries, progress=progress):
             raise damage[0].error
 
-    def data_files(self) -> list[InputFile]:
+    def data_files(self) -> list[Input]:
         """Return the files, in the order of their numbers."""
         return list(self._files)
+
+    def check_sharing(self, entries: Iterable[Entry]) -> None:
+        """Do nothing: every slice has a message of its own."""
+
+    def places(self, entry: Entry) -> list[tuple[str, str, tuple[int, int] | None, Callable[[], Array]]]:
+        """Return, for each slice of a tensor, its box, its file, the byte range of its block, and what reads it.
+
+        A tensor in one piece has an empty box. The range is None if the block is not known.
+        Raises: FormatError if the slices do not hold each element once.
+        """
+        tensor = self._tensors[entry.name]
+        key = encode_name(entry.name)
+        return [
+            (
+                brackets(box) if entry.slices else "",
+                self._files[shard].path,
+                self._tables[shard].span(part.key(key)),
+                partial(self._slice, tensor, part, shard),
+            )
+            for box, part, shard in self._parts(tensor)
+        ]
 
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""
@@ -250,7 +282,7 @@ def _parse_tensor(proto: SavedSliceMeta, shard: int) -> _Tensor:
     """Read what a meta says of one tensor, its slices excepted."""
     if proto.type not in FIELDS:
         raise FormatError("dtype", expected="a dtype number that V1 checkpoints can hold", got=proto.type)
-    shape, nbytes = parse_shape(proto.type, proto.shape.SerializeToString())
+    shape, nbytes = read_shape(proto.type, proto.shape)
     return _Tensor(decode_name(proto.name), proto.type, shape, nbytes or 0, shard)
 
 

@@ -10,8 +10,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.files import InputFile
-from tfckpt.bundle.paths import INDEX_SUFFIX, V1_SHARD_SUFFIX, strip_suffix, v1_paths, v1_pattern
+from tfckpt.bundle.paths import (
+    INDEX_SUFFIX,
+    V1_SHARD_SUFFIX,
+    join,
+    split,
+    split_query,
+    strip_suffix,
+    v1_paths,
+    v1_pattern,
+)
 from tfckpt.errors import CheckpointNotFoundError, TfckptError
 from tfckpt.sstable.format import FOOTER_SIZE, has_magic
 
@@ -26,7 +34,7 @@ def find_v1(path: str) -> str | None:
     """
     if strip_suffix(path) != path:  # an index is a table, too
         return None
-    if V1_SHARD_SUFFIX.search(path):
+    if V1_SHARD_SUFFIX.search(split_query(path)[0]):
         pattern = v1_pattern(path)
         return pattern if has_any_file(pattern) else None
     if files.is_file(path):
@@ -34,7 +42,7 @@ def find_v1(path: str) -> str | None:
     found = _shards_of(path)
     if len(found) > 1:
         raise CheckpointNotFoundError(f"{path}: several sets of shards: name one of {', '.join(found)}")
-    return os.path.join(os.path.dirname(path), found[0]) if found else None
+    return join(split(path)[0], found[0]) if found else None
 
 
 def has_any_file(prefix: str) -> bool:
@@ -55,10 +63,11 @@ def v1_names(directory: str, names: Iterable[str]) -> list[str]:
     """Return the V1 prefixes among a directory's ``names``; reads the end of each file that may be one."""
     found: dict[str, None] = {}
     for name in names:
-        if INDEX_SUFFIX in name:  # an index, or what an interrupted save left of one: model.index.tempstate123
+        # An index, or what an interrupted save left of one: model.index.tempstate123; or a data file.
+        if INDEX_SUFFIX in name or strip_suffix(name) != name:
             continue
         with suppress(TfckptError):  # unreadable, or gone meanwhile
-            if is_table(os.path.join(directory, name)):
+            if is_table(join(directory, name)):
                 found.setdefault(v1_pattern(name))
     return list(found)
 
@@ -67,7 +76,7 @@ def is_table(path: str) -> bool:
     """Whether ``path`` is a regular file that ends as tables do."""
     if not files.is_file(path):
         return False
-    file = InputFile(path)
+    file = files.open_input(path)
     try:
         return file.size >= FOOTER_SIZE and has_magic(file.read_at(file.size - FOOTER_SIZE, FOOTER_SIZE))
     finally:
@@ -76,8 +85,8 @@ def is_table(path: str) -> bool:
 
 def _shards_of(prefix: str) -> list[str]:
     """Return the patterns, without directory, of the shards whose names begin with ``prefix``."""
-    directory, base = os.path.split(prefix)
-    if not files.is_directory(directory or os.curdir):
+    directory, base = split(prefix)
+    if not files.is_directory(directory or os.curdir):  # or over HTTP, where their number cannot be found out
         return []
     shards = (name for name in files.list_directory(directory or os.curdir) if V1_SHARD_SUFFIX.search(name))
     return sorted({v1_pattern(name) for name in shards if V1_SHARD_SUFFIX.sub("", name) == base})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
 from tfckpt.bundle.dtypes import OBJECT, component_size, data_type_of, is_numeric, numpy_dtype
@@ -17,7 +16,10 @@ from tfckpt.bundle.variants import decode_variants, encode_variants
 from tfckpt.errors import UnsupportedError
 from tfckpt.sstable.checksum import masked_crc32c
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 DECODERS = {DT_STRING: decode_strings, DT_VARIANT: decode_variants}
 ENCODERS = {DT_STRING: encode_strings, DT_VARIANT: encode_variants}
@@ -38,7 +40,7 @@ def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool)
     return shaped(entry.name, lambda: (swap(array) if big_endian else array).reshape(entry.shape))
 
 
-def numeric_box(entry: Entry, stored: memoryview, shape: tuple[int, ...], *, big_endian: bool) -> Array:
+def numeric_box(entry: Entry, stored: memoryview | bytes, shape: tuple[int, ...], *, big_endian: bool) -> Array:
     """Return a box of a numeric tensor; ``stored`` is what lies between its first element and its last."""
     array: Array = np.ndarray(shape, entry.dtype, stored, strides=strides(entry))
     array.flags.writeable = False

@@ -67,7 +67,7 @@ class BundleWriter:
         self._sync, self._progress, self._stream = sync, progress, stream
         self._files = FileSet(prefix, sync=sync)
         self._shared: list[files.SharedFile] = []
-        self._shards: list[files.OutputFile] = []
+        self._shards: list[files.Output] = []
         self._waiting: list[Run] = []
         try:
             check_free(prefix, overwrite=overwrite)
@@ -92,7 +92,7 @@ class BundleWriter:
         number = len(self._shards)  # the last one, as far as is known
         self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
 
-    def share(self, sources: Sequence[files.InputFile], *, how: str) -> None:
+    def share(self, sources: Sequence[files.Input], *, how: str) -> None:
         """Begin with data files that share the bytes of ``sources``, as ``how`` says: `refer` names tensors in them.
 
         Raises: UnsupportedError if the file systems cannot.
@@ -230,7 +230,7 @@ class BundleWriter:
         self._files.commit([*self._shared, *self._shards], self._write_index)
         self._finished = True
 
-    def _write_index(self, num_shards: int) -> files.OutputFile:
+    def _write_index(self, num_shards: int) -> files.Output:
         index = self._files.create(index_path(self.prefix))
         table = TableBuilder(index.write)
         table.add(HEADER_KEY, Header(num_shards, self.big_endian).encode())
@@ -253,10 +253,11 @@ class BundleWriter:
         name = decode_name(key)
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
-        offset = self._data.offset
-        if isinstance(chunks, StoredBytes) and crc is not None and not self._stream:
-            self._data.reserve(nbytes)
-            self._waiting.append(chunks.to_run(self._data.temporary, self._data.path, offset))
+        data, offset = self._data, self._data.offset
+        local = data if isinstance(data, files.OutputFile) and not self._stream else None  # stores take bytes in order
+        if isinstance(chunks, StoredBytes) and crc is not None and local is not None:
+            local.reserve(nbytes)
+            self._waiting.append(chunks.to_run(local.temporary, local.path, offset))
         else:
             crc = self._append(chunks, crc)
         assert self._data.offset - offset == nbytes, (name, nbytes)
@@ -276,8 +277,8 @@ class BundleWriter:
     def _carry_waiting(self) -> None:
         """Have the bytes carried that got a place in the current shard."""
         waiting, self._waiting = self._waiting, []
-        long = sum(run.nbytes for run in waiting) > LONG
-        with self._data.syncing() if self._sync and long else nullcontext():
+        long, data = sum(run.nbytes for run in waiting) > LONG, self._data
+        with data.syncing() if self._sync and long and isinstance(data, files.OutputFile) else nullcontext():
             carry(waiting, progress=self._progress)
 
     def _check_name(self, key: bytes) -> None:
@@ -305,7 +306,7 @@ class BundleWriter:
         stream.finish()
 
     @property
-    def _data(self) -> files.OutputFile:
+    def _data(self) -> files.Output:
         return self._shards[-1]
 
     @property

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from functools import cached_property
 from types import TracebackType
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
@@ -19,13 +17,17 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.values import Array
-from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, join_path, split_path
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 
-MOST_PATHS_SHOWN = 5
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tfckpt.checkpoint.object_graph import ObjectGraph
+
+
+MOST_COMPARED = 5000  # names among which a message looks for near ones
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -88,7 +90,10 @@ class Checkpoint(Mapping[str, Array]):
         """
         entry = self.reader.entry(name)
         if entry is None:
-            near = difflib.get_close_matches(name, self.reader.entries, n=3)
+            import difflib  # to import it costs more than to look up a name that is there
+
+            names = itertools.islice(self.reader.entries, MOST_COMPARED)
+            near = difflib.get_close_matches(name, list(names), n=3)
             raise TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
                 + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
@@ -118,6 +123,8 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: FormatError if the tensor is there but holds no graph.
         """
+        from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph  # the half of checkpoints has none
+
         if OBJECT_GRAPH_KEY not in self:
             return None
         entry = self.entry(OBJECT_GRAPH_KEY)
@@ -144,28 +151,16 @@ class Checkpoint(Mapping[str, Array]):
 
         Source: tensorflow/python/checkpoint/restore.py, which matches objects by these edges too.
         """
-        graph = self.object_graph
-        if graph is None:
-            raise TensorNotFoundError(
-                f"{self._prefix}: no object graph, so no path {path!r}: a name-based checkpoint, whose tensors are "
-                "found by their names"
-            )
-        node = graph.find(split_path(path))
-        if node is None:
-            raise TensorNotFoundError(f"{self._prefix}: no object at {path!r}{_near_path(graph, path)}")
-        keys = [attribute.checkpoint_key for attribute in node.attributes]
-        if len(keys) == 1:
-            return keys[0]
-        if keys:
-            raise TensorNotFoundError(f"{self._prefix}: several values at {path!r}: {', '.join(map(repr, keys))}")
-        raise TensorNotFoundError(f"{self._prefix}: the object at {path!r} holds no value{_near_path(graph, path)}")
+        from tfckpt.checkpoint.object_paths import key_at
+
+        return key_at(self.object_graph, path, self._prefix)
 
     def verify(self, name: str | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
 
         Raises:
             ChecksumError: names the file, the tensor and its first byte.
-            FormatError: bytes are missing.
+            FormatError: bytes are missing, or so many tensors use the same ones that it would take forever.
         """
         entries = self.entries() if name is None else [self.entry(name)]
         self.reader.compare(entries)
@@ -197,6 +192,14 @@ class Checkpoint(Mapping[str, Array]):
         """
         return self._read(self.entry(name), mapped=True)
 
+    def items(self) -> ItemsView[str, Array]:
+        """Return the names and values: looked at one after the other, each is read and verified when its turn comes."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Array]:
+        """Return the values, read as those of `items` are."""
+        return _Values(self)
+
     def _read(self, entry: Entry, *, mapped: bool) -> Array:
         array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified, mapped=mapped)
         if self._verify:
@@ -225,19 +228,24 @@ class Checkpoint(Mapping[str, Array]):
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
 
 
-def _near_path(graph: ObjectGraph, path: str) -> str:
-    """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
-    variables = (join_path(names) for names, node in graph.walk() if node.attributes)
-    names = split_path(path)
-    while (deepest := graph.find(names)) is None:
-        names = names[:-1]
-    there = [join_path((*names, child)) for child in deepest.children]
-    near = difflib.get_close_matches(path, itertools.chain(there, variables), n=3)
-    if near:
-        return f"; did you mean {', '.join(map(repr, near))}?"
-    where = repr(join_path(names)) if names else "the root"
-    more = f" and {len(there) - MOST_PATHS_SHOWN} more" if len(there) > MOST_PATHS_SHOWN else ""
-    return f"; {where} leads to {', '.join(map(repr, there[:MOST_PATHS_SHOWN])) or 'nothing'}{more}"
+class _Items(ItemsView[str, Array]):
+    """What a mapping's own would be, but for looking up each name in the index that it comes from."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        for name, entry in self._mapping.reader.entries.items():
+            yield name, self._mapping._read(entry, mapped=True)
+
+
+class _Values(ValuesView[Array]):
+    """As `_Items`, without the names."""
+
+    _mapping: Checkpoint
+
+    def __iter__(self) -> Iterator[Array]:
+        for entry in self._mapping.reader.entries.values():
+            yield self._mapping._read(entry, mapped=True)
 
 
 def open(
@@ -292,8 +300,8 @@ def save(
     Raises:
         CheckpointExistsError: ``prefix`` is taken.
         UnsupportedError: a value's dtype has no counterpart in TensorFlow.
-        StorageError: the operating system refused. What was there is as it was, unless it was the renaming at the end that
-            was refused: then nothing is there, rather than a mix of old and new.
+        StorageError: the operating system refused, or another process is writing ``prefix``. What was there is as it was;
+            or, if it was the last step that was refused, replaced as a whole.
     Example:
         >>> tfckpt.save("weights.ckpt", {"w": [[1.0, 2.0]], "labels": ["yes", "no"]})
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
@@ -301,6 +309,8 @@ def save(
 
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
+    from tfckpt.bundle.writer import BundleWriter  # whoever only reads needs none
+
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:
@@ -309,7 +319,7 @@ def save(
                 writer.add(name, value)
             writer.finish()
             return
-        for entry in tensors.entries():  # read without the map: a file cut short meanwhile is an error, not a SIGBUS
+        for entry in tensors.entries():  # not mapped: a file that is cut short meanwhile is an error, no SIGBUS
             writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)
         writer.finish(check=tensors.reader.check_unchanged)
 

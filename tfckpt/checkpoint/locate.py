@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
+from contextlib import suppress
 
+from tfckpt import log
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, strip_suffix
+from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.checkpoint.state_file import STATE_FILE, read_state
-from tfckpt.errors import CheckpointNotFoundError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, UsageError, printable
 
 MOST_NAMES_SHOWN = 5
-
-logger = logging.getLogger("tfckpt")
 
 
 def check_prefix(prefix: str | os.PathLike[str]) -> str:
@@ -24,7 +22,7 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
     path = os.fspath(prefix)
     if not path:
         raise UsageError("an empty path: give the prefix of the files to write")
-    base = os.path.join(path, "model.ckpt")
+    base = join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
         raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")
     if strip_suffix(path) != path:
@@ -49,6 +47,11 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
         return prefix_v1
     if files.is_directory(typed):
         return _prefix_in(typed, source_format)
+    if is_remote(typed):
+        if (named := _named_beside(typed, source_format)) is not None:
+            return named
+        with suppress(CheckpointNotFoundError):  # a refusal is another matter than an absence
+            files.open_input(index_path(strip_suffix(typed))).close()
     raise CheckpointNotFoundError(
         f"{typed or repr(typed)}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}"
     )
@@ -70,6 +73,8 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
     A state file that came with a download never leads out of it: of a path that would, the last part counts.
     """
+    from tfckpt.checkpoint.state_file import STATE_FILE, read_state  # a prefix needs none
+
     state = read_state(directory)
     named = state.model_checkpoint_path if state is not None else ""
     prefix = _inside(directory, named, source_format)
@@ -78,12 +83,12 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     found = _prefixes(directory, source_format)
     base = os.path.basename(named)
     if base in found or len(found) == 1:
-        prefix = os.path.join(directory, base if base in found else found[0])
+        prefix = join(directory, base if base in found else found[0])
         if state is not None:
-            why = f"names {named}, which is not in here" if named else "names no checkpoint"
-            logger.warning("%s %s: reading %s", os.path.join(directory, STATE_FILE), why, prefix)
+            why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
+            log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
         return prefix
-    nameless = os.path.join(directory, "")  # its prefix ends in a slash, its index is called .index
+    nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):
         return nameless
     if not found:
@@ -96,13 +101,36 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:
-    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory."""
+    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory.
+
+    Nor does it by a link to another directory; the files at its end may be links, as they are in caches of downloads.
+    """
+    if is_remote(named):
+        named = named.removeprefix(join(directory, ""))
     path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
-    prefix = os.path.join(directory, path)
-    folder, base = os.path.split(prefix)
+    prefix = join(directory, path)
+    folder, base = split(prefix)
     if path.split(os.sep)[0] == os.pardir or not files.is_directory(folder):
         return None
+    if os.path.commonpath([os.path.realpath(folder), os.path.realpath(directory)]) != os.path.realpath(directory):
+        return None
     return prefix if base in _prefixes(folder, source_format) else None
+
+
+def _named_beside(directory: str, source_format: str | None) -> str | None:
+    """Return the prefix that the state file names of a directory which cannot be listed, if there is a checkpoint in it."""
+    if files.can_list(directory) or strip_suffix(directory) != directory:
+        return None
+    from tfckpt.checkpoint.state_file import read_state
+
+    state = read_state(directory)
+    path = os.path.normpath(state.model_checkpoint_path) if state is not None else os.curdir
+    prefix = join(directory, path)
+    if path == os.curdir or os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+        return None
+    if source_format != V1 and files.exists(index_path(prefix)):
+        return prefix
+    return find_v1(prefix) if source_format != V2 else None
 
 
 def _prefixes(directory: str, source_format: str | None) -> list[str]:
@@ -116,7 +144,9 @@ def _prefixes(directory: str, source_format: str | None) -> list[str]:
 
 def _lies_there(path: str, source_format: str | None) -> str:
     """Return, for a message, which checkpoints lie where ``path`` was expected."""
-    directory = os.path.dirname(path) or os.curdir
+    directory = split(path)[0] or os.curdir
+    if not files.can_list(directory):
+        return "; over HTTP a directory cannot be listed: give the exact prefix, or the URL of an index"
     if not files.is_directory(directory):
         return f"; the directory {directory} does not exist"
     found = _prefixes(directory, source_format)

@@ -23,6 +23,7 @@ ATTRIBUTES = "/.ATTRIBUTES/"  # stands in a key between the path and the attribu
 ROOT = 0
 
 Path = tuple[str, ...]  # edge names from the root
+Ways = Mapping[int, tuple[int, str]]  # of each node but the root: the node and the edge by which it is reached first
 
 
 def escape(local_name: str) -> str:
@@ -36,6 +37,8 @@ def escape(local_name: str) -> str:
 
 def unescape(key_part: str) -> str:
     """Return the edge name of one part of a checkpoint key; the inverse of `escape`."""
+    if "." not in key_part:  # most have nothing to undo
+        return key_part
     return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key_part)
 
 
@@ -55,6 +58,15 @@ def join_path(path: Path) -> str:
     'masked_lm/output_bias.Sbias'
     """
     return "/".join(map(escape, path))
+
+
+def path_to(number: int, ways: Ways) -> Path:
+    """Return the path of a node from the root."""
+    names = []
+    while number != ROOT:
+        number, name = ways[number]
+        names.append(name)
+    return tuple(reversed(names))
 
 
 def variable_key(escaped_path: str) -> str:
@@ -141,15 +153,26 @@ has_checkpoint_values=None)])
 
     def walk(self) -> Iterator[tuple[Path, Node]]:
         """Yield every node that edges reach, once, under its shortest path; breadth first, as TensorFlow numbers them."""
-        seen = {ROOT}
-        queue: deque[tuple[Path, int]] = deque([((), ROOT)])
+        ways = self.ways()
+        for number in ways:
+            yield path_to(number, ways), self.nodes[number]
+
+    def ways(self) -> Ways:
+        """Return how edges first reach each node, in the order of `walk`. No path is spelled out: those of all may be long.
+
+        >>> ways = ObjectGraph([Node({"a": 1}), Node({"b": 2, "up": 0}), Node()]).ways()
+        >>> list(ways), path_to(2, ways)
+        ([0, 1, 2], ('a', 'b'))
+        """
+        ways: dict[int, tuple[int, str]] = {ROOT: (ROOT, "")}
+        queue = deque([ROOT])
         while queue:
-            path, number = queue.popleft()
-            yield path, self.nodes[number]
+            number = queue.popleft()
             for name, child in self.nodes[number].children.items():
-                if child not in seen:
-                    seen.add(child)
-                    queue.append(((*path, name), child))
+                if child not in ways:
+                    ways[child] = number, name
+                    queue.append(child)
+        return ways
 
     def find(self, path: Path) -> Node | None:
         """Return the node at the end of ``path``, or None."""

@@ -26,9 +26,16 @@ from tfckpt.checkpoint.object_graph import (
     escape,
     split_path,
 )
+from tfckpt.errors import FormatError
 
 KERAS_NUMBER = re.compile(r"layer(_with_weights)?-[0-9]+")
 MAX_DEPTH = 100  # levels that are drawn; no model comes near, but a crafted graph may be a chain of any length
+
+# Paths of a tree, all together, take so many times the characters of the names in it, and as many as a small tree may have.
+# Models come to a tenth of that; a crafted chain of long names would take the square of its own size.
+MAX_PATHS_RATIO = 64  # of edges' names, which stand in a graph once
+MAX_NAMES_RATIO = 16  # of whole names, which are paths themselves
+FREE_CHARACTERS = 1 << 20
 
 Edges = Mapping[str, int]  # of one node: local name -> node number
 
@@ -64,17 +71,38 @@ class Outline:
     rest: tuple[Entry, ...] = ()
 
 
-def outline_names(entries: Iterable[Entry]) -> Outline:
-    """Return the tree of the names' parts, numbers in numeric order. A name may hold a tensor and others below it."""
+class _Room:
+    """How many characters paths may still take."""
+
+    def __init__(self, names: Iterable[str], ratio: int) -> None:
+        self._most = self._left = ratio * sum(map(len, names)) + FREE_CHARACTERS
+
+    def take(self, text: str) -> str:
+        """Return the text.
+
+        Raises: FormatError if there is no room for it.
+        """
+        self._left -= len(text)
+        if self._left < 0:
+            raise FormatError("tree", expected=f"paths of at most {self._most:,} characters in all", got="more")
+        return text
+
+
+def outline_names(entries: Collection[Entry]) -> Outline:
+    """Return the tree of the names' parts, numbers in numeric order. A name may hold a tensor and others below it.
+
+    Raises: FormatError if the paths of the tree would be far longer than all names together.
+    """
     root = Branch("", "")
     below: dict[str, dict[str, Branch]] = {"": {}}
+    room = _Room((entry.name for entry in entries), MAX_NAMES_RATIO)
     for entry in sorted(entries, key=lambda entry: natural_order(entry.name)):
         branch, path = root, ""
         for part in entry.name.split("/", MAX_DEPTH - 1):
             siblings = below[path]
             path = f"{path}{part}/"
             if part not in siblings:
-                siblings[part] = Branch(part, path[:-1])
+                siblings[part] = Branch(part, room.take(path[:-1]))
                 branch.children.append(siblings[part])
                 below[path] = {}
             branch = siblings[part]
@@ -89,6 +117,7 @@ def outline_objects(graph: ObjectGraph, entries: Sequence[Entry], *, everything:
         graph: its object graph.
         entries: its tensors.
         everything: also show objects that hold no value, and lead to none.
+    Raises: FormatError if the paths of the tree would be far longer than all names of edges together.
     """
     drawing = _Drawing(graph, entries, everything=everything)
     return Outline(drawing.branch(ROOT), tuple(drawing.unclaimed.values()))
@@ -122,11 +151,14 @@ class _Drawing:
         self.unclaimed = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
         self._names = sorted(self.unclaimed)
         self._entries = dict(self.unclaimed)
+        self._prefixes: set[str] = set()  # and slots: what many references name is drawn for the first of them
+        self._slots_drawn: set[int] = set()
+        room = _Room((name for node in graph.nodes for name in node.children), MAX_PATHS_RATIO)
         valued = graph.nodes_with_values()
         self._edges, stand_in = _without_copies(graph, valued)
-        self._places = _places(self._edges, _spelled(graph))
+        self._places = _places(self._edges, _spelled(graph), room)
         self._shown = self._places.keys() if everything else self._places.keys() & valued
-        self._aliases = _aliases(self._edges, self._places)
+        self._aliases = _aliases(self._edges, self._places, room)
         if stand_in is not None:
             self._aliases.setdefault(stand_in, []).append("")
 
@@ -141,7 +173,7 @@ class _Drawing:
         self._add_values(branch, node)
         for name, child in self._children(number):
             target = self._places[child]
-            if (target.parent, target.name) == (number, name):
+            if (target.parent, target.name) == (number, name) and child != ROOT:  # an edge to the root may have no name
                 branch.children.append(self.branch(child))
             elif not _is_keras_number(name):  # those are named over there, and that is enough
                 branch.children.append(Branch(name, _join(place.path, name), points_to=target.path))
@@ -160,7 +192,8 @@ class _Drawing:
 
     def _slots(self, node: Node) -> Iterator[Slot]:
         for slot in node.slot_variables:
-            if slot.slot_variable not in self._places:
+            if slot.slot_variable not in self._places and slot.slot_variable not in self._slots_drawn:
+                self._slots_drawn.add(slot.slot_variable)
                 original = self._places.get(slot.original_variable)
                 path = f"node {slot.original_variable}" if original is None else original.path
                 for attribute in self._nodes[slot.slot_variable].attributes:
@@ -170,9 +203,12 @@ class _Drawing:
     def _claim(self, key: str) -> Iterator[Entry]:
         """Yield the tensors of an attribute: the one of its key, else those of tables and iterators: ``<key>-keys``."""
         names = [key] if key in self._entries else []
-        if not names and ATTRIBUTES in key:
+        if not names and ATTRIBUTES in key and key not in self._prefixes:
+            self._prefixes.add(key)
             start = bisect_left(self._names, key)
-            names = list(itertools.takewhile(lambda name: name.startswith(key), self._names[start:]))
+            names_from = (self._names[at] for at in range(start, len(self._names)))
+            names = list(itertools.takewhile(lambda name: name.startswith(key), names_from))
+            names = [name for name in names if name in self.unclaimed]
         for name in names:
             self.unclaimed.pop(name, None)
             yield self._entries[name]
@@ -206,6 +242,11 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{escape(name)}" if path else escape(name)
 
 
+def _is_below(path: str, other: str) -> bool:
+    """Whether a path is another one, or leads on from it."""
+    return path.startswith(other) and path[len(other) : len(other) + 1] in ("", "/")
+
+
 def _without_copies(graph: ObjectGraph, valued: set[int]) -> tuple[list[Edges], int | None]:
     """Return every node's edges, and the child that the root stands for as well, if it repeats all its edges.
 
@@ -213,7 +254,7 @@ def _without_copies(graph: ObjectGraph, valued: set[int]) -> tuple[list[Edges], 
     """
     edges: list[Edges] = [node.children for node in graph.nodes]
     root = graph.nodes[ROOT].children
-    for child in root.values():
+    for child in dict.fromkeys(root.values()):
         copies = graph.nodes[child].children
         if copies and child in valued and child not in (ROOT, *copies.values()) and copies.items() <= root.items():
             edges[ROOT] = {name: number for name, number in root.items() if name not in copies}
@@ -234,7 +275,7 @@ def _spelled(graph: ObjectGraph) -> set[tuple[int, str]]:
     return edges
 
 
-def _places(edges: Sequence[Edges], spelled: Collection[tuple[int, str]]) -> dict[int, _Place]:
+def _places(edges: Sequence[Edges], spelled: Collection[tuple[int, str]], room: _Room) -> dict[int, _Place]:
     """Return the place of every node that edges reach, by number: Dijkstra's shortest paths."""
     places: dict[int, _Place] = {}
     order = itertools.count()
@@ -243,7 +284,7 @@ def _places(edges: Sequence[Edges], spelled: Collection[tuple[int, str]]) -> dic
         numbers, strange, depth, _, number, parent, name = heapq.heappop(queue)
         if number in places:
             continue
-        path = _join(places[parent].path, name) if number != ROOT else ""
+        path = room.take(_join(places[parent].path, name)) if number != ROOT else ""
         places[number] = _Place(parent, name, path, depth)
         for edge, child in edges[number].items() if depth < MAX_DEPTH else ():
             if child not in places:
@@ -252,7 +293,7 @@ def _places(edges: Sequence[Edges], spelled: Collection[tuple[int, str]]) -> dic
     return places
 
 
-def _aliases(edges: Sequence[Edges], places: Mapping[int, _Place]) -> dict[int, list[str]]:
+def _aliases(edges: Sequence[Edges], places: Mapping[int, _Place], room: _Room) -> dict[int, list[str]]:
     """Return the other ways to each node: a name if its own parent has it, else a path; no circles back to it."""
     aliases: dict[int, list[str]] = {}
     for number, place in places.items():
@@ -260,7 +301,7 @@ def _aliases(edges: Sequence[Edges], places: Mapping[int, _Place]) -> dict[int, 
             target = places.get(child)
             if target is None or (target.parent, target.name) == (number, name):
                 continue
-            if not f"{place.path}/".startswith(f"{target.path}/" if child != ROOT else ""):
-                alias = escape(name) if target.parent == number else _join(place.path, name)
+            if child != ROOT and not _is_below(place.path, target.path):
+                alias = room.take(escape(name) if target.parent == number else _join(place.path, name))
                 aliases.setdefault(child, []).append(alias)
     return aliases

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import re
+from types import EllipsisType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +16,7 @@ from tfckpt.bundle.values import Array
 from tfckpt.errors import UsageError
 
 Index: TypeAlias = Any  # an int, a slice, ..., or a tuple of them
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class PartialTensor:
@@ -53,6 +56,33 @@ class PartialTensor:
 
     def __repr__(self) -> str:
         return f"<tfckpt.PartialTensor {self.entry.name!r}: {self.entry.dtype_name}{list(self.entry.shape)}>"
+
+
+def parse_index(text: str) -> Index:
+    """Return the index that a text means, written as in NumPy; nothing else is understood, and nothing is run.
+
+    >>> parse_index("[0, -5:, ..., ::2]")
+    (0, slice(-5, None, None), Ellipsis, slice(None, None, 2))
+
+    Raises: UsageError.
+    """
+    inner = text.strip()
+    if inner.startswith("[") and inner.endswith("]"):
+        inner = inner[1:-1]
+    items = [item.strip() for item in inner.split(",")]
+    if items[-1] == "" and len(items) > 1:  # a tuple of one item ends in a comma
+        items.pop()
+    return tuple(_parse_item(item, text) for item in items) if items != [""] else ()
+
+
+def _parse_item(item: str, text: str) -> int | slice | EllipsisType:
+    if item == "...":
+        return Ellipsis
+    bounds = [bound.strip() for bound in item.split(":")]
+    if len(bounds) > 3 or not all(INTEGER.fullmatch(bound) or (not bound and len(bounds) > 1) for bound in bounds):
+        raise UsageError(f"index {text!r}: expected whole numbers, slices and ..., as in '0, 2:5, ::-1', got {item!r}")
+    numbers = [int(bound) if bound else None for bound in bounds]
+    return slice(*numbers) if len(bounds) > 1 else int(bounds[0])
 
 
 def to_box(index: Index, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int | slice, ...]]:

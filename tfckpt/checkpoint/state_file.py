@@ -5,21 +5,18 @@ Source: tensorflow/python/checkpoint/checkpoint_management.py; tensorflow/python
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from dataclasses import dataclass
 
+from tfckpt import log
 from tfckpt.bundle import files
-from tfckpt.bundle.commit import replacing, write_text
-from tfckpt.bundle.paths import index_path
+from tfckpt.bundle.paths import index_path, join, split
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 
 STATE_FILE = "checkpoint"
-STATE_FILE_LIMIT = 16 << 20  # bytes; a line a checkpoint, so no honest one comes near
-
-logger = logging.getLogger("tfckpt")
+STATE_FILE_LIMIT = 1 << 19  # bytes; a line a checkpoint, so few honest ones come near, and text is slow to parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ def read_state(directory: str, filename: str | None = None) -> CheckpointState |
 
     Raises: FormatError if the file is not a CheckpointState in protobuf's text format; StorageError.
     """
-    path = os.path.join(directory, filename or STATE_FILE)
+    path = join(directory, filename or STATE_FILE)
     if not files.exists(path) or files.is_directory(path):
         return None
     return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path)
@@ -54,6 +51,8 @@ def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointSta
         text_format.Merge(text, proto, allow_unknown_field=not strict)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise FormatError("state file", path=path, expected="CheckpointState text", got=str(error)) from None
+    except RecursionError:  # unknown fields inside each other
+        raise FormatError("state file", path=path, expected="CheckpointState text", got="deep nesting") from None
     return CheckpointState(
         proto.model_checkpoint_path,
         tuple(proto.all_model_checkpoint_paths),
@@ -67,7 +66,9 @@ def write_state(directory: str, state: CheckpointState) -> None:
 
     Raises: StorageError; UnsupportedError if a path is not UTF-8, which the format cannot say.
     """
-    path = os.path.join(directory, STATE_FILE)
+    from tfckpt.bundle.commit import write_text  # whoever only reads needs none
+
+    path = join(directory, STATE_FILE)
     write_text(path, _format_state(state, path))
 
 
@@ -108,11 +109,13 @@ def update_state(prefix: str, *, sync: bool = False) -> str:
 
     Source: tensorflow/python/checkpoint/checkpoint_management.py, update_checkpoint_state.
     """
-    directory, name = os.path.split(prefix)
-    path = os.path.join(directory, STATE_FILE)
+    from tfckpt.bundle.commit import replacing
+
+    directory, name = split(prefix)
+    path = join(directory, STATE_FILE)
     with replacing(path, sync=sync) as write:
-        state = _with_latest(read_state(directory) or CheckpointState(""), directory, name)
-        write(_format_state(state, path))
+        before = read_state(directory) or CheckpointState("")
+        write(_format_state(_with_latest(before, directory, name), path))
     return path
 
 
@@ -122,15 +125,12 @@ def _with_latest(before: CheckpointState, directory: str, name: str) -> Checkpoi
     if not paths and before.model_checkpoint_path:
         paths = (before.model_checkpoint_path,)  # a state file of one line, as people write them
     if times and len(times) != len(paths):
-        logger.warning(
-            "%s: %d timestamps for %d checkpoints: left out",
-            os.path.join(directory, STATE_FILE),
-            len(times),
-            len(paths),
-        )
+        path = join(directory, STATE_FILE)
+        log.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
         times = ()
     here = os.path.abspath(directory)
-    kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != os.path.join(here, name)]
+    own = os.path.normpath(os.path.join(here, name))  # which makes nonsense of a URL, but the same of all
+    kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != own]
     return CheckpointState(
         name,
         (*(paths[n] for n in kept), name),
@@ -159,23 +159,23 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
     Source: tensorflow/python/checkpoint/checkpoint_management.py, latest_checkpoint.
     """
     directory = os.fspath(checkpoint_dir)
-    path = os.path.join(directory, latest_filename or STATE_FILE)
+    path = join(directory, latest_filename or STATE_FILE)
     if not files.exists(path):
         return None
     try:
         text = files.read_text(path, STATE_FILE_LIMIT)
     except (CheckpointNotFoundError, StorageError) as error:
-        logger.warning("%s: ignored", error)
+        log.warning("%s: ignored", printable(str(error)))
         return None
     try:
         named = _parse_state(text, path, strict=True).model_checkpoint_path
     except FormatError as error:
-        logger.warning("%s: ignored", error)
+        log.warning("%s: ignored", printable(str(error)))
         return None
     if not named:
         raise FormatError("state file", path=path, expected="a model_checkpoint_path", got="none")
-    prefix = os.path.join(directory, named)
+    prefix = join(directory, named)
     if files.exists(index_path(prefix)) or has_any_file(prefix):
         return prefix
-    logger.warning("%s: names %s, where no checkpoint is", path, prefix)
+    log.warning("%s: names %s, where no checkpoint is", path, printable(prefix))
     return None

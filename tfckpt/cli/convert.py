@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import tfckpt
@@ -14,13 +15,21 @@ from tfckpt.cli.output import (
     print_rows,
     print_written,
     printable,
-    progress_bar,
 )
+from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import ProofError
-from tfckpt.layouts.catalog import AUTO, DEFAULT, LAYOUTS, NAMES
-from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.layouts.defaults import AUTO, DEFAULT
 
 FILLS = ("zeros", "mean")
+
+
+class _Targets:
+    """The choices for ``--to``; the tables are built when there is a choice to check or to print."""
+
+    def __iter__(self) -> Iterator[str]:
+        from tfckpt.layouts.catalog import NAMES
+
+        return iter((AUTO, *NAMES))
 
 
 def add_commands(
@@ -31,11 +40,44 @@ def add_commands(
     add_source(options, "source")
     options.add_argument(
         "--to",
-        choices=(AUTO, *NAMES),
+        metavar="TARGET",
+        choices=_Targets(),
         default=DEFAULT,
-        help=f"target (default: %(default)s); {AUTO} takes the fullest one for what SOURCE holds",
+        help=f"%(choices)s (default: %(default)s); {AUTO} takes the fullest target for what SOURCE holds",
     )
-    options.add_argument("--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE")
+    add_request(options)
+
+    convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
+    add_dest(convert)
+    convert.add_argument(
+        "--mode",
+        choices=("copy", "link", "reflink", "auto"),
+        default="copy",
+        help="write every byte (default), share SOURCE's data files by hard links or reflinks, or take the first of reflink, "
+        "link, copy that works",
+    )
+    convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
+    convert.add_argument("--prove", action="store_true", help="compare every value with SOURCE's when all is written")
+    convert.set_defaults(run=cmd_convert, reports=True)
+
+    plan = commands.add_parser("plan", parents=[options], help="show what convert would do, and write nothing")
+    plan.set_defaults(run=cmd_plan, paged=True)
+
+    prove = commands.add_parser(
+        "prove", parents=[options], help="show that DEST, whatever wrote it, holds SOURCE's values"
+    )
+    prove.add_argument("dest", metavar="DEST", help=CHECKPOINT)
+    prove.set_defaults(run=cmd_prove, reports=True)
+
+    layouts = commands.add_parser("layouts", parents=[common], help="list the targets")
+    layouts.set_defaults(run=cmd_layouts)
+
+
+def add_request(options: argparse.ArgumentParser) -> None:
+    """Add what a conversion may be asked for, the target excepted."""
+    options.add_argument(
+        "--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE; - is stdin"
+    )
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
         "--exclude",
@@ -72,7 +114,7 @@ def add_commands(
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
     options.add_argument(
-        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to"
+        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to; - is stdin"
     )
     options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
     options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")
@@ -87,33 +129,8 @@ def add_commands(
         help="what SOURCE holds, if its objects could be several models'",
     )
 
-    convert = commands.add_parser("convert", parents=[options], help="convert a checkpoint")
-    add_dest(convert)
-    convert.add_argument(
-        "--mode",
-        choices=("copy", "link", "reflink", "auto"),
-        default="copy",
-        help="write every byte (default), share SOURCE's data files by hard links or reflinks, or take the first of reflink, "
-        "link, copy that works",
-    )
-    convert.add_argument("--update-state", action="store_true", help="make DEST the latest of its directory")
-    convert.add_argument("--prove", action="store_true", help="compare every value with SOURCE's when all is written")
-    convert.set_defaults(run=cmd_convert)
 
-    plan = commands.add_parser("plan", parents=[options], help="show what convert would do, and write nothing")
-    plan.set_defaults(run=cmd_plan)
-
-    prove = commands.add_parser(
-        "prove", parents=[options], help="show that DEST, whatever wrote it, holds SOURCE's values"
-    )
-    prove.add_argument("dest", metavar="DEST", help=CHECKPOINT)
-    prove.set_defaults(run=cmd_prove)
-
-    layouts = commands.add_parser("layouts", parents=[common], help="list the targets")
-    layouts.set_defaults(run=cmd_layouts)
-
-
-def _request(args: argparse.Namespace) -> dict[str, Any]:
+def request_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked for, as the options of `tfckpt.plan`."""
     return {
         "to": args.to,
@@ -131,17 +148,17 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
         "max_positions": args.max_positions,
         "resize_fill": args.resize_fill,
         "layout": args.layout,
-        "source_format": args.format,
+        "source_format": getattr(args, "format", None),
     }
 
 
 def cmd_convert(args: argparse.Namespace) -> int:
     """Convert, and report what became of every variable."""
-    with progress_bar("converting") as progress:
+    with progress_bar("converting", quiet=args.quiet) as progress:
         plan = tfckpt.convert(
             args.source,
             args.dest,
-            **_request(args),
+            **request_of(args),
             mode=args.mode,
             verify=args.verify,
             sync=args.sync,
@@ -167,7 +184,7 @@ def cmd_plan(args: argparse.Namespace) -> int:
     """Report what convert would do."""
     plan = tfckpt.plan(
         args.source,
-        **_request(args),
+        **request_of(args),
     )
     if args.json:
         print_json(plan.to_json())
@@ -182,7 +199,7 @@ def cmd_prove(args: argparse.Namespace) -> int:
         proof = tfckpt.prove(
             args.source,
             args.dest,
-            **_request(args),
+            **request_of(args),
         )
     except ProofError as error:
         if args.json and error.report is not None:
@@ -203,6 +220,9 @@ def cmd_prove(args: argparse.Namespace) -> int:
 
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
+    from tfckpt.layouts.catalog import LAYOUTS
+    from tfckpt.layouts.rules import ObjectLayout
+
     rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", o.about) for o in LAYOUTS]
     if args.json:
         print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.bundle.commit import write_text
 from tfckpt.cli.output import print_json, printable
-from tfckpt.layouts.bert import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,11 +49,13 @@ def add_commands(
     """Add this file's command to the parser."""
     demo = commands.add_parser("demo", parents=[common], help="make a small TF1 BERT, convert it, prove it")
     demo.add_argument("directory", metavar="DIR", nargs="?", default="tfckpt-demo", help="default: %(default)s")
-    demo.set_defaults(run=cmd_demo)
+    demo.set_defaults(run=cmd_demo, reports=True)
 
 
 def cmd_demo(args: argparse.Namespace) -> int:
     """Write a TF1 BERT into DIR/tf1, its conversion into DIR/tf2, and prove that nothing was lost."""
+    import json
+
     from tfckpt.conversion.prove import prove
 
     source = os.path.join(args.directory, "tf1", "bert_model.ckpt")
@@ -90,6 +90,7 @@ def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     206
     """
     from tfckpt.layouts import axes
+    from tfckpt.layouts.bert import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
 
     letters = {letter: config[field] for letter, field in SIZES.items()}
     letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "c": 2}  # c: is next, is not

@@ -1,59 +1,55 @@
-"""Commands that look at a checkpoint: ls, verify."""
+"""The command verify: every checksum of a checkpoint compared with its bytes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import tfckpt
 from tfckpt.cli.options import add_source
-from tfckpt.cli.output import print_json, print_rows, printable, progress_bar
+from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.damage import Finding
 
 
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
-    """Add this file's commands to the parser."""
-    ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
-    add_source(ls)
-    ls.add_argument("pattern", metavar="PATTERN", nargs="?", help="shell glob that names must match")
-    ls.set_defaults(run=cmd_ls)
-
+    """Add this file's command to the parser."""
     verify = commands.add_parser("verify", parents=[common], help="compare every checksum with its bytes")
     add_source(verify)
-    verify.set_defaults(run=cmd_verify)
-
-
-def cmd_ls(args: argparse.Namespace) -> int:
-    """List tensors. Reads the index only, never a shard."""
-    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
-        entries = checkpoint.entries(args.pattern)
-    if args.json:
-        print_json(
-            [{"name": e.name, "dtype": e.dtype_name, "shape": list(e.shape), "nbytes": e.nbytes} for e in entries]
-        )
-    else:
-        rows = [(e.name, e.dtype_name, str(list(e.shape)), str(e.nbytes)) for e in entries]
-        print_rows(("name", "dtype", "shape", "bytes"), rows)
-    return 0
+    verify.set_defaults(run=cmd_verify, reports=True)
 
 
 def cmd_verify(args: argparse.Namespace) -> int:
-    """Check every tensor; name each that is damaged, not only the first."""
+    """Check every tensor; name each that is damaged, not only the first, and what of the index is."""
     from tfckpt.bundle.carry import counting
+    from tfckpt.bundle.damage import find_all, survey
+    from tfckpt.checkpoint.locate import find_prefix
 
-    with tfckpt.open(args.prefix, format=args.format) as checkpoint, progress_bar("verifying") as progress:
-        entries = checkpoint.entries()
-        total = sum(entry.nbytes for entry in entries)
-        damage = checkpoint.find_damage(progress=counting(progress, total))
-        damaged = dict.fromkeys(
-            str(found.error) for found in damage
-        )  # a missing file is one line, not one for each tensor
-        prefix = checkpoint.prefix
-    for line in damaged:
+    found = survey(find_prefix(args.prefix, args.format), args.format)
+    entries = found.reader.entries
+    total = sum(entry.nbytes for entry in entries.values())
+    with progress_bar("verifying", quiet=args.quiet) as progress:
+        damage = [*found.damage, *find_all(found.reader, progress=counting(progress, total))]
+    found.reader.close()
+    prefix = found.reader.prefix
+    for line in lines(damage):
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
     if args.json:
-        print_json({"prefix": prefix, "tensors": len(entries), "nbytes": total, "damaged": list(damaged)})
-    elif not damaged:
+        counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
+        print_json(counts | {"damaged": [item.to_json() for item in damage]})
+    elif not damage:
         print(f"{printable(prefix)}: {len(entries)} tensors, {total:,} bytes: every checksum matches")
-    return 1 if damaged else 0
+    return 1 if damage else 0
+
+
+def lines(damage: Sequence[Finding]) -> list[str]:
+    """Return a line for each place that is damaged; a file that is missing is one place, however many tensors it had."""
+    places: dict[str, int] = {}
+    for item in damage:
+        places[item.line] = places.get(item.line, 0) + 1
+    return [line if count == 1 else f"{line} ({count} tensors)" for line, count in places.items()]

@@ -6,45 +6,151 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt.cli import convert, demo, inspect, rewrite, tree
+from tfckpt.cli import completion, convert, demo, diff, inspect, listing, rewrite, salvage, show, tree
+from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
+from tfckpt.cli.terminal import paged
 from tfckpt.errors import TfckptError
 
+STDIN = "-"
+FAILED = 1
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
+TERMINATED = 143  # and for one that was told to end
+EXIT_CODES = (
+    (0, "done; of diff: nothing differs"),
+    (
+        1,
+        "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
+    ),
+    (2, "wrong usage; of diff: also any failure"),
+    (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
+    (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command ``tfckpt``."""
-    parser = argparse.ArgumentParser(prog="tfckpt", description="TensorFlow checkpoints without TensorFlow.")
+    codes = "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES)
+    parser = argparse.ArgumentParser(
+        prog="tfckpt",
+        description="TensorFlow checkpoints without TensorFlow.",
+        epilog=f"exit codes:\n{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"tfckpt {tfckpt.__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print one JSON document")
-    for group in (convert, inspect, tree, rewrite, demo):
+    add_common(common)
+    for group in (convert, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
         group.add_commands(commands, common)
+    commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 an expected failure, 2 wrong usage."""
+    """Run one command; return its exit code, one of `EXIT_CODES`.
+
+    A parser's defaults say what its command is like: ``paged`` if what it prints is to be looked at, ``reports`` if it is
+    about what was done, ``trouble`` for its own code for a failure.
+    """
     args = build_parser().parse_args(argv)
     _prepare_output()
     try:
-        code: int = args.run(args)
+        code = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TfckptError, OSError) as error:
+        if args.verbose:
+            _print_traceback()
         for line in getattr(error, "complaints", [str(error)]):
             print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
-        return 1
+        return getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        stack.enter_context(_termination_as_exit())
+        if args.verbose:
+            stack.enter_context(_log_shown())
+        if args.quiet and getattr(args, "reports", False) and not args.json:
+            stack.enter_context(redirect_stdout(io.StringIO()))
+        for name in ("config", "layout"):
+            if getattr(args, name, None) == STDIN:
+                setattr(args, name, stack.enter_context(_stdin_as_file()))
+        stack.enter_context(paged(wanted=getattr(args, "paged", False) and not args.no_pager))
+        code: int = args.run(args)
+        return code
+
+
+@contextmanager
+def _stdin_as_file() -> Iterator[str]:
+    """Yield the path of a file that holds what comes from stdin; it is called so in every message."""
+    import tempfile
+
+    from tfckpt.bundle.commit import write_text
+
+    with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
+        path = os.path.join(directory, "stdin")
+        write_text(path, sys.stdin.read())
+        yield path
+
+
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let a SIGTERM end the command as Ctrl-C does: what was begun is taken back."""
+    import signal
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not in the main thread, which alone may say so
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """Show on stderr what the library logs."""
+    import logging
+
+    class Printable(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    logger, handler = logging.getLogger("tfckpt"), logging.StreamHandler()
+    handler.setFormatter(Printable("%(name)s: %(levelname)s: %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    for line in traceback.format_exc().splitlines():
+        print(printable(line), file=sys.stderr)
 
 
 def _prepare_output() -> None:

@@ -1,10 +1,59 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands take, and how a command's arguments are read."""
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command: options may stand between its arguments, as every Python from 3.12 on has it."""
+
+    _is_reading = False
+
+    def parse_known_args(  # type: ignore[override]  # argparse calls it, and no one else
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[Any, list[str]]:
+        """Parse what is known; before 3.12, the method called here calls this one for the options and for the rest.
+
+        While it does so, arguments are hidden, and a help text would lack them.
+        """
+        if self._is_reading or not {"-h", "--help"}.isdisjoint(args or ()):
+            return super().parse_known_args(args, namespace)
+        self._is_reading = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_reading = False
+
+
+def counting(least: int, most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number between two."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+        return number
+
+    return parse
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document (docs/json.md)")
+    parser.add_argument("--no-pager", action="store_true", help="do not show what is long in $PAGER")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress, and no report of what was done: the exit code tells"
+    )
+    volume.add_argument(
+        "-v", "--verbose", action="store_true", help="log to stderr, and show where in the code a failure came from"
+    )
 
 
 def add_source(parser: argparse.ArgumentParser, name: str = "prefix") -> None:

@@ -1,103 +1,125 @@
-"""How the commands print: tables and progress bars on a terminal, stable plain text in a pipe, JSON on request."""
+"""How the commands print: tables on a terminal, stable plain text in a pipe, JSON on request."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from tfckpt import errors
+from tfckpt.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from tfckpt.conversion.plan import Plan, Step, Written
 
+printable = errors.printable
+
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
+    import json
+
     print(json.dumps(value, indent=2))
 
 
 def print_json_rows(document: Mapping[str, Any], rows: str) -> None:
     """Print one JSON document in which each item of its list ``rows`` is on a line of its own."""
+    import json
+
     rest = json.dumps({name: value for name, value in document.items() if name != rows}, indent=2)
     items = ",\n".join(f"    {json.dumps(item)}" for item in document[rows])
     print(f"{rest.removesuffix('}').rstrip()},\n  {json.dumps(rows)}: [\n{items}\n  ]\n}}")
 
 
-def printable(text: str) -> str:
-    r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
+def is_terminal() -> bool:
+    """Whether what is printed is looked at as it is, and not read by a program."""
+    return sys.stdout.isatty()
 
-    >>> printable("a\x1b[2Jb\n")
-    'a\\x1b[2Jb\\n'
+
+def human(nbytes: int) -> str:
+    """Return a size as people say it.
+
+    >>> human(21_704), human(7), human(1 << 40)
+    ('21.2 KiB', '7 B', '1.0 TiB')
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    size, unit = float(nbytes), 0
+    while size >= 1023.95 and unit < len(UNITS) - 1:  # what rounds to 1024.0 is one of the next unit
+        size, unit = size / 1024, unit + 1
+    return f"{size:.1f} {UNITS[unit]}" if unit else f"{nbytes} B"
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: aligned under its column names on a terminal, tab-separated and bare in a pipe."""
+def print_rows(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    styles: Mapping[str, str] = {},
+    numbers: Collection[str] = (),
+) -> None:
+    """Print a table: aligned under its column names on a terminal, tab-separated and bare in a pipe.
+
+    Args:
+        columns: their names.
+        rows: their cells.
+        styles: on a terminal, rich's style of each column that has one.
+        numbers: columns to align at the right.
+    """
     cells = [[printable(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for row in cells:
             print("\t".join(row))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")  # a name is never cut
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", style=styles.get(column), justify=justify)  # a name is never cut
     for row in cells:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    make_console().print(table)
 
 
 def print_spans(lines: Iterable[Sequence[Span]]) -> None:
     """Print lines of styled pieces: in colour on a terminal, bare in a pipe; never wrapped."""
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for line in lines:
             print("".join(text for text, _ in line))
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = make_console()
     for line in lines:
         console.print(Text.assemble(*line), soft_wrap=True)
+
+
+def bar_block() -> str:
+    """Return what bars are drawn with."""
+    return "█" if _speaks_unicode() else "#"
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def guides(*, last: bool) -> tuple[str, str]:
     """Return what a tree draws before a branch, and before the lines below it."""
     corner, bar = ("└─ ", "   ") if last else ("├─ ", "│  ")
-    if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8":
+    if _speaks_unicode():
         return corner, bar
     return corner.translate(ASCII_GUIDES), bar.translate(ASCII_GUIDES)
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a callback ``(bytes done, bytes in all)`` that moves a bar on stderr; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def print_plan(plan: Plan) -> None:
     """Print what becomes of every variable, then the sums, then what else to know."""
     rows = [(step.source, _change(step), step.target) for step in plan.steps]
     rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
-    print_rows(("source", "shape", "target"), rows)
+    print_rows(("source", "shape", "target"), rows, styles={"shape": "cyan"})
     counts = [
         f"{len(plan.steps)} variables",
         f"{plan.nbytes:,} bytes",

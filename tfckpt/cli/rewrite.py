@@ -6,7 +6,8 @@ import argparse
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
-from tfckpt.cli.output import print_json, print_plan, printable, progress_bar
+from tfckpt.cli.output import print_json, print_plan, printable
+from tfckpt.cli.terminal import progress_bar
 
 
 def add_commands(
@@ -37,12 +38,12 @@ def add_commands(
     size.add_argument("--max-shard-size", type=int, metavar="BYTES", help="largest data file; larger tensors are cut")
     rewrite.add_argument("--byte-order", choices=["little", "big"], help="of the values (default: as in SOURCE)")
     rewrite.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
-    rewrite.set_defaults(run=cmd_rewrite)
+    rewrite.set_defaults(run=cmd_rewrite, reports=True)
 
     merge = commands.add_parser("merge", parents=[common], help="join checkpoints into one")
     merge.add_argument("sources", metavar="SOURCE", nargs="+", help=CHECKPOINT)
     add_dest(merge)
-    merge.set_defaults(run=cmd_merge)
+    merge.set_defaults(run=cmd_merge, reports=True)
 
 
 def _substitution(text: str) -> tuple[str, str]:
@@ -55,7 +56,7 @@ def _substitution(text: str) -> tuple[str, str]:
 
 def cmd_rewrite(args: argparse.Namespace) -> int:
     """Copy a checkpoint with changes, and report what became of every tensor."""
-    with progress_bar("rewriting") as progress:
+    with progress_bar("rewriting", quiet=args.quiet) as progress:
         plan = tfckpt.rewrite(
             args.source,
             args.dest,
@@ -79,7 +80,7 @@ def cmd_rewrite(args: argparse.Namespace) -> int:
 
 def cmd_merge(args: argparse.Namespace) -> int:
     """Join checkpoints, and report every tensor."""
-    with progress_bar("merging") as progress:
+    with progress_bar("merging", quiet=args.quiet) as progress:
         plan = tfckpt.merge(
             args.sources, args.dest, verify=args.verify, sync=args.sync, overwrite=args.overwrite, progress=progress
         )

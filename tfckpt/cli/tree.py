@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import add_source
 from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
+from tfckpt.errors import located
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -29,7 +29,7 @@ def add_commands(
     tree = commands.add_parser("tree", parents=[common], help="draw a checkpoint's objects, or names, as a tree")
     add_source(tree)
     tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
-    tree.set_defaults(run=cmd_tree)
+    tree.set_defaults(run=cmd_tree, paged=True)
 
 
 def cmd_tree(args: argparse.Namespace) -> int:
@@ -40,7 +40,8 @@ def cmd_tree(args: argparse.Namespace) -> int:
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         graph, entries = checkpoint.object_graph, checkpoint.entries()
         prefix = checkpoint.prefix
-    outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
+    with located(prefix):
+        outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
     variables = [entry for entry in entries if entry.name != OBJECT_GRAPH_KEY]
     nbytes = sum(entry.nbytes for entry in variables)
     if args.json:
@@ -84,6 +85,8 @@ def _folded(children: list[Branch]) -> list[Branch]:
     """Return a long list of nothing but pointers as one branch: optimizers list their variables twice."""
     if len(children) < FOLD or not all(child.name.isdecimal() and child.points_to is not None for child in children):
         return children
+    from dataclasses import replace
+
     first, last = children[0], children[-1]
     return [replace(first, name=f"{first.name}..{last.name}", points_to=f"{first.points_to} .. {last.points_to}")]
 

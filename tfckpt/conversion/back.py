@@ -12,7 +12,7 @@ from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
-from tfckpt.errors import PlanError
+from tfckpt.errors import PlanError, located
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import STATE, TRAINING, TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
@@ -88,7 +88,8 @@ def plan_back(
 
 
 def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout]) -> Match:
-    matches = match_models(graph, layouts)
+    with located(source):
+        matches = match_models(graph, layouts)
     if not matches:
         known = ", ".join(dict.fromkeys(layout.family.name for layout in layouts))
         raise PlanError([f"{source}: no model of {known} in its object graph; tfckpt tree shows what it holds"])

@@ -14,7 +14,8 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts
 from tfckpt.errors import PlanError
-from tfckpt.layouts.catalog import DEFAULT, FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
+from tfckpt.layouts.catalog import FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
+from tfckpt.layouts.defaults import DEFAULT
 from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
 
 

@@ -6,15 +6,18 @@ Source: google-research/bert modeling.py, class BertConfig.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 
 from tfckpt.bundle import files
+from tfckpt.bundle.paths import join, split
 from tfckpt.errors import ConfigError
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
+
+MAX_SIZE = (1 << 31) - 1  # of any part of a model
 
 NUM_HEADS = "num_attention_heads"
 NUM_LAYERS = "num_hidden_layers"
@@ -42,7 +45,7 @@ class Config:
     @property
     def origin(self) -> str:
         """The file's name, to say where a size comes from."""
-        return os.path.basename(self.path)
+        return split(self.path)[1]
 
 
 FIELDS = {name: name for name in SIZE_FIELDS}
@@ -61,7 +64,7 @@ def find_beside(prefix: str, name: str, fields: Mapping[str, str] = FIELDS) -> C
 
     Raises: ConfigError if it cannot be used.
     """
-    path = os.path.join(os.path.dirname(prefix), name)
+    path = join(split(prefix)[0], name)
     return read_config(path, fields) if files.exists(path) else None
 
 
@@ -84,5 +87,10 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
         raise ConfigError(f"{path}: not a model's configuration: none of {', '.join(fields)}")
     for name, value in found.items():
         if type(value) is not int or value < 1:
-            raise ConfigError(f"{path}: {name}: expected a positive integer, got {value!r}")
+            got = f"{value!r:.80}" if isinstance(value, (int, float, str, NoneType)) else f"a {type(value).__name__}"
+            raise ConfigError(f"{path}: {name}: expected a positive integer, got {got}")
+        if value > MAX_SIZE:
+            raise ConfigError(
+                f"{path}: {name}: expected at most {MAX_SIZE:,}, got a number of {len(str(value))} digits"
+            )
     return Config(path, {fields[name]: value for name, value in found.items()})

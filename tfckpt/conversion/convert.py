@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tfckpt.bundle.paths import V2
+from tfckpt import log
+from tfckpt.bundle.paths import V2, split
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
@@ -17,9 +16,7 @@ from tfckpt.conversion.execute import COPY, Progress, execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.request import PathLike, Request, make_plan
-from tfckpt.layouts.catalog import DEFAULT
-
-logger = logging.getLogger("tfckpt")
+from tfckpt.layouts.defaults import DEFAULT
 
 
 def plan(
@@ -205,7 +202,7 @@ def convert(
         report = make_plan(checkpoint, request)
         if update_state:
             # One that cannot be read stops us before anything is written.
-            state_file.read_state(os.path.dirname(prefix))
+            state_file.read_state(split(prefix)[0])
         written = execute(
             report,
             checkpoint.reader,
@@ -222,7 +219,7 @@ def convert(
                 proving.prove(report, checkpoint, dest_checkpoint)
     if update_state:
         state_file.update_state(prefix, sync=sync)
-    logger.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
+    log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 
 

@@ -54,6 +54,8 @@ def execute(
         raise UsageError(f"mode: expected {', '.join(MODES)}, got {mode!r}")
     if verify:
         reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
+    copied = (step for step in plan.steps if step.fill is None and step.same_as is None)
+    reader.check_sharing(planned_entry(step, reader) for step in copied)
     carried = [(step, planned_entry(step, reader)) for step in plan.steps if step.keeps_bytes and step.same_as is None]
     count = counting(progress, plan.nbytes)
     with BundleWriter(dest, overwrite=overwrite, sync=sync, progress=count, stream=stream) as writer:

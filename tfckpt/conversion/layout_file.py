@@ -10,12 +10,8 @@ from tfckpt.errors import LayoutError
 from tfckpt.layouts.custom import CustomLayout, build_layout
 from tfckpt.layouts.rules import ObjectLayout
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 FILE_LIMIT = 1 << 20  # bytes; one of a few hundred rows has some 30,000
+MAX_DOTS = 64  # in a line
 
 
 def read_layout(path: str) -> CustomLayout:
@@ -25,7 +21,17 @@ def read_layout(path: str) -> CustomLayout:
         LayoutError: it is not TOML, or no layout; lists everything that is wrong.
         CheckpointNotFoundError, StorageError, FormatError: it cannot be read, is too large, or is not UTF-8.
     """
+    if sys.version_info >= (3, 11):  # rare: few conversions have a layout of the user's
+        import tomllib
+    else:
+        import tomli as tomllib
+
     text = files.read_text(path, FILE_LIMIT)
+    for number, line in enumerate(text.split("\n"), 1):
+        if (
+            line.count(".") > MAX_DOTS
+        ):  # as one key, these would be as many tables, and parsers take their square in memory
+            raise LayoutError([f"{path}: line {number}: more than {MAX_DOTS} dots: break it into several lines"])
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
-from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, split_path
+from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
+from tfckpt.errors import FormatError
 from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, NUMBERED, ObjectLayout, Part, Placed, Variable
+
+# Variables that are looked up for each node and edge of a graph, and for any graph: real ones need a tenth of that.
+LOOKUPS = 20
+FREE_LOOKUPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +41,77 @@ class Match:
 def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Match]:
     """Return the models of the layout that the graph holds whole with the most variables, of those the first.
 
-    There are several only if they share no variable.
+    There are several only if they share no variable. Raises: FormatError if the graph is so entangled that it would take
+    forever.
 
     >>> match_models(ObjectGraph(), ())
     []
     """
-    numbers = {id(node): number for number, node in enumerate(graph.nodes)}
+    ways, search = graph.ways(), _Search(graph)
     fullest: list[Match] = []
     for layout in layouts:
         models: list[Match] = []
         taken: set[int] = set()
-        for path, node in graph.walk():
-            found = _match_layout(graph, numbers[id(node)], layout)
+        begun = {edge for placed in layout.parts for edge in search.first_edges(placed)}
+        for number in ways:
+            names = graph.nodes[number].children.keys()
+            if names.isdisjoint(begun) and number not in search.numbered:
+                continue
+            found = _match_layout(search, number, layout)
             if found and taken.isdisjoint(item.node for item in found):
-                models.append(Match(layout, join_path(path), found))
+                models.append(Match(layout, join_path(path_to(number, ways)), found))
                 taken.update(item.node for item in found)
         if models and (not fullest or len(models[0].found) > len(fullest[0].found)):
             fullest = models
     return fullest
 
 
-def _match_layout(graph: ObjectGraph, model: int, layout: ObjectLayout) -> tuple[Found, ...]:
+@dataclass(slots=True)
+class _Search:
+    """One graph, what is known of parts below its nodes, and how many variables may still be looked up."""
+
+    graph: ObjectGraph
+    known: dict[tuple[int, int], tuple[Found, ...]] = field(default_factory=dict)  # by node, and identity of the part
+    begun: dict[int, tuple[Part, set[str]]] = field(
+        default_factory=dict
+    )  # by identity of a part: it, and its first edges
+    numbered: set[int] = field(default_factory=set)  # nodes with containers that Keras has numbered
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        edges = sum(len(node.children) for node in self.graph.nodes)
+        named = ((number, name) for number, node in enumerate(self.graph.nodes) for name in node.children)
+        self.numbered = {number for number, name in named if name.startswith(NUMBERED)}
+        self.left = LOOKUPS * (len(self.graph.nodes) + edges) + FREE_LOOKUPS
+
+    def spend(self) -> None:
+        """Count one variable that is looked up."""
+        self.left -= 1
+        if self.left < 0:
+            raise FormatError(
+                "object graph", expected="a model that is found in reasonable time", got="a maze of edges"
+            )
+
+    def part(self, node: int, part: Part) -> tuple[Found, ...]:
+        """Return what `match_part` does, which is asked once."""
+        key = node, id(part)
+        if key not in self.known:
+            names = self.graph.nodes[node].children.keys()
+            hopeless = names.isdisjoint(self.first_edges(Placed(part))) and node not in self.numbered
+            self.known[key] = () if hopeless else match_part(self, node, part)
+        return self.known[key]
+
+    def first_edges(self, placed: Placed) -> set[str]:
+        """Return the edges with which the paths of a placed part begin, but for those that Keras numbers."""
+        if placed.path:
+            return {split_path(placed.path.partition("/")[0])[0]}
+        part = placed.part
+        if id(part) not in self.begun:
+            self.begun[id(part)] = part, _first_edges(part)
+        return self.begun[id(part)][1]
+
+
+def _match_layout(search: _Search, model: int, layout: ObjectLayout) -> tuple[Found, ...]:
     """Return the variables of all the layout's parts below a node; none unless it is whole."""
     absent: set[str] = set()
     found: list[tuple[str, tuple[Found, ...]]] = []
@@ -64,7 +119,7 @@ def _match_layout(graph: ObjectGraph, model: int, layout: ObjectLayout) -> tuple
     for placed in layout.parts:
         places.setdefault(placed.path, []).append(placed)
     for forms in places.values():
-        matched = ((placed, _match_placed(graph, model, placed)) for placed in forms)
+        matched = ((placed, _match_placed(search, model, placed)) for placed in forms)
         placed, part = next((item for item in matched if item[1]), (forms[0], ()))
         if not part and (len(forms) > 1 or not placed.only_with):
             return ()
@@ -74,59 +129,75 @@ def _match_layout(graph: ObjectGraph, model: int, layout: ObjectLayout) -> tuple
     return tuple(item for only_with, part in found if only_with not in absent for item in part)
 
 
-def _match_placed(graph: ObjectGraph, model: int, placed: Placed) -> tuple[Found, ...]:
-    node = _descend(graph, model, placed.path)
-    return () if node is None else match_part(graph, node, placed.part)
+def _match_placed(search: _Search, model: int, placed: Placed) -> tuple[Found, ...]:
+    node = _descend(search.graph, model, placed.path)
+    return () if node is None else search.part(node, placed.part)
 
 
-def match_part(graph: ObjectGraph, node: int, part: Part) -> tuple[Found, ...]:
+def match_part(search: _Search, node: int, part: Part) -> tuple[Found, ...]:
     """Return the variables of a part below a node; none unless every row leads to one."""
     for count in range(len(part.optional) + 1):
         for lacks in combinations(part.optional, count):
-            for naming in (_Naming(graph, node, part, {}), _numbered(graph, node, part, lacks)):
+            for naming in (_Naming(search, node, part, {}), _numbered(search, node, part, lacks)):
                 found = naming.find_all(lacks) if naming is not None else ()
                 if naming is None or not found:
                     continue
-                if not part.sign or _descend(graph, node, naming.spell(part.sign)) is not None:
+                if not part.sign or _descend(search.graph, node, naming.spell(part.sign)) is not None:
                     return found
     return ()
+
+
+def _first_edges(part: Part) -> set[str]:
+    """Return the edges with which a part's paths begin."""
+    number = part.variables(lambda *prefixes: (0,))
+    paths = [v.path for v in number] + [alias for alias, _ in part.all_aliases(lambda *prefixes: (0,))]
+    return {split_path(path.partition("/")[0])[0] for path in paths}
 
 
 @dataclass(frozen=True, slots=True)
 class _Naming:
     """How a part's paths are spelled below a node: containers by attribute, or as ``containers`` says."""
 
-    graph: ObjectGraph
+    search: _Search
     node: int
     part: Part
     containers: Mapping[str, str]
 
     def find_all(self, lacks: tuple[str, ...]) -> tuple[Found, ...]:
         """Return the variables of the part, or none if one of them is not there."""
-        aliases = self.part.all_aliases(self.numbers)
+        aliases: dict[str, list[str]] = {}
         found = []
-        for variable in self.part.variables(self.numbers, lacks):
-            item = next(self._lookups(variable, aliases), None)
+        for variable in self.part.each_variable(self.numbers, lacks):
+            self.search.spend()
+            item = self._look_up(variable, variable.path)
+            if item is None:
+                aliases = aliases or self._aliases()
+                begun = [path for path in _beginnings(variable.path) if path in aliases]
+                ways = (alias + variable.path.removeprefix(path) for path in begun for alias in aliases[path])
+                item = next(filter(None, (self._look_up(variable, way) for way in ways)), None)
             if item is None:
                 return ()
             found.append(item)
         return tuple(found)
 
-    def _lookups(self, variable: Variable, aliases: Iterable[tuple[str, str]]) -> Iterator[Found]:
-        paths = [variable.path]
-        paths += [a + variable.path.removeprefix(to) for a, to in aliases if f"{variable.path}/".startswith(f"{to}/")]
-        for path in paths:
-            node = _descend(self.graph, self.node, self.spell(path))
-            value = None if node is None else _value(self.graph, node)
-            if node is not None and value is not None:
-                yield Found(variable, node, value.checkpoint_key)
+    def _aliases(self) -> dict[str, list[str]]:
+        """Return the second paths of each path."""
+        aliases: dict[str, list[str]] = {}
+        for alias, to in self.part.all_aliases(self.numbers):
+            self.search.spend()
+            aliases.setdefault(to, []).append(alias)
+        return aliases
+
+    def _look_up(self, variable: Variable, path: str) -> Found | None:
+        graph = self.search.graph
+        node = _descend(graph, self.node, self.spell(path))
+        value = None if node is None else _value(graph, node)
+        return None if node is None or value is None else Found(variable, node, value.checkpoint_key)
 
     def spell(self, path: str) -> str:
         """Return a path of the part as it is spelled here."""
-        for container, alias in self.containers.items():
-            if f"{path}/".startswith(f"{container}/"):
-                return alias + path.removeprefix(container)
-        return path
+        container = next((begun for begun in _beginnings(path) if begun in self.containers), None)
+        return path if container is None else self.containers[container] + path.removeprefix(container)
 
     def numbers(self, source: str, path: str, one_more: bool = False) -> list[int]:
         """Return the numbers that occur for ``{n}`` in a path of the part."""
@@ -135,13 +206,25 @@ class _Naming:
         listed = _numbers(self.containers, "/".join(parts[: level + 1]))
         if listed:
             return listed
-        node = _descend(self.graph, self.node, self.spell("/".join(parts[:level])))
-        return [] if node is None else _numbers(self.graph.nodes[node].children, parts[level])
+        node = _descend(self.search.graph, self.node, self.spell("/".join(parts[:level])))
+        return [] if node is None else _numbers(self.search.graph.nodes[node].children, parts[level])
 
 
-def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...]) -> _Naming | None:
+def _beginnings(path: str) -> Iterator[str]:
+    """Yield a path, and those above it, the shortest first."""
+    at = path.find("/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find("/", at + 1)
+    yield path
+
+
+def _numbered(search: _Search, node: int, part: Part, lacks: tuple[str, ...]) -> _Naming | None:
     """Return the spelling by Keras's numbers alone: how many containers there are tells how many of them are layers."""
-    count = sum(name.startswith(NUMBERED) for name in graph.nodes[node].children)
+    children = search.graph.nodes[node].children
+    count = sum(name.startswith(NUMBERED) for name in children)
+    if not count:
+        return None
 
     def containers(layers: int) -> dict[str, str]:
         def numbers(source: str, path: str, one_more: bool = False) -> Iterable[int]:
@@ -150,9 +233,13 @@ def _numbered(graph: ObjectGraph, node: int, part: Part, lacks: tuple[str, ...])
         return part.numbered([variable.path for variable in part.variables(numbers, lacks)])
 
     layers = max(0, count - len(containers(0)))
-    if layers == 1 and any(name in graph.nodes[node].children for name in part.order):
+    if layers == 1 and any(name in children for name in part.order):
         return None  # its attributes do have edges: a block that all layers share looks like a single layer
-    return _Naming(graph, node, part, containers(layers))
+    without = _Naming(search, node, part, containers(0))
+    first = next(part.each_variable(lambda *prefixes: (), lacks), None)
+    if first is not None and without._look_up(first, first.path) is None:
+        return None  # before all the layers' paths are spelled
+    return _Naming(search, node, part, containers(layers))
 
 
 def _numbers(names: Iterable[str], pattern: str) -> list[int]:

@@ -29,6 +29,11 @@ from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numb
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
+MAX_FILL_RATIO = (
+    16  # bytes of a variable that is filled, for each byte of the source: a configuration may claim any size
+)
+FREE_FILL = 64 << 20
+
 
 def plan_objects(
     source: str,
@@ -64,9 +69,10 @@ def plan_objects(
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
     _add_known(target, layout.family, hub, sizes, second)
-    if not any(_needs_heads(variable.axes, layout) for variable in target.variables):
+    patterns = {variable.axes for variable in target.variables}
+    if not any(_needs_heads(axes, layout) for axes in patterns):
         sizes.known.pop(NUM_HEADS, None)
-    elif any(_lacks_heads(variable.axes, layout, sizes) for variable in target.variables):
+    elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
         complaints.add(_no_heads(config))
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, sizes, complaints)
@@ -81,7 +87,7 @@ def plan_objects(
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     if fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
-    filled = _fill_missing(missing, scope, layout, sizes, fill, complaints)
+    filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
     optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
     ordered = _in_order(steps + optimizer.steps, entries)
@@ -117,10 +123,12 @@ def _steps(
 ) -> list[tuple[Entry, Step]]:
     """Return a step for each variable that the target wants and the source has, with the source's entry."""
     steps: list[tuple[Entry, Step]] = []
+    patterns = {variable.axes for variables in wanted.values() for variable in variables}
+    headless = {axes for axes in patterns if _lacks_heads(axes, layout, sizes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
     for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
         for variable in wanted.get(name, ()):
-            if _lacks_heads(variable.axes, layout, sizes):
+            if variable.axes in headless:
                 continue  # complained about once
             step = make_step(entry, variable.key, variable.axes, sizes, complaints)
             if step is not None:
@@ -170,6 +178,7 @@ def _check_heads(
 
 def _fill_missing(
     missing: Sequence[TargetVariable],
+    hub: Mapping[str, Entry],
     scope: str,
     layout: ObjectLayout,
     sizes: Sizes,
@@ -178,6 +187,7 @@ def _fill_missing(
 ) -> list[Step]:
     """Return steps for variables that the source lacks, or complain about each."""
     steps = []
+    most = MAX_FILL_RATIO * sum(entry.nbytes for entry in hub.values()) + FREE_FILL
     for number, variable in enumerate(missing):
         wanted = f"{scope}{variable.name}: missing, and {layout.name!r} needs it for {variable.key}"
         shape = sizes.target_shape(variable.axes)
@@ -185,6 +195,8 @@ def _fill_missing(
             complaints.add(f"{wanted}; --fill gives it values")
         elif shape is None:
             complaints.add(f"{wanted}; it cannot be filled, since nothing tells its size ({variable.axes})")
+        elif 4 * math.prod(shape) > most:
+            complaints.add(f"{wanted}; {list(shape)} is far larger than all that the source holds")
         else:
             own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tfckpt.checkpoint.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, split_path
+from tfckpt.checkpoint.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, path_to, split_path
 
 Pair = tuple[int, int]  # number of a node in the plan's graph, and of one in the other
 
@@ -38,15 +38,15 @@ def find_places(planned: ObjectGraph, model: str, other: ObjectGraph) -> Places:
     """
     start = planned.find(split_path(model))
     first = next(number for number, node in enumerate(planned.nodes) if node is start)
-    numbers = {id(node): number for number, node in enumerate(other.nodes)}
+    ways = other.ways()
     best: list[tuple[str, list[Pair]]] = []
-    for path, node in other.walk():
-        pairs = _walk(planned, other, [(first, numbers[id(node)])])
+    for number in ways:
+        pairs = _walk(planned, other, [(first, number)])
         count, most = len(_keys(planned, other, pairs)), len(_keys(planned, other, best[0][1])) if best else 0
         if count > most:
             best = []
         if count and count >= most:
-            best.append((join_path(path), pairs))
+            best.append((join_path(path_to(number, ways)), pairs))
     if not best:
         return Places((), {})
     keys = _keys(planned, other, best[0][1])

@@ -51,7 +51,9 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
     Tensors beside the model are named if a rule accounts for them, and are differences otherwise.
     """
     others: list[str] = []
-    places = _places(plan, dest, others)
+    for checkpoint in (source, dest):
+        checkpoint.reader.check_sharing(checkpoint.entries())
+    places = planned_places(plan, dest, others)
     tensors = tuple(
         _check(step, source.reader, dest.reader, key)
         for step in plan.steps
@@ -79,7 +81,7 @@ def right(proof: Proof) -> Proof:
     return proof
 
 
-def _places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
+def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
     """Return the key under which the destination has each planned one; say what keeps us from knowing."""
     if plan.object_graph is None:
         return Places((), {step.target: (step.target,) for step in plan.steps if step.target in dest})

@@ -19,8 +19,9 @@ from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.errors import UsageError
 from tfckpt.layouts.bert import OPTIMIZER
-from tfckpt.layouts.catalog import AUTO, DEFAULT, TF1, find_layout, find_models
+from tfckpt.layouts.catalog import TF1, find_layout, find_models
 from tfckpt.layouts.custom import CustomLayout
+from tfckpt.layouts.defaults import AUTO, DEFAULT
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 
 PathLike = str | os.PathLike[str]

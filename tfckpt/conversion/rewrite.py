@@ -7,7 +7,6 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,8 +15,9 @@ from itertools import accumulate
 
 import numpy as np
 
+from tfckpt import log
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import NUMERIC, SLICEABLE, dtype_name
+from tfckpt.bundle.dtypes import SLICEABLE, dtype_name, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -31,9 +31,7 @@ from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import PlanError, UsageError
-
-logger = logging.getLogger("tfckpt")
+from tfckpt.errors import PlanError, UsageError, printable
 
 PathLike = str | os.PathLike[str]
 
@@ -113,7 +111,7 @@ def rewrite(
                 writer.extend_to(shards or 1)
                 _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
                 writer.finish(check=checkpoint.reader.check_unchanged)
-    logger.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
+    log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
 
 
@@ -285,6 +283,8 @@ def _write(
     *,
     verify: bool,
 ) -> None:
+    for reader in {id(piece.reader): piece.reader for piece in pieces}.values():
+        reader.check_sharing(piece.stored for piece in pieces if piece.reader is reader)
     for piece, shard in zip(pieces, shards, strict=True):
         writer.extend_to(shard + 1)
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
@@ -317,8 +317,8 @@ def _cast(step: Step, array: Array) -> Array:
     """Return the values in the new dtype; those beyond its range become infinite, which is logged."""
     assert step.cast is not None
     with np.errstate(over="ignore"):
-        result = array.astype(NUMERIC[step.cast])
+        result = array.astype(numpy_dtype(step.cast))
     lost = int(np.isinf(result).sum() - np.isinf(array).sum())
     if lost:
-        logger.warning("%s: %d values are too large for %s", step.source, lost, dtype_name(step.cast))
+        log.warning("%s: %d values are too large for %s", printable(step.source), lost, dtype_name(step.cast))
     return result

@@ -13,6 +13,7 @@ from tfckpt.checkpoint.object_graph import (
     Attribute,
     ObjectGraph,
     join_path,
+    path_to,
     split_path,
     variable_key,
 )
@@ -54,8 +55,7 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     graph = ObjectGraph()
     found: dict[int, tuple[str, str]] = {}  # number of a variable's node -> (hub name, axes)
     parts = placed_parts(layout, names)
-    for placed in parts:
-        _add_variables(graph, layout, placed, names, found)
+    containers = [_add_variables(graph, layout, placed, names, found) for placed in parts]
     for alias, path in layout.edges:
         _add_alias(graph, alias, path)
     keys = _shortest_paths(graph)
@@ -64,8 +64,8 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
         variables.append(TargetVariable(lent.get(name, name), key, axes))
-    for placed in parts:
-        _add_part_aliases(graph, layout, placed, names)
+    for placed, numbered in zip(parts, containers, strict=True):
+        _add_part_aliases(graph, layout, placed, names, numbered)
     _add_roots(graph, layout)
     for node in graph.nodes:
         node.has_checkpoint_values = True
@@ -93,8 +93,11 @@ def below(*paths: str) -> str:
 
 def _add_variables(
     graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, tuple[str, str]]
-) -> None:
-    """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key."""
+) -> dict[str, str]:
+    """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key.
+
+    Returns those numbers by container.
+    """
     variables = _variables(placed.part, names)
     base = below(layout.model, placed.path)
     numbered = placed.part.numbered([variable.path for variable in variables])
@@ -105,10 +108,12 @@ def _add_variables(
     for variable in variables:
         path = below(base, _spell(variable.path, numbered))
         found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
+    return numbered
 
 
-def _add_part_aliases(graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str]) -> None:
-    numbered = placed.part.numbered([variable.path for variable in _variables(placed.part, names)])
+def _add_part_aliases(
+    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], numbered: Mapping[str, str]
+) -> None:
     base = below(layout.model, placed.path)
     for alias, path in placed.part.all_aliases(numbers_in(names)):
         _add_alias(graph, below(base, _spell(alias, numbered)), below(base, _spell(path, numbered)))
@@ -120,6 +125,8 @@ def _variables(part: Part, names: Collection[str]) -> list[Variable]:
 
 def _spell(path: str, numbered: Mapping[str, str]) -> str:
     """Return a part's path with the number of the container that has no name."""
+    if not path.startswith(NAMELESS):
+        return path
     for container, alias in numbered.items():
         if container.startswith(NAMELESS) and f"{path}/".startswith(f"{container}/"):
             return alias + path.removeprefix(container)
@@ -145,8 +152,8 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    numbers = {id(node): number for number, node in enumerate(graph.nodes)}
-    return {numbers[id(node)]: join_path(path) for path, node in graph.walk()}
+    ways = graph.ways()
+    return {number: join_path(path_to(number, ways)) for number in ways}
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy.typing as npt
@@ -24,7 +24,7 @@ LETTERS = r"[A-Za-z][A-Za-z0-9]*"
 SIDE = re.compile(rf"\s*(?:(?:{LETTERS}|{ONE}|\(\s*{LETTERS}(?:\s+{LETTERS})*\s*\))(?:\s+|$|(?=\()))*")
 
 
-@cache
+@lru_cache(maxsize=4096)
 def parse(pattern: str) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """Return the axes on the left and on the right of the arrow; one of length one has no letters.
 
@@ -104,6 +104,8 @@ class Sizes:
 
     fields: Mapping[str, str]
     known: dict[str, Size] = field(default_factory=dict)
+    # What was bound: with every letter known from then on, it is the same for every tensor of that shape.
+    _bound: dict[tuple[tuple[int, ...], str], dict[str, int]] = field(default_factory=dict)
 
     def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
         """Return what each letter of ``pattern`` stands for in the tensor ``name``, or why it does not fit.
@@ -114,6 +116,8 @@ class Sizes:
         >>> sizes.bind("query", (8, 7), "h (a d) -> h a d")
         Mismatch(expected='a multiple of num_attention_heads = 2 (--num-heads)', got='7')
         """
+        if (shape, pattern) in self._bound:
+            return self._bound[shape, pattern]
         source, _ = parse(pattern)
         if len(shape) != len(source):
             return Mismatch(f"{len(source)} axes ({pattern.partition(ARROW)[0].strip()})", f"{len(shape)}")
@@ -125,6 +129,7 @@ class Sizes:
         for letter, value in letters.items():
             if letter in self.fields:
                 self.known.setdefault(self.fields[letter], Size(value, name))
+        self._bound[shape, pattern] = letters
         return letters
 
     def target_shape(self, pattern: str) -> tuple[int, ...] | None:

@@ -37,8 +37,6 @@ OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
 FAMILIES: tuple[Family, ...] = (mobilebert.MOBILEBERT, albert.ALBERT, bert.BERT, electra.ELECTRA)
 LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
-DEFAULT = bert.ENCODER.name
-AUTO = "auto"  # in place of a name: the fullest target for what the source holds
 # Targets that take the same variables, for models that compute different things: neither names nor shapes tell which.
 LOOK_ALIKES: tuple[tuple[str, ...], ...] = (
     (bert.CLASSIFIER.name, bert.TOKEN_CLASSIFIER.name, bert.CLASSIFIER_OWN_POOLER.name),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
@@ -25,6 +26,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 NUMBER_MARK = "{n}"
 NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals, as both sides spell them
+DECIMAL = re.compile(NUMBER)
 NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
 NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
 
@@ -77,8 +79,12 @@ class Part:
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
+        return list(self.each_variable(numbers, lacks))
+
+    def each_variable(self, numbers: Numbers, lacks: Collection[str] = ()) -> Iterator[Variable]:
+        """Yield what `variables` returns; no number is asked for before it is needed."""
         rows = (Variable(*row) for block in _expand(self, numbers) for row in _fill(block.rows))
-        return [row for row in rows if not any(begins(row.name, prefix) for prefix in lacks)]
+        return (row for row in rows if not any(begins(row.name, prefix) for prefix in lacks))
 
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
         """Return every second path of a model with these numbers."""
@@ -91,9 +97,11 @@ class Part:
         >>> part.numbered(["_layers/0/kernel", "_layers/1/kernel", "_norm/beta"])
         {'_norm': 'layer_with_weights-0', '_layers/0': 'layer_with_weights-1', '_layers/1': 'layer_with_weights-2'}
         """
-        patterns = [re.escape(container).replace(r"\*", NUMBER) for container in self.order]
-        matches = (re.match(f"({pattern})/", path) for pattern in patterns for path in paths)
-        present = dict.fromkeys(match[1] for match in matches if match)
+        present: dict[str, None] = {}
+        for container in self.order:
+            pattern, start = _container(container), container.partition("*")[0]
+            matches = (pattern.match(path) for path in paths if path.startswith(start))
+            present.update(dict.fromkeys(match[1] for match in matches if match))
         return {container: f"{NUMBERED}{n}" for n, container in enumerate(present)}
 
 
@@ -139,9 +147,22 @@ def begins(name: str, prefix: str) -> bool:
     return _prefix(prefix).match(name) is not None
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _prefix(prefix: str) -> re.Pattern[str]:
     return re.compile(re.escape(prefix).replace(re.escape(NUMBER_MARK), NUMBER))
+
+
+@lru_cache(maxsize=1024)
+def _container(path: str) -> re.Pattern[str]:
+    return re.compile(f"({re.escape(path)})/".replace(r"\*", NUMBER))
+
+
+def _beginning(known: Sequence[str], head: str) -> Iterator[str]:
+    """Yield those of sorted names that begin with a text."""
+    for at in range(bisect_left(known, head), len(known)):
+        if not known[at].startswith(head):
+            return
+        yield known[at]
 
 
 def numbers_in(names: Iterable[str]) -> Numbers:
@@ -150,13 +171,28 @@ def numbers_in(names: Iterable[str]) -> Numbers:
     >>> numbers_in(["bert/encoder/layer_7/output", "bert/encoder/layer_0/output"])("bert/encoder/layer_{n}/", "")
     [0, 7]
     """
-    known = list(names)
+    known = sorted(names)
+
+    @lru_cache(maxsize=1024)
+    def matched(source: str) -> list[int]:
+        head, mark, tail = source.partition(NUMBER_MARK)
+        found = set()
+        for name in _beginning(known, head):  # not all: prefixes with numbers in them may be as many as names
+            match = DECIMAL.match(name, len(head)) if mark else None
+            if match and begins(name[match.end() :], tail):
+                found.add(int(match[0]))
+        return sorted(found)
 
     def numbers(source: str, path: str, one_more: bool = False) -> list[int]:
-        found = sorted({int(match[1]) for match in map(_prefix(source).match, known) if match})
+        found = matched(source)
         return [*found, len(found)] if one_more else found
 
     return numbers
+
+
+@lru_cache(maxsize=1024)
+def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +204,7 @@ class Drop:
 
     def matches(self, name: str) -> bool:
         """Whether this rule drops the variable."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
+        return _globs(self.patterns).match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from tfckpt.sstable.varint import encode_varint, read_varint
 
 U32 = 4
 RESTART_INTERVAL = 16  # entries between two whole keys; the index block has 1
+# A key is made of bytes that at most so many entries repeat, so the keys of an honest block come to no more times its size.
+MAX_KEY_RATIO = RESTART_INTERVAL
 
 
 def iter_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -30,10 +32,11 @@ def iter_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     [(b'a', b'v'), (b'ab', b'w')]
 
     Raises: FormatError, with the offset inside ``block``, if a length overruns or the keys do not strictly ascend:
-    TensorFlow finds keys by binary search and silently loses those out of order.
+    TensorFlow finds keys by binary search and silently loses those out of order. Also if entries repeat so many bytes of
+    long keys that these would take far more memory than the block does.
     """
     restarts_at = _restarts_at(block)
-    key, pos, first = b"", 0, True
+    key, pos, first, budget = b"", 0, True, MAX_KEY_RATIO * len(block)
     while pos < restarts_at:
         start = pos
         shared, unshared, value_len = block[pos], block[pos + 1], block[pos + 2]  # restarts follow: no overrun
@@ -43,6 +46,7 @@ def iter_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             shared, pos = read_varint(block, pos, "shared key length")
             unshared, pos = read_varint(block, pos, "key length")
             value_len, pos = read_varint(block, pos, "value length")
+            budget -= shared + unshared  # that of short keys need not be watched: three bytes repeat 127 at most
         value_at = pos + unshared
         end = value_at + value_len
         if shared > len(key) or end > restarts_at:  # a Python slice would just come back shorter
@@ -50,6 +54,9 @@ def iter_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise FormatError(
                 "block entry", offset=start, expected=f"an end <= {restarts_at}, <= {len(key)} shared", got=got
             )
+        if budget < 0:
+            most = f"at most {MAX_KEY_RATIO} times the block's {len(block):,} bytes"
+            raise FormatError("keys in block", offset=start, expected=most, got="more")
         previous, key = key, key[:shared] + block[pos:value_at]
         if key <= previous and not first:
             raise FormatError("key order in block", offset=start, expected=f"a key after {previous!r}", got=repr(key))

@@ -29,6 +29,11 @@ class BlockHandle:
     offset: int
     nbytes: int
 
+    @property
+    def end(self) -> int:
+        """Where the trailer ends."""
+        return self.offset + self.nbytes + TRAILER_SIZE
+
     def encode(self) -> bytes:
         """Return two varint64: offset, size."""
         return encode_varint(self.offset) + encode_varint(self.nbytes)

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tfckpt.errors import FormatError, UnsupportedError, located
+from tfckpt.errors import FormatError, TfckptError, UnsupportedError, located
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.format import FOOTER_SIZE, RAW, TRAILER_SIZE, BlockHandle, parse_footer, unwrap_block
 
@@ -40,13 +40,28 @@ class Table:
                 handle, _ = BlockHandle.parse(value)
             self._separators.append(separator)
             self._handles.append(handle)
+        self._check_sizes()
+        self._last: tuple[BlockHandle, dict[bytes, bytes]] | None = None  # a block of which two keys were asked for
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value under ``key``, or None. Reads one block."""
         at = bisect_left(self._separators, key)  # a separator is >= every key of its block
         if at == len(self._handles):
             return None
-        return next((value for k, value in self._entries(self._handles[at]) if k == key), None)
+        return self._get(self._handles[at], key)
+
+    def span(self, key: bytes) -> tuple[int, int] | None:
+        """Return the byte range of the block that has ``key`` if any has."""
+        at = bisect_left(self._separators, key)
+        return None if at == len(self._handles) else (self._handles[at].offset, self._handles[at].end)
+
+    def blocks(self) -> Iterator[tuple[BlockHandle, dict[bytes, bytes] | TfckptError]]:
+        """Yield each block's place and what it holds, or what is wrong with it."""
+        for handle in self._handles:
+            try:
+                yield handle, dict(self._entries(handle))
+            except (FormatError, UnsupportedError) as error:  # noqa: PERF203 - the others may be whole
+                yield handle, error
 
     def locate(self, error: FormatError, key: bytes, what: str = "") -> None:
         """Say of an error in the value under ``key`` what it is about, and where in which file the block with it starts."""
@@ -80,6 +95,28 @@ class Table:
                 raise FormatError(what, path=self.path, offset=handle.offset, expected=expected, got=repr(stray))
             yield from entries
             below = separator
+
+    def _check_sizes(self) -> None:
+        """Check that the blocks have room side by side: one that many handles reach would be read as many times.
+
+        One that leaves the file is an error of its own, when it is read.
+        """
+        ends = (handle.offset + handle.nbytes + TRAILER_SIZE for handle in self._handles)
+        nbytes = sum(end - handle.offset for end, handle in zip(ends, self._handles, strict=True) if end <= self._size)
+        if nbytes > self._size:
+            expected = f"at most {self._size:,} bytes in all"
+            raise FormatError("data blocks", path=self.path, expected=expected, got=f"{nbytes:,}")
+
+    def _get(self, handle: BlockHandle, key: bytes) -> bytes | None:
+        """Look a key up in a block; one that is asked for a second key is kept: its keys are often asked for in turn."""
+        last = self._last
+        if last is None or last[0] != handle:
+            self._last = handle, {}
+            return next((value for k, value in self._entries(handle) if k == key), None)
+        if not last[1]:
+            last = handle, dict(self._entries(handle))
+            self._last = last if len(last[1]) > 1 else None  # a block of one may be as large as a tensor
+        return last[1].get(key)
 
     def _entries(self, handle: BlockHandle) -> Iterator[tuple[bytes, bytes]]:
         end = handle.offset + handle.nbytes + TRAILER_SIZE

@@ -1,0 +1,14 @@
+"""What another process is asked to do: functions that a pool finds by name."""
+
+from __future__ import annotations
+
+import tfckpt
+from tfckpt.conversion.execute import execute
+from tfckpt.conversion.plan import Plan
+
+
+def carry_out(plan: Plan, dest: str) -> Plan:
+    """Execute a plan; return it as it arrived."""
+    with tfckpt.open(plan.source) as checkpoint:
+        execute(plan, checkpoint.reader, dest, sync=False)
+    return plan

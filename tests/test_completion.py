@@ -1,0 +1,101 @@
+"""The completion scripts and the man page: what the parser has, they have."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.commands import Captured, fail, succeed
+
+import tfckpt
+from tfckpt.cli.completion import SHELLS
+from tfckpt.cli.main import build_parser
+
+DOCS = Path(__file__).parents[1] / "docs"
+COMPLETE = """
+set -u
+source "$1"
+COMP_WORDS=("${@:2}")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+COMP_LINE="${COMP_WORDS[*]}"
+COMP_POINT=${#COMP_LINE}
+_shtab_tfckpt
+printf '%s\\n' "${COMPREPLY[@]+"${COMPREPLY[@]}"}"
+"""
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
+@pytest.fixture
+def script(tmp_path: Path, capsys: Captured) -> Path:
+    path = tmp_path / "completion.bash"
+    path.write_text("\n".join(succeed(capsys, "completion", "bash")))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["tr"], ["tree"]),
+        (["convert", "--keep"], ["--keep-names"]),
+        (["ls", "--total", "r"], ["role"]),
+        (["ls", "--format", ""], ["v1", "v2"]),
+        (["convert", "--to", "bert-p"], ["bert-pretrainer"]),
+        (["completion", "f"], ["fish"]),
+        (["ls", "--json", "./here"], ["./here_it_is.index"]),
+    ],
+    ids=" ".join,
+)
+def test_bash_completes(script: Path, tmp_path: Path, words: list[str], expected: list[str]) -> None:
+    (tmp_path / "here_it_is.index").touch()
+    command = ["bash", "-c", COMPLETE, "bash", str(script), "tfckpt", *words]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert sorted(result.stdout.split()) == expected
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_command_and_option_is_in_the_script(capsys: Captured, shell: str) -> None:
+    text = "\n".join(succeed(capsys, "completion", shell))
+    for name, parser in parsers().items():
+        assert re.search(rf"\b{name}\b", text)
+        for option in parser._option_string_actions:
+            assert option.lstrip("-") in text
+
+
+def test_the_man_page_is_that_of_the_parser() -> None:
+    page = (DOCS / "tfckpt.1").read_text(encoding="utf-8")
+    assert page == runpy.run_path(str(DOCS / "make_man_page.py"))["man_page"](), "run docs/make_man_page.py"
+    assert f"tfckpt {tfckpt.__version__}" in page
+    for name, parser in parsers().items():
+        assert f".SS tfckpt {name} [OPTIONS]" in page
+        for option in parser._option_string_actions:
+            assert option.replace("-", r"\-") in page
+
+
+def test_the_wheel_brings_the_man_page() -> None:
+    project = (DOCS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"docs/tfckpt.1" = "share/man/man1/tfckpt.1"' in project
+
+
+def test_a_configuration_and_a_layout_come_from_stdin(
+    bert_copy: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Path(bert_copy).parent / "bert_config.json"
+    text = config.read_text()
+    config.unlink()
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    assert "num_attention_heads: 2 (stdin)" in succeed(capsys, "plan", bert_copy, "--config", "-")
+    monkeypatch.setattr("sys.stdin", io.StringIO("not = [toml"))
+    (line,) = fail(capsys, "plan", bert_copy, "--layout", "-")
+    assert re.search(r"stdin: not TOML", line)
+    assert sorted(tmp_path.iterdir()) == before

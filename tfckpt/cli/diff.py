@@ -1,0 +1,93 @@
+"""The command diff: what differs between two checkpoints, also across layouts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import tfckpt
+from tfckpt.cli.convert import add_request, request_of
+from tfckpt.cli.options import CHECKPOINT
+from tfckpt.cli.output import print_json_rows, print_rows, printable
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.diff import Comparison, Pair
+
+DIFFERENT, TROUBLE = 1, 2  # exit codes, as diff(1) has them
+COLUMNS = ("verdict", "tensor", "dtype", "shape", "differing", "first at", "max abs", "max rel")
+STYLES = {"verdict": "red", "dtype": "green", "shape": "cyan", "max abs": "yellow", "max rel": "yellow"}
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's command to the parser."""
+    diff = commands.add_parser(
+        "diff", parents=[common], help="compare two checkpoints: exit code 0 if same, 1 if different, 2 for trouble"
+    )
+    diff.add_argument("a", metavar="A", help=CHECKPOINT)
+    diff.add_argument("b", metavar="B", help=CHECKPOINT)
+    diff.add_argument("--atol", type=float, default=0.0, metavar="NUMBER", help="how far two values may be apart")
+    diff.add_argument(
+        "--rtol", type=float, default=0.0, metavar="NUMBER", help="the same, as a part of the larger one: 1e-6"
+    )
+    diff.add_argument("--ignore-dtypes", action="store_true", help="compare values only, as numbers")
+    diff.add_argument("--all", action="store_true", help="list also what is the same")
+    diff.add_argument(
+        "--map",
+        metavar="LAYOUT",
+        help="compare B with what A becomes when it is converted to this target, e.g. encoder; the options below are those "
+        "of convert",
+    )
+    add_request(diff)
+    diff.set_defaults(run=cmd_diff, paged=True, reports=True, trouble=TROUBLE)
+
+
+def cmd_diff(args: argparse.Namespace) -> int:
+    """Compare two checkpoints, and list what differs. Reads both, in bounded memory."""
+    plan = None
+    if args.map is not None or args.layout is not None:
+        args.to = args.map or "auto"
+        plan = tfckpt.plan(args.a, **request_of(args))
+    comparison = tfckpt.diff(
+        args.a, args.b, plan=plan, atol=args.atol, rtol=args.rtol, ignore_dtypes=args.ignore_dtypes
+    )
+    if args.json:
+        print_json_rows(comparison.to_json(), "tensors")
+    else:
+        print_rows(
+            COLUMNS, [_row(pair) for pair in (comparison.pairs if args.all else comparison.differing)], styles=STYLES
+        )
+        for line in _sums(comparison):
+            print(line)
+    return 0 if comparison.same else DIFFERENT
+
+
+def _row(pair: Pair) -> tuple[str, ...]:
+    from tfckpt.conversion.diff import index_of
+
+    name = pair.a if pair.b in ("", pair.a) else pair.b if not pair.a else f"{pair.a} -> {pair.b}"
+    dtype = " -> ".join(dict.fromkeys(pair.dtypes))
+    shape = " -> ".join(dict.fromkeys(str(list(shape)) for shape in pair.shapes))
+    found = pair.distance
+    if found is None or found.first is None:
+        return pair.verdict, name, dtype, shape, "", "", "", ""
+    first = str(index_of(found.first, pair.shapes[-1]))
+    distances = ("" if number is None else f"{number:.6g}" for number in (found.max_absolute, found.max_relative))
+    return pair.verdict, name, dtype, shape, f"{found.differing} of {found.count}", first, *distances
+
+
+def _sums(comparison: Comparison) -> list[str]:
+    """Return the lines after the table: how many pairs there are of each kind, and what was not compared."""
+    counts: dict[str, int] = {}
+    for pair in comparison.pairs:
+        counts[pair.verdict] = counts.get(pair.verdict, 0) + 1
+    kinds = ", ".join(
+        f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=lambda item: item[0] != "same")
+    )
+    across = f" as {comparison.to}" if comparison.to else ""
+    lines = [f"{printable(comparison.a)}{across}, {printable(comparison.b)}: {kinds or 'no tensors'}"]
+    rules: dict[str, int] = {}
+    for rule in comparison.ignored.values():
+        rules[rule] = rules.get(rule, 0) + 1
+    return lines + [f"not compared: {count} ({printable(rule)})" for rule, count in rules.items()]

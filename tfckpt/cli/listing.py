@@ -1,0 +1,203 @@
+"""The command ls: a checkpoint's tensors as a table, or the sums of groups of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tfckpt
+from tfckpt.cli.options import add_source, counting
+from tfckpt.cli.output import human, is_terminal, print_json, print_rows
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.entry import Entry
+
+MODEL, OBJECT_GRAPH, OPTIMIZER = "model", "object graph", "optimizer state"
+
+
+class Column(NamedTuple):
+    """One fact of a tensor: its name in JSON, its value there, and how it is printed."""
+
+    key: str
+    value: Callable[[Entry], Any]
+    cell: Callable[[Entry], str]
+    is_number: bool = False
+
+
+COLUMNS = {
+    "name": Column("name", lambda e: e.name, lambda e: e.name),
+    "dtype": Column("dtype", lambda e: e.dtype_name, lambda e: e.dtype_name),
+    "shape": Column("shape", lambda e: list(e.shape), lambda e: str(list(e.shape))),
+    "bytes": Column("nbytes", lambda e: e.nbytes, lambda e: str(e.nbytes), True),
+    "size": Column("size", lambda e: human(e.nbytes), lambda e: human(e.nbytes), True),
+    "elements": Column("elements", lambda e: e.size, lambda e: str(e.size), True),
+    "shard": Column("shard", lambda e: e.shard, lambda e: str(e.shard), True),
+    "offset": Column("offset", lambda e: e.offset, lambda e: str(e.offset), True),
+    "crc32c": Column("crc32c", lambda e: e.crc32c, lambda e: f"{e.crc32c:#010x}"),
+    "slices": Column("slices", lambda e: len(e.slices), lambda e: str(len(e.slices)), True),
+    "role": Column("role", lambda e: role_of(e.name), lambda e: role_of(e.name)),
+}
+DEFAULT = ("name", "dtype", "shape", "bytes")
+STYLES = {"dtype": "green", "shape": "cyan", "bytes": "yellow", "size": "yellow", "role": "magenta", "share": "yellow"}
+GROUPINGS = ("prefix", "dtype", "role", "shard")
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's command to the parser."""
+    ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
+    add_source(ls)
+    ls.add_argument("pattern", metavar="PATTERN", nargs="?", help="shell glob that names must match")
+    ls.add_argument("--regex", type=_regex, metavar="REGEX", help="names must have a match of this regular expression")
+    ls.add_argument(
+        "--columns",
+        type=_columns,
+        default=DEFAULT,
+        metavar="NAME,...",
+        help=f"what to show: {', '.join(COLUMNS)} (default: {','.join(DEFAULT)})",
+    )
+    ls.add_argument("-H", "--human", action="store_true", help="sizes as 21.2 KiB instead of bytes")
+    ls.add_argument(
+        "--sort",
+        choices=tuple(COLUMNS),
+        metavar="COLUMN",
+        help="order by a column: numbers from the largest down, names with their numbers as numbers",
+    )
+    ls.add_argument("--reverse", action="store_true", help="turn the order round")
+    ls.add_argument(
+        "--total", choices=GROUPINGS, help="sums instead of tensors, the largest first; role tells optimizer from model"
+    )
+    ls.add_argument(
+        "--depth", type=counting(1, 1000), default=1, metavar="N", help="parts of the prefixes to sum (default: 1)"
+    )
+    ls.set_defaults(run=cmd_ls, paged=True)
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in COLUMNS:
+            raise argparse.ArgumentTypeError(f"no column {name!r}; there are {', '.join(COLUMNS)}")
+    return names
+
+
+def cmd_ls(args: argparse.Namespace) -> int:
+    """List tensors, or sums of them. Reads the index only, never a shard."""
+    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
+        entries = checkpoint.entries(args.pattern)
+    if args.regex is not None:
+        entries = [entry for entry in entries if args.regex.search(entry.name)]
+    if args.total:
+        _print_totals(entries, args)
+    else:
+        _print_tensors(_sorted(entries, args.sort, reverse=args.reverse), args)
+    return 0
+
+
+def role_of(name: str) -> str:
+    """Return what a tensor is for, judged by its name: the model, or what training keeps beside it."""
+    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+    from tfckpt.layouts.optimizer import TRAINING, TRAINING_STEP
+
+    if name == OBJECT_GRAPH_KEY:
+        return OBJECT_GRAPH
+    if name == TRAINING_STEP:
+        return "training step"
+    return next((drop.rule for drop in TRAINING if drop.matches(name)), MODEL)
+
+
+def _sorted(entries: list[Entry], column: str | None, *, reverse: bool) -> list[Entry]:
+    if column == "name":
+        from tfckpt.checkpoint.outline import natural_order
+
+        entries = sorted(entries, key=lambda entry: natural_order(entry.name))
+    elif column in ("bytes", "size"):  # a size as people say it does not sort
+        entries = sorted(entries, key=lambda entry: -entry.nbytes)
+    elif column is not None and COLUMNS[column].is_number:
+        entries = sorted(entries, key=lambda entry: -COLUMNS[column].value(entry))
+    elif column is not None:
+        entries = sorted(entries, key=COLUMNS[column].value)
+    return entries[::-1] if reverse else entries
+
+
+def _print_tensors(entries: Sequence[Entry], args: argparse.Namespace) -> None:
+    names = ["size" if name == "bytes" and args.human else name for name in args.columns]
+    columns = [COLUMNS[name] for name in names]
+    if args.json:
+        print_json([{column.key: column.value(entry) for column in columns} for entry in entries])
+        return
+    rows = [[column.cell(entry) for column in columns] for entry in entries]
+    numbers = [name for name in names if COLUMNS[name].is_number]
+    print_rows(names, rows, styles=STYLES, numbers=numbers)
+    if is_terminal():
+        print(_summary(entries))
+
+
+def _summary(entries: Iterable[Entry]) -> str:
+    total = _Sum.of(entries)
+    text = f"{total.tensors} tensors, {total.elements:,} elements, {total.nbytes:,} bytes ({human(total.nbytes)})"
+    state = _Sum.of(entry for entry in entries if role_of(entry.name) == OPTIMIZER)
+    return f"{text}; {OPTIMIZER}: {_percent(state, total)}" if state.tensors else text
+
+
+class _Sum(NamedTuple):
+    tensors: int
+    elements: int
+    nbytes: int
+
+    @staticmethod
+    def of(entries: Iterable[Entry]) -> _Sum:
+        entries = list(entries)
+        return _Sum(len(entries), sum(entry.size for entry in entries), sum(entry.nbytes for entry in entries))
+
+
+def _percent(part: _Sum, total: _Sum) -> str:
+    return f"{100 * part.nbytes / total.nbytes if total.nbytes else 0:.1f} %"
+
+
+def _print_totals(entries: list[Entry], args: argparse.Namespace) -> None:
+    """Print what each group holds and which share of the bytes that is."""
+    group_of: dict[str, Callable[[Entry], str]] = {
+        "prefix": lambda entry: prefix_of(entry.name, args.depth),
+        "dtype": lambda entry: entry.dtype_name,
+        "role": lambda entry: role_of(entry.name),
+        "shard": lambda entry: str(entry.shard),
+    }
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        members.setdefault(group_of[args.total](entry), []).append(entry)
+    sums = {group: _Sum.of(found) for group, found in members.items()}
+    groups = sorted(sums, key=lambda group: (-sums[group].nbytes, group), reverse=args.reverse)
+    total = _Sum.of(entries)
+    if args.json:
+        found = [{"group": group, **sums[group]._asdict()} for group in groups]
+        print_json({"by": args.total, **total._asdict(), "groups": found})
+        return
+    size: Callable[[int], str] = human if args.human else str
+    rows = [
+        (group, str(s.tensors), str(s.elements), size(s.nbytes), _percent(s, total))
+        for group, s in ((group, sums[group]) for group in groups)
+    ]
+    names = (args.total, "tensors", "elements", "size" if args.human else "bytes", "share")
+    print_rows(names, rows, styles=STYLES, numbers=names[1:])
+    if is_terminal():
+        print(_summary(entries))
+
+
+def prefix_of(name: str, depth: int) -> str:
+    """Return the first parts of a name; those that end every key of an object do not count.
+
+    >>> prefix_of("bert/encoder/layer_0/output/dense/kernel", 2), prefix_of("step/.ATTRIBUTES/VARIABLE_VALUE", 2)
+    ('bert/encoder', 'step')
+    """
+    return "/".join(name.partition("/.ATTRIBUTES/")[0].split("/")[:depth])

@@ -1,0 +1,46 @@
+"""The command salvage: what is intact of a damaged checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import tfckpt
+from tfckpt.cli.inspect import lines
+from tfckpt.cli.options import add_source
+from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.terminal import progress_bar
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's command to the parser."""
+    salvage = commands.add_parser("salvage", parents=[common], help="write what is intact of a damaged checkpoint")
+    add_source(salvage, "source")
+    salvage.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    salvage.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    salvage.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
+    salvage.set_defaults(run=cmd_salvage, reports=True)
+
+
+def cmd_salvage(args: argparse.Namespace) -> int:
+    """Write what is intact; list what is not, and why. Exit code 1 if anything is lost."""
+    with progress_bar("salvaging", quiet=args.quiet) as progress:
+        report = tfckpt.salvage(
+            args.source,
+            args.dest,
+            source_format=args.format,
+            sync=args.sync,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
+        print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
+    if args.json:
+        print_json(report.to_json())
+    else:
+        lost = f"{len(report.lost)} known to be lost" if report.damage else "nothing lost"
+        print(f"{printable(report.source)}: {len(report.saved)} tensors, {report.nbytes:,} bytes saved; {lost}")
+        print(f"written: {printable(report.destination)}")
+    return 1 if report.damage else 0

@@ -1,0 +1,236 @@
+"""Two checkpoints compared: names, dtypes, shapes, values; also across layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.stream import stream
+from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values import Array
+from tfckpt.checkpoint.checkpoint import Checkpoint
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.compute import compute, planned_entry
+from tfckpt.conversion.differences import Distance, Tolerance, aligned
+from tfckpt.conversion.plan import Plan, Step
+from tfckpt.conversion.prove import BESIDE, planned_places
+from tfckpt.conversion.request import PathLike
+from tfckpt.errors import PlanError, UsageError
+
+SAME, VALUES, SHAPE, DTYPE, ONLY_A, ONLY_B = "same", "values", "shape", "dtype", "only in A", "only in B"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One tensor of A and the one of B that stands for it.
+
+    Attributes:
+        a: its name in A; empty if B alone has it, or if no tensor of A but a filled value belongs there.
+        b: its name in B; empty if A alone has it.
+        verdict: ``"same"``, or what is not: ``"values"``, ``"dtype"``, ``"shape"``, ``"only in A"``, ``"only in B"``.
+        dtypes: of both, as far as they exist; across layouts, A's is what it becomes.
+        shapes: likewise.
+        distance: how far the values are apart, if they were compared: dtypes may differ, shapes may not.
+    """
+
+    a: str
+    b: str
+    verdict: str
+    dtypes: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    distance: Distance | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pair as what ``json.dumps`` takes."""
+        found: dict[str, Any] = {"a": self.a or None, "b": self.b or None, "verdict": self.verdict}
+        found |= {"dtypes": list(self.dtypes), "shapes": [list(shape) for shape in self.shapes], "values": None}
+        if self.distance is not None:
+            d = self.distance
+            found["values"] = {
+                "count": d.count,
+                "differing": d.differing,
+                "first": None if d.first is None else index_of(d.first, self.shapes[-1]),
+                "one_sided": d.one_sided,
+                "max_absolute": _finite(d.max_absolute),
+                "max_relative": _finite(d.max_relative),
+            }
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two checkpoints, tensor by tensor.
+
+    Attributes:
+        a: prefix of one.
+        b: prefix of the other.
+        to: the layout across which they were compared; empty if name by name.
+        pairs: every tensor of either, in A's order, then what B alone has.
+        ignored: what was not compared, and the rule that says so: what a plan drops of A, what B has beside the model.
+    """
+
+    a: str
+    b: str
+    to: str
+    pairs: tuple[Pair, ...]
+    ignored: Mapping[str, str]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differing
+
+    @property
+    def differing(self) -> tuple[Pair, ...]:
+        """The pairs that are not the same."""
+        return tuple(pair for pair in self.pairs if pair.verdict != SAME)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as what ``json.dumps`` takes; ``tensors`` has one object a pair."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "to": self.to or None,
+            "same": self.same,
+            "ignored": [{"name": name, "rule": rule} for name, rule in self.ignored.items()],
+            "tensors": [pair.to_json() for pair in self.pairs],
+        }
+
+
+def diff(
+    a: PathLike,
+    b: PathLike,
+    *,
+    plan: Plan | None = None,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+    ignore_dtypes: bool = False,
+) -> Comparison:
+    """Compare two checkpoints: names, dtypes, shapes and values, in bounded memory; checksums on the way.
+
+    Values are equal as numbers are: a NaN is a NaN, -0.0 is 0.0; `tfckpt.prove` compares bits.
+
+    Args:
+        a: a checkpoint: a prefix, one of its files, or its directory.
+        b: another one, of either format.
+        plan: what `tfckpt.plan` makes of ``a``: B is then compared with what A would become, its model found by its object
+            graph. A tensor that has to be transposed is then held in memory.
+        atol: how far two values may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
+        rtol: the part of it that grows with the values.
+        ignore_dtypes: compare values only; one tensor may be float32 and the other float16.
+    Returns:
+        The `Comparison`, which is ``same`` or tells for each tensor what differs.
+    Raises:
+        UsageError: a tolerance is negative, or not a number; or the plan is for another checkpoint.
+        PlanError: B has no place for what A becomes.
+        CheckpointNotFoundError, FormatError, ChecksumError: one of them cannot be read, or is damaged.
+    Example:
+        >>> tfckpt.save("before.ckpt", {"w": [1.0, 2.0]})
+        >>> tfckpt.save("after.ckpt", {"w": [1.0, 2.5]})
+        >>> [(pair.a, pair.verdict, pair.distance.max_absolute) for pair in tfckpt.diff("before.ckpt", "after.ckpt").pairs]
+        [('w', 'values', 0.5)]
+    """
+    if not (atol >= 0 and rtol >= 0):
+        raise UsageError(f"tolerance: expected numbers of 0 or more, got atol {atol}, rtol {rtol}")
+    tolerance = Tolerance(atol, rtol)
+    with open_checkpoint(a) as ours, open_checkpoint(b) as theirs:
+        compare = _Comparer(ours, theirs, tolerance, ignore_dtypes=ignore_dtypes)
+        if plan is None:
+            return compare.by_name()
+        if plan.source != ours.prefix:
+            raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
+        return compare.by_plan(plan)
+
+
+def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
+    """Return the index of an element, from its number in row-major order.
+
+    >>> index_of(5, (2, 3))
+    [1, 2]
+    """
+    index = []
+    for size in reversed(shape):
+        number, at = divmod(number, size)
+        index.append(at)
+    return index[::-1]
+
+
+class _Comparer:
+    """Two open checkpoints, and what counts as a difference."""
+
+    def __init__(self, a: Checkpoint, b: Checkpoint, tolerance: Tolerance, *, ignore_dtypes: bool) -> None:
+        self._a, self._b, self._tolerance, self._ignore_dtypes = a, b, tolerance, ignore_dtypes
+
+    def by_name(self) -> Comparison:
+        """Compare the tensors of equal names."""
+        pairs = []
+        for ours in self._a.entries():
+            theirs = self._b.reader.entry(ours.name)
+            pairs.append(_only(ours, ONLY_A) if theirs is None else self._pair(ours, theirs))
+        pairs += [_only(entry, ONLY_B) for entry in self._b.entries() if self._a.reader.entry(entry.name) is None]
+        return Comparison(self._a.prefix, self._b.prefix, "", tuple(pairs), {})
+
+    def by_plan(self, plan: Plan) -> Comparison:
+        """Compare what each step of a plan makes of A with the tensors of B that stand for it."""
+        others: list[str] = []
+        places = planned_places(plan, self._b, others)
+        if others:
+            raise PlanError([f"{self._b.prefix}: {line}" for line in others])
+        pairs = [self._step(step, key) for step in plan.steps for key in places.keys.get(step.target) or ("",)]
+        ignored = {item.source: item.rule for item in plan.dropped}
+        for name in sorted(set(self._b) - {pair.b for pair in pairs} - {OBJECT_GRAPH_KEY}):
+            rule = next((drop.rule for drop in BESIDE if drop.matches(name)), None)
+            if rule is None:
+                pairs.append(_only(self._b.entry(name), ONLY_B))
+            else:
+                ignored[name] = rule
+        return Comparison(self._a.prefix, self._b.prefix, plan.to, tuple(pairs), ignored)
+
+    def _step(self, step: Step, key: str) -> Pair:
+        kind = dtype_name(step.data_type if step.cast is None else step.cast)
+        theirs = self._b.reader.entry(key) if key else None
+        if theirs is None:
+            return Pair(step.source, "", ONLY_A, (kind,), (step.shape,))
+        return self._compare(step.source, kind, step.shape, theirs, _values(step, self._a.reader))
+
+    def _pair(self, ours: Entry, theirs: Entry) -> Pair:
+        values = stream(self._a.reader, ours, verify=True)
+        return self._compare(ours.name, ours.dtype_name, ours.shape, theirs, values)
+
+    def _compare(self, a: str, kind: str, shape: tuple[int, ...], theirs: Entry, values: Iterator[Array]) -> Pair:
+        dtypes, shapes = (kind, theirs.dtype_name), (shape, theirs.shape)
+        if shape != theirs.shape:
+            return Pair(a, theirs.name, SHAPE, dtypes, shapes)
+        distance = Distance()
+        if ("string" in dtypes or "variant" in dtypes) and kind != theirs.dtype_name:
+            return Pair(a, theirs.name, DTYPE, dtypes, shapes)
+        for x, y in aligned(values, stream(self._b.reader, theirs, verify=True)):
+            distance.add(x, y, self._tolerance)
+        verdict = VALUES if distance.differing else SAME
+        if kind != theirs.dtype_name and not self._ignore_dtypes:
+            verdict = DTYPE
+        return Pair(a, theirs.name, verdict, dtypes, shapes, distance)
+
+
+def _values(step: Step, reader: TensorReader) -> Iterator[Array]:
+    """Yield the values that a step makes; those whose order stays are never held all at once."""
+    if step.keeps_bytes:
+        yield from stream(reader, planned_entry(step, reader), verify=True)
+    else:
+        yield np.ascontiguousarray(compute(step, reader, verify=True)).reshape(-1)
+
+
+def _only(entry: Entry, verdict: str) -> Pair:
+    a, b = (entry.name, "") if verdict == ONLY_A else ("", entry.name)
+    return Pair(a, b, verdict, (entry.dtype_name,), (entry.shape,))
+
+
+def _finite(number: float | None) -> float | None:
+    """Return a number that JSON can hold, else None."""
+    return number if number is not None and abs(number) < float("inf") else None
