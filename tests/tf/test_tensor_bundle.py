@@ -12,6 +12,7 @@ import shutil
 import struct
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -337,7 +338,8 @@ def test_error(tf: Any, tmp_path: Path) -> None:
     with BundleWriter(str(tmp_path / "bad")) as writer:
         writer.add("foo", one)
         writer.finish()
-        for use in (writer.finish, lambda: writer.add("bar", one)):
+        uses: list[Callable[[], None]] = [writer.finish, lambda: writer.add("bar", one)]
+        for use in uses:
             with pytest.raises(UsageError, match="bad: already written"):
                 use()
     assert tfckpt.open(tmp_path / "bad")["foo"].tolist() == one.tolist()

@@ -1,8 +1,7 @@
-"""The only door to the disk: bounded reads, read-only maps, and files that appear whole or not at all.
+"""The door to the disk: bounded reads, read-only maps, and files under temporary names until they are published.
 
-Strategy: a writer creates temporary siblings of its files, and `FileSet.commit` renames them one by one in the order they
-were created; whoever creates the index last makes that rename the commit point. Every refusal of the operating system
-leaves here as a tfckpt error. A path that is a URL goes through `tfckpt.bundle.remote` to a store.
+Every refusal of the operating system leaves here as a tfckpt error. A path that is a URL goes through `tfckpt.bundle.remote`
+to a store.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Identity = tuple[
 
 
 @contextmanager
-def _refusals(action: str, path: str) -> Iterator[None]:
+def refusals(action: str, path: str) -> Iterator[None]:
     """Turn an OSError into the tfckpt error that names the file and what was tried."""
     try:
         yield
@@ -54,7 +53,8 @@ def _refusals(action: str, path: str) -> Iterator[None]:
         raise refusal from error
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
+    """Raise UsageError for a path that no system knows."""
     if "\0" in path:  # the operating system's interface would raise a ValueError that names no file
         raise UsageError(f"{path!r}: a path cannot hold a NUL character")
     try:
@@ -86,8 +86,8 @@ class InputFile:
         self._fd = -1
         self._map: mmap.mmap | None = None
         self._mapping = threading.Lock()
-        _check_path(path)
-        with _refusals("open", path):
+        check_path(path)
+        with refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
             status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
@@ -95,7 +95,7 @@ class InputFile:
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
             raise StorageError(f"{path}: cannot open: expected a regular file, got {kind}")
         self.size = status.st_size
-        self.identity: Identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        self.identity = _identity(status)
 
     @property
     def fd(self) -> int:
@@ -108,7 +108,7 @@ class InputFile:
         Raises: FormatError if the file ends before; StorageError if reading fails.
         """
         self.check_range(offset, nbytes)
-        with _refusals("read", self.path):
+        with refusals("read", self.path):
             parts = [os.pread(self._fd, nbytes, offset)]
             done = len(parts[0])
             while done < nbytes and parts[-1]:
@@ -132,7 +132,7 @@ class InputFile:
         self.check_range(offset, nbytes)
         end = offset + nbytes
         while offset < end:
-            with _refusals("read", self.path):
+            with refusals("read", self.path):
                 done = os.preadv(self._fd, [buffer[: end - offset]], offset)
             if not done:  # it was longer when it was opened
                 raise FormatError("data", path=self.path, offset=offset, expected=f"{end - offset:,} bytes", got="none")
@@ -146,7 +146,7 @@ class InputFile:
             return memoryview(b"")
         with self._mapping:  # one map for all threads: each would count as memory of its own
             if self._map is None:
-                with _refusals("map", self.path):
+                with refusals("map", self.path):
                     self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
             return memoryview(self._map)[offset : offset + nbytes]
 
@@ -161,6 +161,13 @@ class InputFile:
                 got=f"a file of {self.size:,}",
                 hint="the file is truncated, or belongs to another index",
             )
+
+    def check_unchanged(self) -> None:
+        """Raise StorageError unless the file still has its name, and is as it was when it was opened."""
+        with refusals("look at", self.path):
+            now = {_identity(os.fstat(self._fd)), _identity(os.stat(self.path))}
+        if now != {self.identity}:
+            raise StorageError(f"{self.path}: changed while it was read; nothing is written")
 
     def close(self) -> None:
         """Close the descriptor. The map is only let go of: arrays may still look at it."""
@@ -183,7 +190,7 @@ class OutputFile:
         self.offset = 0
         self.temporary = _temporary(path)
         self._buffer = bytearray()
-        with _refusals("create", path):
+        with refusals("create", path):
             self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -226,7 +233,7 @@ class OutputFile:
         if self._fd < 0:
             return
         self._flush()
-        with _refusals("write", self.path):
+        with refusals("write", self.path):
             if sync:
                 os.fsync(self._fd)
             fd, self._fd = self._fd, -1
@@ -234,7 +241,7 @@ class OutputFile:
 
     def publish(self) -> None:
         """Give the file the name that `path` says by now."""
-        with _refusals("rename to", self.path):
+        with refusals("rename to", self.path):
             os.replace(self.temporary, self.path)
 
     def discard(self) -> None:
@@ -261,7 +268,7 @@ class FilePatch:
 
     def __init__(self, temporary: str, path: str) -> None:
         self.path = path
-        with _refusals("open", path):
+        with refusals("open", path):
             self._fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> FilePatch:
@@ -282,7 +289,7 @@ class FilePatch:
         A file system that can share extents does.
         """
         done = 0
-        with _refusals("write", self.path):
+        with refusals("write", self.path):
             while (
                 done < nbytes
                 and isinstance(source, InputFile)
@@ -308,7 +315,7 @@ class SharedFile:
     def close(self, *, sync: bool) -> None:
         """With ``sync``, return only after the bytes have reached the disk, whoever wrote them."""
         if sync:
-            with _refusals("sync", self.path):
+            with refusals("sync", self.path):
                 fd = os.open(self.temporary, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     os.fsync(fd)
@@ -317,7 +324,7 @@ class SharedFile:
 
     def publish(self) -> None:
         """Give the file the name that `path` says by now."""
-        with _refusals("rename to", self.path):
+        with refusals("rename to", self.path):
             os.replace(self.temporary, self.path)
 
     def discard(self) -> None:
@@ -326,12 +333,12 @@ class SharedFile:
 
 
 def _temporary(path: str) -> str:
-    _check_path(path)
+    check_path(path)
     return f"{path}{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
 
 
 def _write_at(fd: int, path: str, data: bytes | bytearray | memoryview, offset: int) -> None:
-    with _refusals("write", path), memoryview(data) as rest:
+    with refusals("write", path), memoryview(data) as rest:
         done = os.pwrite(fd, rest, offset)
         while done < len(rest):  # a signal, or the last free block
             done += os.pwrite(fd, rest[done:], offset + done)
@@ -370,7 +377,7 @@ def _clone(source: InputFile, temporary: str) -> None:
 
     Raises: UnsupportedError if the file system cannot; StorageError.
     """
-    with _refusals("create", temporary):
+    with refusals("create", temporary):
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         fcntl.ioctl(fd, FICLONE, source.fd)
@@ -383,100 +390,71 @@ def _clone(source: InputFile, temporary: str) -> None:
         os.close(fd)
 
 
-class FileSet:
-    """Files that appear together: written under temporary names, renamed by `commit`, removed by `discard`.
+def create_output(path: str) -> Output:
+    """Open a new file that will be called ``path``, or what its attribute says when it is published."""
+    if not is_remote(path):
+        return OutputFile(path)
+    from tfckpt.bundle import remote_files
 
-    Args:
-        sync: have bytes and names on the disk before `commit` returns.
+    return remote_files.RemoteOutput(path)
+
+
+def share(path: str, source: Input, *, how: str) -> SharedFile:
+    """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
+
+    Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
     """
-
-    def __init__(self, *, sync: bool) -> None:
-        self._sync = sync
-        self._files: list[Output | SharedFile] = []
-        self._directories: list[str] = []  # made here, innermost last
-
-    def create(self, path: str) -> Output:
-        """Open a new file that will be called ``path``, or what its attribute says by the time of `commit`.
-
-        The directory is made if it is missing.
-        """
-        file: Output
-        if is_remote(path):
-            from tfckpt.bundle import remote_files
-
-            file = remote_files.RemoteOutput(path)
-        else:
-            self._make_directory(os.path.dirname(path))
-            file = OutputFile(path)
-        self._files.append(file)
-        return file
-
-    def share(self, path: str, source: Input, *, how: str) -> SharedFile:
-        """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
-
-        Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
-        """
-        if is_remote(path) or not isinstance(source, InputFile):
-            why = "files behind URLs share no bytes; --mode copy or --mode auto copies it"
-            raise UnsupportedError(f"{source.path}: cannot be linked to {path}: {why}")
-        self._make_directory(os.path.dirname(path))
-        file = SharedFile(path, source, how=how)
-        self._files.append(file)
-        return file
-
-    def drop(self, file: Output | SharedFile) -> None:
-        """Remove a file that is not needed after all."""
-        self._files.remove(file)
-        file.discard()
-
-    def seal(self, file: Output) -> None:
-        """End a file before the others: many may be written, few need to be open."""
-        file.close(sync=self._sync)
-
-    def commit(self, *, replaced: tuple[str, ...] = ()) -> None:
-        """Give every file its name, in order of creation.
-
-        Args:
-            replaced: files of an older checkpoint that go first, its index before all: from then on, until the last
-                rename, there is no checkpoint here, rather than a mix of two.
-        """
-        for file in self._files:
-            file.close(sync=self._sync)
-        for path in replaced:
-            with _refusals("replace", path):
-                remove(path)
-        for file in self._files:
-            file.publish()
-        if self._sync:
-            local = [file.path for file in self._files if not is_remote(file.path)]
-            for directory in {os.path.dirname(path) or os.curdir for path in local}:
-                _sync_directory(directory)
-        self._files.clear()
-        self._directories.clear()
-
-    def discard(self) -> None:
-        """Remove whatever was not committed, the index first, and the directories that were made for it."""
-        for file in reversed(self._files):
-            file.discard()
-        self._files.clear()
-        for path in reversed(self._directories):
-            with suppress(OSError):  # someone else put something there meanwhile
-                os.rmdir(path)
-        self._directories.clear()
-
-    def _make_directory(self, path: str) -> None:
-        if path and not os.path.isdir(path):
-            self._make_directory(os.path.dirname(path))
-            with _refusals("create", path):
-                os.mkdir(path)
-            self._directories.append(path)
+    if is_remote(path) or not isinstance(source, InputFile):
+        why = "files behind URLs share no bytes; --mode copy or --mode auto copies it"
+        raise UnsupportedError(f"{source.path}: cannot be linked to {path}: {why}")
+    return SharedFile(path, source, how=how)
 
 
-def _sync_directory(directory: str) -> None:
-    with _refusals("sync", directory):
-        fd = os.open(directory, os.O_RDONLY)
+def identity(path: str) -> Identity | None:
+    """Return what the file of that name is, a link itself and not what it leads to; None if there is none."""
+    with suppress(FileNotFoundError), refusals("look at", path):
+        return _identity(os.lstat(path))
+    return None
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def rename_link(existing: str, path: str) -> None:
+    """Give a file a second name, whatever had it before; at every moment some file has it.
+
+    Raises: StorageError, also if the file system has no hard links.
+    """
+    if is_same(existing, path):  # to rename one name of a file to another does nothing
+        return
+    temporary = _temporary(path)
+    try:
+        with refusals("link to", path):
+            os.link(existing, temporary)
+        with refusals("rename to", path):
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            remove(temporary)
+        raise
+
+
+def make_directory(path: str) -> None:
+    """Make one directory."""
+    with refusals("create", path):
+        os.mkdir(path)
+
+
+def sync_directory(path: str) -> None:
+    """Have the names in a directory reach the disk, where its file system can say so."""
+    with refusals("sync", path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
         finally:
             os.close(fd)
 
@@ -497,16 +475,6 @@ def read_text(path: str, limit: int) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise FormatError("text", path=path, offset=error.start, expected="UTF-8", got=hex(data[error.start])) from None
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    files = FileSet(sync=False)
-    try:
-        files.create(path).write(text.encode())
-        files.commit()
-    finally:
-        files.discard()
 
 
 def exists(path: str) -> bool:
@@ -560,16 +528,19 @@ def list_directory(path: str) -> list[str]:
         from tfckpt.bundle import remote
 
         return remote.list_directory(path)
-    with _refusals("list", path):
+    with refusals("list", path):
         return sorted(os.listdir(path))
 
 
 def remove(path: str) -> None:
-    """Remove a file that may be gone already."""
+    """Remove a file that may be gone already.
+
+    Raises: StorageError.
+    """
     if is_remote(path):
         from tfckpt.bundle import remote
 
         remote.remove(path)
         return
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), refusals("remove", path):
         os.unlink(path)

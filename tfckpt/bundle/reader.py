@@ -220,6 +220,11 @@ class BundleReader:
             if not entry.slices:
                 self._file(entry)
 
+    def check_unchanged(self) -> None:
+        """Raise StorageError if a file that was opened has changed since, or has lost its name."""
+        for file in (self._index, *list(self._shards.values())):
+            file.check_unchanged()
+
     def check_sharing(self, entries: Iterable[Entry]) -> None:
         """Check that these tensors are not far larger together than the data files: ten thousand may name one range.
 

@@ -46,8 +46,7 @@ class RemoteInput:
         if size is None:
             raise StorageError(f"{url}: cannot open: the server does not say how large it is")
         self.size = int(size)
-        version = [info.get(name) for name in VERSIONS]
-        self.identity = (0, zlib.crc32(repr(version).encode()), self.size, 0)
+        self.identity = self._identify(info)
 
     def read_at(self, offset: int, nbytes: int) -> bytes:
         """Return exactly ``nbytes`` at ``offset``.
@@ -95,9 +94,20 @@ class RemoteInput:
                 hint="the file is truncated, or belongs to another index",
             )
 
+    def check_unchanged(self) -> None:
+        """Raise StorageError unless the file is as it was when it was opened, as far as the store can tell."""
+        with refusals("look at", self.path):
+            info = self._fs.info(self._path)
+        if self._identify(info) != self.identity:
+            raise StorageError(f"{self.path}: changed while it was read; nothing is written")
+
     def close(self) -> None:
         """Let go of what was read ahead."""
         self._windows.clear()
+
+    def _identify(self, info: dict[str, Any]) -> tuple[int, int, int, int]:
+        version = [info.get(name) for name in VERSIONS]
+        return (0, zlib.crc32(repr(version).encode()), int(info["size"] or 0), 0)
 
     def _window(self, number: int) -> bytes:
         with self._lock:  # whoever wants the same one waits, rather than asks for it again
@@ -156,7 +166,7 @@ class RemoteOutput:
             raise UnsupportedError(f"{url}: cannot create: HTTP servers are only read from")
         self._is_held_back = bool(protocols(self._fs) & HELD_BACK)
         mark = "" if self._is_held_back else f"{TEMPORARY_MARK}{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
-        self._written = path + mark  # under which name it is before `publish`
+        self.temporary = path + mark  # under which name it is before `publish`
         self._is_published = False
         with refusals("create", url):
             self._file = self._open()
@@ -180,8 +190,8 @@ class RemoteOutput:
             self._is_published = True  # an error may come after the fact
             if self._is_held_back:
                 self._file.commit()
-            if path != self._written:
-                _move(self._fs, self._written, path)
+            if path != self.temporary:
+                _move(self._fs, self.temporary, path)
 
     def discard(self) -> None:
         """Remove the file, under whatever name it is, and what was sent of it."""
@@ -193,7 +203,7 @@ class RemoteOutput:
                 self._file.close()
         if self._is_published or not self._is_held_back:  # else what has the name is another checkpoint's
             with suppress(Exception):
-                self._fs.rm_file(self._written)
+                self._fs.rm_file(self.temporary)
         if self._is_published:
             with suppress(TfckptError):
                 remove(self.path)
@@ -201,10 +211,10 @@ class RemoteOutput:
     def _open(self) -> Any:
         options = {"autocommit": False} if self._is_held_back else {}
         try:
-            return self._fs.open(self._written, "wb", block_size=PART_SIZE, **options)
+            return self._fs.open(self.temporary, "wb", block_size=PART_SIZE, **options)
         except FileNotFoundError:  # a file system with directories
-            self._fs.makedirs(self._fs._parent(self._written), exist_ok=True)
-            return self._fs.open(self._written, "wb", block_size=PART_SIZE, **options)
+            self._fs.makedirs(self._fs._parent(self.temporary), exist_ok=True)
+            return self._fs.open(self.temporary, "wb", block_size=PART_SIZE, **options)
 
 
 def _move(fs: Any, path: str, dest: str) -> None:

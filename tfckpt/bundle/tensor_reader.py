@@ -74,6 +74,9 @@ class TensorReader(Protocol):
     def check_files(self) -> None:
         """Check that no file is missing or cut short."""
 
+    def check_unchanged(self) -> None:
+        """Check that the files are as they were when they were opened."""
+
     def close(self) -> None:
         """Close the files."""
 

@@ -199,6 +199,11 @@ class V1Reader:
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""
 
+    def check_unchanged(self) -> None:
+        """Raise StorageError if a file has changed since it was opened, or has lost its name."""
+        for file in self._files:
+            file.check_unchanged()
+
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
         for file in self._files:

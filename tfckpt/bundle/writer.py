@@ -9,8 +9,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, class BundleWriter.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 
@@ -19,9 +18,10 @@ import numpy.typing as npt
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
+from tfckpt.bundle.commit import FileSet, existing_files
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
-from tfckpt.bundle.paths import file_names, index_path, join, shard_path, split
+from tfckpt.bundle.paths import index_path, shard_path
 from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
@@ -44,7 +44,7 @@ class BundleWriter:
             is cut along its first axis, if it has one and TensorFlow can read slices of its dtype.
         progress: called with the number of bytes that were written since the last call.
         stream: write all bytes one after another as they come, in this thread: the simple way, and the slow one.
-    Raises: CheckpointExistsError, StorageError, UsageError.
+    Raises: CheckpointExistsError, StorageError, also if another process is writing the prefix; UsageError.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class BundleWriter:
     ) -> None:
         if max_shard_size is not None and max_shard_size < 1:
             raise UsageError(f"maximum shard size: expected 1 byte or more, got {max_shard_size}")
-        check_free(prefix, overwrite=overwrite)
         self.prefix, self.big_endian = prefix, big_endian
         self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}
         self._finished = False
         self._sync, self._progress, self._stream = sync, progress, stream
-        self._files = files.FileSet(sync=sync)
+        self._files = FileSet(prefix, sync=sync)
         self._shared: list[files.SharedFile] = []
         self._shards: list[files.Output] = []
         self._waiting: list[Run] = []
         try:
+            check_free(prefix, overwrite=overwrite)
             self.next_shard()
         except BaseException:
             self._files.discard()
@@ -214,26 +214,30 @@ class BundleWriter:
         assert sorted(full.slices, key=repr) == sorted(slices, key=repr), (full.slices, slices)
         self._entries[key] = full._replace(slices=tuple(slices), shard=full.shard if shard is None else shard)
 
-    def finish(self) -> None:
+    def finish(self, *, check: Callable[[], None] | None = None) -> None:
         """Carry what waits, write the index and give all files their names, the index last.
 
+        Args:
+            check: raises if the sources of what was carried have changed; called when nothing has a name yet.
         Raises: ChecksumError, FormatError, StorageError; UsageError the second time.
         """
         self._check_unfinished()
         self._carry_waiting()
         if self._shared and not self._data.offset:
             self._files.drop(self._shards.pop())
-        shards: list[files.SharedFile | files.Output] = [*self._shared, *self._shards]
-        for number, shard in enumerate(shards):
-            shard.path = shard_path(self.prefix, number, len(shards))
+        if check is not None:
+            check()
+        self._files.commit([*self._shared, *self._shards], self._write_index)
+        self._finished = True
+
+    def _write_index(self, num_shards: int) -> files.Output:
         index = self._files.create(index_path(self.prefix))
         table = TableBuilder(index.write)
-        table.add(HEADER_KEY, Header(len(shards), self.big_endian).encode())
+        table.add(HEADER_KEY, Header(num_shards, self.big_endian).encode())
         for key in sorted(self._entries):
             table.add(key, self._entries[key].encode())
         table.finish()
-        self._files.commit(replaced=existing_files(self.prefix))
-        self._finished = True
+        return index
 
     def _put(
         self,
@@ -329,14 +333,6 @@ class _Stream:
         """Let the source run to its end, where it compares its checksum."""
         assert not self._rest
         assert next(self._chunks, None) is None
-
-
-def existing_files(prefix: str) -> tuple[str, ...]:
-    """Return the files of a bundle that is already under ``prefix``, its index first."""
-    directory = split(prefix)[0] or os.curdir
-    if not files.is_directory(directory):
-        return ()
-    return tuple(join(directory, name) for name in file_names(prefix, files.list_directory(directory)))
 
 
 def check_free(prefix: str, *, overwrite: bool) -> None:

@@ -190,7 +190,7 @@ class Checkpoint(Mapping[str, Array]):
 
         Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
-        return self._read(self.entry(name))
+        return self._read(self.entry(name), mapped=True)
 
     def items(self) -> ItemsView[str, Array]:
         """Return the names and values: looked at one after the other, each is read and verified when its turn comes."""
@@ -200,8 +200,8 @@ class Checkpoint(Mapping[str, Array]):
         """Return the values, read as those of `items` are."""
         return _Values(self)
 
-    def _read(self, entry: Entry) -> Array:
-        array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified)
+    def _read(self, entry: Entry, *, mapped: bool) -> Array:
+        array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified, mapped=mapped)
         if self._verify:
             self._verified.add(entry.name)
         return array
@@ -235,7 +235,7 @@ class _Items(ItemsView[str, Array]):
 
     def __iter__(self) -> Iterator[tuple[str, Array]]:
         for name, entry in self._mapping.reader.entries.items():
-            yield name, self._mapping._read(entry)
+            yield name, self._mapping._read(entry, mapped=True)
 
 
 class _Values(ValuesView[Array]):
@@ -245,7 +245,7 @@ class _Values(ValuesView[Array]):
 
     def __iter__(self) -> Iterator[Array]:
         for entry in self._mapping.reader.entries.values():
-            yield self._mapping._read(entry)
+            yield self._mapping._read(entry, mapped=True)
 
 
 def open(
@@ -300,8 +300,8 @@ def save(
     Raises:
         CheckpointExistsError: ``prefix`` is taken.
         UnsupportedError: a value's dtype has no counterpart in TensorFlow.
-        StorageError: the operating system refused. What was there is as it was, unless it was the renaming at the end that
-            was refused: then nothing is there, rather than a mix of old and new.
+        StorageError: the operating system refused, or another process is writing ``prefix``. What was there is as it was;
+            or, if it was the last step that was refused, replaced as a whole.
     Example:
         >>> tfckpt.save("weights.ckpt", {"w": [[1.0, 2.0]], "labels": ["yes", "no"]})
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
@@ -314,10 +314,14 @@ def save(
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:
-        for name, value in tensors.items():
-            data_type = tensors.entry(name).data_type if isinstance(tensors, Checkpoint) else None
-            writer.add(name, value, data_type)
-        writer.finish()
+        if not isinstance(tensors, Checkpoint):
+            for name, value in tensors.items():
+                writer.add(name, value)
+            writer.finish()
+            return
+        for entry in tensors.entries():  # not mapped: a file that is cut short meanwhile is an error, no SIGBUS
+            writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)
+        writer.finish(check=tensors.reader.check_unchanged)
 
 
 def check_apart(source: Checkpoint, dest: str) -> None:

@@ -66,11 +66,17 @@ def write_state(directory: str, state: CheckpointState) -> None:
 
     Raises: StorageError; UnsupportedError if a path is not UTF-8, which the format cannot say.
     """
+    from tfckpt.bundle.commit import write_text  # whoever only reads needs none
+
+    path = join(directory, STATE_FILE)
+    write_text(path, _format_state(state, path))
+
+
+def _format_state(state: CheckpointState, path: str) -> str:
     from google.protobuf import text_format
 
     from tfckpt._proto import checkpoint_state_pb2
 
-    path = join(directory, STATE_FILE)
     try:
         proto = checkpoint_state_pb2.CheckpointState(
             model_checkpoint_path=state.model_checkpoint_path,
@@ -80,16 +86,18 @@ def write_state(directory: str, state: CheckpointState) -> None:
         )
     except UnicodeEncodeError as error:
         raise UnsupportedError(f"{path}: cannot name {error.object!r}: expected UTF-8") from None
-    files.write_text(path, text_format.MessageToString(proto))
+    return text_format.MessageToString(proto)
 
 
-def update_state(prefix: str) -> str:
+def update_state(prefix: str, *, sync: bool = False) -> str:
     """Make a checkpoint the latest of its directory; return the path of the state file.
 
-    The others that the state file lists stay, in their order. If it has timestamps, this one gets the time of the call.
+    The others that the state file lists stay, in their order. If it has timestamps, this one gets the time of the call. Of
+    several processes that do this at a time, each waits for the one before, so that no line is lost.
 
     Args:
         prefix: the checkpoint's; the state file will name it by its last part, so that the directory can move.
+        sync: return only when the state file has reached the disk.
     Raises:
         FormatError: the state file that is there cannot be read.
         StorageError, UnsupportedError: as for `write_state`.
@@ -101,26 +109,34 @@ def update_state(prefix: str) -> str:
 
     Source: tensorflow/python/checkpoint/checkpoint_management.py, update_checkpoint_state.
     """
+    from tfckpt.bundle.commit import replacing
+
     directory, name = split(prefix)
     path = join(directory, STATE_FILE)
-    before = read_state(directory) or CheckpointState("")
+    with replacing(path, sync=sync) as write:
+        before = read_state(directory) or CheckpointState("")
+        write(_format_state(_with_latest(before, directory, name), path))
+    return path
+
+
+def _with_latest(before: CheckpointState, directory: str, name: str) -> CheckpointState:
+    """Return the state with ``name``, a checkpoint of the directory, as the latest."""
     paths, times = before.all_model_checkpoint_paths, before.all_model_checkpoint_timestamps
     if not paths and before.model_checkpoint_path:
         paths = (before.model_checkpoint_path,)  # a state file of one line, as people write them
     if times and len(times) != len(paths):
+        path = join(directory, STATE_FILE)
         log.warning("%s: %d timestamps for %d checkpoints: left out", path, len(times), len(paths))
         times = ()
     here = os.path.abspath(directory)
     own = os.path.normpath(os.path.join(here, name))  # which makes nonsense of a URL, but the same of all
     kept = [n for n, old in enumerate(paths) if os.path.normpath(os.path.join(here, old)) != own]
-    state = CheckpointState(
+    return CheckpointState(
         name,
         (*(paths[n] for n in kept), name),
         (*(times[n] for n in kept), time.time()) if times else (),
         before.last_preserved_timestamp,
     )
-    write_state(directory, state)
-    return path
 
 
 def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import tfckpt
-from tfckpt.bundle import files
+from tfckpt.bundle.commit import write_text
 from tfckpt.cli.output import print_json, printable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def cmd_demo(args: argparse.Namespace) -> int:
     tensors = make_bert()
     tfckpt.save(source, tensors, overwrite=True)
     config = os.path.join(os.path.dirname(source), "bert_config.json")
-    files.write_text(config, json.dumps(CONFIG | {"hidden_act": "gelu"}, indent=2))
+    write_text(config, json.dumps(CONFIG | {"hidden_act": "gelu"}, indent=2))
     plan = tfckpt.convert(source, dest, overwrite=True)
     with tfckpt.open(source) as before, tfckpt.open(dest) as after:
         prove(plan, before, after)

@@ -98,11 +98,11 @@ def _stdin_as_file() -> Iterator[str]:
     """Yield the path of a file that holds what comes from stdin; it is called so in every message."""
     import tempfile
 
-    from tfckpt.bundle import files
+    from tfckpt.bundle.commit import write_text
 
     with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
         path = os.path.join(directory, "stdin")
-        files.write_text(path, sys.stdin.read())
+        write_text(path, sys.stdin.read())
         yield path
 
 

@@ -222,7 +222,7 @@ def convert(
             with open_checkpoint(prefix, format=V2) as dest_checkpoint:
                 prove_plan(report, checkpoint, dest_checkpoint)
     if update_state:
-        state_file.update_state(prefix)
+        state_file.update_state(prefix, sync=sync)
     log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
     return report
 

@@ -67,7 +67,7 @@ def execute(
             _write_tensor(step, entries.get(step.target), reader, writer, verify=verify, shared=shared)
         if plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
-        writer.finish()
+        writer.finish(check=reader.check_unchanged)
     return written
 
 

@@ -110,7 +110,7 @@ def rewrite(
                 _write(plan, pieces, numbers, writer, verify=verify)
                 writer.extend_to(shards or 1)
                 _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
-                writer.finish()
+                writer.finish(check=checkpoint.reader.check_unchanged)
     log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
 
@@ -170,7 +170,7 @@ def merge(
         ) as writer:
             _write(plan, pieces, _spread(pieces, None), writer, verify=verify)
             _arrange(listed, _numbering(pieces), writer)
-            writer.finish()
+            writer.finish(check=lambda: _check_unchanged(checkpoints))
     return plan
 
 
@@ -190,6 +190,11 @@ def _check_counts(shards: int | None, max_shard_size: int | None) -> None:
         raise UsageError(f"shards: expected 1 or more, got {shards}")
     if shards is not None and max_shard_size is not None:
         raise UsageError("shards and max_shard_size: expected one of both")
+
+
+def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
+    for checkpoint in checkpoints:
+        checkpoint.reader.check_unchanged()
 
 
 def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:

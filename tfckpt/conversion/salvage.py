@@ -20,7 +20,7 @@ from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.bundle.writer import BundleWriter, check_free
+from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.execute import Progress
@@ -105,7 +105,6 @@ def salvage(
         (('a',), 16, ['b'])
     """
     prefix = check_prefix(dest)
-    check_free(prefix, overwrite=overwrite)
     found = survey(_find_prefix(source, source_format), source_format)
     reader = found.reader
     try:
@@ -121,7 +120,7 @@ def salvage(
         graph, notes = _fitting_graph(reader, saved, lost) if damage else (None, [])
         with BundleWriter(prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian) as writer:
             _write(reader, saved, graph, writer)
-            writer.finish()
+            writer.finish(check=reader.check_unchanged)
     finally:
         reader.close()
     logger.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
