@@ -13,6 +13,7 @@ from tfckpt.errors import (
     ConfigError,
     FormatError,
     LayoutError,
+    ManifestError,
     PlanError,
     ProofError,
     StorageError,
@@ -33,6 +34,7 @@ BUILTINS: dict[type[TfckptError], type[Exception]] = {
     PlanError: ValueError,
     ProofError: ValueError,
     LayoutError: ValueError,
+    ManifestError: ValueError,
     ConfigError: ValueError,
     UsageError: ValueError,
     StorageError: OSError,
@@ -55,6 +57,7 @@ EXAMPLES: list[tuple[TfckptError, str]] = [
     (PlanError(["first: too long", "second: missing"]), "first: too long\nsecond: missing"),
     (ProofError(("one",), {"proved": False}), "one"),
     (LayoutError(["my.toml: [family]: missing"]), "my.toml: [family]: missing"),
+    (ManifestError(["jobs.csv: line 2: no source"]), "jobs.csv: line 2: no source"),
     (ConfigError("bert_config.json: not JSON"), "bert_config.json: not JSON"),
     (UsageError("the checkpoint is closed"), "the checkpoint is closed"),
     (StorageError("m.index: cannot write: disk full"), "m.index: cannot write: disk full"),
@@ -117,8 +120,8 @@ def os_fields(error: TfckptError) -> list[object]:
     return [getattr(error, name, None) for name in ("errno", "strerror", "filename", "filename2", "characters_written")]
 
 
-@pytest.mark.parametrize("cls", [PlanError, ProofError])
-def test_complaints_are_kept_apart(cls: type[PlanError | ProofError]) -> None:
+@pytest.mark.parametrize("cls", [PlanError, ProofError, ManifestError])
+def test_complaints_are_kept_apart(cls: type[PlanError | ProofError | ManifestError]) -> None:
     error = pickle.loads(pickle.dumps(cls(["a", "b\nc"])))
     assert error.complaints == ("a", "b\nc")
 

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from tfckpt.checkpoint.train import list_variables as list_variables
     from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
     from tfckpt.checkpoint.train import load_variable as load_variable
+    from tfckpt.cli.manifest import read_manifest as read_manifest
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
     from tfckpt.conversion.convert import prove as prove
     from tfckpt.conversion.diff import diff as diff
+    from tfckpt.conversion.many import convert_many as convert_many
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.conversion.rewrite import merge as merge
     from tfckpt.conversion.rewrite import rewrite as rewrite
@@ -45,6 +47,7 @@ _EXPORTS = {
     "Salvage": "tfckpt.conversion.salvage",
     "TfckptError": "tfckpt.errors",
     "convert": "tfckpt.conversion.convert",
+    "convert_many": "tfckpt.conversion.many",
     "diff": "tfckpt.conversion.diff",
     "latest_checkpoint": "tfckpt.checkpoint.state_file",
     "list_variables": "tfckpt.checkpoint.train",
@@ -54,6 +57,7 @@ _EXPORTS = {
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",
+    "read_manifest": "tfckpt.cli.manifest",
     "rewrite": "tfckpt.conversion.rewrite",
     "salvage": "tfckpt.conversion.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
@@ -66,6 +70,7 @@ __all__ = [
     "Salvage",
     "TfckptError",
     "convert",
+    "convert_many",
     "diff",
     "latest_checkpoint",
     "list_variables",
@@ -75,6 +80,7 @@ __all__ = [
     "open",
     "plan",
     "prove",
+    "read_manifest",
     "rewrite",
     "salvage",
     "save",

@@ -10,6 +10,7 @@
     |- PlanError(ValueError)                       rules and source disagree; lists every complaint at once
     |- ProofError(ValueError)                      a converted checkpoint does not hold what its source does
     |- LayoutError(ValueError)                     a layout file cannot be used; lists every complaint at once
+    |- ManifestError(ValueError)                   of many conversions some cannot be done; lists every complaint at once
     |- ConfigError(ValueError)                     a model configuration cannot be used
     |- UsageError(ValueError)                      the call makes no sense: a closed checkpoint, an unknown target
     '- StorageError(OSError)                       the operating system refused to read or write
@@ -138,6 +139,14 @@ class LayoutError(TfckptError, ValueError):
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
         self.complaints = tuple(map(redacted, complaints))
+
+
+class ManifestError(TfckptError, ValueError):
+    """Conversions of which some cannot be done; ``complaints`` lists every reason and where it stands, one line each."""
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = tuple(complaints)
 
 
 class ConfigError(TfckptError, ValueError):

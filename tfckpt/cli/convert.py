@@ -152,21 +152,22 @@ def request_of(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def conversion_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the command line asks for, as the options of `tfckpt.convert`."""
+    return request_of(args) | {
+        "mode": args.mode,
+        "verify": args.verify,
+        "sync": args.sync,
+        "overwrite": args.overwrite,
+        "update_state": args.update_state,
+        "prove": args.prove,
+    }
+
+
 def cmd_convert(args: argparse.Namespace) -> int:
     """Convert, and report what became of every variable."""
     with progress_bar("converting", quiet=args.quiet) as progress:
-        plan = tfckpt.convert(
-            args.source,
-            args.dest,
-            **request_of(args),
-            mode=args.mode,
-            verify=args.verify,
-            sync=args.sync,
-            overwrite=args.overwrite,
-            update_state=args.update_state,
-            prove=args.prove,
-            progress=progress,
-        )
+        plan = tfckpt.convert(args.source, args.dest, **conversion_options(args), progress=progress)
     if args.json:
         done = {"destination": args.dest, "verified": args.verify, "state_updated": args.update_state}
         print_json(plan.to_json() | done | {"proved": args.prove})

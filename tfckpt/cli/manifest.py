@@ -1,0 +1,150 @@
+"""A manifest of conversions: a CSV file with a row for each, options spelled as on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from tfckpt.cli import convert
+from tfckpt.errors import ManifestError, UsageError
+
+COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
+MANIFEST_LIMIT = 1 << 26  # bytes; some hundred thousand rows
+EXAMPLE = "source,destination,options"
+
+
+class Row(NamedTuple):
+    """One conversion, and the line of the manifest on which it begins."""
+
+    line: int
+    job: dict[str, Any]
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the jobs of a manifest, for `convert_many`.
+
+    A manifest is a CSV file in UTF-8. Its first row names the columns: ``source``, ``destination`` and ``options``. Options
+    are spelled as on the command line of ``tfckpt convert``; they may be empty, and the column missing. Relative paths, those
+    in the options too, start at the manifest's own directory.
+
+    Args:
+        path: the file.
+    Returns:
+        The arguments of `convert` by name, for each row.
+    Raises:
+        ManifestError: it cannot be used; lists every reason with its line.
+        CheckpointNotFoundError, FormatError, StorageError: it cannot be read.
+    Example:
+        >>> import pathlib
+        >>> rows = "source,destination,options", "bert_model.ckpt,tf2/bert,--to pretrainer --no-sync"
+        >>> _ = pathlib.Path("manifest.csv").write_text("\\n".join(rows))
+        >>> [(job["source"], job["dest"], job["to"], job["sync"]) for job in tfckpt.read_manifest("manifest.csv")]
+        [('bert_model.ckpt', 'tf2/bert', 'pretrainer', False)]
+    """
+    return [row.job for row in read_rows(path)]
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
+    """Return the rows of a manifest; raises what `read_manifest` does."""
+    from tfckpt.bundle import files
+    from tfckpt.conversion.many import check_jobs
+
+    name = os.fspath(path)
+    text = files.read_text(name, MANIFEST_LIMIT).removeprefix(
+        "\N{ZERO WIDTH NO-BREAK SPACE}"
+    )  # spreadsheets put it there
+    rows: list[Row] = []
+    complaints: list[tuple[int, str]] = []
+    parser = _row_parser()
+    try:
+        for line, cells in _records(text):
+            job = _job(cells, parser, os.path.dirname(name))
+            if isinstance(job, str):
+                complaints.append((line, job))
+            else:
+                rows.append(Row(line, job))
+    except _BrokenError as error:
+        complaints.append((error.line, str(error)))
+    lines = {f"line {row.line}": row.line for row in rows}
+    for complaint in check_jobs([row.job for row in rows], list(lines)):
+        place, _, what = complaint.partition(": ")
+        complaints.append((lines[place], what))
+    if complaints:
+        raise ManifestError([f"{name}: line {line}: {what}" for line, what in sorted(complaints)])
+    return rows
+
+
+class _BrokenError(Exception):
+    """What ends the reading of a manifest: nothing that follows can be told apart."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+class _RowParser(argparse.ArgumentParser):
+    """A parser that raises where the command line's would end the process."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"add_help": False})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _row_parser() -> argparse.ArgumentParser:
+    """Return the very parser of ``tfckpt convert``, without ``--help`` and ``--json``."""
+    commands: argparse._SubParsersAction[Any] = _RowParser().add_subparsers()
+    convert.add_commands(commands, argparse.ArgumentParser(add_help=False))
+    parser: argparse.ArgumentParser = commands.choices["convert"]
+    return parser
+
+
+def _records(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row that is not blank, by column, and the line on which it begins."""
+    reader = csv.reader(text.splitlines(keepends=True), skipinitialspace=True, strict=True)
+    columns: Sequence[str] | None = None
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise _BrokenError(line, f"not CSV: {error}") from None
+        if columns is None:
+            columns = _header(line, cells)
+        elif cells:
+            # A cell too many has no column; one too few is an empty one.
+            yield line, dict(zip(columns, cells, strict=False)) | {"": ",".join(cells[len(columns) :])}
+    if columns is None:
+        raise _BrokenError(1, f"expected the columns {EXAMPLE}, got an empty file")
+
+
+def _header(line: int, cells: Sequence[str]) -> Sequence[str]:
+    if len(set(cells)) < len(cells) or not {SOURCE, DESTINATION} <= set(cells) <= set(COLUMNS):
+        raise _BrokenError(line, f"expected the columns {EXAMPLE}, got {','.join(cells) or 'a blank line'}")
+    return cells
+
+
+def _job(cells: Mapping[str, str], parser: argparse.ArgumentParser, directory: str) -> dict[str, Any] | str:
+    """Return what a row asks for, as the arguments of `tfckpt.convert`; or what is wrong with it."""
+    from tfckpt.conversion.many import PATHS, absolute
+
+    if cells[""]:
+        return f"more cells than columns: {cells['']!r}; a cell with a comma needs quotes around it"
+    if missing := [column for column in (SOURCE, DESTINATION) if not cells.get(column)]:
+        return f"no {' and no '.join(missing)}"
+    source, dest, options = cells[SOURCE], cells[DESTINATION], cells.get(OPTIONS, "")
+    try:
+        args, unknown = parser.parse_known_args([*shlex.split(options), "--", source, dest])
+    except ValueError as error:  # of shlex, or a UsageError
+        return f"options {options!r}: {error}"
+    if unknown or (args.source, args.dest) != (source, dest):
+        return f"options {options!r}: expected options of tfckpt convert and nothing else"
+    job = {"source": source, "dest": dest} | convert.conversion_options(args)
+    return {name: absolute(value, directory) if name in PATHS else value for name, value in job.items()}

@@ -1,0 +1,87 @@
+"""The command that runs a manifest of conversions: convert-many."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import tfckpt
+from tfckpt.cli.manifest import EXAMPLE, Row, read_rows
+from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.errors import ManifestError
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.many import Outcome
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's command to the parser."""
+    many = commands.add_parser(
+        "convert-many", parents=[common], help="run the conversions that a CSV file lists, side by side"
+    )
+    many.add_argument(
+        "manifest",
+        metavar="MANIFEST",
+        help=f"CSV file with the columns {EXAMPLE}; options as convert takes them; paths start at its own directory",
+    )
+    where = many.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: as many as cores)")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run them on a cluster of Dask, e.g. tcp://HOST:8786 (extra: dask)"
+    )
+    many.add_argument("--overwrite", action="store_true", help="replace destinations that are not proven, in all rows")
+    many.set_defaults(run=cmd_convert_many)
+
+
+def cmd_convert_many(args: argparse.Namespace) -> int:
+    """Run all that is not proven done; report each when it has ended, and all that failed."""
+    rows = read_rows(args.manifest)
+    jobs = [row.job | ({"overwrite": True} if args.overwrite else {}) for row in rows]
+    with _executor(args.scheduler) as executor:
+        on_outcome = None if args.json else _print_outcome
+        outcomes = tfckpt.convert_many(jobs, executor, max_workers=args.jobs, on_outcome=on_outcome)
+    _print_sum(args, rows, outcomes)
+    complaints = [
+        f"{args.manifest}: line {row.line}: {complaint}"
+        for row, outcome in zip(rows, outcomes, strict=True)
+        for complaint in outcome.complaints
+    ]
+    if complaints:
+        raise ManifestError(complaints)
+    return 0
+
+
+def _executor(scheduler: str | None) -> AbstractContextManager[Executor | None]:
+    """Return what runs the conversions, if it is not this machine."""
+    if scheduler is None:
+        return nullcontext()
+    from tfckpt.conversion.cluster import dask_executor
+
+    return dask_executor(scheduler)
+
+
+def _print_outcome(number: int, outcome: Outcome) -> None:
+    """Print a line for one conversion at once, since the last one may take long."""
+    cells = [outcome.status, outcome.source, outcome.dest]
+    if outcome.error is None:
+        heads = "" if outcome.num_heads is None else f", {outcome.num_heads} heads"
+        cells.append(f"{outcome.to}: {outcome.tensors} variables, {outcome.nbytes:,} bytes{heads}")
+    print("\t".join(map(printable, cells)), flush=True)
+
+
+def _print_sum(args: argparse.Namespace, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
+    statuses = [outcome.status for outcome in outcomes]
+    counts = {status: statuses.count(status) for status in ("done", "skipped", "failed")}
+    if args.json:
+        jobs = [{"line": row.line} | outcome.to_json() for row, outcome in zip(rows, outcomes, strict=True)]
+        print_json_rows({"manifest": args.manifest, **counts, "jobs": jobs}, "jobs")
+    else:
+        print(
+            f"{printable(args.manifest)}: {counts['done']} done, {counts['skipped']} proven before and skipped, "
+            f"{counts['failed']} failed"
+        )
