@@ -74,7 +74,7 @@ def test_the_rules_are_those_of_the_encoder() -> None:
 
 
 def test_the_commands_are_those_of_the_parser() -> None:
-    commands = [re.findall(r"`tfckpt (\w+)", text)[0] for text in rows("| command | what it does |")]
+    commands = [re.findall(r"`tfckpt ([\w-]+)", text)[0] for text in rows("| command | what it does |")]
     (subparsers,) = (action for action in build_parser()._actions if action.dest == "command")
     assert subparsers.choices is not None
     assert sorted(commands) == sorted(subparsers.choices)

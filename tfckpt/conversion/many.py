@@ -32,6 +32,7 @@ from tfckpt.errors import (
     ManifestError,
     ProofError,
     StorageError,
+    TfckptError,
 )
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
@@ -146,10 +147,14 @@ def convert_many(
 
 
 def run_job(job: Job) -> Outcome:
-    """Do one job, unless it is proven done.
+    """Do one job, unless it is proven done; a failure that is foreseen is an outcome."""
+    try:
+        return _run(job)
+    except (TfckptError, OSError) as error:
+        return Outcome(job["source"], job["dest"], FAILED, error=error)
 
-    Raises: as `tfckpt.convert`; CheckpointExistsError, which says what differs.
-    """
+
+def _run(job: Job) -> Outcome:
     prefix = check_prefix(job["dest"])
     if not files.exists(index_path(prefix)):
         overwrite = job.get("overwrite", False) or _died_halfway(prefix)
@@ -203,7 +208,7 @@ def _wrong_arguments(job: Job) -> Iterator[str]:
     for name in ("source", "dest"):
         if not job.get(name):
             yield f"no {name}"
-    for name in job.keys() - known:
+    for name in [name for name in job if name not in known]:
         yield f"{name!r} is no option of a conversion; there are {', '.join(sorted(known))}"
 
 
@@ -230,7 +235,7 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome:
     """Return what became of a job, under the names that it was given."""
     try:
         outcome = future.result()
-    except Exception as error:  # also a bug of ours, or of the executor: the other jobs go on
+    except Exception as error:  # a bug, or the executor lost it: the other jobs go on
         return Outcome(job["source"], job["dest"], FAILED, error=error)
     return replace(outcome, source=job["source"], dest=job["dest"])
 
