@@ -37,14 +37,16 @@ def contenders(source: str, output: Path) -> dict[str, Contender]:
         "tfckpt convert --no-sync": [*tfckpt, "--no-sync"],
         "tfckpt convert --no-sync --no-verify": [*tfckpt, "--no-sync", "--no-verify"],
         "tfckpt convert": tfckpt,
+        "tfckpt convert --no-sync --mode link": [*tfckpt, "--no-sync", "--mode", "link"],
+        "tfckpt convert --no-sync --no-verify --mode link": [*tfckpt, "--no-sync", "--no-verify", "--mode", "link"],
         "tfckpt convert --to keras --num-heads 12": [*tfckpt, "--to", "keras", "--num-heads", "12"],
         "Model Garden 2.20, convert()": [sys.executable, "-c", MODEL_GARDEN, source, dest],
     }
     return {name: Contender(command, clear) for name, command in commands.items()}
 
 
-def main(rounds: int) -> None:
-    """Measure, and print the table."""
+def main(rounds: int) -> list[str]:
+    """Measure; return the table and where it comes from."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         # Built by a process of its own: a child starts out with its parent's peak memory.
@@ -52,10 +54,9 @@ def main(rounds: int) -> None:
         source = str(directory / "bert_model.ckpt")
         nbytes = Path(f"{source}.data-00000-of-00001").stat().st_size
         runs = in_turn(contenders(source, directory / "out"), rounds)
-    print(f"BERT-base, 206 variables, {nbytes:,} bytes; {rounds} rounds, in turn")
-    print(machine("tfckpt", "numpy", "tensorflow", "tf-models-official"), end="\n\n")
-    print(*table(runs, baseline="cp"), sep="\n")
+    about = f"BERT-base, 206 variables, {nbytes:,} bytes; {rounds} rounds, in turn"
+    return [about, machine("tfckpt", "numpy", "tensorflow", "tf-models-official"), "", *table(runs, baseline="cp")]
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    print(*main(int(sys.argv[1]) if len(sys.argv) > 1 else 5), sep="\n")

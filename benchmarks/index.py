@@ -72,8 +72,8 @@ def seconds(imports: str, work: str, *arguments: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def main(rounds: int) -> None:
-    """Measure in turn, and print the table."""
+def main(rounds: int) -> list[str]:
+    """Measure in turn; return the table and where it comes from."""
     columns = {name: [] for name in CONTENDERS}  # type: dict[str, list[list[float]]]
     with tempfile.TemporaryDirectory() as directory:
         for count in COUNTS:
@@ -83,14 +83,17 @@ def main(rounds: int) -> None:
             runs = [{c: seconds(*code, str(prefix), name) for c, code in CONTENDERS.items()} for _ in range(rounds)]
             for contender, column in columns.items():
                 column.append([run[contender] for run in runs])
-    print(f"Medians of {rounds} rounds, in turn, in seconds; in brackets the fastest and the slowest")
-    print(machine("tfckpt", "numpy", "protobuf", "tensorflow"), end="\n\n")
-    print("| in a fresh process, imports not counted | " + " | ".join(f"{count:,} tensors" for count in COUNTS) + " |")
-    print("|---|" + "---:|" * len(COUNTS))
+    about = f"Medians of {rounds} rounds, in turn, in seconds; in brackets the fastest and the slowest"
+    lines = [about, machine("tfckpt", "numpy", "protobuf", "tensorflow"), ""]
+    lines += [
+        "| in a fresh process, imports not counted | " + " | ".join(f"{count:,} tensors" for count in COUNTS) + " |",
+        "|---|" + "---:|" * len(COUNTS),
+    ]
     for contender, column in columns.items():
         cells = [f"{statistics.median(c):.4f} ({min(c):.4f} to {max(c):.4f})" for c in column]
-        print(f"| {contender} | {' | '.join(cells)} |")
+        lines.append(f"| {contender} | {' | '.join(cells)} |")
+    return lines
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    print(*main(int(sys.argv[1]) if len(sys.argv) > 1 else 5), sep="\n")

@@ -84,7 +84,6 @@ def test_everything_is_done_as_if_nothing_had_happened(killing: Killing, bert: s
             assert (killing.out / f"{to}{suffix}").read_bytes() == content
 
 
-@pytest.mark.xfail(reason="what a killed writer leaves is not cleaned up yet", strict=True)
 def test_no_temporary_file_is_left(killing: Killing) -> None:
     assert not [name for name in os.listdir(killing.out) if TEMPORARY_MARK in name]
 
