@@ -18,8 +18,8 @@ from benchmarks.plot import draw
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# Results
 
-What `python -m benchmarks` wrote last. Times differ from machine to machine; the ratios in a table are of one run, in which the
-contenders took turns.
+What `python -m benchmarks` wrote last. Times differ from machine to machine; the ratios in a table are of one run, in which
+the contenders took turns.
 """
 
 
