@@ -26,7 +26,9 @@ from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_bo
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
-from tfckpt.sstable.recover import RecoveredTable
+
+if TYPE_CHECKING:
+    from tfckpt.sstable.recover import RecoveredTable
 
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -31,7 +32,9 @@ from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import Array, shaped
 from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.reader import ReadAt, Table
-from tfckpt.sstable.recover import RecoveredTable
+
+if TYPE_CHECKING:
+    from tfckpt.sstable.recover import RecoveredTable
 
 READAHEAD = 1 << 17  # bytes that one request brings of a remote file, where blocks are read
 
