@@ -75,7 +75,7 @@ def test_the_man_page_is_that_of_the_parser() -> None:
     assert page == runpy.run_path(str(DOCS / "make_man_page.py"))["man_page"](), "run docs/make_man_page.py"
     assert f"tfckpt {tfckpt.__version__}" in page
     for name, parser in parsers().items():
-        assert f".SS tfckpt {name} [OPTIONS]" in page
+        assert f".SS tfckpt {name} [OPTIONS]".replace("-", r"\-") in page
         for option in parser._option_string_actions:
             assert option.replace("-", r"\-") in page
 

@@ -47,6 +47,7 @@ CASES = [
     (["plan", "{bert}"], "plan", 0),
     (["plan", "{trained}", "--to", "tf1"], "plan", 0),
     (["convert", "{bert}", "{out}", "--vocab-size", "40", "--slots", "convert", "--prove"], "plan", 0),
+    (["convert-many", "{manifest}", "--jobs", "1"], "convert_many", 1),
     (["rewrite", "{bert}", "{out}", "--cast", "float16", "--dry-run"], "plan", 0),
     (["merge", "{bert}", "{out}"], "plan", 0),
     (["prove", "{bert}", "{trained}", "--slots", "convert"], "prove", 0),
@@ -75,9 +76,11 @@ def places(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     tfckpt.save(directory / "torn", {"a": 1, "b": [1, 2]})
     with open(directory / "torn.data-00000-of-00001", "r+b") as file:
         file.truncate(9)
+    rows = ("source,destination,options", f"{bert},many,", f"{bert},trained,--slots convert", "nowhere,never,")
+    (directory / "manifest").write_text("\n".join(rows))
     v1 = Path(__file__).parent / "data" / "v1" / "slices"
     name = next(iter(tfckpt.open(v1, format="v1")))
-    made = {path: str(directory / path) for path in ("odd", "other", "torn", "trained", "wrong")}
+    made = {path: str(directory / path) for path in ("manifest", "odd", "other", "torn", "trained", "wrong")}
     return {"bert": bert, "v1": str(v1), "v1_name": name, **made}
 
 

@@ -175,6 +175,16 @@ def test_the_manifest_of_the_docs_can_be_read(manifest: Path) -> None:
     assert len(tfckpt.read_manifest(manifest)) == example.count("\n") - 1
 
 
+def test_the_python_block_of_the_docs_runs(
+    bert: str, manifest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    manifest.write_text(f"{HEADER}{bert},out,\n")
+    monkeypatch.chdir(manifest.parent)
+    exec(block, {})
+    assert capsys.readouterr().out == "done out\n"
+
+
 def test_without_dask_a_scheduler_is_refused_with_what_to_install(
     manifest: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 
 SHELLS = ("bash", "zsh", "fish")
-FILES = ("PREFIX", "SOURCE", "DEST", "A", "B", "FILE")  # arguments that are paths, by how the help names them
+FILES = (
+    "PREFIX",
+    "SOURCE",
+    "DEST",
+    "A",
+    "B",
+    "FILE",
+    "MANIFEST",
+)  # arguments that are paths, by how the help names them
 DIRECTORIES = ("DIR",)
 
 

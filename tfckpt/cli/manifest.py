@@ -14,7 +14,6 @@ from tfckpt.errors import ManifestError, UsageError
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
 MANIFEST_LIMIT = 1 << 26  # bytes; some hundred thousand rows
-EXAMPLE = "source,destination,options"
 
 
 class Row(NamedTuple):
@@ -122,12 +121,12 @@ def _records(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             # A cell too many has no column; one too few is an empty one.
             yield line, dict(zip(columns, cells, strict=False)) | {"": ",".join(cells[len(columns) :])}
     if columns is None:
-        raise _BrokenError(1, f"expected the columns {EXAMPLE}, got an empty file")
+        raise _BrokenError(1, f"expected the columns {','.join(COLUMNS)}, got an empty file")
 
 
 def _header(line: int, cells: Sequence[str]) -> Sequence[str]:
     if len(set(cells)) < len(cells) or not {SOURCE, DESTINATION} <= set(cells) <= set(COLUMNS):
-        raise _BrokenError(line, f"expected the columns {EXAMPLE}, got {','.join(cells) or 'a blank line'}")
+        raise _BrokenError(line, f"expected the columns {','.join(COLUMNS)}, got {','.join(cells) or 'a blank line'}")
     return cells
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import tfckpt
-from tfckpt.cli.manifest import EXAMPLE, Row, read_rows
+from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable
 from tfckpt.errors import ManifestError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from tfckpt.cli.manifest import Row
     from tfckpt.conversion.many import Outcome
+
+MOST_JOBS = 1000
 
 
 def add_commands(
@@ -27,19 +31,23 @@ def add_commands(
     many.add_argument(
         "manifest",
         metavar="MANIFEST",
-        help=f"CSV file with the columns {EXAMPLE}; options as convert takes them; paths start at its own directory",
+        help="CSV file: source,destination,options; options as convert takes them, paths relative to its own directory",
     )
     where = many.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: as many as cores)")
+    where.add_argument(
+        "--jobs", type=counting(1, MOST_JOBS), metavar="N", help="number of processes (default: as many as cores)"
+    )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run them on a cluster of Dask, e.g. tcp://HOST:8786 (extra: dask)"
     )
     many.add_argument("--overwrite", action="store_true", help="replace destinations that are not proven, in all rows")
-    many.set_defaults(run=cmd_convert_many)
+    many.set_defaults(run=cmd_convert_many, reports=True)
 
 
 def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
+    from tfckpt.cli.manifest import read_rows
+
     rows = read_rows(args.manifest)
     jobs = [row.job | ({"overwrite": True} if args.overwrite else {}) for row in rows]
     with _executor(args.scheduler) as executor:
