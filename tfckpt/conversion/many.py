@@ -157,8 +157,7 @@ def run_job(job: Job) -> Outcome:
 def _run(job: Job) -> Outcome:
     prefix = check_prefix(job["dest"])
     if not files.exists(index_path(prefix)):
-        overwrite = job.get("overwrite", False) or _died_halfway(prefix)
-        return _report(job, DONE, convert(**{**job, "overwrite": overwrite}))
+        return _report(job, DONE, convert(**job))
     report = plan(**{name: job[name] for name in inspect.signature(plan).parameters if name in job})
     try:
         _prove(report, job, prefix)
@@ -260,16 +259,6 @@ def _prove(report: Plan, job: Job, prefix: str) -> None:
         check_apart(source, prefix)
         with open_checkpoint(prefix, format=V2) as dest:
             proving.prove(report, source, dest)
-
-
-def _died_halfway(prefix: str) -> bool:
-    """Whether a writer was killed while it gave its files their names: data files have theirs, and the index does not."""
-    directory, name = split(index_path(prefix))
-    directory = directory or os.curdir
-    names = files.list_directory(directory) if files.can_list(directory) and files.is_directory(directory) else []
-    return any(
-        other.startswith(name + files.TEMPORARY_MARK) and other.endswith(files.TEMPORARY_SUFFIX) for other in names
-    )
 
 
 def _is_latest(prefix: str) -> bool:
