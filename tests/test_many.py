@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from support.files import bundle_bytes
-from support.many import die, die_once, execute_pickled
+from support.many import die, die_once, execute_pickled, run_job_dying_at
 
 import tfckpt
-from tfckpt.bundle.files import TEMPORARY_MARK, TEMPORARY_SUFFIX
+from tfckpt.bundle.files import TEMPORARY_SUFFIX
 from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
 from tfckpt.conversion.many import Outcome, run_job
 from tfckpt.conversion.processes import ATTEMPTS, Processes
@@ -205,15 +205,6 @@ def test_the_source_itself_is_never_taken_for_its_conversion(bert_copy: str, thr
     assert bundle_bytes(bert_copy) == before
 
 
-def test_what_a_writer_left_that_was_killed_between_two_renames_is_replaced(done: Job, threads: Executor) -> None:
-    right = bundle_bytes(done["dest"])
-    index = Path(f"{done['dest']}.index")
-    index.rename(f"{index}{TEMPORARY_MARK}0123abcd{TEMPORARY_SUFFIX}")
-    (outcome,) = tfckpt.convert_many([done], threads)
-    assert outcome.status == "done"
-    assert bundle_bytes(done["dest"]) == right
-
-
 def test_a_data_file_that_lost_its_index_is_not_replaced(done: Job, threads: Executor) -> None:
     Path(f"{done['dest']}.index").unlink()
     (outcome,) = tfckpt.convert_many([done], threads)
@@ -293,6 +284,16 @@ def test_the_job_of_a_killed_process_is_done_by_another(tmp_path: Path) -> None:
             pool.submit(os.getpid),
         )
         assert before.result() != during.result() == after.result()
+
+
+def test_a_job_whose_process_is_killed_between_two_renames_is_done_anyhow(job: Job, tmp_path: Path) -> None:
+    job |= {"dest": str(tmp_path / "new" / "out")}
+    with Processes(1, most=9) as pool:
+        outcome = pool.submit(run_job_dying_at, f"{job['dest']}.index", str(tmp_path / "died"), job).result()
+    assert (tmp_path / "died").exists()
+    assert outcome.status == "done"
+    assert sorted(os.listdir(tmp_path / "new")) == ["out.data-00000-of-00001", "out.index"]
+    assert tfckpt.prove(job["source"], job["dest"])
 
 
 def test_a_job_that_kills_every_process_fails_alone() -> None:

@@ -42,7 +42,7 @@ def cluster() -> Iterator[Any]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, protocol="tcp", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, protocol="tcp", dashboard_address=":0"
     ) as cluster:
         yield cluster
 
@@ -84,8 +84,9 @@ def test_everything_is_done_as_if_nothing_had_happened(killing: Killing, bert: s
             assert (killing.out / f"{to}{suffix}").read_bytes() == content
 
 
-def test_no_temporary_file_is_left(killing: Killing) -> None:
-    assert not [name for name in os.listdir(killing.out) if TEMPORARY_MARK in name]
+def test_nothing_else_is_left(killing: Killing) -> None:
+    names = {f"{to}{suffix}" for to in TARGETS for suffix in (".index", ".data-00000-of-00001")}
+    assert set(os.listdir(killing.out)) == names
 
 
 def test_the_cluster_finds_it_done_the_next_time(

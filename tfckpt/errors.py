@@ -146,7 +146,7 @@ class ManifestError(TfckptError, ValueError):
 
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
-        self.complaints = tuple(complaints)
+        self.complaints = tuple(map(redacted, complaints))
 
 
 class ConfigError(TfckptError, ValueError):

@@ -1,4 +1,7 @@
-"""What worker processes of the tests do: functions that another process finds by their names."""
+"""What worker processes of the tests do: functions that another process finds by their names.
+
+They import late: a process that is only to die needs no NumPy.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import pickle
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tfckpt.bundle.tensor_reader import open_reader
-from tfckpt.conversion.execute import execute
+if TYPE_CHECKING:
+    from tfckpt.conversion.many import Outcome
 
 
 def die() -> None:
@@ -25,8 +29,26 @@ def die_once(marker: str) -> int:
     return os.getpid()
 
 
+def run_job_dying_at(path: str, marker: str, job: dict[str, Any]) -> Outcome:
+    """Do a job; but the first process that is about to give a file the name ``path`` is killed."""
+    from tfckpt.conversion.many import run_job
+
+    replace = os.replace
+
+    def die_or_replace(temporary: str, name: str) -> None:
+        if name == path:
+            die_once(marker)
+        replace(temporary, name)
+
+    os.replace = die_or_replace  # type: ignore[assignment]
+    return run_job(job)
+
+
 def execute_pickled(pickled: bytes, dest: str) -> None:
     """Carry out a plan that was made elsewhere."""
+    from tfckpt.bundle.tensor_reader import open_reader
+    from tfckpt.conversion.execute import execute
+
     plan = pickle.loads(pickled)
     reader = open_reader(plan.source, None)
     execute(plan, reader, dest)

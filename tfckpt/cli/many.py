@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable
-from tfckpt.errors import ManifestError
+from tfckpt.errors import ManifestError, redacted
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -79,7 +79,7 @@ def _print_outcome(number: int, outcome: Outcome) -> None:
     if outcome.error is None:
         heads = "" if outcome.num_heads is None else f", {outcome.num_heads} heads"
         cells.append(f"{outcome.to}: {outcome.tensors} variables, {outcome.nbytes:,} bytes{heads}")
-    print("\t".join(map(printable, cells)), flush=True)
+    print("\t".join(printable(redacted(cell)) for cell in cells), flush=True)
 
 
 def _print_sum(args: argparse.Namespace, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> None:

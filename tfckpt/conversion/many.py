@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import V2, index_path, strip_suffix
+from tfckpt.bundle.paths import V2, index_path, is_remote, split, strip_suffix
 from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
@@ -157,8 +157,7 @@ def run_job(job: Job) -> Outcome:
 def _run(job: Job) -> Outcome:
     prefix = check_prefix(job["dest"])
     if not files.exists(index_path(prefix)):
-        overwrite = job.get("overwrite", False) or _died_halfway(prefix)
-        return _report(job, DONE, convert(**{**job, "overwrite": overwrite}))
+        return _report(job, DONE, convert(**job))
     report = plan(**{name: job[name] for name in inspect.signature(plan).parameters if name in job})
     try:
         _prove(report, job, prefix)
@@ -185,17 +184,17 @@ def check_jobs(jobs: Sequence[Job], places: Sequence[str]) -> list[str]:
         complaints += [f"{place}: {text}" for text in wrong]
         if wrong:
             continue
-        dest = os.path.realpath(job["dest"])
+        dest = _file(os.fspath(job["dest"]))
         if dest in written:
             complaints.append(f"{place}: {job['dest']} is the destination of {written[dest]}, too")
         written.setdefault(dest, place)
-        directory = os.path.dirname(dest)
+        directory, _ = split(dest)
         if job.get("update_state") and directory in latest:
             complaints.append(f"{place}: which is the latest of {directory}: this one, or {latest[directory]}?")
         if job.get("update_state"):
             latest.setdefault(directory, place)
     for job, place in zip(jobs, places, strict=True):
-        writer = written.get(os.path.realpath(strip_suffix(os.fspath(job.get("source", "")))), place)
+        writer = written.get(_file(strip_suffix(os.fspath(job.get("source", "")))), place)
         if writer != place:
             complaints.append(
                 f"{place}: the source {job['source']} is what {writer} writes; run that before, by itself"
@@ -228,7 +227,12 @@ def absolute(path: str | None, directory: str) -> str | None:
     >>> absolute("tf1/bert_model.ckpt", "/models"), absolute("gs://bucket/bert_model.ckpt", "/models")
     ('/models/tf1/bert_model.ckpt', 'gs://bucket/bert_model.ckpt')
     """
-    return path if path is None or "://" in path else os.path.join(directory, path)
+    return path if path is None or is_remote(path) else os.path.join(directory, path)
+
+
+def _file(path: str) -> str:
+    """Return a path spelled in the one way that can be compared."""
+    return path if is_remote(path) else os.path.realpath(path)
 
 
 def _outcome(future: Future[Outcome], job: Job) -> Outcome:
@@ -257,17 +261,7 @@ def _prove(report: Plan, job: Job, prefix: str) -> None:
             proving.prove(report, source, dest)
 
 
-def _died_halfway(prefix: str) -> bool:
-    """Whether a writer was killed while it gave its files their names: data files have theirs, and the index does not."""
-    directory, name = os.path.split(index_path(prefix))
-    directory = directory or os.curdir
-    names = files.list_directory(directory) if files.is_directory(directory) else []
-    return any(
-        other.startswith(name + files.TEMPORARY_MARK) and other.endswith(files.TEMPORARY_SUFFIX) for other in names
-    )
-
-
 def _is_latest(prefix: str) -> bool:
-    directory, name = os.path.split(prefix)
+    directory, name = split(prefix)
     state = state_file.read_state(directory)
     return state is not None and state.model_checkpoint_path == name
