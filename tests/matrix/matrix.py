@@ -13,6 +13,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -58,8 +59,8 @@ ROWS = (
 SHOWN = ("tensorflow", "tf-models-official", "numpy", "protobuf", "ml-dtypes")
 HEADER = ("environment", "Python", *SHOWN, "passed", "failed", "skipped", "against a pin")
 
-REPORT_TEXT = """# Restores under several TensorFlows
-
+HEADING = "# Restores under several TensorFlows"
+REPORT_TEXT = """\
 What `tests/matrix/run` measured last: the tests that restore converted checkpoints into the real models, in each environment
 with its own TensorFlow and Model Garden. "Against a pin" is what is installed although a package there asks for another
 version, that package in brackets. Model Garden is installed without the packages that its networks do not import.
@@ -120,8 +121,13 @@ def run_tests(environment: Path) -> dict[str, int]:
     files = sorted(path for pattern in TESTS for path in glob.glob(pattern, root_dir=ROOT))
     command = [str(environment / "bin" / "pytest"), "-q", "-m", "tf", "-W", "default", "-p", "no:cacheprovider"]
     subprocess.run([*command, f"--junitxml={results}", *files], cwd=ROOT, check=False)
+    return count_tests(results)
+
+
+def count_tests(results: Path) -> dict[str, int]:
+    """Return how many tests passed, failed and were skipped, from what pytest left."""
     if not results.exists():
-        raise SystemExit(f"{environment.name}: pytest left no results; see its output above")
+        raise SystemExit(f"{results}: pytest left no results; see its output above")
     (suite,) = ET.parse(results).getroot().iter("testsuite")
     counted = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
     failed = counted["failures"] + counted["errors"]
@@ -140,10 +146,24 @@ def measure(row: Row, environment: Path) -> tuple[str, ...]:
     return (row.name, row.python, *shown, *map(str, counted.values()), against_pins(environment))
 
 
-def table(lines: Sequence[tuple[str, ...]]) -> str:
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return the table in Markdown."""
-    rows = [HEADER, ("---",) * len(HEADER), *lines]
+    rows = [header, ("---",) * len(header), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def replace_section(path: Path, heading: str, text: str) -> None:
+    """Write what stands under a heading up to the next one, and leave the rest of the file; a new one goes to the end."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    sections = [part for part in re.split(r"^(?=#)", old, flags=re.MULTILINE) if part.strip()]
+    new = f"{heading}\n\n{text}"
+    found = [n for n, part in enumerate(sections) if part.startswith(f"{heading}\n")]
+    if found:
+        sections[found[0]] = new
+    else:
+        sections.append(new)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(part.rstrip("\n") + "\n" for part in sections), encoding="utf-8")
 
 
 def main() -> int:
@@ -154,10 +174,9 @@ def main() -> int:
     args = parser.parse_args()
     chosen = [row for row in ROWS if not args.names or row.name in args.names]
     lines = [measure(row, args.environments.resolve() / row.name) for row in chosen]
-    print(table(lines))
+    print(table(HEADER, lines))
     if not args.names:
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(REPORT_TEXT.format(table=table(lines)), encoding="utf-8")
+        replace_section(REPORT, HEADING, REPORT_TEXT.format(table=table(HEADER, lines)))
     return int(any(line[HEADER.index("failed")] != "0" for line in lines))
 
 
