@@ -236,8 +236,9 @@ class BundleReader:
         nbytes, sizes = 0, {}
         for entry in entries:
             with suppress(FormatError, CheckpointNotFoundError, StorageError):
-                for _, stored in self.pieces(entry):
-                    sizes[stored.shard] = self._file(stored).size
+                for stored in [piece for _, piece in self.pieces(entry)] if entry.slices else (entry,):
+                    if stored.shard not in sizes:
+                        sizes[stored.shard] = self._open(stored.shard).size
                     nbytes += stored.nbytes
         most = MAX_SHARING * sum(sizes.values())
         if nbytes > most:

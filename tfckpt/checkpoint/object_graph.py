@@ -141,7 +141,11 @@ class ObjectGraph:
 has_checkpoint_values=None)])
         """
         proto = TrackableObjectGraph.FromString(self._source)
-        if self._source and [_parse_node(node) for node in proto.nodes] == self.nodes:
+        if not self._source:
+            for node in self.nodes:
+                _write_node(node, proto.nodes.add())
+            return proto.SerializeToString(deterministic=True)
+        if [_parse_node(node) for node in proto.nodes] == self.nodes:
             return self._source
         del proto.nodes[len(self.nodes) :]
         for number, node in enumerate(self.nodes):

@@ -54,17 +54,16 @@ def execute(
         raise UsageError(f"mode: expected {', '.join(MODES)}, got {mode!r}")
     if verify:
         reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
-    copied = (step for step in plan.steps if step.fill is None and step.same_as is None)
-    reader.check_sharing(planned_entry(step, reader) for step in copied)
-    carried = [(step, planned_entry(step, reader)) for step in plan.steps if step.keeps_bytes and step.same_as is None]
+    sources = {s.target: planned_entry(s, reader) for s in plan.steps if s.fill is None and s.same_as is None}
+    reader.check_sharing(sources.values())
+    carried = {s.target: sources[s.target] for s in plan.steps if s.target in sources and s.keeps_bytes}
     count = counting(progress, plan.nbytes)
     with BundleWriter(dest, overwrite=overwrite, sync=sync, progress=count, stream=stream) as writer:
-        written, shared = _share(writer, reader, [entry for _, entry in carried], mode)
+        written, shared = _share(writer, reader, list(carried.values()), mode)
         if shared and verify:
-            reader.compare([entry for _, entry in carried], progress=count)
-        entries = dict(zip((step.target for step, _ in carried), (entry for _, entry in carried), strict=True))
+            reader.compare(carried.values(), progress=count)
         for step in plan.steps:
-            _write_tensor(step, entries.get(step.target), reader, writer, verify=verify, shared=shared)
+            _write_tensor(step, carried.get(step.target), reader, writer, verify=verify, shared=shared)
         if plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
         writer.finish(check=reader.check_unchanged)

@@ -15,7 +15,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Step
 from tfckpt.errors import PlanError
-from tfckpt.layouts.axes import Mismatch, Size, Sizes, target_shape
+from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
 AS_GIVEN = "as given"
 
@@ -61,11 +61,11 @@ def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complai
     """Return the step for one tensor, or complain about its shape."""
     if axes is None:
         return Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes)
-    letters = sizes.bind(entry.name, entry.shape, axes)
-    if isinstance(letters, Mismatch):
-        complaints.add_mismatch(letters, entry)
+    bound = sizes.fit(entry.name, entry.shape, axes)
+    if isinstance(bound, Mismatch):
+        complaints.add_mismatch(bound, entry)
         return None
-    shape = target_shape(axes, letters)
+    letters, shape = bound
     return Step(entry.name, target, entry.data_type, entry.shape, shape, entry.nbytes, axes, letters)
 
 

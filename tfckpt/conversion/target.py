@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tfckpt.checkpoint.object_graph import (
+    ROOT,
     VARIABLE_VALUE,
     Attribute,
     ObjectGraph,
+    escape,
     join_path,
-    path_to,
     split_path,
     variable_key,
 )
@@ -88,7 +89,7 @@ def below(*paths: str) -> str:
     >>> below("model", "", "dense/kernel")
     'model/dense/kernel'
     """
-    return "/".join(path for path in paths if path)
+    return "/".join(filter(None, paths))
 
 
 def _add_variables(
@@ -152,8 +153,11 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    ways = graph.ways()
-    return {number: join_path(path_to(number, ways)) for number in ways}
+    paths = {ROOT: ""}
+    for number, (parent, name) in graph.ways().items():
+        if number != ROOT:
+            paths[number] = below(paths[parent], escape(name))
+    return paths
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:

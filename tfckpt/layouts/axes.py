@@ -93,6 +93,9 @@ class Size:
     origin: str
 
 
+Bound = tuple[dict[str, int], tuple[int, ...]]  # letters, the shape that they lead to
+
+
 @dataclass(slots=True)
 class Sizes:
     """The sizes known so far, by field of the configuration.
@@ -105,7 +108,17 @@ class Sizes:
     fields: Mapping[str, str]
     known: dict[str, Size] = field(default_factory=dict)
     # What was bound: with every letter known from then on, it is the same for every tensor of that shape.
-    _bound: dict[tuple[tuple[int, ...], str], dict[str, int]] = field(default_factory=dict)
+    _bound: dict[tuple[tuple[int, ...], str], Bound] = field(default_factory=dict)
+
+    def fit(self, name: str, shape: tuple[int, ...], pattern: str) -> Bound | Mismatch:
+        """Return what `bind` does, and the shape that the pattern leads to; or why the tensor does not fit."""
+        bound = self._bound.get((shape, pattern))
+        if bound is None:
+            letters = self.bind(name, shape, pattern)
+            if isinstance(letters, Mismatch):
+                return letters
+            bound = self._bound[shape, pattern] = letters, target_shape(pattern, letters)
+        return bound
 
     def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
         """Return what each letter of ``pattern`` stands for in the tensor ``name``, or why it does not fit.
@@ -116,8 +129,6 @@ class Sizes:
         >>> sizes.bind("query", (8, 7), "h (a d) -> h a d")
         Mismatch(expected='a multiple of num_attention_heads = 2 (--num-heads)', got='7')
         """
-        if (shape, pattern) in self._bound:
-            return self._bound[shape, pattern]
         source, _ = parse(pattern)
         if len(shape) != len(source):
             return Mismatch(f"{len(source)} axes ({pattern.partition(ARROW)[0].strip()})", f"{len(shape)}")
@@ -129,7 +140,6 @@ class Sizes:
         for letter, value in letters.items():
             if letter in self.fields:
                 self.known.setdefault(self.fields[letter], Size(value, name))
-        self._bound[shape, pattern] = letters
         return letters
 
     def target_shape(self, pattern: str) -> tuple[int, ...] | None:
