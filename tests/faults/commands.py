@@ -117,6 +117,16 @@ def _update_state(directory: Path) -> None:
     update_state(str(directory / DEST), sync=True)
 
 
+def _damaged(directory: Path) -> None:
+    _bert(directory)
+    with open(directory / "source" / "model.ckpt-3.data-00000-of-00001", "r+b") as data:
+        data.write(b"!")
+
+
+def _salvage(directory: Path) -> None:
+    tfckpt.salvage(directory / "source", directory / DEST, overwrite=True)
+
+
 def _older_is_latest(directory: Path) -> None:
     _saved()(directory)
     update_state(str(directory / "out" / "older"))
@@ -136,4 +146,5 @@ COMMANDS = (
     Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), large=True),
     Command("convert by hard links over hard links", _linked, _convert("--mode", "link", "--overwrite"), large=True),
     Command("rewrite", _bert, _rewrite, large=True),
+    Command("salvage", _damaged, _salvage, large=True),
 )

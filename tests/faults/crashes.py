@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 import tfckpt
 from faults.commands import COMMANDS, DEST, Command
-from faults.layers import FAIL, FAULTS, KILL, NOTHING, SHORT, CLayer, Fault, Layer, PythonLayer
+from faults.layers import FAIL, FAULTS, INTERRUPT, KILL, NOTHING, SHORT, CLayer, Fault, Layer, PythonLayer
 from tfckpt.checkpoint.state_file import read_state
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, TfckptError
 
-DONE, REFUSED, BROKEN = 0, 3, 4  # exit codes of an attempt
+DONE, REFUSED, BROKEN, INTERRUPTED = 0, 3, 4, 5  # exit codes of an attempt
 
 Contents = dict[str, Any]
 Tree = dict[str, str]
@@ -97,6 +97,8 @@ def _in_child(run: Callable[[Path], None], directory: Path, layer: Layer, at: in
         run(directory)
     except TfckptError as error:
         code, message = REFUSED, f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except BaseException:
         code, message = BROKEN, traceback.format_exc()
     with os.fdopen(writing, "wb") as pipe:
@@ -146,8 +148,8 @@ class Schedule:
         assert source == self.source, f"{place}: a source was touched"
         assert state in (self.old, self.new), f"{place}: neither old nor new: {sorted(files)}"
         assert ending.code != DONE or state == self.new, f"{place}: success is said of {sorted(files)}"
-        if not ending.killed and fault.action == FAIL:
-            self._check_clean(place, directory, ending, may_stay=self.calls[at] == "unlink")
+        if not ending.killed and fault.action in (FAIL, INTERRUPT):
+            self._check_clean(place, directory, ending, may_stay=(fault.action, self.calls[at]) == (FAIL, "unlink"))
         self._keep(directory, files)
         self._run_again(place, directory, is_new=state == self.new)
         shutil.rmtree(directory)
@@ -157,7 +159,7 @@ class Schedule:
         """After an error nothing temporary is left, but of what the system refused to remove; and the old is as it was."""
         left = leftovers(directory)
         assert len(left) <= may_stay, f"{place}: {left}"
-        if ending.code == REFUSED and contents(directory / DEST) == self.old:
+        if ending.code != DONE and contents(directory / DEST) == self.old:
             found = {name: content for name, content in tree(directory / "out").items() if name not in left}
             assert found == self.old_tree, f"{place}: {sorted(found)}, not {sorted(self.old_tree)}"
 

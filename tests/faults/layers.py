@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-PASS, KILL, FAIL, FAIL_FOR_GOOD, SHORT = range(5)  # as in shim.c
+PASS, KILL, FAIL, FAIL_FOR_GOOD, SHORT, INTERRUPT = range(6)  # as in shim.c
 FICLONE = 0x40049409
 
 
@@ -37,6 +37,7 @@ FAULTS = (
     Fault("ENOSPC, for good", FAIL_FOR_GOOD, errno.ENOSPC),
     Fault("EINTR", FAIL, errno.EINTR),
     Fault("short write", SHORT),
+    Fault("Ctrl-C", INTERRUPT),
 )
 
 
@@ -116,6 +117,8 @@ class PythonLayer:
         turn = number == self._at or (action == FAIL_FOR_GOOD and number > self._at)
         if turn and action == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
+        if turn and action == INTERRUPT:
+            os.kill(os.getpid(), signal.SIGINT)
         if turn and action in (FAIL, FAIL_FOR_GOOD) and not self._is_retried(name, error):
             raise OSError(error, os.strerror(error))
         return turn

@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PASS, KILL, FAIL, FAIL_FOR_GOOD, SHORT };
+enum { PASS, KILL, FAIL, FAIL_FOR_GOOD, SHORT, INTERRUPT };
 
 static char root[4096];
 static long at = -1, count = 0;
@@ -54,6 +54,7 @@ static int next_call(const char *name) {
     int now = number == at || (action == FAIL_FOR_GOOD && number > at && at >= 0) ? action : PASS;
     pthread_mutex_unlock(&mutex);
     if (now == KILL) kill(getpid(), SIGKILL), pause();
+    if (now == INTERRUPT) kill(getpid(), SIGINT);
     if (now == FAIL || now == FAIL_FOR_GOOD) {
         errno = error_number;
         return FAIL;

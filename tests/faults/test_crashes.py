@@ -37,7 +37,7 @@ def calls_of(output: str) -> int:
 
 def test_a_writer_that_is_disturbed_leaves_the_old_checkpoint_or_the_new_one() -> None:
     output = crashes("--short", "--every", "11")
-    for fault in ("kill -9", "EIO", "ENOSPC, for good", "EINTR", "short write"):
+    for fault in ("kill -9", "EIO", "ENOSPC, for good", "EINTR", "short write", "Ctrl-C"):
         assert re.search(rf"\| {fault} \| [1-9]", output), output
 
 

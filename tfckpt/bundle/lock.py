@@ -43,10 +43,17 @@ class Lock:
         self._fd = -1
         check_path(target)
         end = time.monotonic() + wait
-        while not self._acquire():
-            if time.monotonic() >= end:
-                raise StorageError(f"{target}: another process is writing it, and holds {self.path}; try again later")
-            time.sleep(PAUSE)
+        try:
+            while not self._acquire():
+                if time.monotonic() >= end:
+                    raise StorageError(
+                        f"{target}: another process is writing it, and holds {self.path}; try again later"
+                    )
+                time.sleep(PAUSE)
+        except KeyboardInterrupt:  # which may have come when the file was made, and nobody had been told
+            if self.held or self._acquire():
+                self.release()
+            raise
         _locks.add(self)
 
     @property
