@@ -23,7 +23,7 @@ from tfckpt.sstable.varint import encode_varint
 
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
-DTYPE_TAG, SHAPE_TAG, OFFSET_TAG, SIZE_TAG, CRC_TAG = 0x08, 0x12, 0x20, 0x28, 0x35
+DTYPE_TAG, SHAPE_TAG, SHARD_TAG, OFFSET_TAG, SIZE_TAG, CRC_TAG = 0x08, 0x12, 0x18, 0x20, 0x28, 0x35
 CRC_FIELD = struct.Struct("<BI")
 SHORTEST = 9  # bytes of an entry with a CRC
 LONGEST_OFFSET = 10  # its tag, and 63 bits
@@ -172,14 +172,32 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
         return Entry(name, data_type, shape, shard, offset, nbytes, proto.crc32c)
 
     def encode(self) -> bytes:
-        """Return the message as TensorFlow writes it: a partitioned tensor's entry has a shard, and no place in it."""
-        proto = BundleEntryProto(dtype=self.data_type, shard_id=self.shard, slices=[s.to_proto() for s in self.slices])
-        proto.shape.SetInParent()
-        for dim in self.shape:
-            proto.shape.dim.add(size=dim)
-        if not self.slices:
-            proto.offset, proto.size, proto.crc32c = self.offset, self.nbytes, self.crc32c
-        return proto.SerializeToString(deterministic=True)
+        """Return the message as TensorFlow writes it: a partitioned tensor's entry has a shard, and no place in it.
+
+        Fields come in the order of their numbers, and zeros are absent; `_read_plain` has their layout.
+        """
+        kind = _encode_kind(self.data_type, self.shape)
+        if self.slices:
+            proto = BundleEntryProto(shard_id=self.shard, slices=[s.to_proto() for s in self.slices])
+            return kind + proto.SerializeToString(deterministic=True)
+        return kind + b"".join(
+            (
+                bytes([SHARD_TAG]) + encode_varint(self.shard) if self.shard else b"",
+                bytes([OFFSET_TAG]) + encode_varint(self.offset) if self.offset else b"",
+                bytes([SIZE_TAG]) + encode_varint(self.nbytes) if self.nbytes else b"",
+                CRC_FIELD.pack(CRC_TAG, self.crc32c) if self.crc32c else b"",
+            )
+        )
+
+
+@lru_cache(maxsize=4096)
+def _encode_kind(data_type: DataType, shape: tuple[int, ...]) -> bytes:
+    """Return the message's first fields, dtype and shape, which many tensors share."""
+    proto = BundleEntryProto(dtype=data_type)
+    proto.shape.SetInParent()
+    for dim in shape:
+        proto.shape.dim.add(size=dim)
+    return proto.SerializeToString(deterministic=True)
 
 
 def _read_plain(key: bytes, value: bytes) -> Entry | None:

@@ -114,7 +114,8 @@ class BundleWriter:
         assert stored.shard < len(self._shared), stored
         key = encode_name(name)
         self._check_name(key)
-        self._entries[key] = stored._replace(name=name, shape=shape)
+        where = stored.shard, stored.offset, stored.nbytes, stored.crc32c
+        self._entries[key] = Entry(name, stored.data_type, shape, *where)
 
     def extend_to(self, count: int) -> None:
         """End data files until there are at least ``count``, the current one included."""

@@ -37,8 +37,6 @@ def escape(local_name: str) -> str:
 
 def unescape(key_part: str) -> str:
     """Return the edge name of one part of a checkpoint key; the inverse of `escape`."""
-    if "." not in key_part:  # most have nothing to undo
-        return key_part
     return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key_part)
 
 
@@ -48,7 +46,9 @@ def split_path(escaped: str) -> Path:
     >>> split_path("masked_lm/output_bias.Sbias")
     ('masked_lm', 'output_bias/bias')
     """
-    return tuple(unescape(part) for part in escaped.split("/")) if escaped else ()
+    if "." not in escaped:  # most have nothing to undo
+        return tuple(escaped.split("/")) if escaped else ()
+    return tuple(unescape(part) for part in escaped.split("/"))
 
 
 def join_path(path: Path) -> str:

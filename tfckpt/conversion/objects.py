@@ -126,7 +126,8 @@ def _steps(
     patterns = {variable.axes for variables in wanted.values() for variable in variables}
     headless = {axes for axes in patterns if _lacks_heads(axes, layout, sizes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
-    for name, entry in sorted(hub.items(), key=lambda item: any(v.splits for v in wanted.get(item[0], ()))):
+    splitting = {name for name, variables in wanted.items() if any(variable.splits for variable in variables)}
+    for name, entry in sorted(hub.items(), key=lambda item: item[0] in splitting):
         for variable in wanted.get(name, ()):
             if variable.axes in headless:
                 continue  # complained about once

@@ -9,6 +9,7 @@ from tfckpt.errors import FormatError
 
 MAX_VARINT64_SIZE = 10
 U64_LIMIT = 1 << 64
+SINGLE_BYTES = [bytes([value]) for value in range(0x80)]  # nearly all lengths are one of these
 
 
 def encode_varint(value: int) -> bytes:
@@ -18,6 +19,8 @@ def encode_varint(value: int) -> bytes:
     'ac02'
     """
     assert 0 <= value < U64_LIMIT, value
+    if value < 0x80:
+        return SINGLE_BYTES[value]
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
