@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NAME = f"tfckpt-{tfckpt.__version__}"
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+MAN_PAGE = "share/man/man1/tfckpt.1"
 PACKED = ("tfckpt", "proto", "tests", "benchmarks", "docs")  # directories of the sdist
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}  # 2023-11-14 22:13:20
 LEFT_OUT = {"__pycache__", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
@@ -106,7 +107,8 @@ def test_the_wheel_holds_the_package_and_its_metadata_and_nothing_else(built: di
     package = [name for name in tracked_files() if name.startswith("tfckpt/")]
     assert "tfckpt/py.typed" in package
     assert {name.rpartition(".")[2] for name in package} == {"py", "pyi", "typed"}
-    assert sorted(names) == sorted([*package, *(f"{NAME}.dist-info/{name}" for name in DIST_INFO)])
+    metadata = [f"{NAME}.dist-info/{name}" for name in DIST_INFO]
+    assert sorted(names) == sorted([*package, *metadata, f"{NAME}.data/data/{MAN_PAGE}"])
 
 
 def test_the_sdist_holds_what_is_tracked_and_nothing_else(built: dict[str, Path]) -> None:
