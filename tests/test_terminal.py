@@ -185,6 +185,8 @@ from contextlib import contextmanager
 from tfckpt.cli import convert, rewrite
 from tfckpt.cli.main import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background starts out ignoring it
+
 @contextmanager
 def progress_bar(label, quiet=False):
     yield lambda done, total: os.kill(os.getpid(), signal.{signal})

@@ -118,10 +118,15 @@ def mutate_message(kind: type[Message], data: bytes, mutate: Mutate) -> bytes:
     return bytes(message.SerializeToString())
 
 
+def _is_repeated(field: Any) -> bool:
+    """Whether a field of a message is a list; old protobufs know a label only, new ones warn of it."""
+    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
+
+
 def _change(message: Any, rng: random.Random, mutate: Mutate) -> None:
     field = rng.choice(message.DESCRIPTOR.fields)
     inner = field.message_type is not None
-    if not field.is_repeated:
+    if not _is_repeated(field):
         if inner and rng.random() < 0.9:
             _change(getattr(message, field.name), rng, mutate)
             getattr(message, field.name).SetInParent()

@@ -239,7 +239,8 @@ class BundleReader:
                 for stored in [piece for _, piece in self.pieces(entry)] if entry.slices else (entry,):
                     if stored.shard not in sizes:
                         sizes[stored.shard] = self._open(stored.shard).size
-                    nbytes += stored.nbytes
+                    if stored.offset + stored.nbytes <= sizes[stored.shard]:
+                        nbytes += stored.nbytes
         most = MAX_SHARING * sum(sizes.values())
         if nbytes > most:
             expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
