@@ -20,6 +20,8 @@ import tfckpt
 from tfckpt.cli.main import main
 from tfckpt.errors import ChecksumError, TfckptError
 
+pytestmark = pytest.mark.exhaustive
+
 Captured = pytest.CaptureFixture[str]
 Damage = Callable[[str], None]
 

@@ -299,6 +299,7 @@ def test_a_string_tensor_without_elements_may_store_nothing(tmp_path: Path) -> N
         checkpoint.verify()
 
 
+@pytest.mark.exhaustive
 def test_a_string_of_four_gibibytes(tmp_path: Path) -> None:
     """Sizes and checksums are what TensorFlow 2.20 stored of "ab", 2**32 zeros and "cd"; the zeros are a hole here."""
     tfckpt.save(tmp_path / "m", {"s": ["ab", "", "cd"]})

@@ -9,6 +9,8 @@ import pytest
 from damage import count, damages, ours
 from damage.kinds import KINDS
 
+pytestmark = pytest.mark.exhaustive
+
 SAMPLE = 25  # cuts and flips of each kind; of other damages every one
 
 

@@ -11,6 +11,8 @@ import pytest
 from fuzz import harnesses
 from fuzz.mutators import mutate_bytes
 
+pytestmark = pytest.mark.exhaustive
+
 FOUND = sorted((Path(__file__).parent / "data" / "fuzz").glob("*/*"))
 SECONDS = 0.4  # of a harness; the first inputs are the same however far a machine gets
 FEWEST = 20

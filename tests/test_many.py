@@ -26,6 +26,8 @@ from tfckpt.errors import (
     UsageError,
 )
 
+pytestmark = pytest.mark.exhaustive
+
 Job = dict[str, Any]
 
 

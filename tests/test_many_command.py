@@ -13,6 +13,8 @@ import tfckpt
 from tfckpt.cli import many
 from tfckpt.cli.main import main
 
+pytestmark = pytest.mark.exhaustive
+
 Captured = pytest.CaptureFixture[str]
 
 

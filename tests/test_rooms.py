@@ -225,8 +225,9 @@ HEAVY = {"numpy", "google.protobuf", "dataclasses", "tfckpt.layouts.rules", *RAR
 @cache
 def _theirs() -> set[str]:
     """What the libraries load by themselves: old ones load more."""
-    inner = find_spec("crc32c") and find_spec("crc32c._crc32c")  # the compiled module, which new ones keep apart
-    return _loaded_by("import numpy") | (set() if inner else _loaded_by("import crc32c"))
+    spec = find_spec("crc32c")
+    is_package = spec is not None and spec.submodule_search_locations is not None  # whose compiled module is apart
+    return _loaded_by("import numpy") | (set() if is_package else _loaded_by("import crc32c"))
 
 
 def test_importing_the_package_loads_next_to_nothing() -> None:

@@ -24,6 +24,8 @@ from tfckpt.sstable.format import FOOTER_SIZE, SNAPPY
 from tfckpt.sstable.recover import find_blocks
 from tfckpt.sstable.writer import TableBuilder
 
+pytestmark = pytest.mark.exhaustive
+
 Captured = pytest.CaptureFixture[str]
 DATA = Path(__file__).parent / "data"
 CASES = 10  # of each kind; tests/damage/run has all for reading

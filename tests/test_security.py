@@ -49,6 +49,8 @@ from tfckpt.sstable.format import MAX_SNAPPY_RATIO, SNAPPY, BlockHandle, encode_
 from tfckpt.sstable.reader import Table
 from tfckpt.sstable.varint import encode_varint
 
+pytestmark = pytest.mark.exhaustive
+
 Captured = pytest.CaptureFixture[str]
 SECONDS = 20  # for what takes one or two; without the bound it would be minutes, or never end
 ESCAPE = "w\x1b[2J\x1b]0;owned\x07\u202e"

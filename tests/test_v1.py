@@ -31,6 +31,8 @@ from tfckpt.errors import (
     UsageError,
 )
 
+pytestmark = pytest.mark.exhaustive
+
 V1 = Path(__file__).parent / "data" / "v1"
 ORACLES = ("saver", "shards", "slices")
 W = np.arange(6, dtype=np.float32).reshape(2, 3)

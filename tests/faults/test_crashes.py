@@ -14,6 +14,8 @@ import pytest
 
 from faults.layers import TARGETS, build_shim
 
+pytestmark = pytest.mark.exhaustive
+
 TESTS = Path(__file__).parents[1]
 
 
