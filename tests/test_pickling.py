@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from support.processes import carry_out
 
 import tfckpt
-from tfckpt.errors import ChecksumError, StorageError
+from tfckpt.errors import ChecksumError, StorageError, UsageError
 from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
 
 DATA = Path(__file__).parent / "data"
@@ -119,3 +120,15 @@ def test_a_spawned_processs_errors_arrive_whole(bert_copy: str, tmp_path: Path, 
     with pytest.raises(StorageError) as refused:
         pool.submit(carry_out, plan, str(tmp_path / "file" / "there")).result()
     assert refused.value.errno == errno.EEXIST
+
+
+def test_what_is_not_shown_of_an_error_does_not_travel() -> None:
+    """Dask pickles contexts, too, and those of other libraries may not pickle."""
+    with pytest.raises(UsageError) as caught:
+        try:
+            raise OSError(threading.Lock())
+        except OSError:
+            raise UsageError("told without its cause") from None
+    assert caught.value.__context__ is not None
+    pickle.dumps(caught.value)
+    assert caught.value.__context__ is None

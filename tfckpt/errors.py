@@ -47,6 +47,10 @@ class TfckptError(Exception):
         super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if (
+            self.__suppress_context__
+        ):  # nobody is shown it; but Dask takes it along, and an HTTP library's does not pickle
+            self.__context__ = None
         # The default calls cls(*args), which keyword-only arguments would refuse.
         return _restore, (type(self), self.args, self.__dict__ | _os_fields(self))
 
