@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tfckpt
@@ -27,7 +28,7 @@ def test_examples_in_docstrings_are_true(name: str, bert: str, tmp_path: Path, m
     shutil.copy(Path(bert).parent / "bert_config.json", tmp_path)
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
-    results = doctest.testmod(module, extraglobs={"tfckpt": tfckpt}, raise_on_error=False, verbose=False)
+    results = doctest.testmod(module, extraglobs={"tfckpt": tfckpt, "np": np}, raise_on_error=False, verbose=False)
     assert results.failed == 0
 
 

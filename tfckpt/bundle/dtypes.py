@@ -8,52 +8,55 @@ Source: tensorflow/core/framework/types.proto, tensorflow/python/framework/dtype
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.errors import UnsupportedError
 
-NATIVE: dict[DataType, np.dtype[Any]] = {
-    types_pb2.DT_FLOAT: np.dtype(np.float32),
-    types_pb2.DT_DOUBLE: np.dtype(np.float64),
-    types_pb2.DT_INT32: np.dtype(np.int32),
-    types_pb2.DT_UINT8: np.dtype(np.uint8),
-    types_pb2.DT_INT16: np.dtype(np.int16),
-    types_pb2.DT_INT8: np.dtype(np.int8),
-    types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
-    types_pb2.DT_INT64: np.dtype(np.int64),
-    types_pb2.DT_BOOL: np.dtype(np.bool_),
-    types_pb2.DT_QINT8: np.dtype(np.int8),
-    types_pb2.DT_QUINT8: np.dtype(np.uint8),
-    types_pb2.DT_QINT32: np.dtype(np.int32),
-    types_pb2.DT_QINT16: np.dtype(np.int16),
-    types_pb2.DT_QUINT16: np.dtype(np.uint16),
-    types_pb2.DT_UINT16: np.dtype(np.uint16),
-    types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
-    types_pb2.DT_HALF: np.dtype(np.float16),
-    types_pb2.DT_UINT32: np.dtype(np.uint32),
-    types_pb2.DT_UINT64: np.dtype(np.uint64),
+if TYPE_CHECKING:
+    import numpy as np
+
+# Names in NumPy, and bytes an element. NumPy itself is imported when values come up: it costs more than all else that an
+# index needs.
+NATIVE: dict[DataType, tuple[str, int]] = {
+    types_pb2.DT_FLOAT: ("float32", 4),
+    types_pb2.DT_DOUBLE: ("float64", 8),
+    types_pb2.DT_INT32: ("int32", 4),
+    types_pb2.DT_UINT8: ("uint8", 1),
+    types_pb2.DT_INT16: ("int16", 2),
+    types_pb2.DT_INT8: ("int8", 1),
+    types_pb2.DT_COMPLEX64: ("complex64", 8),
+    types_pb2.DT_INT64: ("int64", 8),
+    types_pb2.DT_BOOL: ("bool", 1),
+    types_pb2.DT_QINT8: ("int8", 1),
+    types_pb2.DT_QUINT8: ("uint8", 1),
+    types_pb2.DT_QINT32: ("int32", 4),
+    types_pb2.DT_QINT16: ("int16", 2),
+    types_pb2.DT_QUINT16: ("uint16", 2),
+    types_pb2.DT_UINT16: ("uint16", 2),
+    types_pb2.DT_COMPLEX128: ("complex128", 16),
+    types_pb2.DT_HALF: ("float16", 2),
+    types_pb2.DT_UINT32: ("uint32", 4),
+    types_pb2.DT_UINT64: ("uint64", 8),
 }
 
-# Names in ml_dtypes, which is imported when one of them comes up: 8 ms that few checkpoints need.
-EXTENSIONS: dict[DataType, str] = {
-    types_pb2.DT_BFLOAT16: "bfloat16",
-    types_pb2.DT_FLOAT8_E5M2: "float8_e5m2",
-    types_pb2.DT_FLOAT8_E4M3FN: "float8_e4m3fn",
-    types_pb2.DT_FLOAT8_E4M3FNUZ: "float8_e4m3fnuz",
-    types_pb2.DT_FLOAT8_E4M3B11FNUZ: "float8_e4m3b11fnuz",
-    types_pb2.DT_FLOAT8_E5M2FNUZ: "float8_e5m2fnuz",
-    types_pb2.DT_INT4: "int4",
-    types_pb2.DT_UINT4: "uint4",
-    types_pb2.DT_INT2: "int2",
-    types_pb2.DT_UINT2: "uint2",
-    types_pb2.DT_FLOAT4_E2M1FN: "float4_e2m1fn",
+# The same in ml_dtypes, which few checkpoints need.
+EXTENSIONS: dict[DataType, tuple[str, int]] = {
+    types_pb2.DT_BFLOAT16: ("bfloat16", 2),
+    types_pb2.DT_FLOAT8_E5M2: ("float8_e5m2", 1),
+    types_pb2.DT_FLOAT8_E4M3FN: ("float8_e4m3fn", 1),
+    types_pb2.DT_FLOAT8_E4M3FNUZ: ("float8_e4m3fnuz", 1),
+    types_pb2.DT_FLOAT8_E4M3B11FNUZ: ("float8_e4m3b11fnuz", 1),
+    types_pb2.DT_FLOAT8_E5M2FNUZ: ("float8_e5m2fnuz", 1),
+    types_pb2.DT_INT4: ("int4", 1),
+    types_pb2.DT_UINT4: ("uint4", 1),
+    types_pb2.DT_INT2: ("int2", 1),
+    types_pb2.DT_UINT2: ("uint2", 1),
+    types_pb2.DT_FLOAT4_E2M1FN: ("float4_e2m1fn", 1),
 }
 
-NUMERIC = frozenset((*NATIVE, *EXTENSIONS))
+NUMERIC = NATIVE | EXTENSIONS
 
 QUANTIZED = (
     types_pb2.DT_QINT8,
@@ -86,26 +89,21 @@ SLICEABLE = (
     types_pb2.DT_UINT4,
 )
 
+OBJECTS = (types_pb2.DT_STRING, types_pb2.DT_VARIANT)  # arrays of bytes objects
 STRING_KINDS = "OSUT"  # objects, bytes, text of a fixed length, text of any
-OBJECT = np.dtype(object)  # DT_STRING, DT_VARIANT: an array of bytes objects
-
-# tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
-_RECORDS = {np.dtype([(tensorflow_name, NATIVE[data_type])]): data_type for tensorflow_name, data_type in (
-    ("qint8", types_pb2.DT_QINT8),
-    ("quint8", types_pb2.DT_QUINT8),
-    ("qint32", types_pb2.DT_QINT32),
-    ("qint16", types_pb2.DT_QINT16),
-    ("quint16", types_pb2.DT_QUINT16),
-)}  # fmt: skip
-
-_DATA_TYPES = {dtype: data_type for data_type, dtype in NATIVE.items() if data_type not in QUANTIZED} | _RECORDS
 
 
 @cache
-def _extensions() -> dict[DataType, np.dtype[Any]]:
-    import ml_dtypes
+def _data_types() -> dict[np.dtype[Any], DataType]:
+    """Return what each dtype is stored as.
 
-    return {data_type: np.dtype(getattr(ml_dtypes, name)) for data_type, name in EXTENSIONS.items()}
+    tf.qint8.as_numpy_dtype is a record of one field, named after the type: the one way an array can say it is quantized.
+    """
+    import numpy as np
+
+    plain = {numpy_dtype(data_type): data_type for data_type in NUMERIC if data_type not in QUANTIZED}
+    records = {np.dtype([(dtype_name(data_type), numpy_dtype(data_type))]): data_type for data_type in QUANTIZED}
+    return plain | records
 
 
 def is_numeric(data_type: DataType) -> bool:
@@ -113,6 +111,7 @@ def is_numeric(data_type: DataType) -> bool:
     return data_type in NUMERIC
 
 
+@cache
 def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
     """Return the NumPy dtype that holds ``data_type``; ``object`` for strings and variants.
 
@@ -121,13 +120,27 @@ def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
 
     Raises: UnsupportedError for resources, which are no values.
     """
+    import numpy as np
+
     if data_type in NATIVE:
-        return NATIVE[data_type]
+        return np.dtype(NATIVE[data_type][0])
     if data_type in EXTENSIONS:
-        return _extensions()[data_type]
-    if data_type not in (types_pb2.DT_STRING, types_pb2.DT_VARIANT):
+        import ml_dtypes
+
+        extension: np.dtype[Any] = np.dtype(getattr(ml_dtypes, EXTENSIONS[data_type][0]))
+        return extension
+    if data_type not in OBJECTS:
         raise UnsupportedError(f"{dtype_name(data_type)} values have no NumPy form")
-    return OBJECT
+    return np.dtype(object)
+
+
+def item_size(data_type: DataType) -> int:
+    """Return the bytes of one element of a numeric dtype.
+
+    >>> item_size(types_pb2.DT_HALF)
+    2
+    """
+    return NUMERIC[data_type][1]
 
 
 def data_type_of(dtype: np.dtype[Any]) -> DataType:
@@ -140,12 +153,9 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
     """
     if dtype.kind in STRING_KINDS:
         return types_pb2.DT_STRING
-    found = _DATA_TYPES.get(dtype) or _DATA_TYPES.get(dtype.newbyteorder("="))
+    found = _data_types().get(dtype) or _data_types().get(dtype.newbyteorder("="))
     if found:
         return found
-    for data_type, extension in _extensions().items():
-        if extension == dtype.newbyteorder("="):
-            return data_type
     raise UnsupportedError(f"NumPy dtype {dtype} has no TensorFlow counterpart")
 
 
@@ -155,10 +165,8 @@ def dtype_name(data_type: DataType) -> str:
     >>> dtype_name(types_pb2.DT_HALF), dtype_name(types_pb2.DT_QINT8), dtype_name(types_pb2.DT_STRING)
     ('float16', 'qint8', 'string')
     """
-    if data_type in NATIVE and data_type not in QUANTIZED:
-        return NATIVE[data_type].name
-    if data_type in EXTENSIONS:
-        return EXTENSIONS[data_type]
+    if data_type in NUMERIC and data_type not in QUANTIZED:
+        return NUMERIC[data_type][0]
     return DataType.Name(data_type).removeprefix("DT_").lower()
 
 

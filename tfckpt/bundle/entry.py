@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NATIVE, NUMERIC, dtype_name, is_numeric, numpy_dtype
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, item_size, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.sstable.varint import encode_varint
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HEADER_KEY = b""
 PRODUCER = 1  # kTensorBundleVersion: what we write, and the newest that a file may demand
@@ -43,8 +44,7 @@ def decode_name(key: bytes) -> str:
     return key.decode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The value of the empty key: what holds for the whole bundle."""
 
     num_shards: int = 1
@@ -111,9 +111,6 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
 
         Raises: UnsupportedError for resources, which are no values.
         """
-        dtype = NATIVE.get(self.data_type)
-        if dtype is not None:
-            return dtype
         try:
             return numpy_dtype(self.data_type)
         except UnsupportedError as error:
@@ -269,8 +266,7 @@ def parse_shape(data_type: DataType, serialized: bytes) -> tuple[tuple[int, ...]
         raise FormatError("shape", expected="dimensions of 0 or more", got=got)
     if data_type not in NUMERIC and data_type not in SIZELESS:
         raise FormatError("dtype", expected="one of TensorFlow's dtype numbers", got=data_type)
-    itemsize = 1 if data_type in SIZELESS else numpy_dtype(data_type).itemsize
-    nbytes = math.prod(shape) * itemsize
+    nbytes = math.prod(shape) * (1 if data_type in SIZELESS else item_size(data_type))
     if nbytes.bit_length() > MOST_BITS:
         raise FormatError("shape", expected="fewer than 2**63 bytes", got=list(shape))
     return shape, None if data_type in SIZELESS else nbytes

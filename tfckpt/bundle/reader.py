@@ -13,22 +13,22 @@ from contextlib import suppress
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
+from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
-from tfckpt.bundle.values import Array, element_array, numeric_array, numeric_box, shaped, strides
+from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
 
 if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
     from tfckpt.sstable.recover import RecoveredTable
 
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
@@ -136,6 +136,8 @@ class BundleReader:
         No checksum covers a part, but of strings the lengths have one of their own. Of variants all are read. With ``mapped``
         false, numbers are read without the map: all from the first element to the last.
         """
+        import numpy as np
+
         if entry.slices:
             return self._assemble(entry, box, None, mapped=mapped)
         if entry.data_type == DT_STRING:
@@ -149,7 +151,7 @@ class BundleReader:
         steps = strides(entry)
         first = sum(step * r.start for step, r in zip(steps, box, strict=True))
         last = sum(step * (r.stop - 1) for step, r in zip(steps, box, strict=True))
-        file, nbytes = self._file(entry), last - first + entry.dtype.itemsize
+        file, nbytes = self._file(entry), last - first + item_size(entry.data_type)
         stored = (file.view if mapped else file.read_at)(entry.offset + first, nbytes)
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
 
@@ -340,6 +342,8 @@ class BundleReader:
 
     def _string_box(self, entry: Entry, box: Ranges) -> Array:
         """Return a box of a string tensor; reads the lengths of all strings and the bytes of those in it."""
+        import numpy as np
+
         lengths, data_at, _ = self._string_head(entry)
         ends = list(accumulate(lengths, initial=entry.offset + data_at))
         wanted = shaped(entry.name, lambda: np.arange(entry.size).reshape(entry.shape)[box]).reshape(-1)
@@ -375,6 +379,8 @@ class BundleReader:
         self, entry: Entry, box: Ranges, read: Callable[[Entry], Array] | None, *, mapped: bool = True
     ) -> Array:
         """Return a box of a partitioned tensor, from the slices that it touches: all of each by ``read``, or just a part."""
+        import numpy as np
+
         parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
         touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
         for _, stored, _ in touched:

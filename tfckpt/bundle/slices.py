@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
@@ -19,8 +19,7 @@ MOST_CORNERS = 1 << 21  # of all boxes; a thousand slices may be cut in eleven d
 MOST_COMPARED = 500  # boxes of which a message names two that overlap
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSlice:
+class TensorSlice(NamedTuple):
     """One part of a partitioned tensor: ``(start, length)`` a dimension, length -1 for the whole dimension.
 
     The numbers are kept as written: an explicit full range and -1 mean the same, but name different keys.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2
 from tfckpt.bundle.slices import Ranges
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import Array, swap
+from tfckpt.bundle.values import swap
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 RUN_SIZE = 1 << 20  # elements of a partitioned tensor that are put together at a time
 

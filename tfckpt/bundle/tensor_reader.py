@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, Progress, StoredBytes
@@ -13,7 +13,9 @@ from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Ranges, TensorSlice
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.bundle.values import Array
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 
 class TensorReader(Protocol):

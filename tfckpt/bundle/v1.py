@@ -29,11 +29,12 @@ from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
-from tfckpt.bundle.values import Array, shaped
+from tfckpt.bundle.values import shaped
 from tfckpt.errors import FormatError, TfckptError, located
 from tfckpt.sstable.reader import ReadAt, Table
 
 if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
     from tfckpt.sstable.recover import RecoveredTable
 
 READAHEAD = 1 << 17  # bytes that one request brings of a remote file, where blocks are read

@@ -5,16 +5,18 @@ Source: tensorflow/core/util/saved_tensor_slice_util.h; tensorflow/core/framewor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.saved_tensor_slices_pb2 import TensorProto
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import OBJECT, numpy_dtype
-from tfckpt.bundle.values import Array
+from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.errors import FormatError
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 FIELDS = {
     types_pb2.DT_FLOAT: "float_val",
@@ -71,7 +73,7 @@ def decode_values(proto: TensorProto, data_type: DataType, count: int) -> Array:
     if len(stored) != nitems:
         raise FormatError("number of values", expected=f"{nitems:,} in {field}", got=f"{len(stored):,}")
     if data_type == types_pb2.DT_STRING:
-        strings: Array = np.empty(count, OBJECT)
+        strings: Array = np.empty(count, object)
         strings[:] = list(stored)
         return strings
     items = np.array(stored, ITEMS[field])

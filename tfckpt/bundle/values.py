@@ -6,10 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import OBJECT, component_size, data_type_of, is_numeric, numpy_dtype
+from tfckpt.bundle.dtypes import component_size, data_type_of, is_numeric, item_size, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.strings import decode_strings, encode_strings
 from tfckpt.bundle.variants import decode_variants, encode_variants
@@ -17,9 +15,10 @@ from tfckpt.errors import UnsupportedError
 from tfckpt.sstable.checksum import masked_crc32c
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
-Array = np.ndarray[Any, np.dtype[Any]]
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 DECODERS = {DT_STRING: decode_strings, DT_VARIANT: decode_variants}
 ENCODERS = {DT_STRING: encode_strings, DT_VARIANT: encode_variants}
@@ -35,6 +34,8 @@ def shaped(name: str, make: Callable[[], Array]) -> Array:
 
 def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool) -> Array:
     """Return the values of a numeric tensor: a read-only view of ``stored``, or a copy if the bytes must be swapped."""
+    import numpy as np
+
     array: Array = shaped(entry.name, lambda: np.ndarray(entry.shape, entry.dtype, stored))
     array.flags.writeable = False
     return swap(array.reshape(-1)).reshape(entry.shape) if big_endian else array
@@ -42,6 +43,8 @@ def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool)
 
 def numeric_box(entry: Entry, stored: memoryview | bytes, shape: tuple[int, ...], *, big_endian: bool) -> Array:
     """Return a box of a numeric tensor; ``stored`` is what lies between its first element and its last."""
+    import numpy as np
+
     array: Array = np.ndarray(shape, entry.dtype, stored, strides=strides(entry))
     array.flags.writeable = False
     return swap(array) if big_endian else array
@@ -49,7 +52,7 @@ def numeric_box(entry: Entry, stored: memoryview | bytes, shape: tuple[int, ...]
 
 def strides(entry: Entry) -> tuple[int, ...]:
     """Return how many bytes lie between neighbours along each dimension of a numeric tensor."""
-    return tuple(entry.dtype.itemsize * math.prod(entry.shape[axis + 1 :]) for axis in range(len(entry.shape)))
+    return tuple(item_size(entry.data_type) * math.prod(entry.shape[axis + 1 :]) for axis in range(len(entry.shape)))
 
 
 def swap(array: Array) -> Array:
@@ -58,6 +61,8 @@ def swap(array: Array) -> Array:
     >>> swap(np.uint16([1]))
     array([256], dtype=uint16)
     """
+    import numpy as np
+
     width = component_size(array.dtype)
     return np.ascontiguousarray(array).view(f"u{width}").byteswap().view(array.dtype)
 
@@ -67,6 +72,8 @@ def element_array(entry: Entry, stored: bytes, *, big_endian: bool) -> tuple[Arr
 
     Raises: FormatError, ChecksumError, with offsets inside the tensor; UnsupportedError.
     """
+    import numpy as np
+
     dtype = entry.dtype  # of resources there is none
     elements, crc = DECODERS[entry.data_type](stored, entry.size, big_endian=big_endian)
     array: Array = np.empty(entry.size, dtype)
@@ -88,7 +95,12 @@ def encode_array(
 
     Raises: UnsupportedError if the values have no TensorFlow dtype.
     """
-    array = np.asarray(value, dtype=OBJECT) if isinstance(value, (str, bytes)) else np.asarray(value)
+    if isinstance(value, (str, bytes)):  # a scalar such as the object graph, which is no reason to import NumPy
+        data_type = DT_STRING if data_type is None else data_type
+        return data_type, (), *ENCODERS[data_type]([_as_bytes(name, value)], big_endian=big_endian)
+    import numpy as np
+
+    array = np.asarray(value)
     natural = data_type_of(array.dtype)
     data_type = natural if data_type is None else data_type
     assert numpy_dtype(data_type) == numpy_dtype(natural), (name, data_type, natural)

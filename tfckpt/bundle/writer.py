@@ -12,8 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from types import TracebackType
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
@@ -27,6 +26,9 @@ from tfckpt.bundle.values import encode_array
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Chunk = bytes | memoryview  # of single bytes
 LONG = 1 << 26  # bytes that take the disk long enough to have it begin before all are written

@@ -16,7 +16,6 @@ from tfckpt.bundle.carry import Damage, Progress
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
-from tfckpt.bundle.values import Array
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
@@ -24,13 +23,14 @@ from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from tfckpt.bundle.values import Array
     from tfckpt.checkpoint.object_graph import ObjectGraph
 
 
 MOST_COMPARED = 5000  # names among which a message looks for near ones
 
 
-class Checkpoint(Mapping[str, Array]):
+class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
@@ -228,7 +228,7 @@ class Checkpoint(Mapping[str, Array]):
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
 
 
-class _Items(ItemsView[str, Array]):
+class _Items(ItemsView[str, "Array"]):
     """What a mapping's own would be, but for looking up each name in the index that it comes from."""
 
     _mapping: Checkpoint
@@ -238,7 +238,7 @@ class _Items(ItemsView[str, Array]):
             yield name, self._mapping._read(entry, mapped=True)
 
 
-class _Values(ValuesView[Array]):
+class _Values(ValuesView["Array"]):
     """As `_Items`, without the names."""
 
     _mapping: Checkpoint

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -74,8 +74,7 @@ def variable_key(escaped_path: str) -> str:
     return f"{escaped_path}{ATTRIBUTES}{VARIABLE_VALUE}"
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A tensor of a node: for a variable, its value."""
 
     name: str
@@ -83,8 +82,7 @@ class Attribute:
     full_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotVariable:
+class SlotVariable(NamedTuple):
     """An optimizer's slot: no edge leads to it, only this reference from the optimizer's node."""
 
     original_variable: int
@@ -92,19 +90,46 @@ class SlotVariable:
     slot_variable: int
 
 
-@dataclass(slots=True)
 class Node:
-    """One object; ``children`` are edges by local name, to node numbers."""
+    """One object; ``children`` are edges by local name, to node numbers.
 
-    children: dict[str, int] = field(default_factory=dict)
-    attributes: list[Attribute] = field(default_factory=list)
-    slot_variables: list[SlotVariable] = field(default_factory=list)
-    registered_saver: tuple[str, str] | None = None
-    # True lets TensorFlow keep the node for an object that is created later; old writers leave it unset.
-    has_checkpoint_values: bool | None = None
+    ``has_checkpoint_values`` lets TensorFlow keep the node for an object that is created later; old writers leave it unset.
+    """
+
+    __slots__ = ("attributes", "children", "has_checkpoint_values", "registered_saver", "slot_variables")
+
+    def __init__(
+        self,
+        children: dict[str, int] | None = None,
+        attributes: list[Attribute] | None = None,
+        slot_variables: list[SlotVariable] | None = None,
+        registered_saver: tuple[str, str] | None = None,
+        has_checkpoint_values: bool | None = None,
+    ) -> None:
+        self.children = {} if children is None else children
+        self.attributes = [] if attributes is None else attributes
+        self.slot_variables = [] if slot_variables is None else slot_variables
+        self.registered_saver = registered_saver
+        self.has_checkpoint_values = has_checkpoint_values
+
+    __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and self._fields() == other._fields()
+
+    def __repr__(self) -> str:
+        return f"Node{self._fields()}"
+
+    def _fields(self) -> tuple[object, ...]:
+        return (
+            self.children,
+            self.attributes,
+            self.slot_variables,
+            self.registered_saver,
+            self.has_checkpoint_values,
+        )
 
 
-@dataclass(slots=True)
 class ObjectGraph:
     """Nodes by number; number 0 is the root. Cycles and shared nodes are legal.
 
@@ -112,8 +137,19 @@ class ObjectGraph:
     known here, and an unchanged graph byte for byte.
     """
 
-    nodes: list[Node] = field(default_factory=lambda: [Node()])
-    _source: bytes = field(default=b"", init=False, repr=False, compare=False)
+    __slots__ = ("_source", "nodes")
+
+    def __init__(self, nodes: list[Node] | None = None) -> None:
+        self.nodes = [Node()] if nodes is None else nodes
+        self._source = b""
+
+    __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectGraph) and self.nodes == other.nodes
+
+    def __repr__(self) -> str:
+        return f"ObjectGraph({self.nodes})"
 
     @staticmethod
     def parse(serialized: bytes) -> ObjectGraph:
@@ -137,8 +173,7 @@ class ObjectGraph:
         """Return the ``TrackableObjectGraph`` message: the very bytes that were read if nothing has changed since.
 
         >>> ObjectGraph.parse(ObjectGraph().serialize())
-        ObjectGraph(nodes=[Node(children={}, attributes=[], slot_variables=[], registered_saver=None, \
-has_checkpoint_values=None)])
+        ObjectGraph([Node({}, [], [], None, None)])
         """
         proto = TrackableObjectGraph.FromString(self._source)
         if not self._source:
@@ -225,7 +260,7 @@ has_checkpoint_values=None)])
                 _check_key(attribute, new)
         for node in self.nodes:
             node.attributes = [
-                replace(a, checkpoint_key=mapping.get(a.checkpoint_key, a.checkpoint_key)) for a in node.attributes
+                a._replace(checkpoint_key=mapping.get(a.checkpoint_key, a.checkpoint_key)) for a in node.attributes
             ]
 
     def drop_keys(self, keys: Collection[str]) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 import re
 from types import EllipsisType
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import Ranges
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import Array
 from tfckpt.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfckpt.bundle.values import Array
 
 Index: TypeAlias = Any  # an int, a slice, ..., or a tuple of them
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")

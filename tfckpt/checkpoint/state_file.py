@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt import log
 from tfckpt.bundle import files
@@ -19,8 +19,7 @@ STATE_FILE = "checkpoint"
 STATE_FILE_LIMIT = 1 << 19  # bytes; a line a checkpoint, so few honest ones come near, and text is slow to parse
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointState:
+class CheckpointState(NamedTuple):
     """A ``CheckpointState`` message: prefixes, relative to the directory unless absolute; times in seconds since 1970."""
 
     model_checkpoint_path: str

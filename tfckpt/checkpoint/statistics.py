@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ import numpy.typing as npt
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import Array
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 Number = int | float
 VALUES, MAGNITUDES, LENGTHS = "values", "magnitudes", "lengths"

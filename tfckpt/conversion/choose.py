@@ -8,7 +8,7 @@ a variable is lost still counts: the plan then names what is missing, rather tha
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.planning import Complaints, find_scope
@@ -19,8 +19,7 @@ from tfckpt.layouts.defaults import DEFAULT
 from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The name of a target, and a line that says why it was chosen."""
 
     to: str

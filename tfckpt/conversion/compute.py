@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.bundle.entry import Entry
@@ -13,6 +10,10 @@ from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.conversion.plan import Fill, Resize, Step
 from tfckpt.errors import FormatError
 from tfckpt.layouts import axes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def planned_entry(step: Step, reader: TensorReader) -> Entry:
@@ -47,6 +48,8 @@ def resized(array: npt.NDArray[Any], resize: Resize) -> npt.NDArray[Any]:
     >>> resized(np.array([[1.0, 2.0], [3.0, 6.0]]), Resize(axis=0, old=2, new=3, fill="mean")).tolist()
     [[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]
     """
+    import numpy as np
+
     if resize.new < resize.old:
         return array.take(range(resize.new), resize.axis)
     rows = np.zeros_like(array.take([0], resize.axis))
@@ -61,6 +64,8 @@ def filled(fill: Fill, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDAr
     >>> filled(Fill(0.5), (2,), np.dtype("float32"))
     array([0.5, 0.5], dtype=float32)
     """
+    import numpy as np
+
     if fill.seed is None:
         return np.full(shape, fill.value, dtype)
     values = np.random.default_rng(fill.seed).normal(fill.value, fill.deviation, shape)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import NoneType
+from typing import NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import join, split
@@ -35,8 +35,7 @@ SIZE_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """The sizes that a configuration file states, by field; others of its fields do not matter here."""
 
     path: str

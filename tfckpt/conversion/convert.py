@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfckpt import log
@@ -215,7 +214,7 @@ def convert(
             overwrite=overwrite,
             progress=progress,
         )
-        report = replace(report, written=written)
+        report = report._replace(written=written)
         if prove:
             from tfckpt.conversion.prove import prove as prove_plan
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import Array
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
@@ -22,6 +21,9 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import BESIDE, planned_places
 from tfckpt.conversion.request import PathLike
 from tfckpt.errors import PlanError, UsageError
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 SAME, VALUES, SHAPE, DTYPE, ONLY_A, ONLY_B = "same", "values", "shape", "dtype", "only in A", "only in B"
 

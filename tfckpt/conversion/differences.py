@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt.bundle.values import Array
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
+
 
 Numbers = npt.NDArray[Any]
 

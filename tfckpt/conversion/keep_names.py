@@ -6,8 +6,6 @@ transposed head, is stored in both forms.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tfckpt.conversion.plan import Plan, Step
 
 
@@ -24,14 +22,14 @@ def keep_names(plan: Plan) -> Plan:
                 transposed.append(step.source)
                 steps.append(_original(step))
         elif step.source in stored:
-            steps.append(replace(step, same_as=stored[step.source]))
+            steps.append(step._replace(same_as=stored[step.source]))
         else:
             stored[step.source] = step.target
-            steps += [step, replace(_original(step), same_as=step.target)]
+            steps += [step, _original(step)._replace(same_as=step.target)]
     notes = [f"{name}: stored twice, since its bytes change places" for name in transposed]
-    return replace(plan, steps=tuple(steps), notes=(*plan.notes, *notes))
+    return plan._replace(steps=tuple(steps), notes=(*plan.notes, *notes))
 
 
 def _original(step: Step) -> Step:
     """Return the step that writes a variable as TF1 has it."""
-    return replace(step, target=step.source, shape=step.source_shape, axes=None, letters={})
+    return step._replace(target=step.source, shape=step.source_shape, axes=None, letters={})

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
 from tfckpt.errors import FormatError
@@ -20,8 +21,7 @@ LOOKUPS = 20
 FREE_LOOKUPS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One row's variable in the graph."""
 
     variable: Variable
@@ -29,8 +29,7 @@ class Found:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A layout's model in a graph: ``path`` leads to its node; a hub name may be held by several variables."""
 
     layout: ObjectLayout
@@ -154,8 +153,7 @@ def _first_edges(part: Part) -> set[str]:
     return {split_path(path.partition("/")[0])[0] for path in paths}
 
 
-@dataclass(frozen=True, slots=True)
-class _Naming:
+class _Naming(NamedTuple):
     """How a part's paths are spelled below a node: containers by attribute, or as ``containers`` says."""
 
     search: _Search

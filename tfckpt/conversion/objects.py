@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
@@ -89,7 +88,7 @@ def plan_objects(
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
-    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State()
+    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State([], [])
     ordered = _in_order(steps + optimizer.steps, entries)
     ordered += [*filled, *optimizer.constants]
     resized: list[str] = []
@@ -199,7 +198,7 @@ def _fill_missing(
         elif 4 * math.prod(shape) > most:
             complaints.add(f"{wanted}; {list(shape)} is far larger than all that the source holds")
         else:
-            own = fill if fill.seed is None else replace(fill, seed=fill.seed + number)
+            own = fill if fill.seed is None else fill._replace(seed=fill.seed + number)
             nbytes = 4 * math.prod(shape)
             letters = {
                 c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, path_to, split_path
 
 Pair = tuple[int, int]  # number of a node in the plan's graph, and of one in the other
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where a planned model is.
 
     Attributes:

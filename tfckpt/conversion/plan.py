@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import dtype_name
@@ -13,9 +12,10 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.errors import UsageError
 from tfckpt.layouts.axes import Size, keeps_bytes
 
+NO_LETTERS: Mapping[str, int] = {}
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+
+class Fill(NamedTuple):
     """Values that no source has: one number everywhere, or, with a seed, normally distributed ones around it."""
 
     value: float = 0.0
@@ -44,8 +44,7 @@ def parse_fill(text: str) -> Fill:
     raise UsageError(f"fill: expected 'zeros' or 'normal:SEED' with a whole number, got {text!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Resize:
+class Resize(NamedTuple):
     """One axis of a source tensor, cut at its end or extended there by zeros or by the mean of its rows."""
 
     axis: int
@@ -54,8 +53,7 @@ class Resize:
     fill: str = "zeros"  # or "mean"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One tensor to write: one of the source in the target's form, or one that is filled."""
 
     source: str  # its name there; empty if it is filled
@@ -65,7 +63,7 @@ class Step:
     shape: tuple[int, ...]
     nbytes: int
     axes: str | None = None  # the pattern that leads from one shape to the other; None: as it is
-    letters: Mapping[str, int] = field(default_factory=dict)  # what the pattern's letters stand for
+    letters: Mapping[str, int] = NO_LETTERS  # what the pattern's letters stand for
     cast: DataType | None = None  # the dtype it gets, if another
     fill: Fill | None = None  # its values, if the source has none
     resizes: tuple[Resize, ...] = ()  # what becomes of the source's axes before the pattern is applied
@@ -82,8 +80,7 @@ class Step:
         return self.cast is None and self.fill is None and not self.resizes and not self.is_transposed
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """One source tensor that does not go along, and the rule that says so."""
 
     source: str
@@ -91,8 +88,7 @@ class Dropped:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """How a plan was carried out.
 
     Attributes:
@@ -107,8 +103,7 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A whole conversion: plain data, which pickles.
 
     Attributes:

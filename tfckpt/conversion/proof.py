@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfckpt.conversion.plan import Step
 
 SAME = "same"  # what a proof says of a tensor that is as it should be
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """One planned tensor, the key under which the destination has it, and what is wrong with it, if anything."""
 
     step: Step
@@ -26,16 +24,14 @@ class Checked:
         return f"{where}: {self.problem}"
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
+class Extra(NamedTuple):
     """A tensor that the destination has beside the model, and the rule that accounts for it."""
 
     name: str
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """A comparison of a converted checkpoint with its source.
 
     Attributes:

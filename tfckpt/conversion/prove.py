@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -167,7 +166,7 @@ def _head_count(plan: Plan, tensors: Iterable[Checked], source: Checkpoint, dest
         entry = dest.reader.entry(checked.key) if checked.key else None
         letters = None if entry is None else _letters(plan, checked.step, entry.shape)
         if entry is not None and letters is not None and entry.shape != checked.step.shape:
-            other = replace(checked.step, shape=entry.shape, letters=letters)
+            other = checked.step._replace(shape=entry.shape, letters=letters)
             equal = _same_values(other, source.reader, dest.reader, entry)
             found.setdefault(letters[plan.heads_letter], []).append(equal)
     for heads, same in found.items():

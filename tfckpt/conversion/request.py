@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The options of `tfckpt.plan`, which say what they mean; what no target takes is refused at once.
 
     Raises: UsageError.
@@ -50,12 +48,10 @@ class Request:
     resize_fill: str = "zeros"
     layout: PathLike | None = None
 
-    def __post_init__(self) -> None:
+    def check(self, layout: Layout) -> None:
+        """Raise UsageError for what a layout has no place for, and for a head count that no model has."""
         if self.num_heads is not None and self.num_heads < 0:
             raise UsageError(f"number of attention heads: expected 1 or more, got {self.num_heads}")
-
-    def check(self, layout: Layout) -> None:
-        """Raise UsageError for what a layout has no place for."""
         resizes = self.vocab_size is not None or self.max_positions is not None
         if self.scope and not isinstance(layout, HubLayout):
             found = "the scope of a TF1 checkpoint is found by itself"
@@ -90,8 +86,8 @@ def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
         from tfckpt.conversion.choose import choose_target
 
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
-        plan = make_plan(checkpoint, replace(request, to=choice.to))
-        return replace(plan, notes=(choice.why, *plan.notes))
+        plan = make_plan(checkpoint, request._replace(to=choice.to))
+        return plan._replace(notes=(choice.why, *plan.notes))
     layout = find_layout(request.to, list(checkpoint)) if custom is None else _custom_target(request.to, custom)
     state = parse_options(request.slots, request.optimizer, request.learning_rate)
     resizing = parse_resizing(request.vocab_size, request.max_positions, request.resize_fill)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
@@ -18,8 +18,7 @@ ZEROS, MEAN = FILLS = ("zeros", "mean")
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
 
 
-@dataclass(frozen=True, slots=True)
-class Resizing:
+class Resizing(NamedTuple):
     """The sizes that the target gets instead of the source's, by field, and what new rows hold."""
 
     sizes: Mapping[str, int]
@@ -78,14 +77,14 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     letters = {**step.letters, letter: size}
     shape = axes.target_shape(step.axes, letters)
     nbytes = step.nbytes // math.prod(step.shape) * math.prod(shape)
-    after = replace(step, shape=shape, letters=letters, nbytes=nbytes)
+    after = step._replace(shape=shape, letters=letters, nbytes=nbytes)
     if step.fill is not None:
         return after
     source = axes.parse(step.axes)[0]
     if (letter,) not in source:
         complaints.add(f"{step.source}: its axis of {old} is one with others ({step.axes}), so it cannot be resized")
         return step
-    return replace(after, resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
+    return after._replace(resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
 
 
 def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> str:

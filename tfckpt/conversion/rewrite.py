@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from tfckpt.bundle.dtypes import SLICEABLE, dtype_name, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import Array
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
@@ -32,6 +31,9 @@ from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError, UsageError, printable
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
 
 PathLike = str | os.PathLike[str]
 
@@ -174,8 +176,7 @@ def merge(
     return plan
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Bytes that are stored in one place: a tensor, or one slice of a partitioned one."""
 
     reader: TensorReader

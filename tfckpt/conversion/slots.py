@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64
 from tfckpt.bundle.entry import Entry
@@ -43,8 +43,7 @@ MODES = (DROP, CONVERT, KEEP)
 ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
 
 
-@dataclass(frozen=True, slots=True)
-class SlotOptions:
+class SlotOptions(NamedTuple):
     """What becomes of optimizer state: the kind of optimizer, and its learning rate if that is one number."""
 
     optimizer: Optimizer = ADAM_WEIGHT_DECAY
@@ -76,12 +75,11 @@ def state_names(hub: Mapping[str, Entry], targets: Sequence[str]) -> set[str]:
     return (slots | {TRAINING_STEP}) & hub.keys()
 
 
-@dataclass(slots=True)
-class State:
+class State(NamedTuple):
     """Steps that write an optimizer's state: those from the source, each with its entry, and those of constants."""
 
-    steps: list[tuple[Entry, Step]] = field(default_factory=list)
-    constants: list[Step] = field(default_factory=list)
+    steps: list[tuple[Entry, Step]]
+    constants: list[Step]
 
 
 def convert_state(
@@ -102,7 +100,7 @@ def convert_state(
         written: the steps of the model's variables, by key.
         complaints: gets what is missing, has another shape or dtype than its variable, or has no known place.
     """
-    state = State()
+    state = State([], [])
     names = {variable.key: variable.name for variable in target.variables}
     _check_pieces(hub, complaints)
     if not any(f"{name}/{slot}" in hub for name in names.values() for slot in ADAM_SLOTS.values()):

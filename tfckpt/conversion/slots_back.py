@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Node, ObjectGraph
 from tfckpt.conversion.match import Found, Match
@@ -82,7 +82,7 @@ def _read_lists(
 
 def _slot(graph: ObjectGraph, owner: Found, slot: str, number: int) -> Found:
     """Return a slot in the place of its variable."""
-    variable = replace(owner.variable, name=f"{owner.variable.name}/{ADAM_SLOTS[slot]}")
+    variable = owner.variable._replace(name=f"{owner.variable.name}/{ADAM_SLOTS[slot]}")
     return Found(variable, number, _key(graph, number))
 
 

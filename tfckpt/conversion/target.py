@@ -6,7 +6,7 @@ Source of the key's spelling: tensorflow/python/checkpoint/graph_view.py (the sh
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import (
     ROOT,
@@ -23,8 +23,7 @@ from tfckpt.layouts.axes import parse
 from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, begins, numbers_in
 
 
-@dataclass(frozen=True, slots=True)
-class TargetVariable:
+class TargetVariable(NamedTuple):
     """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between."""
 
     name: str
@@ -37,8 +36,7 @@ class TargetVariable:
         return any(len(axis) > 1 for axis in parse(self.axes)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What has to be written: a graph, and the variables that it leads to. One hub name may go to several variables."""
 
     graph: ObjectGraph

@@ -10,8 +10,6 @@ official/nlp/modeling/networks/albert_encoder.py (paths), and those of `bert` fo
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tfckpt.layouts import bert
 from tfckpt.layouts.rules import Drop, Family, Part, Placed, Row
 
@@ -79,15 +77,13 @@ ALBERT = Family(
     heads=(*PRETRAINING_HEADS, *TASK_HEADS),
 )
 
-ENCODER = replace(
-    bert.ENCODER,
+ENCODER = bert.ENCODER._replace(
     family=ALBERT,
     about="Model Garden's AlbertEncoder",
     parts=(Placed(ENCODER_PART),),
     drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
 )
-PRETRAINER = replace(
-    bert.PRETRAINER,
+PRETRAINER = bert.PRETRAINER._replace(
     family=ALBERT,
     about="BertPretrainerV2 over an AlbertEncoder: masked-LM head, and the sentence-order head if the source has one",
     parts=(
@@ -98,15 +94,13 @@ PRETRAINER = replace(
     ),
     drops=(*bert.OPTIMIZER, *TASK_HEADS),
 )
-CLASSIFIER = replace(
-    bert.CLASSIFIER,
+CLASSIFIER = bert.CLASSIFIER._replace(
     family=ALBERT,
     about="BertClassifier over an AlbertEncoder, from run_classifier's head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1/out_proj")),
     drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
 )
-SPAN_LABELER = replace(
-    bert.SPAN_LABELER,
+SPAN_LABELER = bert.SPAN_LABELER._replace(
     family=ALBERT,
     about="BertSpanLabeler over an AlbertEncoder, from run_squad_v1's head: cls/squad",
     parts=(
@@ -115,8 +109,7 @@ SPAN_LABELER = replace(
     ),
     drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, bert.CLASS_HEAD, SQUAD2_HEAD),
 )
-TOKEN_CLASSIFIER = replace(
-    bert.TOKEN_CLASSIFIER,
+TOKEN_CLASSIFIER = bert.TOKEN_CLASSIFIER._replace(
     family=ALBERT,
     about="BertTokenClassifier over an AlbertEncoder, from a token head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1")),

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 Axis = tuple[str, ...]  # letters multiplied into one axis
 AXIS = re.compile(r"\(([^()]*)\)|(\w+)")
@@ -77,16 +78,14 @@ def keeps_bytes(pattern: str) -> bool:
     return sum(source, ()) == sum(target, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(NamedTuple):
     """A shape that a pattern does not fit; equal ones are reported together."""
 
     expected: str
     got: str
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """A size of the model, and who says so: a configuration file, an option, or the first tensor that had it."""
 
     value: int
@@ -96,7 +95,6 @@ class Size:
 Bound = tuple[dict[str, int], tuple[int, ...]]  # letters, the shape that they lead to
 
 
-@dataclass(slots=True)
 class Sizes:
     """The sizes known so far, by field of the configuration.
 
@@ -105,10 +103,11 @@ class Sizes:
         known: the sizes that are given.
     """
 
-    fields: Mapping[str, str]
-    known: dict[str, Size] = field(default_factory=dict)
-    # What was bound: with every letter known from then on, it is the same for every tensor of that shape.
-    _bound: dict[tuple[tuple[int, ...], str], Bound] = field(default_factory=dict)
+    def __init__(self, fields: Mapping[str, str], known: dict[str, Size] | None = None) -> None:
+        self.fields = fields
+        self.known = {} if known is None else known
+        # What was bound: with every letter known from then on, it is the same for every tensor of that shape.
+        self._bound: dict[tuple[tuple[int, ...], str], Bound] = {}
 
     def fit(self, name: str, shape: tuple[int, ...], pattern: str) -> Bound | Mismatch:
         """Return what `bind` does, and the shape that the pattern leads to; or why the tensor does not fit."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, Drop, ObjectLayout
 
@@ -55,8 +56,7 @@ TRAINING_STEP = "global_step"
 SLOT_MARK = "/.OPTIMIZER_SLOT/"  # in a key: the variable's path, this, the optimizer's path, the slot's name
 
 
-@dataclass(frozen=True, slots=True)
-class Optimizer:
+class Optimizer(NamedTuple):
     """Where a Keras optimizer keeps its state, as edges from its own node.
 
     ``constants`` are values that the TF1 checkpoint does not hold. ``rate`` is where a learning rate that is one number
@@ -69,7 +69,7 @@ class Optimizer:
     constants: tuple[tuple[str, float], ...]
     rate: str
     scheduled_rate: str = ""
-    lists: Mapping[str, str] = field(default_factory=dict, hash=False)
+    lists: Mapping[str, str] = MappingProxyType({})
     variables: str = ""  # edge to a list of the step and all slots, each variable's together
 
 

@@ -11,8 +11,9 @@ import fnmatch
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
@@ -31,8 +32,7 @@ NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, count
 NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(NamedTuple):
     """Rows that repeat, once for each number: ``source`` and ``path`` go before theirs, with ``{n}`` for the number.
 
     ``field`` is the configuration's field that says how many there are. With ``last``, the one with the highest number has
@@ -48,8 +48,7 @@ class Each:
     last: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """One row with everything filled in."""
 
     name: str
@@ -57,8 +56,7 @@ class Variable:
     axes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A model, or a piece of one, below one node of the object graph.
 
     ``order`` lists the containers that Keras numbers as ``layer_with_weights-N``, each under its attribute's name, ``*`` for
@@ -105,8 +103,7 @@ class Part:
         return {container: f"{NUMBERED}{n}" for n, container in enumerate(present)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(NamedTuple):
     """Rows and aliases with numbers filled in, but choices open."""
 
     rows: list[Row]
@@ -195,8 +192,7 @@ def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     """Source variables that a target has no place for; ``patterns`` are shell globs."""
 
     rule: str
@@ -207,8 +203,7 @@ class Drop:
         return _globs(self.patterns).match(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Borrow:
+class Borrow(NamedTuple):
     """Variables of one network that are stored as another's: without any under ``own``, those under ``lender`` are meant.
 
     Of a family's borrows only the first that applies does, and only where a name begins with ``only_with``. On the way back
@@ -222,8 +217,7 @@ class Borrow:
     only_with: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondNetwork:
+class SecondNetwork(NamedTuple):
     """A second network in the same checkpoint, whose sizes are called as the first's, after ``prefix``.
 
     ``config_file`` states them, if it lies beside the source. Its head count is not in the shapes; without that file it is
@@ -237,8 +231,7 @@ class SecondNetwork:
     head_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """Models whose TF1 variables go by the same names.
 
     ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
@@ -253,14 +246,17 @@ class Family:
 
     name: str
     anchor: str
-    sizes: Mapping[str, str] = field(hash=False)
+    sizes: Mapping[str, str]
     heads: tuple[Drop, ...] = ()
-    only: Mapping[str, int] = field(default_factory=dict, hash=False)
+    only: Mapping[str, int] = MappingProxyType({})
     refuses: tuple[Drop, ...] = ()
     borrows: tuple[Borrow, ...] = ()
     second: SecondNetwork | None = None
     defaults: tuple[tuple[str, int, str], ...] = ()
     unknown: Drop | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # mappings have no hash
 
     def heads_among(self, names: Collection[str]) -> list[str]:
         """Return what the heads are called of which there is a variable among these hub names."""
@@ -280,8 +276,7 @@ class Family:
         return {}
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A part at a path below the model's node; with ``only_with``, only where the source has that hub name.
 
     Several at one path are forms of one piece, of which a model has one.
@@ -292,8 +287,7 @@ class Placed:
     only_with: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectLayout:
+class ObjectLayout(NamedTuple):
     """An object-based target: parts below a model's node, and the ways that lead to it from the root.
 
     ``edges`` are second paths from the root, in the order in which a model of this kind is saved: a variable's key is spelled
@@ -313,16 +307,14 @@ class ObjectLayout:
     placeholders: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HubLayout:
+class HubLayout(NamedTuple):
     """TF1 itself, reached from any object-based checkpoint: the way back."""
 
     name: str
     about: str
 
 
-@dataclass(frozen=True, slots=True)
-class NameLayout:
+class NameLayout(NamedTuple):
     """A name-based target: ordered substitutions, each applied to every name; a name without a match passes through.
 
     ``reshapes`` are tried on the *source* name: the first whose substrings it contains gives the axes, and only if a head
@@ -333,7 +325,7 @@ class NameLayout:
     about: str
     substitutions: tuple[tuple[str, str], ...]
     reshapes: tuple[tuple[tuple[str, ...], str], ...] = ()
-    sizes: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = MappingProxyType({})
 
     def rename(self, name: str) -> str:
         """Return the name in this layout."""

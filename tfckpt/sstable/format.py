@@ -8,7 +8,7 @@ Source: leveldb doc/table_format.md, table/format.cc; tensorflow/core/lib/io/for
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfckpt.errors import ChecksumError, FormatError, UnsupportedError
 from tfckpt.sstable.checksum import masked_crc32c
@@ -22,8 +22,7 @@ RAW, SNAPPY = 0, 1  # CompressionType
 MAX_SNAPPY_RATIO = 22
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHandle:
+class BlockHandle(NamedTuple):
     """Where a block's payload lies; its 5-byte trailer follows."""
 
     offset: int
