@@ -84,7 +84,7 @@ def plan_objects(
     dropped += _drop(hub, {*wanted, *state, *refused}, layout, complaints)
     _check_optional(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
-    if fill is None:
+    if missing and fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
@@ -267,8 +267,9 @@ def _no_heads(config: Config | None) -> str:
 def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:
     """Check that the layers that the source has are those that there should be."""
     names = {*hub, *layout.family.borrowed(hub)}
+    numbers = numbers_in(names)
     for each in {each: None for placed in placed_parts(layout, names) for each in placed.part.each}:
-        found = list(numbers_in(names)(each.source, each.path))
+        found = list(numbers(each.source, each.path))
         what = each.source.rstrip("/")
         if found != list(range(len(found))):
             complaints.add(f"{what}: expected 0 to {len(found) - 1}, got {', '.join(map(str, found))}")

@@ -28,6 +28,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 NUMBER_MARK = "{n}"
 NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals, as both sides spell them
 DECIMAL = re.compile(NUMBER)
+AFTER_SLASH = "0"  # sorts right behind a slash
 NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
 NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
 
@@ -154,14 +155,6 @@ def _container(path: str) -> re.Pattern[str]:
     return re.compile(f"({re.escape(path)})/".replace(r"\*", NUMBER))
 
 
-def _beginning(known: Sequence[str], head: str) -> Iterator[str]:
-    """Yield those of sorted names that begin with a text."""
-    for at in range(bisect_left(known, head), len(known)):
-        if not known[at].startswith(head):
-            return
-        yield known[at]
-
-
 def numbers_in(names: Iterable[str]) -> Numbers:
     """Return the numbers that stand in hub names.
 
@@ -174,10 +167,13 @@ def numbers_in(names: Iterable[str]) -> Numbers:
     def matched(source: str) -> list[int]:
         head, mark, tail = source.partition(NUMBER_MARK)
         found = set()
-        for name in _beginning(known, head):  # not all: prefixes with numbers in them may be as many as names
-            match = DECIMAL.match(name, len(head)) if mark else None
-            if match and begins(name[match.end() :], tail):
-                found.add(int(match[0]))
+        at = bisect_left(known, head) if mark else len(known)
+        while at < len(known) and known[at].startswith(head):
+            number = DECIMAL.match(known[at], len(head))
+            at += 1
+            if number and begins(known[at - 1][number.end() :], tail):
+                found.add(int(number[0]))
+                at = bisect_left(known, f"{head}{number[0]}{AFTER_SLASH}", at)  # most names of that number lie before
         return sorted(found)
 
     def numbers(source: str, path: str, one_more: bool = False) -> list[int]:
