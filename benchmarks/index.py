@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import tfckpt
-from benchmarks.measure import machine
+from benchmarks.measure import environment, machine
 
 COUNTS = (100_000, 1_000_000)
 
@@ -69,7 +69,7 @@ def seconds(imports: str, work: str, *arguments: str) -> float:
     """Return what one fresh process measured."""
     program = TIMED.format(imports=imports, work=work)
     command = [sys.executable, "-c", program, *arguments]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment()).stdout)
 
 
 def main(rounds: int) -> list[str]:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import Contender, in_turn, machine
+from benchmarks.measure import Contender, environment, in_turn, machine
 
 USUAL = ("mini", "medium", "base", "large")
 CP, COPY, FAST_COPY = "cp", "copy", "copy, no checksums"
@@ -68,7 +68,7 @@ def measure(size: str, rounds: int) -> Measured:
         source, out = f"{temporary}/bert_model.ckpt", f"{temporary}/out"
         listing = subprocess.run([sys.executable, "-m", "tfckpt", "ls", source], check=True, capture_output=True)
         child = [sys.executable, "-c", CHILD, source, out, str(rounds)]
-        seconds = json.loads(subprocess.run(child, check=True, capture_output=True).stdout)
+        seconds = json.loads(subprocess.run(child, check=True, capture_output=True, env=environment()).stdout)
         nbytes = Path(f"{source}.data-00000-of-00001").stat().st_size
         return Measured(nbytes, listing.stdout.count(b"\n"), seconds, _peaks(source, temporary))
 
