@@ -20,7 +20,7 @@ from benchmarks.measure import machine
 MEMORY = (
     "import sys, crc32c; data = memoryview(open(sys.argv[1] + '.data-00000-of-00001', 'rb').read()); chunk = 1 << 20"
 )
-OURS = "import sys, tfckpt, tfckpt.checkpoint.checkpoint"
+OURS = "import sys, crc32c, numpy, tfckpt, tfckpt.checkpoint.checkpoint"  # NumPy comes with the first value
 THREADS = "\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2); pool.submit(int).result()"
 ONE, TWO = "crc32c over the bytes in memory, 1 MiB at a time", "the same, two threads"
 # name -> what is imported and prepared, what is timed, which of the two the ratio is to
