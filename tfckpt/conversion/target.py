@@ -151,11 +151,11 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    paths = {ROOT: ""}
+    heads = {ROOT: ""}  # paths, each with the slash that a longer one has behind it
     for number, (parent, name) in graph.ways().items():
         if number != ROOT:
-            paths[number] = below(paths[parent], escape(name))
-    return paths
+            heads[number] = f"{heads[parent]}{escape(name)}/"
+    return {number: head.removesuffix("/") for number, head in heads.items()}
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:

@@ -107,13 +107,13 @@ class Part(NamedTuple):
 class _Block(NamedTuple):
     """Rows and aliases with numbers filled in, but choices open."""
 
-    rows: list[Row]
+    rows: Iterable[Row]  # made when they are asked for
     aliases: list[Alias]
 
 
 def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = "") -> Iterator[_Block]:
     """Yield a block, then those that repeat inside it, all prefixes and numbers filled in."""
-    rows = [(source + name, path + key, axes) for name, key, axes in block.rows]
+    rows = ((source + name, path + key, axes) for name, key, axes in block.rows)
     yield _Block(rows, [(path + alias, path + to) for alias, to in block.aliases])
     for each in block.each:
         inner = source + each.source, path + each.path

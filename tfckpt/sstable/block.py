@@ -120,8 +120,9 @@ class BlockBuilder:
         else:
             self._restarts.append(len(self._buffer))
             self._since_restart = 0
-        self._buffer += encode_varint(shared) + encode_varint(len(key) - shared) + encode_varint(len(value))
-        self._buffer += key[shared:] + value
+        rest = key[shared:]
+        lengths = encode_varint(shared) + encode_varint(len(rest)) + encode_varint(len(value))
+        self._buffer += lengths + rest + value
         self._last_key = key
         self._since_restart += 1
 
