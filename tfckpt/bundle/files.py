@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
 
@@ -85,7 +86,7 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
-        self._mapping = threading.Lock()
+        self._mapping = ThreadLock()
         check_path(path)
         with refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
