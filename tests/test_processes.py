@@ -185,6 +185,28 @@ def test_views_outlive_their_checkpoint_and_the_name_of_their_file(tmp_path: Pat
     assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
 
 
+CUT = """
+import os, sys
+import tfckpt
+with tfckpt.open(sys.argv[1]) as checkpoint:
+    {before}
+    os.truncate(sys.argv[1] + ".data-00000-of-00001", 64)
+    try:
+        checkpoint["w"].sum()
+    except tfckpt.TfckptError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("before", ["checkpoint.verify()", "checkpoint['v']"], ids=["opened", "mapped"])
+def test_of_a_file_that_was_cut_short_nothing_more_is_looked_at(tmp_path: Path, before: str) -> None:
+    tfckpt.save(tmp_path / "out", {"v": np.arange(4), "w": np.arange(4096)})
+    program = [sys.executable, "-c", CUT.format(before=before), str(tmp_path / "out")]
+    done = subprocess.run(program, check=False, capture_output=True, text=True)
+    file = f"{tmp_path}/out.data-00000-of-00001"
+    assert done.stdout == f"{file}: size: expected 32,800 bytes, as when opened, got 64\n", done.stderr
+
+
 def test_cutting_a_file_short_under_views_kills_as_documented(tmp_path: Path) -> None:
     done = look_at_views(tmp_path / "out", "os.truncate(sys.argv[1] + '.data-00000-of-00001', 0)")
     assert done.returncode == -signal.SIGBUS

@@ -42,8 +42,8 @@ class Checkpoint(Mapping[str, "Array"]):
     meanwhile ends in an error.
 
     While views are in use the file must not be cut short: looking at what is not there any more kills the process (SIGBUS),
-    as with any mapped file. Replacing it by another, as every writer here does, does no harm. `save` of a checkpoint,
-    `verify`, conversion and rewriting map nothing: there it is an error.
+    as with any mapped file. To ask for another view then is an error, and replacing the file, as every writer here does, no
+    harm. `save` of a checkpoint, `verify`, conversion and rewriting map nothing: there a file cut short is an error.
     """
 
     def __init__(self, prefix: str, *, verify: bool = True, source_format: str | None = None) -> None:
