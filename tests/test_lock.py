@@ -302,3 +302,20 @@ def test_the_first_use_of_a_writer_in_a_fork_says_so(tmp_path: Path, monkeypatch
             with pytest.raises(UsageError, match="this is a fork of that one"):
                 writer.next_shard()
         writer.finish()
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "directory"])
+def test_what_lies_where_the_lock_should_be_is_not_written_to(tmp_path: Path, kind: str) -> None:
+    precious, lock = tmp_path / "precious", tmp_path / "out.tfckpt-lock"
+    precious.write_bytes(b"precious")
+    make: dict[str, Callable[[], object]] = {
+        "link": lambda: lock.symlink_to(precious),
+        "hard link": lambda: lock.hardlink_to(precious),
+        "pipe": lambda: os.mkfifo(lock),
+        "directory": lock.mkdir,
+    }
+    make[kind]()
+    with pytest.raises(StorageError, match=r"out\.tfckpt-lock: cannot lock: "):
+        tfckpt.save(tmp_path / "out", {"w": VALUE})
+    assert precious.read_bytes() == b"precious"
+    assert sorted(os.listdir(tmp_path)) == ["out.tfckpt-lock", "precious"]

@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "strings",
         "variants",
         "values",
+        "forks",
         "remote",
         "remote_files",
         "files",

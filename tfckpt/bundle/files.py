@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, UsageError
 
@@ -85,7 +86,7 @@ class InputFile:
         self.path = path
         self._fd = -1
         self._map: mmap.mmap | None = None
-        self._mapping = threading.Lock()
+        self._mapping = ThreadLock()
         check_path(path)
         with refusals("open", path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
@@ -140,15 +141,28 @@ class InputFile:
             offset += done
 
     def view(self, offset: int, nbytes: int) -> memoryview:
-        """Return a read-only view of the mapped file; the map lives as long as any view of it."""
+        """Return a read-only view of the mapped file; the map lives as long as any view of it.
+
+        Raises: FormatError if the file has become shorter: a look at what is not there would end the process.
+        """
         self.check_range(offset, nbytes)
         if nbytes == 0:  # an empty file cannot be mapped
             return memoryview(b"")
         with self._mapping:  # one map for all threads: each would count as memory of its own
-            if self._map is None:
-                with refusals("map", self.path):
-                    self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+            if self._map is None or os.lseek(self._fd, 0, os.SEEK_END) < self.size:  # the quickest question
+                self._map_again()
+            assert self._map is not None
             return memoryview(self._map)[offset : offset + nbytes]
+
+    def _map_again(self) -> None:
+        """Map the file, unless it is shorter than it was."""
+        with refusals("map", self.path):
+            size = os.fstat(self._fd).st_size
+            if size < self.size:
+                raise FormatError(
+                    "size", path=self.path, expected=f"{self.size:,} bytes, as when opened", got=f"{size:,}"
+                )
+            self._map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
 
     def check_range(self, offset: int, nbytes: int) -> None:
         """Raise FormatError unless the file holds ``nbytes`` at ``offset``."""
@@ -171,10 +185,11 @@ class InputFile:
 
     def close(self) -> None:
         """Close the descriptor. The map is only let go of: arrays may still look at it."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._map = None
+        with self._mapping:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+            self._map = None
 
     __del__ = close  # a checkpoint that nobody closed gives its descriptors back when it goes
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -27,11 +26,18 @@ def collector_paused() -> Iterator[None]:
         gc.enable()
 
 
-class once(cached_property[T]):  # noqa: N801 - a decorator
-    """A cached property of an object with a lock ``reading``: one thread computes it while the others wait.
+class once(Generic[T]):  # noqa: N801 - a decorator
+    """A cached property of an object with a `ThreadLock` ``_reading``: one thread computes it while the others wait.
 
-    From Python 3.12 on, each would compute it on its own.
+    `functools.cached_property` has a lock before Python 3.12, which a forked child may find taken, and none from then on.
     """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._name = name
 
     @overload
     def __get__(self, reader: None, owner: type[Any] | None = None) -> once[T]: ...
@@ -40,5 +46,8 @@ class once(cached_property[T]):  # noqa: N801 - a decorator
     def __get__(self, reader: Any, owner: type[Any] | None = None) -> Any:
         if reader is None:
             return self
-        with reader.reading:
-            return super().__get__(reader, owner)
+        with reader._reading:
+            values = vars(reader)  # where it is found from now on, without asking here
+            if self._name not in values:
+                values[self._name] = self._compute(reader)
+            return values[self._name]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 import time
 import weakref
@@ -96,10 +97,13 @@ class Lock:
     def _acquire(self) -> bool:
         """Try once: whether the lock is ours, or there are no locks."""
         with refusals("lock", self.path):
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
             try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # what is written there could be another's
+                    raise OSError(errno.EINVAL, "expected a file of one name, got something else; remove it")
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(fd), os.stat(self.path)):  # else its holder removed it before we had it
+                if os.path.samestat(status, os.stat(self.path)):  # else its holder removed it before we had it
                     self._fd, fd = fd, -1
                 return self.held
             except (BlockingIOError, FileNotFoundError):

@@ -7,7 +7,6 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import accumulate, pairwise
@@ -18,6 +17,7 @@ from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damag
 from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
+from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, index_path, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
@@ -55,8 +55,8 @@ class BundleReader:
     def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
         self.prefix = prefix
         self._shards: dict[int, Input] = {}
-        self._lock = threading.Lock()  # of the files
-        self.reading = threading.RLock()  # of the index
+        self._lock = ThreadLock()  # of the files
+        self._reading = ThreadLock()  # of the index
         self._index = open_input(index_path(prefix), readahead=INDEX_READAHEAD)
         try:
             self._table = table(self._index.read_at, self._index.size, self._index.path)

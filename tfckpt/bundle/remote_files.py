@@ -8,12 +8,12 @@ hold an upload back until all files are there; elsewhere files have temporary na
 from __future__ import annotations
 
 import os
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.remote import HTTP, open_store, protocols, refusals, remove
 from tfckpt.errors import FormatError, StorageError, TfckptError, UnsupportedError
 
@@ -39,7 +39,7 @@ class RemoteInput:
         self._fs, self._path = open_store(url)
         self._readahead = readahead
         self._windows: dict[int, bytes] = {}
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         with refusals("open", url):
             info = self._fs.info(self._path)
         size = info.get("size")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,8 @@ from tfckpt.bundle.carry import Damage, Progress, StoredBytes
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, read_shape
 from tfckpt.bundle.files import Input, open_input
+from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.listing import once
 from tfckpt.bundle.paths import V1, v1_paths
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.v1_files import check_complete
@@ -81,6 +83,7 @@ class V1Reader:
         table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table,
     ) -> None:
         self.prefix = prefix
+        self._reading = ThreadLock()  # of the list of tensors
         self._files: list[Input] = []
         self._tables: list[Table | RecoveredTable] = []
         self._tensors: dict[str, _Tensor] = {}
@@ -110,7 +113,7 @@ class V1Reader:
         """Every tensor's entry by its name in bytes."""
         return {encode_name(name): entry for name, entry in self.entries.items()}
 
-    @cached_property
+    @once
     def entries(self) -> dict[str, Entry]:
         """Every tensor's entry, by name, in key order: the shard is the first that names it, offset and checksum are 0.
 

@@ -6,7 +6,6 @@ import fnmatch
 import itertools
 import os
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,9 @@ from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, Progress
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2, index_path
+from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.listing import once
+from tfckpt.bundle.paths import V2, index_path, is_remote
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
@@ -34,12 +35,21 @@ class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
-    ``bytes``. Those of a V1 checkpoint are always new arrays. Threads may share one. Made by `tfckpt.open`.
+    ``bytes``. Those of a V1 checkpoint are always new arrays. Made by `tfckpt.open`.
+
+    Threads may share one, and so may forked processes: reading moves no position in a file. Pickled, it is the path, and its
+    files are opened again where it is unpickled. Close it when nobody reads from it any more: what another thread is reading
+    meanwhile ends in an error.
+
+    While views are in use the file must not be cut short: looking at what is not there any more kills the process (SIGBUS),
+    as with any mapped file. To ask for another view then is an error, and replacing the file, as every writer here does, no
+    harm. `save` of a checkpoint, `verify`, conversion and rewriting map nothing: there a file cut short is an error.
     """
 
     def __init__(self, prefix: str, *, verify: bool = True, source_format: str | None = None) -> None:
         self._prefix, self._verify = prefix, verify
         self._verified: set[str] = set()
+        self._reading = ThreadLock()  # of the object graph
         self._reader: TensorReader | None = open_reader(prefix, source_format)
 
     @property
@@ -117,7 +127,7 @@ class Checkpoint(Mapping[str, "Array"]):
         """
         return PartialTensor(self.reader, self.entry(name))
 
-    @cached_property
+    @once
     def object_graph(self) -> ObjectGraph | None:
         """The object graph of a TensorFlow 2 checkpoint; None for a name-based one.
 
@@ -223,9 +233,21 @@ class Checkpoint(Mapping[str, "Array"]):
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle where the checkpoint is, not what it holds.
+
+        Raises: UsageError after `close`.
+        """
+        prefix = self._prefix if is_remote(self._prefix) else os.path.abspath(self._prefix)
+        return _open_again, (prefix, self._verify, self.reader.format)
+
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"
         return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
+
+
+def _open_again(prefix: str, verify: bool, source_format: str) -> Checkpoint:
+    return Checkpoint(prefix, verify=verify, source_format=source_format)
 
 
 class _Items(ItemsView[str, "Array"]):
