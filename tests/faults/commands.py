@@ -32,6 +32,7 @@ class Command(NamedTuple):
     run: Callable[[Path], None]
     overwrites: bool = True
     large: bool = False  # too slow for the short run
+    reads: bool = False  # a source that may be changed: its files have no second name
 
 
 def tensors(seed: int) -> Tensors:
@@ -140,11 +141,13 @@ COMMANDS = (
     Command("save over more files", _saved(8000), _save(overwrite=True)),
     Command("save over as many files", _saved(8000), _save(overwrite=True, max_shard_size=8000)),
     Command("update a state file", _older_is_latest, _update_state),
-    Command("merge over equal names", _parts, _merge),
-    Command("convert", _bert, _convert("--overwrite", "--update-state"), large=True),
-    Command("convert to keras, proved", _bert, _convert("--to", "keras", "--overwrite", "--prove"), large=True),
-    Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), large=True),
+    Command("merge over equal names", _parts, _merge, reads=True),
+    Command("convert", _bert, _convert("--overwrite", "--update-state"), large=True, reads=True),
+    Command(
+        "convert to keras, proved", _bert, _convert("--to", "keras", "--overwrite", "--prove"), large=True, reads=True
+    ),
+    Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), large=True, reads=True),
     Command("convert by hard links over hard links", _linked, _convert("--mode", "link", "--overwrite"), large=True),
-    Command("rewrite", _bert, _rewrite, large=True),
-    Command("salvage", _damaged, _salvage, large=True),
+    Command("rewrite", _bert, _rewrite, large=True, reads=True),
+    Command("salvage", _damaged, _salvage, large=True, reads=True),
 )

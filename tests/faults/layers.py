@@ -1,7 +1,7 @@
-"""Two layers below the writer that count the calls which change files, and spoil one of them.
+"""Layers below tfckpt that count calls of the system, and spoil one of them, or let something happen before it.
 
-`PythonLayer` stands in for the functions of ``os`` that tfckpt calls. `CLayer` is shim.c, preloaded: it sees what any
-library does. Both count only what happens under one directory.
+`PythonLayer` stands in for the functions of ``os`` that tfckpt calls to change files, `SourceLayer` for those that look at
+them. `CLayer` is shim.c, preloaded: it sees what any library does. Each counts only what happens under one directory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 PASS, KILL, FAIL, FAIL_FOR_GOOD, SHORT, INTERRUPT = range(6)  # as in shim.c
+ACT = 6  # in Python alone
 FICLONE = 0x40049409
 
 
@@ -28,6 +29,7 @@ class Fault(NamedTuple):
     name: str
     action: int
     error: int = 0
+    act: Callable[[], object] = lambda: None  # before the call, which then goes its way
 
 
 NOTHING = Fault("nothing", PASS)
@@ -45,6 +47,7 @@ class Layer(Protocol):
     """Arm it in a process of its own: it stays armed."""
 
     name: str
+    under: str  # the directory whose files it watches
 
     def arm(self, root: str, at: int, fault: Fault) -> None:
         """Have the ``at``-th call under the directory suffer the fault."""
@@ -74,16 +77,18 @@ TARGETS = {
 class PythonLayer:
     """Replaces functions of ``os`` in this process."""
 
-    name = "python"
+    name, under = "python", "out"
+    targets = TARGETS
 
     def __init__(self) -> None:
         self._calls: list[str] = []
         self._lock = threading.Lock()
+        self._acting = False
 
     def arm(self, root: str, at: int, fault: Fault) -> None:
         """Replace the functions."""
         self._root, self._at, self._fault = root, at, fault
-        for name, argument in TARGETS.items():
+        for name, argument in self.targets.items():
             setattr(os, name, self._spoiled(name, getattr(os, name), argument))
         fcntl.ioctl = self._spoiled("ioctl", fcntl.ioctl, 0)
 
@@ -93,14 +98,19 @@ class PythonLayer:
 
     def _spoiled(self, name: str, original: Callable[..., Any], argument: int) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
-            changes = {"open": lambda: args[1] & os.O_CREAT, "ioctl": lambda: args[1] == FICLONE}
-            if not self._is_inside(args[argument]) or not changes.get(name, lambda: True)():
+            if self._acting or not self._is_inside(args[argument]) or not self._counts(name, args):
                 return original(*args, **kwargs)
             if self._next(name) and self._fault.action == SHORT:
                 args = self._halved(name, args)
             return original(*args, **kwargs)
 
         return function
+
+    def _counts(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Whether it is a call that changes something."""
+        if name in {"open", "ioctl"}:
+            return bool(args[1] & os.O_CREAT if name == "open" else args[1] == FICLONE)
+        return True
 
     def _is_inside(self, target: Any) -> bool:
         if isinstance(target, int):
@@ -119,6 +129,10 @@ class PythonLayer:
             os.kill(os.getpid(), signal.SIGKILL)
         if turn and action == INTERRUPT:
             os.kill(os.getpid(), signal.SIGINT)
+        if turn and action == ACT:
+            self._acting = True
+            self._fault.act()
+            self._acting = False
         if turn and action in (FAIL, FAIL_FOR_GOOD) and not self._is_retried(name, error):
             raise OSError(error, os.strerror(error))
         return turn
@@ -136,10 +150,22 @@ class PythonLayer:
         return args
 
 
+class SourceLayer(PythonLayer):
+    """Counts what looks at files and reads them."""
+
+    name, under = "reads", "source"
+    targets = dict.fromkeys(
+        ["open", "stat", "lstat", "fstat", "lseek", "pread", "preadv", "copy_file_range", "link", "listdir"], 0
+    )
+
+    def _counts(self, name: str, args: tuple[Any, ...]) -> bool:
+        return name != "ioctl"
+
+
 class CLayer:
     """shim.c; this process must have been started with it in ``LD_PRELOAD``."""
 
-    name = "c"
+    name, under = "c", "out"
 
     def __init__(self, library: str) -> None:
         self._library = ctypes.CDLL(library)
