@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.api import describe
 
 import tfckpt
 from tfckpt import errors
@@ -40,6 +41,12 @@ def test_the_public_names() -> None:
     assert tfckpt.__all__ == NAMES
     assert set(NAMES) <= set(dir(tfckpt))
     assert all(getattr(tfckpt, name).__name__ == name for name in NAMES)
+
+
+def test_what_callers_can_rely_on_is_as_it_is_written_down() -> None:
+    """Print the new text with ``python tests/support/api.py``; docs/embedding.md says what may change, and how."""
+    pinned = (Path(__file__).parent / "data" / "public_api.txt").read_text(encoding="utf-8")
+    assert list(describe()) == pinned.splitlines()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -20,6 +20,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
     "log": ("log",),
+    "progress": ("progress",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
@@ -103,6 +104,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rewrite",
         "salvage",
     ),
+    "types": ("types",),
     "cli": (
         "options",
         "terminal",

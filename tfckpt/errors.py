@@ -43,6 +43,8 @@ def redacted(text: str) -> str:
 class TfckptError(Exception):
     """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
 
+    __context__: BaseException | None
+
     def __init__(self, *args: object) -> None:
         super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
@@ -84,6 +86,13 @@ class FormatError(TfckptError, ValueError):
     ``path`` unset; `located` fills it in where the file is opened.
     """
 
+    what: str
+    expected: object
+    got: object
+    offset: int | None
+    path: str | None
+    hint: str
+
     def __init__(
         self,
         what: str,
@@ -123,6 +132,8 @@ class UnsupportedError(TfckptError, NotImplementedError):
 class PlanError(TfckptError, ValueError):
     """A source and a target that do not fit; ``complaints`` lists every reason, one line each."""
 
+    complaints: tuple[str, ...]
+
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
         self.complaints = tuple(map(redacted, complaints))
@@ -130,6 +141,9 @@ class PlanError(TfckptError, ValueError):
 
 class ProofError(TfckptError, ValueError):
     """A conversion that is not right; ``complaints`` has every difference, one line each, ``report`` all as JSON."""
+
+    complaints: tuple[str, ...]
+    report: Mapping[str, Any] | None
 
     def __init__(self, complaints: Sequence[str], report: Mapping[str, Any] | None = None) -> None:
         super().__init__("\n".join(complaints))
@@ -140,6 +154,8 @@ class ProofError(TfckptError, ValueError):
 class LayoutError(TfckptError, ValueError):
     """A layout file that is none; ``complaints`` lists everything that is wrong in it, one line each."""
 
+    complaints: tuple[str, ...]
+
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))
         self.complaints = tuple(map(redacted, complaints))
@@ -147,6 +163,8 @@ class LayoutError(TfckptError, ValueError):
 
 class ManifestError(TfckptError, ValueError):
     """Conversions of which some cannot be done; ``complaints`` lists every reason and where it stands, one line each."""
+
+    complaints: tuple[str, ...]
 
     def __init__(self, complaints: Sequence[str]) -> None:
         super().__init__("\n".join(complaints))

@@ -77,6 +77,12 @@ class StoredBytes:
     Raises: ChecksumError after the last chunk; FormatError, StorageError.
     """
 
+    name: str
+    file: Input
+    offset: int
+    nbytes: int
+    crc: int | None
+
     def __init__(self, name: str, file: Input, offset: int, nbytes: int, crc: int | None) -> None:
         self.name, self.file, self.offset, self.nbytes, self.crc = name, file, offset, nbytes, crc
 

@@ -95,8 +95,8 @@ class InputFile:
             self.close()
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
             raise StorageError(f"{path}: cannot open: expected a regular file, got {kind}")
-        self.size = status.st_size
-        self.identity = _identity(status)
+        self.size: int = status.st_size
+        self.identity: Identity = _identity(status)
 
     @property
     def fd(self) -> int:

@@ -45,8 +45,8 @@ class RemoteInput:
         size = info.get("size")
         if size is None:
             raise StorageError(f"{url}: cannot open: the server does not say how large it is")
-        self.size = int(size)
-        self.identity = self._identify(info)
+        self.size: int = int(size)
+        self.identity: tuple[int, int, int, int] = self._identify(info)
 
     def read_at(self, offset: int, nbytes: int) -> bytes:
         """Return exactly ``nbytes`` at ``offset``.

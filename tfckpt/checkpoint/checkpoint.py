@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import Damage, Progress
+from tfckpt.bundle.carry import Damage, counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
@@ -20,6 +20,7 @@ from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
+from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -165,29 +166,38 @@ class Checkpoint(Mapping[str, "Array"]):
 
         return key_at(self.object_graph, path, self._prefix)
 
-    def verify(self, name: str | None = None) -> None:
+    def verify(self, name: str | None = None, *, progress: Progress | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
 
+        Args:
+            name: the one tensor to verify.
+            progress: called with (bytes done, bytes in all).
         Raises:
             ChecksumError: names the file, the tensor and its first byte.
             FormatError: bytes are missing, or so many tensors use the same ones that it would take forever.
         """
         entries = self.entries() if name is None else [self.entry(name)]
-        self.reader.compare(entries)
+        total = sum(entry.nbytes for entry in entries)
+        self.reader.compare(entries, progress=counting(progress, total))
         self._verified.update(entry.name for entry in entries)
+        finish(progress, total)
 
     def find_damage(self, *, progress: Progress | None = None) -> list[Damage]:
         """Compare every checksum with its bytes, in bounded memory and on all cores.
 
         Args:
-            progress: called with the number of bytes done since the last call.
+            progress: called with (bytes done, bytes in all).
         Returns:
             For each damaged tensor, or slice of a partitioned one: its name, its file, where it lies there, and the error.
         Example:
             >>> tfckpt.open("bert_model.ckpt").find_damage()
             []
         """
-        return self.reader.find_damage(self.entries(), progress=progress)
+        entries = self.entries()
+        total = sum(entry.nbytes for entry in entries)
+        found = self.reader.find_damage(entries, progress=counting(progress, total))
+        finish(progress, total)
+        return found
 
     def close(self) -> None:
         """Close the files. Arrays already read stay valid."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -97,6 +97,11 @@ class Node:
     """
 
     __slots__ = ("attributes", "children", "has_checkpoint_values", "registered_saver", "slot_variables")
+    children: dict[str, int]
+    attributes: list[Attribute]
+    slot_variables: list[SlotVariable]
+    registered_saver: tuple[str, str] | None
+    has_checkpoint_values: bool | None
 
     def __init__(
         self,
@@ -112,7 +117,7 @@ class Node:
         self.registered_saver = registered_saver
         self.has_checkpoint_values = has_checkpoint_values
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self._fields() == other._fields()
@@ -138,12 +143,13 @@ class ObjectGraph:
     """
 
     __slots__ = ("_source", "nodes")
+    nodes: list[Node]
 
     def __init__(self, nodes: list[Node] | None = None) -> None:
         self.nodes = [Node()] if nodes is None else nodes
         self._source = b""
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectGraph) and self.nodes == other.nodes

@@ -28,6 +28,8 @@ class PartialTensor:
         entry: what the index of the checkpoint says of the tensor.
     """
 
+    entry: Entry
+
     def __init__(self, reader: TensorReader, entry: Entry) -> None:
         self._reader, self.entry = reader, entry
 

@@ -197,11 +197,8 @@ def cmd_plan(args: argparse.Namespace) -> int:
 def cmd_prove(args: argparse.Namespace) -> int:
     """Compare a converted checkpoint with its source; name every difference."""
     try:
-        proof = tfckpt.prove(
-            args.source,
-            args.dest,
-            **request_of(args),
-        )
+        with progress_bar("proving", quiet=args.quiet) as progress:
+            proof = tfckpt.prove(args.source, args.dest, **request_of(args), progress=progress)
     except ProofError as error:
         if args.json and error.report is not None:
             print_json_rows(error.report, "tensors")

@@ -9,6 +9,7 @@ import tfckpt
 from tfckpt.cli.convert import add_request, request_of
 from tfckpt.cli.options import CHECKPOINT
 from tfckpt.cli.output import print_json_rows, print_rows, printable
+from tfckpt.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from tfckpt.conversion.diff import Comparison, Pair
@@ -49,9 +50,9 @@ def cmd_diff(args: argparse.Namespace) -> int:
     if args.map is not None or args.layout is not None:
         args.to = args.map or "auto"
         plan = tfckpt.plan(args.a, **request_of(args))
-    comparison = tfckpt.diff(
-        args.a, args.b, plan=plan, atol=args.atol, rtol=args.rtol, ignore_dtypes=args.ignore_dtypes
-    )
+    options = {"atol": args.atol, "rtol": args.rtol, "ignore_dtypes": args.ignore_dtypes}
+    with progress_bar("comparing", quiet=args.quiet) as progress:
+        comparison = tfckpt.diff(args.a, args.b, plan=plan, **options, progress=progress)
     if args.json:
         print_json_rows(comparison.to_json(), "tensors")
     else:

@@ -11,10 +11,11 @@ from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.conversion.execute import COPY, Progress, execute
+from tfckpt.conversion.execute import COPY, execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import PathLike, Request, make_plan
 from tfckpt.layouts.defaults import DEFAULT
+from tfckpt.progress import Progress, finish, stages
 
 if TYPE_CHECKING:
     from tfckpt.conversion.proof import Proof
@@ -162,7 +163,7 @@ def convert(
         overwrite: replace a checkpoint that is under ``dest``.
         update_state: make it the latest in the file ``checkpoint`` of its directory, which ``latest_checkpoint`` reads.
         prove: read both checkpoints again when all is written, and compare every value and every checksum.
-        progress: called with (bytes done, bytes in all).
+        progress: called with (bytes done, bytes in all); with ``prove``, what is read again counts, too.
     Returns:
         The `Plan` that was carried out; its ``written`` says in which mode.
     Raises:
@@ -204,6 +205,8 @@ def convert(
         if update_state:
             # One that cannot be read stops us before anything is written.
             state_file.read_state(split(prefix)[0])
+        reading = sum(entry.nbytes for entry in checkpoint.entries()) + report.nbytes if prove else 0
+        writing, proving = stages(progress, report.nbytes, reading)
         written = execute(
             report,
             checkpoint.reader,
@@ -212,14 +215,15 @@ def convert(
             verify=verify,
             sync=sync,
             overwrite=overwrite,
-            progress=progress,
+            progress=writing,
         )
+        finish(writing, report.nbytes)
         report = report._replace(written=written)
         if prove:
             from tfckpt.conversion.prove import prove as prove_plan
 
             with open_checkpoint(prefix, format=V2) as dest_checkpoint:
-                prove_plan(report, checkpoint, dest_checkpoint)
+                prove_plan(report, checkpoint, dest_checkpoint, progress=proving)
     if update_state:
         state_file.update_state(prefix, sync=sync)
     log.info("%s: %d tensors written to %s", report.source, len(report.steps), prefix)
@@ -246,6 +250,7 @@ def prove(
     resize_fill: str = "zeros",
     layout: PathLike | None = None,
     source_format: str | None = None,
+    progress: Progress | None = None,
 ) -> Proof:
     """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
 
@@ -272,6 +277,7 @@ def prove(
         resize_fill: as for `plan`.
         layout: as for `plan`.
         source_format: as for `plan`.
+        progress: called with (bytes done, bytes in all), which are those of both checkpoints.
     Returns:
         The `Proof`: what was compared with what, and what else there is.
     Raises:
@@ -305,4 +311,4 @@ def prove(
             layout=layout,
         )
         report = make_plan(checkpoint, request)
-        return right(compare(report, checkpoint, other))
+        return right(compare(report, checkpoint, other, progress=progress))

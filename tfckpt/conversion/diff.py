@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfckpt.bundle.carry import Progress as Count
+from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
@@ -21,6 +23,7 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import BESIDE, planned_places
 from tfckpt.conversion.request import PathLike
 from tfckpt.errors import PlanError, UsageError
+from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
@@ -113,6 +116,7 @@ def diff(
     atol: float = 0.0,
     rtol: float = 0.0,
     ignore_dtypes: bool = False,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare two checkpoints: names, dtypes, shapes and values, in bounded memory; checksums on the way.
 
@@ -126,6 +130,7 @@ def diff(
         atol: how far two values may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
         rtol: the part of it that grows with the values.
         ignore_dtypes: compare values only; one tensor may be float32 and the other float16.
+        progress: called with (bytes done, bytes in all), which are those of both sides.
     Returns:
         The `Comparison`, which is ``same`` or tells for each tensor what differs.
     Raises:
@@ -140,16 +145,18 @@ def diff(
     """
     if not (atol >= 0 and rtol >= 0):
         raise UsageError(f"tolerance: expected numbers of 0 or more, got atol {atol}, rtol {rtol}")
-    tolerance = Tolerance(atol, rtol)
     with open_checkpoint(a) as ours, open_checkpoint(b) as theirs:
         for checkpoint in (ours, theirs):
             checkpoint.reader.check_sharing(checkpoint.entries())
-        compare = _Comparer(ours, theirs, tolerance, ignore_dtypes=ignore_dtypes)
-        if plan is None:
-            return compare.by_name()
-        if plan.source != ours.prefix:
+        if plan is not None and plan.source != ours.prefix:
             raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
-        return compare.by_plan(plan)
+        everything = [entry.nbytes for checkpoint in (ours, theirs) for entry in checkpoint.entries()]
+        total = sum(everything) if plan is None else 2 * plan.nbytes
+        how = _How(Tolerance(atol, rtol), ignore_dtypes=ignore_dtypes, count=counting(progress, total))
+        comparer = _Comparer(ours, theirs, how)
+        comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
+        finish(progress, total)
+        return comparison
 
 
 def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
@@ -165,11 +172,20 @@ def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
     return index[::-1]
 
 
-class _Comparer:
-    """Two open checkpoints, and what counts as a difference."""
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What counts as a difference, and who counts the bytes."""
 
-    def __init__(self, a: Checkpoint, b: Checkpoint, tolerance: Tolerance, *, ignore_dtypes: bool) -> None:
-        self._a, self._b, self._tolerance, self._ignore_dtypes = a, b, tolerance, ignore_dtypes
+    tolerance: Tolerance
+    ignore_dtypes: bool
+    count: Count | None
+
+
+class _Comparer:
+    """Two open checkpoints."""
+
+    def __init__(self, a: Checkpoint, b: Checkpoint, how: _How) -> None:
+        self._a, self._b, self._how = a, b, how
 
     def by_name(self) -> Comparison:
         """Compare the tensors of equal names."""
@@ -215,9 +231,11 @@ class _Comparer:
         if ("string" in dtypes or "variant" in dtypes) and kind != theirs.dtype_name:
             return Pair(a, theirs.name, DTYPE, dtypes, shapes)
         for x, y in aligned(values, stream(self._b.reader, theirs, verify=True)):
-            distance.add(x, y, self._tolerance)
+            distance.add(x, y, self._how.tolerance)
+            if self._how.count is not None:
+                self._how.count(x.nbytes + y.nbytes)
         verdict = VALUES if distance.differing else SAME
-        if kind != theirs.dtype_name and not self._ignore_dtypes:
+        if kind != theirs.dtype_name and not self._how.ignore_dtypes:
             verdict = DTYPE
         return Pair(a, theirs.name, verdict, dtypes, shapes, distance)
 

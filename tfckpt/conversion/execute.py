@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.files import CLONE, LINK
@@ -14,8 +12,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.errors import UnsupportedError, UsageError
-
-Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
+from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
 MODES = (COPY, LINK, REFLINK, AUTO)

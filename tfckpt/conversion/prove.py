@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfckpt.bundle.carry import Progress as Count
+from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -23,12 +25,13 @@ from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
 from tfckpt.layouts.optimizer import TRAINING
 from tfckpt.layouts.rules import Drop
+from tfckpt.progress import Progress, finish
 
 BESIDE = (*TRAINING, Drop("training step", ("global_step",)))  # what a checkpoint may have beside the model
 DAMAGED = (FormatError, StorageError)
 
 
-def prove(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
+def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progress | None = None) -> Proof:
     """Show that ``dest`` holds what ``plan`` says, key for key and value for value, and nothing else: a file of our own.
 
     Raises: ProofError, with every difference, damaged tensors among them.
@@ -36,14 +39,18 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
     others = []
     if plan.object_graph is not None and dest.object_graph != plan.object_graph:
         others.append(f"{OBJECT_GRAPH_KEY}: not the object graph of {plan.to!r}")
-    tensors = [_check(step, source.reader, dest.reader, step.target) for step in plan.steps]
+    total = _nbytes(source) + _nbytes(dest)
+    count = counting(progress, total)
+    tensors = [_check(step, source.reader, dest.reader, step.target, count) for step in plan.steps]
     expected = {step.target for step in plan.steps} | {OBJECT_GRAPH_KEY}
     others += [_unaccounted(name) for name in sorted(set(dest) - expected)]
-    others += _damage(source, {step.source for step in plan.steps}) + _damage(dest, expected - {OBJECT_GRAPH_KEY})
+    others += _damage(source, {step.source for step in plan.steps}, count)
+    others += _damage(dest, expected - {OBJECT_GRAPH_KEY}, count)
+    finish(progress, total)
     return right(Proof(plan.source, dest.prefix, plan.to, plan.model, tuple(tensors), (), tuple(others), plan.notes))
 
 
-def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
+def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progress | None = None) -> Proof:
     """Compare a checkpoint that any tool wrote with what ``plan`` makes of the source.
 
     An object-based one is compared by its object graph: the model may hang on any root and its keys be spelled in any way.
@@ -53,8 +60,10 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
     for checkpoint in (source, dest):
         checkpoint.reader.check_sharing(checkpoint.entries())
     places = planned_places(plan, dest, others)
+    total = _nbytes(source) + _nbytes(dest)
+    count = counting(progress, total)
     tensors = tuple(
-        _check(step, source.reader, dest.reader, key)
+        _check(step, source.reader, dest.reader, key, count)
         for step in plan.steps
         for key in places.keys.get(step.target) or ("",)
     )
@@ -65,7 +74,8 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint) -> Proof:
         rule = next((drop.rule for drop in BESIDE if drop.matches(name)), None)
         others += [] if rule else [_unaccounted(name)]
         extras += [Extra(name, rule)] if rule else []
-    others += _damage(source, {step.source for step in plan.steps}) + _damage(dest, compared)
+    others += _damage(source, {step.source for step in plan.steps}, count) + _damage(dest, compared, count)
+    finish(progress, total)
     at = places.paths[0] if places.paths else ""
     return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes)
 
@@ -101,7 +111,11 @@ def _unaccounted(name: str) -> str:
     return f"{name}: nothing in the source accounts for it"
 
 
-def _damage(checkpoint: Checkpoint, done: Collection[str]) -> list[str]:
+def _nbytes(checkpoint: Checkpoint) -> int:
+    return sum(entry.nbytes for entry in checkpoint.entries())
+
+
+def _damage(checkpoint: Checkpoint, done: Collection[str], count: Count | None) -> list[str]:
     """Return what is wrong with the tensors that no comparison has read."""
     problems: dict[str, None] = {}
     for name in checkpoint:
@@ -110,10 +124,12 @@ def _damage(checkpoint: Checkpoint, done: Collection[str]) -> list[str]:
                 checkpoint.verify(name)
             except DAMAGED as error:
                 problems[str(error)] = None  # a file that is missing is one line, not one for each tensor
+            if count is not None:
+                count(checkpoint.entry(name).nbytes)
     return list(problems)
 
 
-def _check(step: Step, source: TensorReader, dest: TensorReader, key: str) -> Checked:
+def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count: Count | None) -> Checked:
     """Compare one tensor; ``key`` is empty if the destination has no place for it."""
     entry = dest.entry(key) if key else None
     if entry is None:
@@ -127,6 +143,9 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str) -> Ch
             problem = "" if same else f"values differ from {step.source or step.fill}{_how(step, source, dest, entry)}"
         except DAMAGED as error:
             problem = str(error)
+    if count is not None:
+        origin = source.entry(step.source) if step.source else None
+        count(sum(e.nbytes for e in (entry, origin) if e is not None))
     return Checked(step, key, problem)
 
 

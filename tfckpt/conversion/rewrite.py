@@ -28,9 +28,9 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
-from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError, UsageError, printable
+from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
@@ -78,7 +78,7 @@ def rewrite(
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
         dry_run: return the plan, and write nothing.
-        progress: called with (bytes done, bytes in all) after each piece.
+        progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
@@ -113,6 +113,7 @@ def rewrite(
                 writer.extend_to(shards or 1)
                 _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
                 writer.finish(check=checkpoint.reader.check_unchanged)
+            finish(progress, plan.nbytes)
     log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
 
@@ -136,7 +137,7 @@ def merge(
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
-        progress: called with (bytes done, bytes in all) after each piece.
+        progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: every tensor.
     Raises:
@@ -173,6 +174,7 @@ def merge(
             _write(plan, pieces, _spread(pieces, None), writer, verify=verify)
             _arrange(listed, _numbering(pieces), writer)
             writer.finish(check=lambda: _check_unchanged(checkpoints))
+        finish(progress, plan.nbytes)
     return plan
 
 

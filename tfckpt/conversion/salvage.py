@@ -5,12 +5,12 @@ Strategy: every tensor is read once to learn whether it is intact, then those th
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
@@ -23,10 +23,8 @@ from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.conversion.execute import Progress
 from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
-
-logger = logging.getLogger("tfckpt")
+from tfckpt.progress import Progress, finish, stages
 
 PathLike = str | os.PathLike[str]
 
@@ -89,7 +87,7 @@ def salvage(
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
-        progress: called with (bytes done, bytes in all) while the source is read.
+        progress: called with (bytes done, bytes in all): what is read, and what is written.
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
     Raises:
@@ -111,19 +109,25 @@ def salvage(
         if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
             raise UsageError(f"{prefix}: source and destination are the same checkpoint")
         total = sum(entry.nbytes for entry in reader.entries.values())
-        damage = [*found.damage, *find_all(reader, progress=counting(progress, total))]
+        reading, writing = stages(progress, total, total)
+        damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]
+        finish(reading, total)
         lost = {item.tensor for item in damage}
         saved = [entry for name, entry in reader.entries.items() if name not in lost]
         if damage and not saved:
             hint = f"{len(damage)} places are damaged, the first: {damage[0].reason}"
             raise FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
         graph, notes = _fitting_graph(reader, saved, lost) if damage else (None, [])
-        with BundleWriter(prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian) as writer:
+        count = counting(writing, sum(entry.nbytes for entry in saved))
+        with BundleWriter(
+            prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian, progress=count
+        ) as writer:
             _write(reader, saved, graph, writer)
             writer.finish(check=reader.check_unchanged)
+        finish(writing, total)
     finally:
         reader.close()
-    logger.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
+    log.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
     return Salvage(reader.prefix, prefix, tuple(saved), tuple(damage), (*found.notes, *notes))
 
 

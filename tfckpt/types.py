@@ -1,0 +1,50 @@
+"""The types of what public calls take and return, for annotations and ``isinstance``: public as the calls are.
+
+>>> from tfckpt.types import Outcome, Progress
+>>> def show(done: int, total: int) -> None:
+...     print(f"{done / total:.0%}")
+>>> watch: Progress = show
+>>> watch(1, 2)
+50%
+"""
+
+from __future__ import annotations
+
+from tfckpt.bundle.carry import Damage
+from tfckpt.bundle.damage import Finding
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.object_graph import Node, ObjectGraph
+from tfckpt.checkpoint.partial import PartialTensor
+from tfckpt.checkpoint.train import CheckpointReader
+from tfckpt.conversion.diff import Comparison, Pair
+from tfckpt.conversion.differences import Distance
+from tfckpt.conversion.many import Job, Outcome
+from tfckpt.conversion.plan import Dropped, Fill, Resize, Step, Written
+from tfckpt.conversion.proof import Checked, Extra, Proof
+from tfckpt.layouts.axes import Size
+from tfckpt.progress import Progress
+
+__all__ = [
+    "Checked",
+    "CheckpointReader",
+    "Comparison",
+    "Damage",
+    "Distance",
+    "Dropped",
+    "Entry",
+    "Extra",
+    "Fill",
+    "Finding",
+    "Job",
+    "Node",
+    "ObjectGraph",
+    "Outcome",
+    "Pair",
+    "PartialTensor",
+    "Progress",
+    "Proof",
+    "Resize",
+    "Size",
+    "Step",
+    "Written",
+]
