@@ -33,7 +33,7 @@ class once(Generic[T]):  # noqa: N801 - a decorator
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
-        self._compute = compute
+        self.func = compute
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
@@ -49,5 +49,5 @@ class once(Generic[T]):  # noqa: N801 - a decorator
         with reader._reading:
             values = vars(reader)  # where it is found from now on, without asking here
             if self._name not in values:
-                values[self._name] = self._compute(reader)
+                values[self._name] = self.func(reader)
             return values[self._name]
