@@ -47,6 +47,7 @@ CASES = [
     (["plan", "{bert}"], "plan", 0),
     (["plan", "{trained}", "--to", "tf1"], "plan", 0),
     (["convert", "{bert}", "{out}", "--vocab-size", "40", "--slots", "convert", "--prove"], "plan", 0),
+    (["tf1-to-keras", "--checkpoint_from_path={bert}", "--checkpoint_to_path={out}"], "plan", 0),
     (["convert-many", "{manifest}", "--jobs", "1"], "convert_many", 1),
     (["rewrite", "{bert}", "{out}", "--cast", "float16", "--dry-run"], "plan", 0),
     (["merge", "{bert}", "{out}"], "plan", 0),

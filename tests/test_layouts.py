@@ -24,7 +24,7 @@ def test_the_catalog_lists_each_target_once_a_family() -> None:
 
 
 def test_an_unknown_target_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"no target 'encodr'; there are pretrainer, .*encoder.*keras, tf1"):
+    with pytest.raises(UsageError, match=r"no target 'encodr'; there are pretrainer, .*encoder.*keras, keras-v2, tf1"):
         find_layout("encodr")
 
 

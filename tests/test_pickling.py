@@ -69,6 +69,7 @@ def test_the_plan_of_every_object_based_target_survives_pickling(layout: Any, tm
 
 OPTIONS: list[dict[str, Any]] = [
     {"to": "keras"},
+    {"to": "keras-v2"},
     {"to": "pretrainer", "slots": "convert"},
     {"to": "pretrainer", "slots": "convert", "optimizer": "adamw", "learning_rate": 1e-4},
     {"keep_names": True},
@@ -86,7 +87,7 @@ def test_plans_of_the_way_back_and_of_a_rewrite_survive_pickling(bert: str, tmp_
     tfckpt.convert(bert, dest, to="pretrainer", sync=False)
     assert_survives(tfckpt.plan(dest, to="tf1"))
     assert_survives(tfckpt.rewrite(bert, tmp_path / "half", cast="float16", strip_optimizer=True, dry_run=True))
-    assert {layout.name for layout in OBJECT_LAYOUTS} | {"keras", "tf1"} == set(NAMES)
+    assert {layout.name for layout in OBJECT_LAYOUTS} | {"keras", "keras-v2", "tf1"} == set(NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ TARGETS = [
     ("bert_tf115", "pretrainer"),
     ("bert_tf115", "bert-pretrainer"),
     ("bert_tf115", "keras"),
+    ("bert_tf115", "keras-v2"),
     ("classifier_tf115", "classifier-own-pooler"),
     ("squad_tf115", "span-labeler"),
 ]

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.commands import Captured
 from support.files import bundle_bytes
 from support.release_2019 import fetch
+from support.script_log import PREFIX, logged, parts
 
 import tfckpt
 
@@ -81,3 +83,25 @@ def test_the_206_variables_of_bert_base_get_the_names_of_2019(
     )
     assert tfckpt.list_variables(tmp_path / "ours") == tf.train.list_variables(str(tmp_path / "theirs"))
     assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--num_heads=2", "--exclude_patterns=layer_1,beta"],
+        ["--create_v2_checkpoint"],
+        ["-create_v2_checkpoint", "-num_heads", "4"],
+    ],
+    ids=" ".join,
+)
+def test_the_command_line_of_the_script_gives_its_files_and_its_log(
+    release_2019: Path, bert: str, tmp_path: Path, capsys: Captured, flags: list[str]
+) -> None:
+    script = Path(__file__).parents[1] / "support" / "script_2019.py"
+    flags = [f"--checkpoint_from_path={bert}", f"--checkpoint_to_path={tmp_path}/out", *flags]
+    done = subprocess.run([sys.executable, script, release_2019, *flags], check=True, capture_output=True, text=True)
+    expected = bundle_bytes(tmp_path / "out")
+    ours = logged(capsys, "tf1-to-keras", *flags)
+    assert bundle_bytes(tmp_path / "out") == expected
+    theirs = [line for line in done.stderr.splitlines() if line.startswith(PREFIX)]
+    assert parts("\n".join(ours)) == parts("\n".join(theirs))

@@ -10,7 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt.cli import completion, convert, demo, diff, inspect, listing, many, rewrite, salvage, show, tree
+from tfckpt.cli import (
+    completion,
+    convert,
+    demo,
+    diff,
+    inspect,
+    listing,
+    many,
+    rewrite,
+    salvage,
+    show,
+    tf1_to_keras,
+    tree,
+)
 from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
@@ -47,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, many, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
+    for group in (convert, tf1_to_keras, many, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
         group.add_commands(commands, common)
     commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser

@@ -11,9 +11,16 @@ CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of one command: options may stand between its arguments, as every Python from 3.12 on has it."""
+    """The parser of one command: options may stand between its arguments, as every Python from 3.12 on has it.
+
+    With ``one_dash``, its long options may have one dash or two, as absl's flags do.
+    """
 
     _is_reading = False
+
+    def __init__(self, *args: Any, one_dash: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._one_dash = one_dash
 
     def parse_known_args(  # type: ignore[override]  # argparse calls it, and no one else
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -22,6 +29,8 @@ class CommandParser(argparse.ArgumentParser):
 
         While it does so, arguments are hidden, and a help text would lack them.
         """
+        if self._one_dash and args is not None:
+            args = [f"-{arg}" if f"-{arg.partition('=')[0]}" in self._option_string_actions else arg for arg in args]
         if self._is_reading or not {"-h", "--help"}.isdisjoint(args or ()):
             return super().parse_known_args(args, namespace)
         self._is_reading = True

@@ -46,7 +46,7 @@ def plan_names(
         first = names.setdefault(target, entry.name)
         if first != entry.name:
             complaints.add(f"{first} and {entry.name} would both be called {target}")
-        step = make_step(entry, target, layout.axes(entry.name) if num_heads else None, sizes, complaints)
+        step = make_step(entry, target, _axes(layout, entry.name, num_heads), sizes, complaints)
         if step is not None:
             steps.append(step)
     complaints.raise_any(source)
@@ -56,3 +56,9 @@ def plan_names(
         notes.append("no head count given: attention weights keep their TF1 shapes")
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
     return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, notes=tuple(notes))
+
+
+def _axes(layout: NameLayout, name: str, num_heads: int | None) -> str | None:
+    """Return the axes pattern for a source name; one that splits heads counts only with a head count."""
+    axes = layout.axes(name)
+    return axes if axes is None or num_heads or layout.sizes.keys().isdisjoint(axes) else None

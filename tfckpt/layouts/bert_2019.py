@@ -1,15 +1,19 @@
-"""BERT as Model Garden of 2019 kept it: the object-based form of its tf2_checkpoint_converter.py.
+"""BERT as Model Garden of 2019 kept it: the objects of its tf2_checkpoint_converter.py, and its second form by names.
 
 Rows as in `bert`. That script builds its model with ``BertConfig.backward_compatible`` at its default, true: the variables
 have the shapes of TF1, and nothing is split into heads. It saves the model, or the layer in it (``--export_bert_as_layer``).
 
-Source: official/nlp/bert/tf2_checkpoint_converter.py and official/nlp/bert_modeling.py of tf-models-official 0.0.3.dev1.
+The first name-based form is `bert.KERAS`; this one is what the same script, tf1_to_keras_checkpoint_converter.py, wrote with
+``--create_v2_checkpoint``. It turns the next-sentence head's weights, head count or not.
+
+Source: official/nlp/bert/tf2_checkpoint_converter.py, tf1_checkpoint_converter_lib.py and official/nlp/bert_modeling.py of
+tf-models-official 0.0.3.dev1.
 """
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BERT, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
-from tfckpt.layouts.rules import Each, ObjectLayout, Part, Placed
+from tfckpt.layouts.bert import BERT, KERAS, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.rules import Each, NameLayout, ObjectLayout, Part, Placed
 
 # fmt: off
 BLOCK_ROWS = (
@@ -34,6 +38,30 @@ LAYER_PART = Part(rows=(
 ), each=(
     Each("bert/encoder/layer_{n}/", "encoder/layers/{n}/", BLOCK_ROWS, field="num_hidden_layers"),
 ))
+KERAS_V2 = NameLayout(
+    "keras-v2",
+    about="name-based, transformer/...: the same script's --create_v2_checkpoint",
+    substitutions=(
+        ("bert/", ""),
+        ("encoder", "transformer"),
+        ("embeddings/word_embeddings", "word_embeddings/embeddings"),
+        ("embeddings/token_type_embeddings", "type_embeddings/embeddings"),
+        ("embeddings/position_embeddings", "position_embedding/embeddings"),
+        ("embeddings/LayerNorm", "embeddings/layer_norm"),
+        ("attention/self", "self_attention"),
+        ("attention/output/dense", "self_attention_output"),
+        ("attention/output/LayerNorm", "self_attention_layer_norm"),
+        ("intermediate/dense", "intermediate"),
+        ("output/dense", "output"),
+        ("output/LayerNorm", "output_layer_norm"),
+        ("pooler/dense", "pooler_transform"),
+        ("cls/predictions/output_bias", "cls/predictions/output_bias/bias"),
+        ("cls/seq_relationship/output_bias", "predictions/transform/logits/bias"),
+        ("cls/seq_relationship/output_weights", "predictions/transform/logits/kernel"),
+    ),
+    sizes=KERAS.sizes,
+    reshapes=(*KERAS.reshapes, (("cls/seq_relationship/output_weights",), "c h -> h c")),
+)
 # fmt: on
 
 BERT_MODEL = ObjectLayout(

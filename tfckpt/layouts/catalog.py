@@ -35,7 +35,7 @@ OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (
 )
 # A name that several families have (ALBERT's word table is called as BERT's) is told apart by what stands first.
 FAMILIES: tuple[Family, ...] = (mobilebert.MOBILEBERT, albert.ALBERT, bert.BERT, electra.ELECTRA)
-LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, TF1)
+LAYOUTS: tuple[Layout, ...] = (*OBJECT_LAYOUTS, bert.KERAS, bert_2019.KERAS_V2, TF1)
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 # Targets that take the same variables, for models that compute different things: neither names nor shapes tell which.
 LOOK_ALIKES: tuple[tuple[str, ...], ...] = (

@@ -313,8 +313,8 @@ class HubLayout(NamedTuple):
 class NameLayout(NamedTuple):
     """A name-based target: ordered substitutions, each applied to every name; a name without a match passes through.
 
-    ``reshapes`` are tried on the *source* name: the first whose substrings it contains gives the axes, and only if a head
-    count was asked for.
+    ``reshapes`` are tried on the *source* name: the first whose substrings it contains gives the axes. Those with a letter
+    of ``sizes`` count only if a head count was asked for.
     """
 
     name: str
