@@ -101,7 +101,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "rewrite",
         "salvage",
+        "roles",
     ),
+    "report": ("modules", "recover", "document", "page"),
     "cli": (
         "options",
         "terminal",
@@ -115,6 +117,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "show",
         "diff",
         "tree",
+        "report",
         "rewrite",
         "demo",
         "completion",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt.cli import completion, convert, demo, diff, inspect, listing, many, rewrite, salvage, show, tree
+from tfckpt.cli import completion, convert, demo, diff, inspect, listing, many, report, rewrite, salvage, show, tree
 from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, many, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
+    for group in (convert, many, inspect, salvage, listing, show, diff, tree, report, rewrite, demo, completion):
         group.add_commands(commands, common)
     commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser
