@@ -3,8 +3,14 @@
 // Draws the report from the JSON beside it. Texts are only ever set as text: a name cannot become markup.
 
 const report = JSON.parse(document.getElementById("data").textContent);
-const FIRST_ROWS = 300; // of a table that are drawn unless asked for more
-const INNER_TILES = 40; // drawn inside an area of the treemap, to hint at what is below
+const FIRST_ROWS = 200; // of a table that are drawn unless asked for more
+const MOST_TILES = 200; // in one area of the treemap; smaller ones are put together
+const INNER_LEVELS = 8; // drawn inside an area, to show what is below
+const LABEL = { width: 24, height: 12, line: 6 }; // the least room for one, and what a line takes
+const INNER_AREA = 4; // of 25,000, the whole treemap's: what is smaller is not divided any more
+const FEWEST_BARS = 8; // that a histogram has room for
+const OPEN_LAYERS = 1; // of which the histograms are shown at once
+const grouped = new Intl.NumberFormat("en");
 const natural = new Intl.Collator("en", { numeric: true });
 
 // ---- Small helpers
@@ -44,7 +50,7 @@ function human(bytes) {
 }
 
 function exact(number) {
-  return number.toLocaleString("en");
+  return grouped.format(number);
 }
 
 function percent(part, whole) {
@@ -131,8 +137,24 @@ function count(node, tensor) {
 
 /** Return a node's children, largest first; where one has a single child, the two are one step. */
 function below(node) {
-  const found = [...node.children.values()].filter((child) => child.bytes > 0).map(skipSingle);
-  return found.sort((a, b) => b.bytes - a.bytes || natural.compare(a.name, b.name));
+  const found = [...node.children.values()].map(skipSingle);
+  if (node.tensor && found.length) found.push(itself(node)); // a variable with its slots below it
+  found.sort((a, b) => b.bytes - a.bytes || natural.compare(a.name, b.name));
+  if (found.length <= MOST_TILES) return found;
+  return [...found.slice(0, MOST_TILES - 1), together(found.slice(MOST_TILES - 1), node)];
+}
+
+/** Return a node of its own for many small ones. */
+function together(nodes, parent) {
+  const label = `${exact(nodes.length)} smaller ones`;
+  const made = { name: label, label, parent, children: new Map(), bytes: 0, tensors: 0, roles: new Map() };
+  for (const node of nodes) {
+    made.children.set(node, node);
+    made.bytes += node.bytes;
+    made.tensors += node.tensors;
+    for (const [role, bytes] of node.roles) made.roles.set(role, (made.roles.get(role) || 0) + bytes);
+  }
+  return made;
 }
 
 function skipSingle(node) {
@@ -144,8 +166,26 @@ function skipSingle(node) {
   return Object.assign(node, { label });
 }
 
-function mainRole(node) {
-  return [...node.roles].reduce((most, next) => (next[1] > most[1] ? next : most), ["model", -1])[0];
+/** Return the first node below which there is more than one way. */
+function firstChoice(node) {
+  while (node.children.size === 1 && !node.tensor) {
+    const [child] = node.children.values();
+    if (!child.children.size) break;
+    node = child;
+  }
+  return node;
+}
+
+function itself(node) {
+  const { nbytes, role } = node.tensor;
+  const own = { label: `${node.name} itself`, tensor: node.tensor, bytes: nbytes, tensors: 1, roles: new Map([[role, nbytes]]) };
+  return { ...own, name: node.name, parent: node, children: new Map() };
+}
+
+/** Return the class for a node's colour: none of its own if there are several roles below it. */
+function nodeClass(node) {
+  const roles = [...node.roles].filter(([, bytes]) => bytes > 0);
+  return roles.length === 1 ? roleClass(roles[0][0]) : "role-mixed";
 }
 
 /**
@@ -195,7 +235,7 @@ function place(made, { x, y, width, height }, whole) {
 
 function drawTreemap() {
   const map = byId("treemap");
-  const root = skipSingle(makeTree(report.tensors));
+  const root = firstChoice(makeTree(report.tensors));
   let shown = root;
 
   function open(node, focused) {
@@ -213,17 +253,32 @@ function drawTreemap() {
     const size = `${human(node.bytes)}, ${percent(node.bytes, report.source.nbytes)}`;
     const label = element("span", { className: "label" },
       element("span", { className: "name", textContent: node.label }), element("span", { textContent: ` ${size}` }));
-    const tile = element("button", { type: "button", className: `tile ${roleClass(mainRole(node))}`, node });
+    const tile = element("button", { type: "button", className: `tile ${nodeClass(node)}`, node });
     const content = node.tensor ? "tensor" : plural(node.tensors, "tensor");
     tile.setAttribute("aria-label", `${node.label}, ${size}, ${content}`);
     tile.title = `${node.label}: ${exact(node.bytes)} bytes, ${content}`;
-    const room = { x: 0, y: 0, width, height };
-    for (const area of squarify(below(node).slice(0, INNER_TILES), room)) {
-      tile.append(place(element("span", { className: `inner ${roleClass(mainRole(area.node))}` }), area, room));
-    }
+    drawInside(tile, node, { x: 0, y: 0, width, height }, INNER_LEVELS);
     tile.append(label);
     tile.addEventListener("click", () => (node.children.size ? open(node, null) : showTensor(node.tensor)));
     return tile;
+  }
+
+  function drawInside(outer, node, box, levels) {
+    if (!levels || box.width * box.height < INNER_AREA) return;
+    const head = levels > INNER_LEVELS - 2 && hasRoom(box) ? LABEL.line : 0; // two levels have their names above them
+    const room = { ...box, y: head, height: box.height - head };
+    for (const area of squarify(below(node), room)) {
+      const inner = place(element("span", { className: `inner ${nodeClass(area.node)}` }), area, box);
+      drawInside(inner, area.node, { ...area, x: 0, y: 0 }, levels - 1);
+      if (levels === INNER_LEVELS && hasRoom(area)) {
+        inner.append(element("span", { className: "label", textContent: area.node.label }));
+      }
+      outer.append(inner);
+    }
+  }
+
+  function hasRoom({ width, height }) {
+    return width >= LABEL.width && height >= LABEL.height;
   }
 
   function drawCrumbs() {
@@ -471,10 +526,11 @@ function histogram(tensor, width, height) {
   const { edges, counts } = tensor.statistics ? tensor.statistics.histogram : { edges: [], counts: [] };
   if (!counts.length) return "";
   const most = Math.max(...counts);
-  const step = width / counts.length;
+  const step = width / Math.max(counts.length, FEWEST_BARS); // a single bar is not the whole width
+  const start = (width - step * counts.length) / 2;
   const bars = counts.map((number, n) => {
     const top = height - (number ? Math.max(1, (height * number) / most) : 0);
-    return `M${(n * step).toFixed(2)} ${height}V${top.toFixed(2)}h${(step * 0.9).toFixed(2)}V${height}z`;
+    return `M${(start + n * step).toFixed(2)} ${height}V${top.toFixed(2)}h${(step * 0.9).toFixed(2)}V${height}z`;
   });
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -493,7 +549,7 @@ function histogram(tensor, width, height) {
 
 function drawLayers() {
   const layers = groupBy(report.tensors.filter((tensor) => tensor.statistics), (tensor) => tensor.layer.join("/"));
-  const names = [...layers.keys()].sort(natural.compare);
+  const names = [...layers.keys()].sort(compare); // what is in no layer comes last
   const details = names.map((name) => {
     const members = layers.get(name).sort((a, b) => natural.compare(a.name, b.name));
     const bytes = human(sum(members, (tensor) => tensor.nbytes));
@@ -506,6 +562,7 @@ function drawLayers() {
   });
   byId("layers").hidden = details.length === 0;
   byId("layers-list").append(...details);
+  details.slice(0, OPEN_LAYERS).forEach((made) => (made.open = true));
   const toggle = byId("layers-toggle");
   toggle.addEventListener("click", () => {
     const opened = details.some((made) => !made.open);
