@@ -104,7 +104,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "rewrite",
         "salvage",
+        "roles",
     ),
+    "report": ("modules", "recover", "document", "page"),
     "types": ("types",),
     "cli": (
         "options",
@@ -120,6 +122,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "show",
         "diff",
         "tree",
+        "report",
         "rewrite",
         "demo",
         "completion",

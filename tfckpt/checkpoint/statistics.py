@@ -62,6 +62,21 @@ class Statistics:
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes; all numbers are finite."""
+        return {
+            "of": self.of,
+            "nan": self.nan,
+            "positive_inf": self.positive_inf,
+            "negative_inf": self.negative_inf,
+            "zeros": self.zeros,
+            "min": self.minimum,
+            "max": self.maximum,
+            "mean": self.mean,
+            "std": self.std,
+            "histogram": {"edges": list(self.edges), "counts": list(self.counts)},
+        }
+
 
 def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bool = True) -> Statistics:
     """Return the statistics of one tensor; reads it twice, without the map.

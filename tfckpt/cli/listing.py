@@ -14,8 +14,6 @@ from tfckpt.cli.output import human, is_terminal, print_json, print_rows
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
 
-MODEL, OBJECT_GRAPH, OPTIMIZER = "model", "object graph", "optimizer state"
-
 
 class Column(NamedTuple):
     """One fact of a tensor: its name in JSON, its value there, and how it is printed."""
@@ -105,15 +103,10 @@ def cmd_ls(args: argparse.Namespace) -> int:
 
 
 def role_of(name: str) -> str:
-    """Return what a tensor is for, judged by its name: the model, or what training keeps beside it."""
-    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-    from tfckpt.layouts.optimizer import TRAINING, TRAINING_STEP
+    """Return what a tensor is for, judged by its name; the tables that tell are loaded when somebody asks."""
+    from tfckpt.conversion import roles
 
-    if name == OBJECT_GRAPH_KEY:
-        return OBJECT_GRAPH
-    if name == TRAINING_STEP:
-        return "training step"
-    return next((drop.rule for drop in TRAINING if drop.matches(name)), MODEL)
+    return roles.role_of(name)
 
 
 def _sorted(entries: list[Entry], column: str | None, *, reverse: bool) -> list[Entry]:
@@ -144,6 +137,8 @@ def _print_tensors(entries: Sequence[Entry], args: argparse.Namespace) -> None:
 
 
 def _summary(entries: Iterable[Entry]) -> str:
+    from tfckpt.conversion.roles import OPTIMIZER
+
     total = _Sum.of(entries)
     text = f"{total.tensors} tensors, {total.elements:,} elements, {total.nbytes:,} bytes ({human(total.nbytes)})"
     state = _Sum.of(entry for entry in entries if role_of(entry.name) == OPTIMIZER)

@@ -18,6 +18,7 @@ from tfckpt.cli import (
     inspect,
     listing,
     many,
+    report,
     rewrite,
     salvage,
     show,
@@ -29,6 +30,37 @@ from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import TfckptError
 
+# In the order in which --help lists their commands.
+GROUPS = (
+    convert,
+    tf1_to_keras,
+    many,
+    inspect,
+    salvage,
+    listing,
+    show,
+    diff,
+    tree,
+    report,
+    rewrite,
+    demo,
+    completion,
+)
+# In the order in which --help lists their commands.
+GROUPS = (
+    convert,
+    tf1_to_keras,
+    many,
+    inspect,
+    salvage,
+    listing,
+    show,
+    diff,
+    tree,
+    rewrite,
+    demo,
+    completion,
+)
 STDIN = "-"
 FAILED = 1
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
@@ -60,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, tf1_to_keras, many, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
+    for group in GROUPS:
         group.add_commands(commands, common)
     commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser

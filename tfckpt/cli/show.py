@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
     from tfckpt.bundle.values import Array
     from tfckpt.checkpoint.checkpoint import Checkpoint
-    from tfckpt.checkpoint.statistics import Statistics
 
 LABEL = "cyan"  # its style on a terminal
 LABELS = {"nan": "NaN", "positive_inf": "Inf", "negative_inf": "-Inf"}
@@ -103,22 +102,7 @@ def _facts(checkpoint: Checkpoint, entry: Entry, args: argparse.Namespace) -> di
         "elements": entry.size,
         "nbytes": entry.nbytes,
         "stored": stored if checkpoint.format == "v2" else None,
-        "statistics": _statistics(measure(checkpoint.reader, entry, bins=args.bins)) if args.stats else None,
-    }
-
-
-def _statistics(found: Statistics) -> dict[str, Any]:
-    return {
-        "of": found.of,
-        "nan": found.nan,
-        "positive_inf": found.positive_inf,
-        "negative_inf": found.negative_inf,
-        "zeros": found.zeros,
-        "min": found.minimum,
-        "max": found.maximum,
-        "mean": found.mean,
-        "std": found.std,
-        "histogram": {"edges": list(found.edges), "counts": list(found.counts)},
+        "statistics": measure(checkpoint.reader, entry, bins=args.bins).to_json() if args.stats else None,
     }
 
 

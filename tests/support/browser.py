@@ -1,0 +1,44 @@
+"""A real headless Chromium, and how to look at a page in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+MISSING = "no Chromium: apt-get install chromium-headless-shell, or playwright install --only-shell chromium"
+
+
+def _is_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def find_chromium(own: str) -> str:
+    """Return the browser to use: the system's, else Playwright's ``own``. Without one, CI fails, and others skip."""
+    found = next(filter(None, map(shutil.which, NAMES)), None) or (own if Path(own).exists() else None)
+    if found is None:
+        (pytest.fail if _is_ci() else pytest.skip)(MISSING)
+    return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Yield the browser, started."""
+    if not _is_ci():
+        pytest.importorskip("playwright", reason="playwright, of the extra test, is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = find_chromium(playwright.chromium.executable_path)
+        # As root, which containers run as, Chromium refuses to start in its sandbox; the pages are our own.
+        with playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser:
+            yield browser

@@ -1,0 +1,329 @@
+"""The report's page in a real browser: it draws, filters, sorts, is read with a keyboard, and loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from support.browser import MISSING, chromium, find_chromium
+
+import tfckpt
+from tfckpt.cli.demo import make_bert
+from tfckpt.cli.main import main
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    Look = Callable[..., Page]
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = {
+    "a</script><script>window.pwned = 1</script>": 1,
+    'b"><img src="http://127.0.0.1/x" onerror="window.pwned = 1">': 2,
+    "c/<b>bold</b>/&lt;": [3.0, np.nan, np.inf],
+    "d\0e\x1b[2J\u202egnp": 4,
+    "f\udcff\udcfe": [b"text", b"\xff"],
+    "{{ data }}": 5,
+    "__proto__/constructor": np.zeros((3, 0)),
+    "//": 6,
+}
+SHOWN = """(id) => [...document.querySelectorAll(`#${id} tbody tr`)].map((row) =>
+    [...row.children].map((cell) => cell.textContent))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Look]:
+    """Return a function that opens a page; at the end, no page may have asked for anything or complained."""
+    asked: list[str] = []
+    said: list[str] = []
+    contexts = []
+
+    def open_page(path: Path, *, asks: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(5000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: said.append(str(error)))
+        if not asks:
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.endswith(".html")] == said == []
+
+
+@pytest.fixture(scope="module")
+def bert_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on the demo's BERT, with the slots of two variables, and on what it was converted to."""
+    directory = tmp_path_factory.mktemp("report")
+    kept = ("word_embeddings", "pooler/dense/kernel")
+    tensors = {name: v for name, v in make_bert().items() if "/adam_" not in name or any(text in name for text in kept)}
+    tfckpt.save(directory / "bert_model.ckpt", tensors)
+    tfckpt.convert(directory / "bert_model.ckpt", directory / "tf2", to="pretrainer", num_heads=4)
+    argv = ["report", str(directory / "bert_model.ckpt"), str(directory / "tf2"), "--num-heads", "4"]
+    assert main([*argv, "-o", str(directory / "report.html")]) == 0
+    return directory / "report.html"
+
+
+def rows(page: Page, table: str) -> list[list[str]]:
+    found: list[list[str]] = page.evaluate(SHOWN, table)
+    return found
+
+
+def violations(page: Page, **options: Any) -> list[str]:
+    """Return what axe finds, by all of its rules unless told: those of WCAG 2.2 AA, and best practices."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options=options)
+    assert found.response["passes"]
+    return [f"{item['id']}: {node['html']}" for item in found.response["violations"] for node in item["nodes"]]
+
+
+def test_it_draws_every_part(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    assert page.locator("h1").inner_text().endswith("bert_model.ckpt")
+    sections = ["Summary", "Where the bytes are", "From source to target", "Tensors", "Weights by layer"]
+    assert page.locator("nav a").all_inner_texts() == page.locator("h2").all_inner_texts() == sections
+    facts = dict(zip(page.locator("dt").all_text_contents(), page.locator("dd").all_text_contents(), strict=True))
+    assert facts["Checksums"] == "all match"
+    assert facts["Proof"] == "every value is the source's"
+    assert facts["optimizer state"].startswith("4 tensors, 38.0 KiB")
+    assert facts["optimizer state"].endswith("28.7 %")
+    assert page.locator("#problems").is_hidden()
+    assert len(rows(page, "tensors-table")) == 51
+    assert rows(page, "dropped-table") == [["optimizer slot", "4", "38,912"], ["training step", "1", "8"]]
+    query = next(row for row in rows(page, "mapping-table") if row[0].endswith("layer_1/attention/self/query/kernel"))
+    assert query[1:3] == ["reshaped", "[32, 32] to [32, 4, 8]; h (a d) -> h a d"]
+    assert query[3].endswith("_attention_layer/_query_dense/kernel/.ATTRIBUTES/VARIABLE_VALUE")
+    assert query[5].startswith("0x")
+    assert query[6] == "same values"
+
+
+def test_areas_are_as_large_as_their_shares(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    page.get_by_role("button", name="bert, ").click()
+    tiles = {}
+    for tile in page.locator(".tile").all():
+        box = tile.bounding_box()
+        assert box is not None
+        tiles[str(tile.get_attribute("aria-label")).split(",")[0]] = box["width"] * box["height"]
+    assert list(tiles) == ["encoder", "embeddings", "pooler/dense"]
+    with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
+        nbytes = {name: sum(e.nbytes for e in checkpoint.entries(f"bert/{name}/*")) for name in tiles}
+    for name, area in tiles.items():
+        share = nbytes[name] / sum(nbytes.values())
+        assert area / sum(tiles.values()) == pytest.approx(share, rel=0.02)
+
+
+def test_tables_filter(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    tensors, search = page.locator("#tensors-table"), page.locator("#tensors-table-search")
+    search.fill("DENSE pooler")
+    assert [row[0].rpartition("dense/")[2] for row in rows(page, "tensors-table")] == [
+        *("bias", "kernel", "kernel/adam_m", "kernel/adam_v")
+    ]
+    assert tensors.get_by_role("status").inner_text() == "4 of 51 tensors"
+    page.get_by_label("Role").select_option("model")
+    assert tensors.get_by_role("status").inner_text() == "2 of 51 tensors"
+    search.fill("*layer_?/*/kernel")
+    assert {row[0].rpartition("/")[2] for row in rows(page, "tensors-table")} == {"kernel"}
+    search.fill("[")
+    assert rows(page, "tensors-table") == []
+    page.get_by_label("What happens").select_option("left out")
+    assert len(rows(page, "mapping-table")) == 5
+
+
+def test_tables_sort(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    head = page.locator("#tensors-table th", has=page.get_by_role("button", name="Bytes", exact=True))
+
+    def sizes() -> list[int]:
+        return [int(row[3].replace(",", "")) for row in rows(page, "tensors-table")]
+
+    before = sizes()
+    assert head.get_attribute("aria-sort") == "none"
+    head.get_by_role("button").click()
+    assert sizes() == sorted(before, reverse=True) != before
+    assert head.get_attribute("aria-sort") == "descending"
+    head.get_by_role("button").click()
+    assert sizes() == sorted(before)
+    assert head.get_attribute("aria-sort") == "ascending"
+    page.locator("#tensors-table").get_by_role("button", name="Name").click()
+    names = [row[0] for row in rows(page, "tensors-table")]
+    assert names[0].startswith("bert/embeddings")
+    assert names[-1] == "global_step"
+    assert head.get_attribute("aria-sort") == "none"
+
+
+def test_histograms_are_drawn_by_layer(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    layers = page.locator("#layers-list summary").all_inner_texts()
+    assert [layer.partition(":")[0] for layer in layers] == [
+        *("bert/embeddings", "bert/encoder/layer_0", "bert/encoder/layer_1", "bert/pooler"),
+        *("cls/predictions", "cls/seq_relationship", "outside of any layer"),
+    ]
+    page.get_by_role("button", name="Open all layers").click()
+    figures = page.locator("#layers-list figure")
+    page.wait_for_function("document.querySelectorAll('#layers-list figure').length === 51")
+    first = figures.filter(has_text="word_embeddings").first
+    with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
+        low = checkpoint["bert/embeddings/word_embeddings"].min()
+    label = str(first.locator("svg").get_attribute("aria-label"))
+    assert float(label.split()[1]) == pytest.approx(low, rel=1e-3)
+    assert str(first.locator("path").get_attribute("d")).count("M") == 24
+
+
+def test_a_keyboard_reaches_everything(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+
+    def active(expression: str) -> Any:
+        return page.evaluate(f"document.activeElement.{expression}")
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    press("Tab")
+    assert active("textContent") == "Skip to the report"
+    assert page.locator(".skip").bounding_box()["x"] >= 0  # type: ignore[index]  # it is there
+    press("Enter", "Tab", "Tab")  # the way through the modules, then the map itself
+    assert str(active("ariaLabel")).startswith("bert, ")
+    press("ArrowRight")
+    assert str(active("ariaLabel")).startswith("cls, ")
+    press("Home", "Enter")
+    assert str(active("ariaLabel")).startswith("encoder, ")
+    assert active("matches(':focus-visible')")
+    press("Escape")
+    assert str(active("ariaLabel")).startswith("bert, ")
+    press("Tab")
+    assert active("id") == "dropped-table-search"  # the map is one stop
+    page.locator("#tensors-table-search").focus()
+    press(*"pooler", "Tab", "Tab")
+    assert active("getAttribute('role')") == "region"  # scrolls by arrow keys
+    press("Tab", "Enter", "Enter")
+    assert active("parentElement.ariaSort") == "descending"
+    assert rows(page, "tensors-table")[0][0] == "bert/pooler/dense/kernel/adam_v"
+    page.locator("summary").last.focus()
+    press("Enter")
+    assert active("parentElement.open") is True
+
+
+def test_a_tensor_in_the_map_leads_to_its_row(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    for name in ("bert, ", "embeddings, ", "word_embeddings, ", "word_embeddings itself, "):
+        page.get_by_role("button", name=name, exact=False).first.press("Enter")
+    assert rows(page, "tensors-table")[0][0] == "bert/embeddings/word_embeddings"
+    assert page.evaluate("document.activeElement.closest('section').id") == "tensors"
+
+
+@pytest.mark.parametrize(("scheme", "options"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_nothing_to_complain_about(look: Look, bert_page: Path, scheme: Any, options: dict[str, Any]) -> None:
+    page = look(bert_page, color_scheme=scheme)
+    page.get_by_role("button", name="cls, ").click()
+    for table in (
+        "tensors-table",
+        "mapping-table",
+    ):  # one row of each kind: axe looks at every pair of things that overlap
+        page.locator(f"#{table}-search").fill("pooler/dense/kernel")
+    assert violations(page, **options) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0] < 128")
+    assert dark == (scheme == "dark")
+
+
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(look: Look, bert_page: Path) -> None:
+    page = look(bert_page, viewport={"width": 360, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_hostile_names_are_text(look: Look, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", HOSTILE)
+    assert main(["report", str(tmp_path / "c"), "--to", "keras", "-o", str(tmp_path / "r.html")]) == 0
+    page = look(tmp_path / "r.html")
+    names = {row[0] for row in rows(page, "tensors-table")}
+    assert names == {
+        *(
+            "a</script><script>window.pwned = 1</script>",
+            "c/<b>bold</b>/&lt;",
+            "{{ data }}",
+            "__proto__/constructor",
+            "//",
+        ),
+        'b"><img src="http://127.0.0.1/x" onerror="window.pwned = 1">',
+        r"d\x00e\x1b[2J\u202egnp",
+        r"f\udcff\udcfe",
+    }
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img, main b, main script").count() == 0
+    assert len(page.locator(".tile").all()) == 7  # one tensor has no bytes
+    page.locator("#tensors-table-search").fill("*<script>*")
+    assert len(rows(page, "tensors-table")) == 1
+
+
+def test_the_policy_lets_no_other_script_run_and_nothing_be_loaded(look: Look, bert_page: Path) -> None:
+    page = look(bert_page, asks=True)
+    refused = page.evaluate(
+        """async () => {
+            const refused = [];
+            document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+            const script = document.createElement("script");
+            script.textContent = "window.pwned = 1";
+            const image = document.createElement("img");
+            image.src = "http://127.0.0.1:9/x.png";
+            document.body.append(script, image);
+            await fetch("http://127.0.0.1:9/").catch(() => null);
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            return refused.sort();
+        }"""
+    )
+    assert refused == ["connect-src", "img-src", "script-src-elem"]
+    assert page.evaluate("window.pwned") is None
+
+
+def test_what_is_wrong_is_said_first(look: Look, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"good": np.ones(4), "torn": np.arange(4.0), "zero": 0})
+    with open(tmp_path / "c.data-00000-of-00001", "r+b") as file:
+        file.seek(33)
+        file.write(b"!")
+    assert main(["report", str(tmp_path / "c"), "-o", str(tmp_path / "r.html")]) == 1
+    page = look(tmp_path / "r.html")
+    (problem,) = page.locator("#problems li").all_inner_texts()
+    assert "'torn'" in problem
+    assert "1 tensor cannot be read whole" in page.locator("#facts").inner_text()
+    assert page.locator("#mapping").is_hidden()
+    assert violations(page, runOnly=["color-contrast"]) == []
+
+
+def test_a_table_of_many_rows_is_drawn_in_part_until_asked(look: Look, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {f"list/{n}": n for n in range(250)})
+    assert main(["report", str(tmp_path / "c"), "-o", str(tmp_path / "r.html")]) == 0
+    page = look(tmp_path / "r.html")
+    assert len(rows(page, "tensors-table")) == 200
+    assert page.locator(".tile").count() == 200
+    page.get_by_role("button", name="51 smaller ones").click()
+    assert page.locator(".tile").count() == 51
+    page.get_by_role("button", name="Show all 250").click()
+    assert len(rows(page, "tensors-table")) == 250
+
+
+def test_without_a_browser_ci_fails_and_others_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=MISSING.split(":")[0]):
+        find_chromium("/nowhere")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        find_chromium("/nowhere")

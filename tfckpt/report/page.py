@@ -1,0 +1,123 @@
+"""The report as one HTML page that needs nothing else: its style, its script and its data are inside.
+
+Strategy: the template, the style and the script are files of their own beside this one. The page's policy lets run that
+very script, by its hash, and lets nothing be loaded. Names come as JSON in which no ``<`` is left, and the script only ever
+sets text, so that a name cannot become markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from typing import Any
+
+from tfckpt.bundle import files
+from tfckpt.bundle.commit import FileSet
+from tfckpt.errors import CheckpointExistsError, UsageError, printable
+from tfckpt.report.document import Document
+
+PLACE = re.compile(r"\{\{ (\w+) \}\}")
+MARKUP = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
+
+
+def page(document: Document) -> Iterator[str]:
+    """Yield the page in pieces: one tensor's measures are made, and forgotten, at a time.
+
+    >>> from tfckpt.report.document import Document
+    >>> "".join(page(Document({"source": {"prefix": "</title>"}}, iter(())))).count("</title>")
+    1
+    """
+    style, script = _resource("page.css"), _resource("page.js")
+    parts = {
+        "title": html.escape(printable(document.head["source"]["prefix"])),
+        "policy": html.escape(_policy(style, script)),
+        "style": style,
+        "script": script,
+    }
+    template = _resource("page.html")
+    end = 0
+    for place in PLACE.finditer(template):
+        yield template[end : place.start()]
+        if place[1] == "data":
+            yield from _data(document)
+        else:
+            yield parts[place[1]]
+        end = place.end()
+    yield template[end:]
+
+
+def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
+    """Check that a page may be written there, before anything else is done.
+
+    Args:
+        path: the page's file.
+        inputs: files that are read for it.
+        overwrite: whether a file that is there may be replaced.
+    Raises: CheckpointExistsError; UsageError if it is a directory, or one of the inputs.
+    """
+    if files.is_directory(path) or path.endswith("/"):
+        raise UsageError(f"{path}: a directory; expected the name of a file, such as report.html")
+    if any(files.is_same(path, name) for name in inputs):
+        raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
+    if files.exists(path) and not overwrite:
+        raise CheckpointExistsError(f"{path}: already exists; choose another name, or overwrite it")
+
+
+def write_page(path: str, pieces: Iterable[str]) -> int:
+    """Write a page, whole or not at all; return its size in bytes.
+
+    Raises: StorageError, UsageError, and whatever making a piece does.
+    """
+    new = FileSet(path, sync=False)
+    try:
+        file = new.create(path)
+        for piece in pieces:
+            file.write(piece.encode("utf-8"))
+        nbytes = file.offset
+        new.commit_file(file)
+    finally:
+        new.discard()
+    return nbytes
+
+
+def _resource(name: str) -> str:
+    return resources.files("tfckpt.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: this style and this script, and nothing from anywhere."""
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
+
+
+def _data(document: Document) -> Iterator[str]:
+    """Yield the document as JSON, a line for each tensor."""
+    yield _dumps(document.head).removesuffix("}") + ', "tensors": [\n'
+    separator = ""
+    for tensor in document.tensors:
+        yield separator + _dumps(tensor)
+        separator = ",\n"
+    yield "\n]}"
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(_shown(value)).translate(MARKUP)
+
+
+def _shown(value: Any) -> Any:
+    """Return a value with all texts in it as they are printed: no control characters, nothing that turns text round."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
