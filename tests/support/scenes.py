@@ -1,0 +1,112 @@
+"""The files that pages of the documentation speak of, small and real: what stands where a page's blocks run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import tfckpt
+
+DATA = Path(__file__).parents[1] / "data"
+FOLDER = "uncased_L-12_H-768_A-12"
+
+
+def copy(source: str, folder: Path, name: str = "bert_model.ckpt", config: str = "bert_config.json") -> str:
+    """Copy a checkpoint of tests/data, and its configuration, into a folder; return the new prefix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = next((DATA / source).glob("model.ckpt-*.index")).with_suffix("")
+    for path in prefix.parent.glob(f"{prefix.name}.*"):
+        shutil.copy(path, folder / path.name.replace(prefix.name, name))
+    for path in prefix.parent.glob("*_config.json"):
+        shutil.copy(path, folder / (config if path.name == "albert_config.json" else path.name))
+    return str(folder / name)
+
+
+def common(directory: Path) -> None:
+    """Make what most pages speak of: the folder of a BERT as it was downloaded, and the same BERT right here."""
+    copy("bert_tf115", directory / FOLDER)
+    copy("bert_tf115", directory)
+
+
+def before_and_after(directory: Path) -> None:
+    """Make before.ckpt, and after.ckpt, which differs in one value; and the conversion of bert_model.ckpt."""
+    with tfckpt.open(directory / "bert_model.ckpt") as checkpoint:
+        values = {name: np.array(value) for name, value in checkpoint.items() if "/adam_" not in name}
+    tfckpt.save(directory / "before.ckpt", values)
+    values["bert/pooler/dense/bias"][0] += 1
+    tfckpt.save(directory / "after.ckpt", values)
+    tfckpt.convert(directory / "bert_model.ckpt", directory / "tf2" / "bert_encoder")
+
+
+def damaged(directory: Path) -> None:
+    """Make model.ckpt and damaged.ckpt: a byte of one tensor is another."""
+    for name in ("model.ckpt", "damaged.ckpt"):
+        copy("bert_tf115", directory, name)
+        with tfckpt.open(directory / name) as checkpoint:
+            offset = next(iter(checkpoint.entries("bert/pooler/dense/kernel"))).offset
+        data = directory / f"{name}.data-00000-of-00001"
+        content = bytearray(data.read_bytes())
+        content[offset] ^= 1
+        data.write_bytes(content)
+
+
+def command_line(directory: Path) -> None:
+    """Make what docs/cli.md speaks of."""
+    common(directory)
+    before_and_after(directory)
+    damaged(directory)
+    (directory / "manifest.csv").write_text("source,destination\nbert_model.ckpt,tf2/by_manifest\n")
+    for path in (".local/share/bash-completion/completions", ".config/fish/completions"):
+        (directory / path).mkdir(parents=True)
+
+
+def compared(directory: Path) -> None:
+    """Make what docs/json.md speaks of."""
+    common(directory)
+    before_and_after(directory)
+
+
+def reliability(directory: Path) -> None:
+    """Make what docs/RELIABILITY.md speaks of."""
+    common(directory)
+    damaged(directory)
+
+
+def gpt2(directory: Path) -> None:
+    """Make a TF1 GPT-2, and its hparams.json."""
+    from support.gpt2 import HPARAMS, make_gpt2
+
+    (directory / "hparams.json").write_text(json.dumps(HPARAMS), encoding="utf-8")
+    tfckpt.save(directory / "model.ckpt", make_gpt2())
+
+
+def many(directory: Path) -> None:
+    """Make the sources of the manifest in docs/many.md."""
+    copy("bert_tf115", directory / "tf1" / FOLDER)
+    copy("classifier_tf115", directory / "tf1" / "finetuned", "model.ckpt-2700")
+    copy("bert_tf115", directory / "tf1" / "forked", "model.ckpt-9")
+    shutil.copy(directory / "tf1" / FOLDER / "bert_config.json", directory / "tf1" / "bert_config.json")
+
+
+def slots(directory: Path) -> None:
+    """Make a checkpoint that training saved."""
+    copy("bert_tf115", directory, "model.ckpt-1000000")
+
+
+SCENES: dict[str, Callable[[Path], None]] = {
+    "docs/cli.md": command_line,
+    "docs/json.md": compared,
+    "docs/RELIABILITY.md": reliability,
+    "docs/custom_layouts.md": gpt2,
+    "docs/many.md": many,
+    "docs/slots.md": slots,
+}
+
+
+def set_up(page: str, directory: Path) -> None:
+    """Make the files of a page."""
+    SCENES.get(page, common)(directory)
