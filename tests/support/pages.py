@@ -8,12 +8,13 @@ What a page may hold:
     ```csv title="manifest.csv"     and any other language with a title: the file of that name, which is there before any block runs
 
 ``...`` stands for any text in a line, and alone for any lines. A command succeeds unless a comment behind it says ``exit code
-1``. One that does not run here says ``not run by the tests`` there. A heading begins a section; a section with a block that
-imports TensorFlow or Model Garden needs them for all its blocks.
+1``. One that does not run here says ``not run by the tests`` there. A heading begins a section; a section that
+imports TensorFlow or Model Garden, or uses what such a section made, needs them for all its blocks.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
@@ -23,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ NOT_RUN = "not run by the tests"
 ELSEWHERE = ("pip ", "python3 -m venv ", ". venv/", "pytest", "tests/", "python -m benchmarks", "mkdocs ")
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 FENCE = re.compile(r"```(\w*) *(?:title=\"(.*)\")?(.*)")
-TENSORFLOW = re.compile(r"^\s*(?:import|from) (?:tensorflow|official|tf_keras)\b", re.MULTILINE)
+TENSORFLOW = {"tensorflow", "official", "tf_keras"}
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,6 @@ class Block:
     text: str
     line: int
     section: int
-
-    @property
-    def needs_tensorflow(self) -> bool:
-        return self.kind == "python" and TENSORFLOW.search(self.text) is not None
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,18 @@ class Page:
 
     @property
     def tensorflow_sections(self) -> set[int]:
-        return {block.section for block in self.blocks if block.needs_tensorflow}
+        """Numbers of the sections that import TensorFlow, or use what such a section made."""
+        chosen: set[int] = set()
+        made: set[str] = set()
+        blocks = [block for block in self.blocks if block.kind == "python"]
+        for section, group in groupby(blocks, lambda block: block.section):
+            names = [_names(block.text) for block in group]
+            bound = set[str]().union(*(names for names, _ in names))
+            used = set[str]().union(*(names for _, names in names)) - bound
+            if TENSORFLOW & bound or made & used:
+                chosen.add(section)
+                made |= bound
+        return chosen
 
     @property
     def commands(self) -> list[Command]:
@@ -115,6 +124,22 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
             yield Block("indented", "", "\n".join(text[4:] for text in lines[start : number + 1]), start + 1, section)
         before = lines[number]
         number += 1
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """Return the names that a block of Python binds, and those that it uses; of an import also the package."""
+    bound: set[str] = set()
+    used: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            bound |= {module.partition(".")[0] for module in modules}
+    return bound, used
 
 
 def commands(block: Block) -> list[Command]:

@@ -15,14 +15,14 @@ DATA = Path(__file__).parents[1] / "data"
 FOLDER = "uncased_L-12_H-768_A-12"
 
 
-def copy(source: str, folder: Path, name: str = "bert_model.ckpt", config: str = "bert_config.json") -> str:
+def copy(source: str, folder: Path, name: str = "bert_model.ckpt") -> str:
     """Copy a checkpoint of tests/data, and its configuration, into a folder; return the new prefix."""
     folder.mkdir(parents=True, exist_ok=True)
     prefix = next((DATA / source).glob("model.ckpt-*.index")).with_suffix("")
     for path in prefix.parent.glob(f"{prefix.name}.*"):
         shutil.copy(path, folder / path.name.replace(prefix.name, name))
     for path in prefix.parent.glob("*_config.json"):
-        shutil.copy(path, folder / (config if path.name == "albert_config.json" else path.name))
+        shutil.copy(path, folder)
     return str(folder / name)
 
 
@@ -97,6 +97,29 @@ def slots(directory: Path) -> None:
     copy("bert_tf115", directory, "model.ckpt-1000000")
 
 
+def fine_tuned(directory: Path) -> None:
+    """Make what docs/bert.md speaks of."""
+    common(directory)
+    copy("classifier_tf115", directory / "mnli", "model.ckpt-36000")
+    copy("squad_tf115", directory / "squad", "model.ckpt-14599")
+    copy("token_tf115", directory / "ner", "model.ckpt-2500")
+
+
+def albert(directory: Path) -> None:
+    """Make what docs/albert.md speaks of."""
+    copy("albert_tf115", directory / "albert_base", "model.ckpt-best")
+
+
+def electra(directory: Path) -> None:
+    """Make what docs/electra.md speaks of."""
+    copy("electra_tf115", directory / "electra_base", "electra_base")
+
+
+def mobilebert(directory: Path) -> None:
+    """Make what docs/mobilebert.md speaks of."""
+    copy("mobilebert_student_tf115", directory / "mobilebert", "mobilebert_variables.ckpt")
+
+
 SCENES: dict[str, Callable[[Path], None]] = {
     "docs/cli.md": command_line,
     "docs/json.md": compared,
@@ -104,6 +127,10 @@ SCENES: dict[str, Callable[[Path], None]] = {
     "docs/custom_layouts.md": gpt2,
     "docs/many.md": many,
     "docs/slots.md": slots,
+    "docs/bert.md": fine_tuned,
+    "docs/albert.md": albert,
+    "docs/electra.md": electra,
+    "docs/mobilebert.md": mobilebert,
 }
 
 
