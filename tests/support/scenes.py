@@ -120,6 +120,23 @@ def mobilebert(directory: Path) -> None:
     copy("mobilebert_student_tf115", directory / "mobilebert", "mobilebert_variables.ckpt")
 
 
+def questions(directory: Path) -> None:
+    """Make what docs/faq.md speaks of: a download with an index that a browser renamed, and a note of Git LFS as data."""
+    common(directory)
+    for folder in ("downloads", "pointer"):
+        copy("bert_tf115", directory / folder)
+    index = directory / "downloads" / "bert_model.ckpt.index"
+    index.rename(index.with_name("bert_model.ckpt(1).index"))
+    note = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d7a' * 16}\nsize 440425712\n"
+    (directory / "pointer" / "bert_model.ckpt.data-00000-of-00001").write_text(note)
+
+
+def trained(directory: Path) -> None:
+    """Make what docs/migrate.md speaks of: a directory that training wrote to."""
+    copy("bert_tf115", directory / "trained", "model.ckpt-3")
+    shutil.copy(DATA / "bert_tf115" / "checkpoint", directory / "trained")
+
+
 SCENES: dict[str, Callable[[Path], None]] = {
     "docs/cli.md": command_line,
     "docs/json.md": compared,
@@ -127,6 +144,8 @@ SCENES: dict[str, Callable[[Path], None]] = {
     "docs/custom_layouts.md": gpt2,
     "docs/many.md": many,
     "docs/slots.md": slots,
+    "docs/faq.md": questions,
+    "docs/migrate.md": trained,
     "docs/bert.md": fine_tuned,
     "docs/albert.md": albert,
     "docs/electra.md": electra,
