@@ -61,7 +61,7 @@ def changed(old: str, new: str, text: str = SMALL) -> str:
 
 
 def test_the_document_shows_the_file_that_is_tested() -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```toml title=\"gpt2.toml\"\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     assert block == LAYOUT.read_text(encoding="utf-8")
 
 
@@ -72,8 +72,9 @@ def test_the_commands_of_the_document_run(gpt2: str, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(Path(gpt2).parent)
     shutil.copy(LAYOUT, "gpt2.toml")
     commands = re.findall(r"^    tfckpt (.*)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [shlex.split(command)[0] for command in commands] == ["plan", "convert", "prove", "convert"]
-    assert [main(shlex.split(command.replace("any/other/checkpoint", "tf2/gpt2"))) for command in commands] == [0] * 4
+    words = [shlex.split(command, comments=True) for command in commands]
+    assert [command[0] for command in words] == ["plan", "convert", "prove", "convert"]
+    assert [main(command) for command in words] == [0] * 4
     assert bundle_bytes(Path("back/model.ckpt")) == bundle_bytes(Path("model.ckpt"))
 
 
