@@ -46,21 +46,6 @@ GROUPS = (
     demo,
     completion,
 )
-# In the order in which --help lists their commands.
-GROUPS = (
-    convert,
-    tf1_to_keras,
-    many,
-    inspect,
-    salvage,
-    listing,
-    show,
-    diff,
-    tree,
-    rewrite,
-    demo,
-    completion,
-)
 STDIN = "-"
 FAILED = 1
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
