@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = {
+HOSTILE: dict[str, Any] = {
     "a</script><script>window.pwned = 1</script>": 1,
     'b"><img src="http://127.0.0.1/x" onerror="window.pwned = 1">': 2,
     "c/<b>bold</b>/&lt;": [3.0, np.nan, np.inf],
@@ -231,12 +231,13 @@ def test_a_tensor_in_the_map_leads_to_its_row(look: Look, bert_page: Path) -> No
 
 
 @pytest.mark.parametrize(("scheme", "options"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
-def test_axe_finds_nothing_to_complain_about(
-    look: Look, bert_page: Path, scheme: Any, options: dict[str, Any]
-) -> None:
+def test_axe_finds_nothing_to_complain_about(look: Look, bert_page: Path, scheme: Any, options: dict[str, Any]) -> None:
     page = look(bert_page, color_scheme=scheme)
     page.get_by_role("button", name="cls, ").click()
-    for table in ("tensors-table", "mapping-table"):  # one row of each kind: axe looks at every pair of things that overlap
+    for table in (
+        "tensors-table",
+        "mapping-table",
+    ):  # one row of each kind: axe looks at every pair of things that overlap
         page.locator(f"#{table}-search").fill("pooler/dense/kernel")
     assert violations(page, **options) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0] < 128")
@@ -254,7 +255,13 @@ def test_hostile_names_are_text(look: Look, tmp_path: Path) -> None:
     page = look(tmp_path / "r.html")
     names = {row[0] for row in rows(page, "tensors-table")}
     assert names == {
-        *("a</script><script>window.pwned = 1</script>", "c/<b>bold</b>/&lt;", "{{ data }}", "__proto__/constructor", "//"),
+        *(
+            "a</script><script>window.pwned = 1</script>",
+            "c/<b>bold</b>/&lt;",
+            "{{ data }}",
+            "__proto__/constructor",
+            "//",
+        ),
         'b"><img src="http://127.0.0.1/x" onerror="window.pwned = 1">',
         r"d\x00e\x1b[2J\u202egnp",
         r"f\udcff\udcfe",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import CHECKPOINT, add_source, counting
+from tfckpt.cli.options import add_source, counting
 from tfckpt.cli.output import print_json_rows, printable
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
@@ -49,7 +49,10 @@ def add_commands(
         "--bins", type=counting(1, 1000), default=BINS, metavar="N", help=f"bars of the histograms (default: {BINS})"
     )
     report.add_argument(
-        "--no-stats", dest="stats", action="store_false", help="do not read SOURCE's values: no statistics, no checksums"
+        "--no-stats",
+        dest="stats",
+        action="store_false",
+        help="do not read SOURCE's values: no statistics, no checksums",
     )
     report.set_defaults(run=cmd_report)
 
