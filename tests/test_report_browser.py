@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = {
+HOSTILE: dict[str, Any] = {
     "a</script><script>window.pwned = 1</script>": 1,
     'b"><img src="http://127.0.0.1/x" onerror="window.pwned = 1">': 2,
     "c/<b>bold</b>/&lt;": [3.0, np.nan, np.inf],

@@ -85,6 +85,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "concurrent.futures.process": "the same",
         "concurrent.futures.ProcessPoolExecutor": "the same",
     },
+    "report/page.py": {"importlib": "importlib.resources: the page's own template, style and script"},
     "cli/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
 }
 ON_REQUEST = ("tfckpt.bundle.remote", "tfckpt.conversion.cluster")

@@ -106,7 +106,7 @@ def test_the_wheel_holds_the_package_and_its_metadata_and_nothing_else(built: di
         assert wheel.testzip() is None
     package = [name for name in tracked_files() if name.startswith("tfckpt/")]
     assert "tfckpt/py.typed" in package
-    assert {name.rpartition(".")[2] for name in package} == {"py", "pyi", "typed"}
+    assert {name.rpartition(".")[2] for name in package} == {"py", "pyi", "typed", "html", "css", "js"}
     metadata = [f"{NAME}.dist-info/{name}" for name in DIST_INFO]
     assert sorted(names) == sorted([*package, *metadata, f"{NAME}.data/data/{MAN_PAGE}"])
 

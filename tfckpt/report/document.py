@@ -6,11 +6,10 @@ statistics are made when it is asked for, so that one tensor's worth of memory d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tfckpt
-from tfckpt.bundle.carry import Progress
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -24,6 +23,7 @@ from tfckpt.report.modules import Path, layer_of, module_paths
 
 BINS = 24
 JSON = dict[str, Any]
+Progress = Callable[[int, int], None]
 
 
 class Document(NamedTuple):
@@ -126,7 +126,7 @@ def _step(checked: Checked, source: Checkpoint, dest: Checkpoint | None) -> JSON
 def change_of(step: Step) -> str:
     """Return in one word what becomes of a tensor.
 
-    >>> change_of(Step("a", "b", DataType.DT_FLOAT, (2, 3), (3, 2), 24, "x y -> y x"))
+    >>> change_of(Step("a", "b", 1, (2, 3), (3, 2), 24, "x y -> y x"))
     'transposed'
     """
     if step.fill is not None:

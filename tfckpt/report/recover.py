@@ -14,7 +14,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.prove import planned_places
 from tfckpt.conversion.request import Request, make_plan
-from tfckpt.conversion.slots import CONVERT, KEEP
+from tfckpt.conversion.slots import CONVERT, DROP, KEEP
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.layouts.catalog import NAMES
 from tfckpt.layouts.defaults import DEFAULT
@@ -60,15 +60,17 @@ def _targets(
     """Yield the plan of every target that there is one for; note what keeps us from the others."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
     for to in NAMES:
-        for slots in (None, CONVERT, KEEP) if request.slots is None else (request.slots,):
-            changes = {"to": to, "slots": slots, "keep_names": request.keep_names or both}
+        for slots in (None, DROP, CONVERT, KEEP) if request.slots is None else (request.slots,):
+            asked = request._replace(to=to, slots=slots, keep_names=request.keep_names or both)
             try:
-                yield make_plan(source, request._replace(**changes))
+                yield make_plan(source, asked)
             except (PlanError, UsageError) as error:
-                complaints.setdefault(to, error)
+                if slots == request.slots:
+                    complaints[to] = error
 
 
 def _gain(plan: Plan, dest: Checkpoint) -> int:
-    places = planned_places(plan, dest, [])
-    found = {key for keys in places.keys.values() for key in keys}
-    return len(found) - sum(not places.keys.get(step.target) for step in plan.steps)
+    """Return how many tensors of ``dest`` a plan accounts for, less those that it misses there."""
+    places = planned_places(plan, dest, []).keys
+    keys = [[key for key in places.get(step.target, ()) if dest.reader.entry(key)] for step in plan.steps]
+    return len({key for found in keys for key in found}) - keys.count([])
