@@ -6,7 +6,7 @@ statistics are made when it is asked for, so that one tensor's worth of memory d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tfckpt
@@ -19,11 +19,11 @@ from tfckpt.conversion.proof import Checked, Proof
 from tfckpt.conversion.prove import compare
 from tfckpt.conversion.roles import role_of
 from tfckpt.errors import TfckptError
+from tfckpt.progress import Progress
 from tfckpt.report.modules import Path, layer_of, module_paths
 
 BINS = 24
 JSON = dict[str, Any]
-Progress = Callable[[int, int], None]
 
 
 class Document(NamedTuple):
