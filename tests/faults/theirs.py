@@ -56,6 +56,7 @@ def count(tf: Any, directory: Path) -> collections.Counter[str]:
 def main() -> None:
     import tensorflow as tf
 
+    tf.get_logger().setLevel("CRITICAL")  # it complains of a latest checkpoint that is not there, as it may be
     print(tf.__version__, flush=True)
     for line in sys.stdin:
         print(json.dumps(count(tf, Path(line.strip()))), flush=True)
