@@ -18,6 +18,8 @@ import pytest
 import tfckpt
 from tfckpt.errors import CheckpointNotFoundError, UsageError
 
+pytestmark = pytest.mark.exhaustive  # processes are slow to start, and the same with all versions
+
 DATA = Path(__file__).parent / "data"
 
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "convert, cloned or not": ("S", "D", "--mode", "auto"),
     "convert, proved": ("S", "D", "--prove", "--no-sync"),
     "convert-many": ("M",),
+    "tf1-to-keras": ("--checkpoint_from_path", "S", "--checkpoint_to_path", "D"),
     "plan": ("S",),
     "prove": ("S", "S", "--to", "keras"),
     "ls": ("S",),

@@ -12,6 +12,8 @@ from faults.commands import COMMANDS, Command
 
 from tfckpt.bundle import files
 
+pytestmark = pytest.mark.exhaustive
+
 SYNCED = [command for command in COMMANDS if "not synced" not in command.name and command.name != "update a state file"]
 
 

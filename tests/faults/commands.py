@@ -31,7 +31,6 @@ class Command(NamedTuple):
     prepare: Callable[[Path], None]
     run: Callable[[Path], None]
     overwrites: bool = True
-    large: bool = False  # too slow for the short run
     reads: bool = False  # a source that may be changed: its files have no second name
 
 
@@ -142,12 +141,10 @@ COMMANDS = (
     Command("save over as many files", _saved(8000), _save(overwrite=True, max_shard_size=8000)),
     Command("update a state file", _older_is_latest, _update_state),
     Command("merge over equal names", _parts, _merge, reads=True),
-    Command("convert", _bert, _convert("--overwrite", "--update-state"), large=True, reads=True),
-    Command(
-        "convert to keras, proved", _bert, _convert("--to", "keras", "--overwrite", "--prove"), large=True, reads=True
-    ),
-    Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), large=True, reads=True),
-    Command("convert by hard links over hard links", _linked, _convert("--mode", "link", "--overwrite"), large=True),
-    Command("rewrite", _bert, _rewrite, large=True, reads=True),
-    Command("salvage", _damaged, _salvage, large=True, reads=True),
+    Command("convert", _bert, _convert("--overwrite", "--update-state"), reads=True),
+    Command("convert to keras, proved", _bert, _convert("--to", "keras", "--overwrite", "--prove"), reads=True),
+    Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), reads=True),
+    Command("convert by hard links over hard links", _linked, _convert("--mode", "link", "--overwrite")),
+    Command("rewrite", _bert, _rewrite, reads=True),
+    Command("salvage", _damaged, _salvage, reads=True),
 )

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,40 +27,91 @@ from faults.layers import FAULTS, build_shim
 from faults.situations import SITUATIONS
 
 RESULTS = Path(__file__).with_name("RESULTS.json")
-DOCS = Path(__file__).parents[2] / "docs" / "RELIABILITY.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "RELIABILITY.md"
 TABLES = {
     name: re.compile(rf"(?<=<!-- tests/faults/run writes this table: {name} -->\n).*?(?=\n\n)", re.DOTALL)
     for name in ("crashes", "faults")
 }
 STATES = ("old", "new", "absent")
 KILL = FAULTS[0].name
+UNSHARE = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]  # what is mounted is nobody else's
 
 
-def run(module: str, *arguments: str, prefix: Iterable[str] = (), **environment: str) -> Any:
-    """Return the document that a program prints, run in a process without threads."""
-    settings = os.environ | {"OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
-    command = [*prefix, sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True)
+def environment() -> dict[str, str]:
+    """Return the environment of processes that find everything here, and have no threads of OpenBLAS's."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    settings = {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if os.path.isdir("/dev/shm"):
+        settings["TMPDIR"] = "/dev/shm"  # syncing is what costs, and no disk is tested here
+    return os.environ | settings
+
+
+def run(module: str, *arguments: str, prefix: Iterable[str] = (), **settings: str) -> Any:
+    """Return the document that a module prints."""
+    return run_program("-m", module, *arguments, prefix=prefix, **settings)
+
+
+def run_program(*arguments: str, prefix: Iterable[str] = (), **settings: str) -> Any:
+    """Return the document that a program prints, run in a process without threads.
+
+    Raises: RuntimeError, with what it said, if it does not end well.
+    """
+    command = [*prefix, sys.executable, *arguments]
+    done = subprocess.run(command, env=environment() | settings, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def count(command: Command, names: Iterable[str], every: int, shim: str) -> dict[str, Any]:
+class Judge:
+    """TensorFlow, in a process of its own: it has threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "faults.theirs"],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.version = self._read()
+
+    def ask(self, directory: str) -> Any:
+        """Return how many attempts left the destination how."""
+        with self._lock:
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{directory}\n")
+            self._process.stdin.flush()
+            return json.loads(self._read())
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        if line := self._process.stdout.readline():
+            return line.strip()
+        raise RuntimeError("TensorFlow's process ended")
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def count(command: Command, names: Iterable[str], every: int, shim: str, judge: Judge) -> dict[str, Any]:
     """Return the results of one command: how many calls it makes, and for each fault how often the destination was how."""
     names, mounted = set(names), {situation.name for situation in SITUATIONS if situation.mounts}
-    options = ["--every", str(every), "--fault"]
+    faults = {fault.name for fault in FAULTS} & names
+    options = [command.name, "--every", str(every), "--fault"]
     with tempfile.TemporaryDirectory() as kept:
-        plain = run("faults.crashes", command.name, "--keep", f"{kept}/states", *options, *sorted(names - mounted))
-        found = plain["found"]
-        if faults := {fault.name for fault in FAULTS} & names:
-            below = run("faults.crashes", command.name, "--layer", "c", *options, *sorted(faults), LD_PRELOAD=shim)
-            found = {name: added([states, below["found"].get(name, {})]) for name, states in found.items()}
+        keep = ["--layer", "c", "--keep", f"{kept}/states"]
+        below = run("faults.crashes", *options, *sorted(faults), *keep, LD_PRELOAD=shim)
+        found = below["found"] | run("faults.crashes", *options, *sorted(names - mounted - faults))["found"]
         if mounted & names:
-            unshare = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
-            found |= run("faults.crashes", command.name, *options, *sorted(mounted), prefix=unshare)["found"]
-        theirs = run("faults.theirs", f"{kept}/states") if KILL in names else {"version": "", "found": {}}
-    return {"calls": plain["calls"], "found": found, "tensorflow": theirs["found"], "version": theirs["version"]}
+            found |= run("faults.crashes", *options, *sorted(mounted), prefix=UNSHARE)["found"]
+        theirs = judge.ask(f"{kept}/states") if KILL in names else {}
+    return {"calls": below["calls"], "found": found, "tensorflow": theirs}
 
 
 def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -118,20 +170,20 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="commands at a time")
     args = parser.parse_args()
     commands = [command for command in COMMANDS if args.only in command.name]
-    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(args.jobs) as pool:
+    with tempfile.TemporaryDirectory() as directory, Judge() as judge, ThreadPoolExecutor(args.jobs) as pool:
         shim = build_shim(directory)
-        jobs = [pool.submit(count, command, args.fault, args.every, shim) for command in commands]
+        jobs = [pool.submit(count, command, args.fault, args.every, shim, judge) for command in commands]
         for command, job in zip(commands, jobs, strict=True):
             result = job.result()
             print(f"{command.name}: {json.dumps(result)}", flush=True)
             if args.fault == NAMES and args.every == 1:
-                record(command, result)
+                record(command, result, judge.version)
 
 
-def record(command: Command, result: dict[str, Any]) -> None:
+def record(command: Command, result: dict[str, Any], version: str) -> None:
     """Put one command's results in the place of those that it had."""
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"commands": {}}
-    results["tensorflow"] = result.pop("version")
+    results["tensorflow"] = version
     results["commands"][command.name] = result
     results["commands"] = {c.name: results["commands"][c.name] for c in COMMANDS if c.name in results["commands"]}
     write(results)

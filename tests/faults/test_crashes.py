@@ -1,54 +1,126 @@
-"""A part of the schedule of crashes.py; `tests/faults/run` is all of it."""
+"""A part of what `tests/faults/run` does, also to writers that are not careful; and its results held against the docs."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from faults.layers import TARGETS, build_shim
+from faults import count
+from faults.commands import COMMANDS
+from faults.crashes import NAMES
+from faults.layers import FAULTS, TARGETS, build_shim
+from faults.situations import CHANGES, SITUATIONS
 
 pytestmark = pytest.mark.exhaustive
 
-TESTS = Path(__file__).parents[1]
+MOUNTED = [situation.name for situation in SITUATIONS if situation.mounts]
 
 
-def crashes(*arguments: str, **environment: str) -> str:
-    """Run crashes.py in a process without threads, which forks."""
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
-    settings = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"} | environment
-    if os.path.isdir("/dev/shm"):
-        settings["TMPDIR"] = "/dev/shm"  # syncing is what costs
-    command = [sys.executable, "-m", "faults.crashes", *arguments]
-    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def crashes(command: str, *faults: str, every: int = 1, layer: str = "python", **environment: str) -> dict[str, Any]:
+    """Return how many calls there are, and what each fault left."""
+    arguments = command, "--every", str(every), "--layer", layer, "--fault", *faults
+    document: dict[str, Any] = count.run("faults.crashes", *arguments, **environment)
+    return document
 
 
-def calls_of(output: str) -> int:
-    match = re.search(r": (\d+) calls", output)
-    assert match is not None, output
-    return int(match[1])
+@pytest.mark.parametrize(
+    "command", ["save into a new directory", "save over as many files", "update a state file", "convert", "salvage"]
+)
+def test_a_writer_that_is_disturbed_leaves_the_old_checkpoint_or_the_new_one(command: str) -> None:
+    document = crashes(command, *(fault.name for fault in FAULTS), "read-only directory", "two writers", every=17)
+    found = document["found"]
+    assert set(found) >= {fault.name for fault in FAULTS} | {"read-only directory"}
+    assert sum(found["kill -9"].values()) == len(range(0, document["calls"] + 1, 17))
+    assert set().union(*found.values()) <= {"old", "new", "absent", "the other's"}
 
 
-def test_a_writer_that_is_disturbed_leaves_the_old_checkpoint_or_the_new_one() -> None:
-    output = crashes("--short", "--every", "11")
-    for fault in ("kill -9", "EIO", "ENOSPC, for good", "EINTR", "short write", "Ctrl-C"):
-        assert re.search(rf"\| {fault} \| [1-9]", output), output
+@pytest.mark.parametrize("command", ["convert by hard links", "merge over equal names"])
+def test_a_source_that_changes_at_any_call_is_an_error_or_makes_no_difference(command: str) -> None:
+    found = crashes(command, *CHANGES, every=5)["found"]
+    assert set(found) == set(CHANGES)
+    assert all(states["old"] > 1 for states in found.values())
+
+
+def test_a_disk_that_is_full_after_any_page_leaves_the_old_checkpoint() -> None:
+    if shutil.which("unshare") is None or subprocess.run([*count.UNSHARE, "true"], check=False).returncode:
+        pytest.skip("nothing may be mounted")
+    command = ["save over equal names", "--fault", *MOUNTED]
+    states = count.run("faults.crashes", *command, prefix=count.UNSHARE)["found"]["full disk"]
+    assert states == {"old": states["old"], "new": 1}
+    assert states["old"] > 5
+
+
+CARELESS = """
+from faults.crashes import main
+from tfckpt.bundle.commit import FileSet
+from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.lock import Lock
+{change}
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "command", "fault", "complaint"),
+    [
+        (
+            "FileSet.commit = lambda self, files, index: self._publish(files, [f.path for f in files], index(len(files)))",
+            "save over equal names",
+            "kill -9",
+            "FormatError",
+        ),
+        (
+            "InputFile.check_unchanged = lambda self: None",
+            "convert by hard links",
+            "source written in place",
+            "ChecksumError",
+        ),
+        ("FileSet._remove_leftovers = lambda self: None", "save over more files", "kill -9", "again: "),
+        ("Lock._acquire = lambda self: True", "save over equal names", "two writers", "Error"),
+    ],
+    ids=["names in use", "changed sources", "leftovers", "no lock"],
+)
+def test_a_writer_that_is_not_careful_is_noticed(change: str, command: str, fault: str, complaint: str) -> None:
+    with pytest.raises(RuntimeError, match=complaint):
+        count.run_program("-c", CARELESS.format(change=change), command, "--fault", fault)
+
+
+def test_the_results_are_of_all_commands_and_faults_as_they_are_now() -> None:
+    results = json.loads(count.RESULTS.read_text(encoding="utf-8"))
+    assert list(results["commands"]) == [command.name for command in COMMANDS]
+    for command in COMMANDS:
+        found = results["commands"][command.name]["found"]
+        concerning = {situation.name for situation in SITUATIONS if situation.concerns(command)}
+        assert set(found) == {fault.name for fault in FAULTS} | concerning
+    only = crashes("save over equal names", "kill -9", every=1000)
+    assert results["commands"]["save over equal names"]["calls"] == only["calls"]
+
+
+def test_the_tables_of_the_docs_are_the_results() -> None:
+    results = json.loads(count.RESULTS.read_text(encoding="utf-8"))
+    text = count.DOCS.read_text(encoding="utf-8")
+    assert count.TABLES["crashes"].findall(text) == [count.crashes_table(results["commands"])]
+    assert count.TABLES["faults"].findall(text) == [count.faults_table(results["commands"])]
+    assert f"TensorFlow {results['tensorflow'].removesuffix('.0')}" in text
+    assert all(f"--fault {name!r}" in text for name in NAMES)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
 def test_a_layer_below_python_counts_the_same_calls(tmp_path: Path) -> None:
     """So the layer that stands in for functions of os misses none."""
-    only = "--only", "not synced", "--every", "1000"
-    counts = [calls_of(crashes(*only)), calls_of(crashes(*only, "--layer", "c", LD_PRELOAD=build_shim(str(tmp_path))))]
-    assert counts[0] == counts[1] > 15
+    name = "save over equal names, not synced"
+    shim = build_shim(str(tmp_path))
+    above = crashes(name, "EIO", every=1000)["calls"]
+    below = crashes(name, "EIO", every=1000, layer="c", LD_PRELOAD=shim)["calls"]
+    assert above == below > 15
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")

@@ -1,8 +1,9 @@
-"""What TensorFlow makes of the destinations that killed attempts left; prints how many are the old one, the new one, absent.
+"""What TensorFlow makes of the destinations that killed attempts left: how many are the old one, the new one, or absent.
 
-    python -m faults.theirs DIR
+    python -m faults.theirs < DIRECTORIES
 
-DIR is what ``crashes.py --keep`` filled: `old`, `new`, and a directory for each attempt. Anything else is an AssertionError.
+A directory is what ``crashes.py --keep`` filled: `old`, `new`, and one for each attempt. Anything else is an AssertionError.
+The first line that is printed is TensorFlow's version, then comes one for each directory.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ def contents(tf: Any, directory: Path) -> Contents:
     except (tf.errors.OpError, ValueError):  # a damaged one would be an error, too
         assert not os.path.lexists(directory / f"{NAME}.index"), sorted(os.listdir(directory))
         return name, None
-    values = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
-    return name, {key: (f"{value.dtype}{value.shape}", _as_bytes(value)) for key, value in values.items()}
+    return name, {key: _told(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map()}
 
 
-def _as_bytes(value: Any) -> bytes:
-    return repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
+def _told(value: Any) -> tuple[str, bytes]:
+    """Return the dtype and shape, and the bytes, of what TensorFlow returns: of a scalar string, that alone."""
+    if isinstance(value, bytes):
+        return "bytes", value
+    return f"{value.dtype}{value.shape}", repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
 
 
 def count(tf: Any, directory: Path) -> collections.Counter[str]:
@@ -53,7 +56,10 @@ def count(tf: Any, directory: Path) -> collections.Counter[str]:
 def main() -> None:
     import tensorflow as tf
 
-    print(json.dumps({"version": tf.__version__, "found": count(tf, Path(sys.argv[1]))}))
+    tf.get_logger().setLevel("CRITICAL")  # it complains of a latest checkpoint that is not there, as it may be
+    print(tf.__version__, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(count(tf, Path(line.strip()))), flush=True)
 
 
 if __name__ == "__main__":
