@@ -38,6 +38,8 @@ CASES = [
     *((["ls", "{bert}", "--total", by], "totals", 0) for by in ("prefix", "dtype", "role", "shard")),
     (["tree", "{bert}"], "tree", 0),
     (["tree", "{trained}", "--all"], "tree", 0),
+    (["tree", "{trained}", "--depth", "1"], "tree", 0),
+    (["tree", "{bert}", "bert/*", "--regex", "layer_1", "--depth", "3"], "tree", 0),
     (["show", "{odd}", *ODD], "show", 0),
     (["show", "{odd}", "special", "--no-stats"], "show", 0),
     (["show", "{v1}", "--format", "v1", "{v1_name}"], "show", 0),

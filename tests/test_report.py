@@ -317,6 +317,14 @@ def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[
     assert line == "expected -o FILE for the page, or --json for what it says, and not both"
 
 
+def test_the_docs_show_a_small_picture_of_the_page() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    assert "](report.png)" in (docs / "cli.md").read_text(encoding="utf-8")
+    picture = (docs / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 150_000
+
+
 def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "c", {name: np.ones(1 << 21, np.float32) for name in "abcd"})  # 8 MiB each
     with tfckpt.open(tmp_path / "c") as checkpoint:

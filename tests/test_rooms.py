@@ -66,6 +66,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "object_graph",
         "object_paths",
         "outline",
+        "prune",
         "state_file",
         "locate",
         "partial",

@@ -337,8 +337,9 @@ def test_ten_thousand_tensors_over_the_same_bytes_are_not_copied(tmp_path: Path,
         with pytest.raises(FormatError, match="tensors over the same bytes"):
             use()
     assert not any(path.suffix != "" for path in (tmp_path / "new").glob("*"))
-    assert main(["verify", prefix]) == 1
-    assert "tensors over the same bytes" in capsys.readouterr().err
+    for command in (["verify", prefix], ["report", prefix, "-o", str(tmp_path / "r.html")]):
+        assert main(command) == 1
+        assert "tensors over the same bytes" in capsys.readouterr().err
     assert tfckpt.open(prefix)["09999"].nbytes == 1 << 20
 
 
@@ -557,7 +558,8 @@ def test_every_promise_names_a_test_that_is_there() -> None:
     text = (Path(__file__).parent.parent / "SECURITY.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", text))
     source = "".join(
-        (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("test_security.py", "test_fuzz.py")
+        (Path(__file__).parent / name).read_text(encoding="utf-8")
+        for name in ("test_security.py", "test_fuzz.py", "test_report.py", "test_report_browser.py")
     )
     assert len(named) > 30
     assert not {name for name in named if f"def {name}(" not in source}

@@ -280,6 +280,89 @@ def test_json_is_nested_and_complete(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
 
 
+def test_deeper_levels_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = {"a/w": (2, 3), "a/w/adam_m": (5,), "a/w/adam_v": (5,), "a/b/c/d": (7,), "step": ()}
+    tfckpt.save(tmp_path / "c", {name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+    assert draw(capsys, tmp_path / "c", "--depth", "1") == [
+        "├─ a     4 variables, 92 bytes",
+        "└─ step  float32 []",
+        "5 variables, 96 bytes",
+    ]
+    assert draw(capsys, tmp_path / "c", "--depth", "2") == [
+        "├─ a",
+        "│  ├─ b  1 variables, 28 bytes",
+        "│  └─ w  float32 [2, 3], and 2 variables, 40 bytes below",
+        "└─ step  float32 []",
+        "5 variables, 96 bytes",
+    ]
+    assert draw(capsys, tmp_path / "c", "--depth", "4") == draw(capsys, tmp_path / "c")
+
+
+def test_slots_below_the_depth_are_counted_and_pointers_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = save(tmp_path / "c", training(), {variable_key("slot m"): (2, 3)})
+    assert draw(capsys, prefix, "--depth", "1") == [
+        "├─ model      1 variables, 4 bytes  = optimizer/target",
+        "└─ optimizer  3 variables, 32 bytes",
+        "4 variables, 36 bytes",
+    ]
+    lines = draw(capsys, prefix, "--depth", "1", "--all")
+    assert lines[0].startswith("├─ model")
+
+
+def test_a_glob_or_a_regular_expression_leaves_what_leads_to_its_tensors(
+    bert: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = [
+        "└─ bert",
+        "   └─ pooler",
+        "      └─ dense",
+        "         ├─ bias       float32 [8]",
+        "         │  └─ adam_m  float32 [8]",
+        "         └─ kernel     float32 [8, 8]",
+        "3 of 139 variables, 320 bytes",
+    ]
+    assert draw(capsys, bert, "--regex", "pooler/dense/(kernel|bias)(/adam_m)?$")[:3] == expected[:3]
+    assert draw(capsys, bert, "*pooler*", "--regex", "kernel$|bias$|bias/adam_m") == expected
+    assert draw(capsys, bert, "*adam_v", "--regex", "pooler", "--depth", "1") == [
+        "└─ bert  2 variables, 288 bytes",
+        "2 of 139 variables, 288 bytes",
+    ]
+    assert draw(capsys, bert, "pooler") == ["0 of 139 variables, 0 bytes"]
+
+
+def test_a_filter_knows_keys_paths_of_objects_and_slots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = graph_of({"named/w": "k/w", "other/w": "o/w"}, {"also": "named"})
+    prefix = save(tmp_path / "c", graph, {"nobody/w": ()})
+    for pattern in ("named/*", "k/*"):
+        assert draw(capsys, prefix, pattern) == [
+            "└─ named  = also",
+            "   └─ w  float32 []",
+            "1 of 3 variables, 4 bytes",
+        ]
+    assert draw(capsys, prefix, "nobody*") == [
+        "no object leads to:",
+        "  nobody/w  float32 []",
+        "1 of 3 variables, 4 bytes",
+    ]
+    prefix = save(tmp_path / "t", training())
+    assert draw(capsys, prefix, "slot v*") == [
+        "└─ optimizer",
+        "   └─ slots v  1 variables, 4 bytes",
+        "1 of 4 variables, 4 bytes",
+    ]
+
+
+def test_json_has_what_depth_hides(bert: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tree", bert, "bert/*", "--depth", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["variables"], document["nbytes"]) == (117, 20064)
+    assert document["tree"]["children"] == [
+        {"name": "bert", "path": "bert", "hidden": {"variables": 117, "nbytes": 20064}}
+    ]
+
+
 def branches(branch: Branch) -> Iterator[Branch]:
     yield branch
     for child in branch.children:

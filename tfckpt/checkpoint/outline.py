@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import (
@@ -49,6 +50,13 @@ class Slot:
     entry: Entry
 
 
+class Hidden(NamedTuple):
+    """What a branch has below it and is not drawn."""
+
+    variables: int
+    nbytes: int
+
+
 @dataclass(slots=True)
 class Branch:
     """One object, variable or part of a name, and what hangs below it; paths are in key form, the root's is empty."""
@@ -61,6 +69,7 @@ class Branch:
     note: str = ""
     slots: list[Slot] = field(default_factory=list)
     children: list[Branch] = field(default_factory=list)
+    hidden: Hidden | None = None
 
 
 @dataclass(frozen=True, slots=True)

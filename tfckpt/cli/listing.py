@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
-from tfckpt.cli.options import add_source, counting
+from tfckpt.cli.options import add_filter, add_source, counting
 from tfckpt.cli.output import human, is_terminal, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ def add_commands(
     """Add this file's command to the parser."""
     ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
     add_source(ls)
-    ls.add_argument("pattern", metavar="PATTERN", nargs="?", help="shell glob that names must match")
-    ls.add_argument("--regex", type=_regex, metavar="REGEX", help="names must have a match of this regular expression")
+    add_filter(ls)
     ls.add_argument(
         "--columns",
         type=_columns,
@@ -72,13 +70,6 @@ def add_commands(
         "--depth", type=counting(1, 1000), default=1, metavar="N", help="parts of the prefixes to sum (default: 1)"
     )
     ls.set_defaults(run=cmd_ls, paged=True)
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
 
 
 def _columns(text: str) -> tuple[str, ...]:

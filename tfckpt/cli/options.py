@@ -71,6 +71,21 @@ def add_source(parser: argparse.ArgumentParser, name: str = "prefix") -> None:
     parser.add_argument("--format", choices=("v1", "v2"), help="format to read (default: what is there, v2 before v1)")
 
 
+def add_filter(parser: argparse.ArgumentParser, what: str = "names") -> None:
+    """Add what chooses among tensors: a glob, a regular expression, or both."""
+    parser.add_argument("pattern", metavar="PATTERN", nargs="?", help=f"shell glob that {what} must match")
+    parser.add_argument(
+        "--regex", type=_regex, metavar="REGEX", help=f"{what} must have a match of this regular expression"
+    )
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
+
+
 def add_dest(parser: argparse.ArgumentParser) -> None:
     """Add the prefix to write to, and how."""
     parser.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")

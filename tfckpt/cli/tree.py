@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.options import add_source
+from tfckpt.cli.options import add_filter, add_source, counting
 from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
 from tfckpt.errors import located
 
@@ -28,6 +28,13 @@ def add_commands(
     """Add this file's command to the parser."""
     tree = commands.add_parser("tree", parents=[common], help="draw a checkpoint's objects, or names, as a tree")
     add_source(tree)
+    add_filter(tree, "names, or paths of objects,")
+    tree.add_argument(
+        "--depth",
+        type=counting(1, 1000),
+        metavar="N",
+        help="levels to draw; what is below them is counted (default: all)",
+    )
     tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
     tree.set_defaults(run=cmd_tree, paged=True)
 
@@ -36,21 +43,41 @@ def cmd_tree(args: argparse.Namespace) -> int:
     """Draw the object graph, or the names of a name-based checkpoint. Reads no data but the graph."""
     from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
     from tfckpt.checkpoint.outline import outline_names, outline_objects
+    from tfckpt.checkpoint.prune import folded, only, tensors
 
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         graph, entries = checkpoint.object_graph, checkpoint.entries()
         prefix = checkpoint.prefix
     with located(prefix):
         outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
-    variables = [entry for entry in entries if entry.name != OBJECT_GRAPH_KEY]
-    nbytes = sum(entry.nbytes for entry in variables)
+    variables = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
+    count = str(len(variables))
+    if args.pattern is not None or args.regex is not None:
+        outline = only(outline, _matcher(args))
+        variables = {entry.name: entry for entry in (*tensors(outline.root), *outline.rest)}
+        count = f"{len(variables)} of {count}"
+    if args.depth is not None:
+        outline = folded(outline, args.depth)
+    nbytes = sum(entry.nbytes for entry in variables.values())
     if args.json:
         found = {"prefix": prefix, "object_based": graph is not None, "variables": len(variables), "nbytes": nbytes}
         print_json(found | {"tree": to_json(outline.root), "rest": [_tensor(entry) for entry in outline.rest]})
     else:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
-        print_spans([*_align(rows), [(f"{len(variables)} variables, {nbytes:,} bytes", NAME)]])
+        print_spans([*_align(rows), [(f"{count} variables, {nbytes:,} bytes", NAME)]])
     return 0
+
+
+def _matcher(args: argparse.Namespace) -> Callable[[str], bool]:
+    """Return whether a name or a path is asked for."""
+    import fnmatch
+
+    def matches(text: str) -> bool:
+        if args.pattern is not None and not fnmatch.fnmatchcase(text, args.pattern):
+            return False
+        return args.regex is None or args.regex.search(text) is not None
+
+    return matches
 
 
 def draw(outline: Outline, *, everything: bool = False) -> Iterator[Row]:
@@ -78,7 +105,11 @@ def _slot_cells(slots: list[Slot], *, everything: bool) -> Iterator[tuple[str, s
         yield from ((printable(slot.name), _shape(slot.entry), f"of {_path(slot.variable)}") for slot in slots)
     elif slots:
         names = ", ".join(printable(name) for name in dict.fromkeys(slot.name for slot in slots))
-        yield f"slots {names}", f"{len(slots)} variables, {sum(slot.entry.nbytes for slot in slots):,} bytes", ""
+        yield f"slots {names}", _sum(len(slots), sum(slot.entry.nbytes for slot in slots)), ""
+
+
+def _sum(variables: int, nbytes: int) -> str:
+    return f"{variables} variables, {nbytes:,} bytes"
 
 
 def _folded(children: list[Branch]) -> list[Branch]:
@@ -94,6 +125,8 @@ def _folded(children: list[Branch]) -> list[Branch]:
 def _facts(branch: Branch) -> tuple[str, str]:
     """Return what stands after a branch's name: dtype and shape of its tensor; its other paths, or where it is drawn."""
     shape = "" if branch.entry is None else _shape(branch.entry)
+    if branch.hidden is not None:
+        shape = f"{shape}, and {_sum(*branch.hidden)} below" if shape else _sum(*branch.hidden)
     pieces = [f"= {', '.join(map(_path, branch.aliases))}"] if branch.aliases else []
     if branch.points_to is not None:
         pieces.append(f"-> {_path(branch.points_to)}")
@@ -136,6 +169,8 @@ def to_json(branch: Branch) -> dict[str, Any]:
         found["points_to"] = branch.points_to
     if branch.note:
         found["note"] = branch.note
+    if branch.hidden is not None:
+        found["hidden"] = branch.hidden._asdict()
     if branch.slots:
         found["slots"] = [{"slot": s.name, "variable": s.variable, "tensor": _tensor(s.entry)} for s in branch.slots]
     if branch.children:

@@ -60,6 +60,8 @@ def make_document(
         >>> head["mapping"]["to"], first["layer"], first["statistics"]["nan"]
         ('encoder', ['bert', 'embeddings'], 0)
     """
+    if bins is not None:
+        source.reader.check_sharing(source.entries())
     paths = module_paths(source.object_graph, source.entries())
     head = {
         "tfckpt": tfckpt.__version__,
