@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import logging
 import subprocess
 import sys
@@ -156,6 +157,15 @@ def test_no_function_assigns_to_its_module(path: Path) -> None:
     ]
     allowed = ["globals()[name]"] if path == PACKAGE / "__init__.py" else []  # a public name, when it is first used
     assert [ast.unparse(node) for node in writes] == allowed
+
+
+def test_the_messages_have_names_that_no_other_library_registers() -> None:
+    """Protobuf has one registry for the process, in which TensorFlow's files and messages have TensorFlow's names."""
+    names = [f"tfckpt._proto.{path.stem}" for path in (PACKAGE / "_proto").glob("*_pb2.py")]
+    files = [importlib.import_module(name).DESCRIPTOR for name in names]
+    assert len(files) > 3
+    assert {file.package for file in files} == {"tfckpt"}
+    assert all(file.name.startswith("tfckpt/") for file in files)
 
 
 def test_nothing_of_the_process_is_changed_by_importing_and_using_it(bert: str, tmp_path: Path) -> None:
