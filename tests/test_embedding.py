@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.api import describe
 from support.state import CHANGES, changed, of_package, of_process
 
 import tfckpt
@@ -73,10 +76,20 @@ CALLS = (*WRITERS, verify, find_damage, prove, diff, diff_across_layouts)
 Call = Callable[[str, Path, Progress | None], None]
 
 
+def calls_with_progress() -> set[str]:
+    lines = [line for line in describe() if "progress:" in line]
+    return {re.findall(r"(\w+)\(", line)[0] for line in lines}
+
+
 def test_every_call_with_progress_is_tried_here() -> None:
-    text = (Path(__file__).parent / "data" / "public_api.txt").read_text(encoding="utf-8")
-    taking = {line.split("(")[0].split()[-1].split(".")[-1] for line in text.splitlines() if "progress:" in line}
-    assert taking <= {call.__name__ for call in CALLS}
+    assert len(calls_with_progress()) > 7
+    assert calls_with_progress() <= {call.__name__ for call in CALLS}
+
+
+def test_every_call_with_progress_is_named_in_the_docs() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "embedding.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`(?:Checkpoint\.)?(\w+)`", text))
+    assert calls_with_progress() <= names
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
@@ -156,6 +169,15 @@ def test_no_function_assigns_to_its_module(path: Path) -> None:
     ]
     allowed = ["globals()[name]"] if path == PACKAGE / "__init__.py" else []  # a public name, when it is first used
     assert [ast.unparse(node) for node in writes] == allowed
+
+
+def test_the_messages_have_names_that_no_other_library_registers() -> None:
+    """Protobuf has one registry for the process, in which TensorFlow's files and messages have TensorFlow's names."""
+    names = [f"tfckpt._proto.{path.stem}" for path in (PACKAGE / "_proto").glob("*_pb2.py")]
+    files = [importlib.import_module(name).DESCRIPTOR for name in names]
+    assert len(files) > 3
+    assert {file.package for file in files} == {"tfckpt"}
+    assert all(file.name.startswith("tfckpt/") for file in files)
 
 
 def test_nothing_of_the_process_is_changed_by_importing_and_using_it(bert: str, tmp_path: Path) -> None:

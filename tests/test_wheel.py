@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NAME = f"tfckpt-{tfckpt.__version__}"
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
 MAN_PAGE = "share/man/man1/tfckpt.1"
-PACKED = ("tfckpt", "proto", "tests", "benchmarks", "docs")  # directories of the sdist
+PACKED = ("tfckpt", "proto", "tests", "benchmarks", "docs", "examples")  # directories of the sdist
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}  # 2023-11-14 22:13:20
 LEFT_OUT = {"__pycache__", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 
@@ -114,7 +114,15 @@ def test_the_wheel_holds_the_package_and_its_metadata_and_nothing_else(built: di
 def test_the_sdist_holds_what_is_tracked_and_nothing_else(built: dict[str, Path]) -> None:
     with tarfile.open(built[".gz"]) as sdist:
         names = [member.name.removeprefix(f"{NAME}/") for member in sdist.getmembers() if member.isfile()]
-    tops = (*(f"{name}/" for name in PACKED), "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "README.md", "LICENSE")
+    tops = (
+        *(f"{name}/" for name in PACKED),
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "README.md",
+        "LICENSE",
+    )
     packed = [name for name in tracked_files() if name.startswith(tops)]
     assert sorted(names) == sorted([*packed, ".gitignore", "PKG-INFO", "pyproject.toml"])
 

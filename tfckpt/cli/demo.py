@@ -107,7 +107,8 @@ def make_bert() -> dict[str, npt.NDArray[np.generic]]:
     rng = np.random.default_rng(seed=0)
     tensors: dict[str, npt.NDArray[np.generic]] = {"global_step": np.array(1, np.int64)}
     for name, shape in bert_shapes(CONFIG).items():
-        tensors[name] = rng.normal(scale=0.02, size=shape).astype(np.float32)
+        mean = 1.0 if name.endswith("/gamma") else 0.0  # a norm that scales by nothing would let nothing through
+        tensors[name] = rng.normal(mean, scale=0.02, size=shape).astype(np.float32)
         tensors[f"{name}/adam_m"] = np.zeros(shape, np.float32)
         tensors[f"{name}/adam_v"] = np.zeros(shape, np.float32)
     return {name: tensors[name] for name in sorted(tensors)}  # the order that tf.train.Saver writes
