@@ -114,7 +114,8 @@ def test_the_wheel_holds_the_package_and_its_metadata_and_nothing_else(built: di
 def test_the_sdist_holds_what_is_tracked_and_nothing_else(built: dict[str, Path]) -> None:
     with tarfile.open(built[".gz"]) as sdist:
         names = [member.name.removeprefix(f"{NAME}/") for member in sdist.getmembers() if member.isfile()]
-    tops = (*(f"{name}/" for name in PACKED), "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "README.md", "LICENSE")
+    tops = (*(f"{name}/" for name in PACKED), "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
+    tops += ("README.md", "README.ko.md", "mkdocs.yml")
     packed = [name for name in tracked_files() if name.startswith(tops)]
     assert sorted(names) == sorted([*packed, ".gitignore", "PKG-INFO", "pyproject.toml"])
 
