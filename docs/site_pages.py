@@ -1,4 +1,4 @@
-"""A hook of MkDocs: pages that stand outside docs/ are part of the site, and links written for the repository lead to them."""
+"""A hook of MkDocs: pages outside docs/ are part of the site, and links written for the repository lead to them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The documentation, taken at its word: its blocks run, and print what the pages show."""
+"""The documentation, taken at its word: its blocks run, print what the pages show, and are all part of the site."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import pytest
 from support.pages import ROOT, Page, run
 from support.scenes import set_up
 
-README = "README.md"
-PAGES = [README, "README.ko.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+import tfckpt
+
+README, KOREAN = "README.md", "README.ko.md"
+DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, KOREAN, *DOCS]
 WITH_BLOCKS = [name for name in PAGES if Page(name).blocks]
-# Commands of the pages that no test runs, by page and the first words: what they need is not there, or takes too long.
+# Commands of the pages that no test runs, by page and the first words: what they need is not there.
 NOT_RUN = {
     "docs/json.md": {"tfckpt ls": 1, "tfckpt diff": 1},  # jq
     "docs/cli.md": {"tfckpt convert-many": 1},  # a cluster
     "docs/many.md": {"tfckpt convert-many": 1},
     "docs/remote.md": {"tfckpt ls": 1, "tfckpt convert": 2},  # a network
 }
+KINDS = {"python", "console", "indented", "text"}
 
 
 def test_what_does_not_run_is_known_by_name() -> None:
@@ -30,9 +35,36 @@ def test_what_does_not_run_is_known_by_name() -> None:
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
+def test_every_block_runs_is_an_output_or_is_a_file(name: str) -> None:
+    assert not [
+        f"line {block.line}: {block.kind}" for block in Page(name).blocks if block.kind not in KINDS and not block.title
+    ]
+
+
+def test_the_korean_readme_has_the_blocks_of_the_english_one() -> None:
+    english, korean = ([(block.kind, block.text) for block in Page(name).blocks] for name in (README, KOREAN))
+    assert korean == english
+
+
+@pytest.mark.parametrize("name", WITH_BLOCKS)
 def test_the_blocks_of_a_page_run_and_print_what_it_shows(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    run(Page(name), tmp_path, tensorflow=False)
+    scope = run(Page(name), tmp_path, tensorflow=False)
+    if name == README:
+        assert scope["table"].shape == (30, 8)
+        assert scope["report"].num_heads == 2
+        assert scope["reader"].has_tensor(scope["name"])
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert {name.removeprefix("docs/") for name in DOCS} <= set(listed)
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    assert sorted(re.findall(r"^::: tfckpt\.(\w+)$", Page("docs/api.md").text, re.MULTILINE)) == sorted(tfckpt.__all__)

@@ -119,9 +119,11 @@ def test_the_sdist_holds_what_is_tracked_and_nothing_else(built: dict[str, Path]
         "CHANGELOG.md",
         "CITATION.cff",
         "CONTRIBUTING.md",
-        "SECURITY.md",
-        "README.md",
         "LICENSE",
+        "README.ko.md",
+        "README.md",
+        "SECURITY.md",
+        "mkdocs.yml",
     )
     packed = [name for name in tracked_files() if name.startswith(tops)]
     assert sorted(names) == sorted([*packed, ".gitignore", "PKG-INFO", "pyproject.toml"])

@@ -5,7 +5,7 @@ What a page may hold:
     ```python      runs; a ```text block right after it is what it prints
     ```console     each line behind ``$ `` is a command, the lines below it what it shows on a terminal 100 columns wide
     four spaces    each line is a command, as in the README
-    ```csv title="manifest.csv"     and any other language with a title: the file of that name, which is there before any block runs
+    ```csv title="manifest.csv"     and any other language with a title: the file of that name, there from the beginning
 
 ``...`` stands for any text in a line, and alone for any lines. A command succeeds unless a comment behind it says ``exit code
 1``. One that does not run here says ``not run by the tests`` there. A heading begins a section; a section that
