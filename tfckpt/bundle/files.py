@@ -218,6 +218,12 @@ class OutputFile:
             self._buffer += data
         self.offset += len(data)
 
+    def rewrite(self, data: bytes | memoryview, offset: int) -> None:
+        """Write over bytes that were appended."""
+        assert offset + len(data) <= self.offset, self.path
+        self._flush()
+        _write_at(self._fd, self.path, data, offset)
+
     def reserve(self, nbytes: int) -> int:
         """Leave room for ``nbytes`` at the end; return the offset of that range."""
         self._flush()
