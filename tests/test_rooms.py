@@ -107,6 +107,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "salvage",
     ),
     "exchange": (
+        "defaults",
         "kinds",
         "dtypes",
         "npy",
@@ -137,6 +138,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "diff",
         "tree",
         "rewrite",
+        "exchange",
         "demo",
         "completion",
         "main",

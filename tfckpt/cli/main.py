@@ -15,6 +15,7 @@ from tfckpt.cli import (
     convert,
     demo,
     diff,
+    exchange,
     inspect,
     listing,
     many,
@@ -60,7 +61,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in (convert, tf1_to_keras, many, inspect, salvage, listing, show, diff, tree, rewrite, demo, completion):
+    for group in (
+        convert,
+        tf1_to_keras,
+        many,
+        inspect,
+        salvage,
+        listing,
+        show,
+        diff,
+        tree,
+        rewrite,
+        exchange,
+        demo,
+        completion,
+    ):
         group.add_commands(commands, common)
     commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser

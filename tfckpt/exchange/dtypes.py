@@ -1,7 +1,7 @@
 """TensorFlow's dtypes in the files of others, and what has no form there.
 
 Quantized integers are integers to everyone else, and those below one byte, which TensorFlow stores in a byte each, are
-widened: the number is what counts. What such a tensor was stands in the file as well, under a name that only tfckpt looks for.
+widened: the number is what counts. What such a tensor was stands in the file as well, where only tfckpt looks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle.dtypes import EXTENSIONS, NATIVE, dtype_name
-from tfckpt.exchange.kinds import SAFETENSORS
+from tfckpt.exchange.defaults import SAFETENSORS
 
 # Codes of safetensors, in the order in which its library lays tensors out: the last of its enumeration first, so that each
 # begins at a multiple of its size. Source: safetensors/src/tensor.rs, Dtype and prepare; all but the last five since 0.4.

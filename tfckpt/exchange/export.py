@@ -14,9 +14,9 @@ from tfckpt.conversion.execute import COPY, Progress
 from tfckpt.conversion.plan import Plan, Written
 from tfckpt.conversion.request import PathLike, Request
 from tfckpt.exchange import safetensors
-from tfckpt.exchange.kinds import SAFETENSORS
+from tfckpt.exchange.defaults import SAFETENSORS, SOURCE
 from tfckpt.exchange.outgoing import Item, choose_forms
-from tfckpt.exchange.planning import SOURCE, make, without_graph
+from tfckpt.exchange.planning import make, without_graph
 from tfckpt.exchange.targets import Job, Target, Writable, find_target
 
 
@@ -34,6 +34,9 @@ def export(
     exclude: Sequence[str] = (),
     fill: str | None = None,
     slots: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
     scope: str = "",
     model: str = "",
     vocab_size: int | None = None,
@@ -49,8 +52,8 @@ def export(
 ) -> Plan:
     """Write a checkpoint's tensors as a safetensors file, as a .npz file, or as a directory of .npy files.
 
-    Values stream: memory grows with the largest tensor that is transposed, and not with the checkpoint. The object graph has no
-    use there and stays behind. Quantized integers and those below one byte become plain ones, which is noted in the file.
+    Values stream: memory grows with the largest tensor that is transposed, and not with the checkpoint. The object graph has
+    no use there and stays behind. Quantized integers and those below one byte become plain ones, which is noted in the file.
 
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
@@ -66,6 +69,9 @@ def export(
         exclude: substrings of names of variables to leave out.
         fill: as for `plan`.
         slots: as for `plan`.
+        optimizer: as for `plan`.
+        learning_rate: as for `plan`.
+        keep_names: as for `plan`.
         scope: as for `plan`.
         model: as for `plan`.
         vocab_size: as for `plan`.
@@ -100,6 +106,9 @@ def export(
         exclude=exclude,
         fill=fill,
         slots=slots,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        keep_names=keep_names,
         scope=scope,
         model=model,
         vocab_size=vocab_size,

@@ -21,8 +21,9 @@ from tfckpt.conversion.execute import COPY, Progress
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.conversion.request import PathLike, Request
 from tfckpt.exchange.archive import Archive, Member
+from tfckpt.exchange.defaults import SOURCE
 from tfckpt.exchange.opening import open_archive
-from tfckpt.exchange.planning import SOURCE, make
+from tfckpt.exchange.planning import make
 
 
 def import_(
@@ -42,6 +43,8 @@ def import_(
     optimizer: str | None = None,
     learning_rate: float | None = None,
     keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
     vocab_size: int | None = None,
     max_positions: int | None = None,
     resize_fill: str = "zeros",
@@ -74,6 +77,8 @@ def import_(
         optimizer: as for `plan`.
         learning_rate: as for `plan`.
         keep_names: as for `plan`.
+        scope: as for `plan`.
+        model: as for `plan`.
         vocab_size: as for `plan`.
         max_positions: as for `plan`.
         resize_fill: as for `plan`.
@@ -106,6 +111,8 @@ def import_(
         optimizer=optimizer,
         learning_rate=learning_rate,
         keep_names=keep_names,
+        scope=scope,
+        model=model,
         vocab_size=vocab_size,
         max_positions=max_positions,
         resize_fill=resize_fill,

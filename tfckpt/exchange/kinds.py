@@ -7,8 +7,8 @@ import os
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import split_query
 from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
 
-SAFETENSORS, NPZ, NPY = KINDS = ("safetensors", "npz", "npy")
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
 MAGIC_SIZE = 6
 # What people have lying beside what can be read: first bytes, what that is, and what to do.

@@ -11,9 +11,10 @@ from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.exchange import safetensors
 from tfckpt.exchange.archive import Archive, Member, noted_type, plain_header
+from tfckpt.exchange.defaults import NPY, NPZ
 from tfckpt.exchange.directory import open_directory
 from tfckpt.exchange.dtypes import NAMES
-from tfckpt.exchange.kinds import NPY, NPZ, check_kind, kind_of_source
+from tfckpt.exchange.kinds import check_kind, kind_of_source
 from tfckpt.exchange.npz import open_npz
 
 NOTE = "tfckpt"  # the key of what we note in the metadata

@@ -16,8 +16,8 @@ from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError
+from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.dtypes import form_of
-from tfckpt.exchange.kinds import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.npy import MAX_RANK, pad_strings
 from tfckpt.exchange.safetensors import METADATA
 

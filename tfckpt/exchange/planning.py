@@ -10,8 +10,8 @@ from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.source import Source
 from tfckpt.errors import UsageError
+from tfckpt.exchange.defaults import SOURCE
 
-SOURCE = "source"  # the target that leaves names and shapes as they are
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
 
 
@@ -26,8 +26,7 @@ def make(source: Source, request: Request, edits: Edits) -> Plan:
                 f"target {SOURCE!r}: names and shapes stay, so of a conversion's options only exclude has a meaning"
             )
         excluded = tuple(f"*{glob.escape(text)}*" for text in request.exclude)
-        plan = plan_edits(source, Edits(edits.rename, (*edits.drop, *excluded), edits.keep))
-        return plan._replace(to=SOURCE)
+        return plan_edits(source, Edits(edits.rename, (*edits.drop, *excluded), edits.keep))
     return _edited(make_plan(source, request), edits)
 
 

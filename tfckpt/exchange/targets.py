@@ -19,8 +19,9 @@ from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import PathLike
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
 from tfckpt.exchange import directory, safetensors
+from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS, SOURCE
 from tfckpt.exchange.dtypes import NAMES
-from tfckpt.exchange.kinds import NPY, NPZ, SAFETENSORS, check_kind, kind_of_dest
+from tfckpt.exchange.kinds import check_kind, kind_of_dest
 from tfckpt.exchange.npy import write_header
 from tfckpt.exchange.npz import Sink, ZipSink
 from tfckpt.exchange.opening import NOTE
@@ -48,7 +49,7 @@ class Job:
         self.note: dict[str, Any] = {
             NOTE: VERSION,
             "source": name.encode("utf-8", "replace").decode(),
-            "layout": plan.to,
+            "layout": plan.to or SOURCE,
         }
 
     def write_safetensors(self, sink: Sink) -> list[safetensors.Tensor]:
