@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfckpt.bundle import files
@@ -113,6 +114,14 @@ class ZipSink:
 
     def __init__(self, sink: Sink) -> None:
         self._zip = zipfile.ZipFile(_Writable(sink), "w", zipfile.ZIP_STORED, allowZip64=True)
+
+    def __enter__(self) -> ZipSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._zip.fp = None  # or it would write the list of what is there when it goes, be that all or not
 
     def add(self, name: str, noted: str, header: bytes, chunks: Iterable[bytes | memoryview]) -> None:
         """Write an array; ``noted`` is its dtype's name if NumPy's header does not tell."""

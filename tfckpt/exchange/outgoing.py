@@ -139,5 +139,8 @@ def _arrays(step: Step, reader: TensorReader, *, verify: bool) -> Iterable[Array
 
 
 def npy_dtype(item: Item) -> np.dtype[np.void]:
-    """Return the dtype that stands in a .npy file: as `numpy.save` has it, void for what ml_dtypes brings."""
+    """Return the dtype that stands in a .npy file: void for what ml_dtypes brings, as `numpy.load` returns it.
+
+    `numpy.save` mostly writes that, too; but float8_e5m2 as ``<f1``, which nothing reads.
+    """
     return np.dtype(f"V{item.dtype.itemsize}") if item.form in EXTENSIONS else item.dtype

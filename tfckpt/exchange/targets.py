@@ -71,11 +71,11 @@ class Job:
 
     def write_npz(self, sink: Sink) -> None:
         """Write a .npz file."""
-        archive = ZipSink(sink)
-        for item in self.items:
-            name = dtype_name(item.step.data_type)
-            archive.add(item.name, name if name in NAMES else "", *self._npy(item))
-        archive.finish(self.note)
+        with ZipSink(sink) as archive:
+            for item in self.items:
+                name = dtype_name(item.step.data_type)
+                archive.add(item.name, name if name in NAMES else "", *self._npy(item))
+            archive.finish(self.note)
 
     def write_directory(self, sink: directory.DirectorySink) -> None:
         """Write a directory of .npy files."""
@@ -120,7 +120,7 @@ def find_target(dest: PathLike | Writable, kind: str | None) -> Target:
         path = os.fspath(dest)
         files.check_path(path)
         kind = kind_of_dest(path, kind)
-        return _Directory(path) if kind == NPY else _File(path, kind)
+        return _Directory(path.rstrip("/") or "/") if kind == NPY else _File(path, kind)
     check_kind(kind)
     if kind not in (SAFETENSORS, NPZ):
         raise UsageError(
