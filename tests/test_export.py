@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 import safetensors
 from safetensors.numpy import load_file, save, save_file
-from support.archives import KINDS, bits, export, listed
+from support.archives import KINDS, bits, deserialize, export, listed
 from support.commands import Captured, fail, run, succeed, succeed_json
 from support.files import bundle_bytes
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_FLOAT, DT_QINT8
+from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import (
@@ -33,7 +35,8 @@ from tfckpt.errors import (
     UnsupportedError,
     UsageError,
 )
-from tfckpt.exchange.dtypes import CODES, WRITTEN_AS
+from tfckpt.exchange import safetensors as ours
+from tfckpt.exchange.dtypes import CODES
 
 DATA = Path(__file__).parent / "data"
 MANY: dict[str, Any] = {  # of what NumPy has a name for
@@ -59,12 +62,11 @@ def source_of(directory: Path, tensors: dict[str, Any]) -> str:
 
 
 def test_a_safetensors_file_is_byte_for_byte_what_the_library_writes(tmp_path: Path) -> None:
-    path = export(source_of(tmp_path, MANY), tmp_path, "safetensors")
+    tensors = {name: value for name, value in MANY.items() if name != "c" or "C64" in safetensors.numpy._TYPES}
+    path = export(source_of(tmp_path, tensors), tmp_path, "safetensors")
     with safetensors.safe_open(path, framework="numpy") as opened:
         metadata = opened.metadata()
-    codes = {np.dtype(np.complex64)} if "C64" not in safetensors.numpy._TYPES else set()
-    assert not codes, "a library that knows no complex numbers"
-    save_file({name: np.asarray(value) for name, value in MANY.items()}, tmp_path / "theirs", metadata)
+    save_file({name: np.asarray(value) for name, value in tensors.items()}, tmp_path / "theirs", metadata)
     assert Path(path).read_bytes() == (tmp_path / "theirs").read_bytes()
     assert json.loads(metadata["tfckpt"]) == {"tfckpt": 1, "source": "m", "layout": "source", "dtypes": {}}
 
@@ -117,31 +119,27 @@ def test_a_type_that_numpy_cannot_name_is_there_by_its_bytes_and_noted(tmp_path:
 def test_the_library_knows_the_dtype_of_what_numpy_cannot_name(tmp_path: Path, name: str) -> None:
     values = np.array([[1.5, -2]], getattr(ml_dtypes, name))
     path = export(source_of(tmp_path, {"w": values}), tmp_path, "safetensors")
-    ((found, tensor),) = safetensors.deserialize(Path(path).read_bytes())
+    ((found, tensor),) = deserialize(Path(path).read_bytes())
     assert (found, tensor["shape"], bytes(tensor["data"])) == ("w", [1, 2], values.tobytes())
     assert tensor["dtype"] == {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}[name]
 
 
 def test_every_code_is_one_of_the_librarys(tmp_path: Path) -> None:
     """The newest dtypes may be unknown to an old library; then it refuses the file, and so does the export."""
+    refused: list[str] = []
     for data_type, code in CODES.items():
+        n = 2 * item_size(data_type)
         with BundleWriter(str(tmp_path / "m"), overwrite=True, sync=False) as writer:
-            writer.carry("w", data_type, (2,), [bytes(2 * (n := _width(data_type)))], 2 * n, None)
+            writer.carry("w", data_type, (2,), [bytes(n)], n, None)
             writer.finish()
         try:
             path = export(tmp_path / "m", tmp_path, "safetensors", overwrite=True)
-        except UnsupportedError as error:
-            assert code in ("C64", "F8_E5M2FNUZ", "F8_E4M3FNUZ")
-            assert "the safetensors library that is installed does not read it" in str(error)
+        except UnsupportedError:
+            refused.append(code)
             continue
-        ((_, tensor),) = safetensors.deserialize(Path(path).read_bytes())
+        ((_, tensor),) = deserialize(Path(path).read_bytes())
         assert tensor["dtype"] == code
-
-
-def _width(data_type: Any) -> int:
-    from tfckpt.bundle.dtypes import item_size
-
-    return item_size(data_type)
+    assert set(refused) <= {"C64", "F8_E5M2FNUZ", "F8_E4M3FNUZ"}
 
 
 # --- out and in again
@@ -160,15 +158,15 @@ GOLDEN = sorted(path.with_suffix("") for path in (DATA / "bundles").glob("*/*.in
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", GOLDEN, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_whatever_can_go_comes_back_to_the_bit(tmp_path: Path, source: Path, kind: str) -> None:
-    expected, dropped = bits(source), []
-    for _ in range(2):  # what cannot go is named, and then left out by name
-        try:
-            path = export(source, tmp_path, kind, drop=[glob_of(name) for name in dropped])
-            break
-        except PlanError as error:
-            assert not dropped
-            dropped = [name for name in expected if any(f"tensor {name!r}:" in line for line in error.complaints)]
-            assert len(dropped) == len(error.complaints)
+    expected = bits(source)
+    complaints: tuple[str, ...] = ()
+    try:
+        export(source, tmp_path, kind, dry_run=True)
+    except PlanError as error:
+        complaints = error.complaints
+    dropped = [name for name in expected if any(f"tensor {name!r}:" in line for line in complaints)]
+    assert len(dropped) == len(complaints)  # what cannot go is named, each once, and then left out by name
+    path = export(source, tmp_path, kind, drop=[glob_of(name) for name in dropped])
     tfckpt.import_(path, tmp_path / "back", sync=False)
     assert bits(tmp_path / "back") == {name: value for name, value in expected.items() if name not in dropped}
     reasons = {expected[name][0] for name in dropped}
@@ -190,7 +188,7 @@ def test_partitioned_tensors_are_joined_and_bytes_swapped(tmp_path: Path, kind: 
         for start in (2, 0):
             part = TensorSlice(((start, 2), (0, -1)))
             writer.add_slice("w", whole.shape, part, whole[part.within(whole.shape)])
-        writer.add("c", np.complex64([1 + 2j]))
+        writer.add("c", np.array([1 + 2j], np.complex64))
         writer.finish()
     tfckpt.import_(export(tmp_path / "m", tmp_path, kind), tmp_path / "back", sync=False)
     with tfckpt.open(tmp_path / "back") as back:
@@ -209,10 +207,10 @@ def test_a_v1_checkpoint_goes_out_strings_included(tmp_path: Path, kind: str) ->
 def test_what_is_written_as_another_dtype_is_usable_and_remembered(tmp_path: Path) -> None:
     with BundleWriter(str(tmp_path / "m")) as writer:
         writer.add("four", np.array([-8, 7], ml_dtypes.int4))
-        writer.add("q", np.int8([-3]), next(d for d in WRITTEN_AS if d == 11))  # DT_QINT8
+        writer.add("q", np.array([-3], np.int8), DT_QINT8)
         writer.finish()
     found = load_file(export(tmp_path / "m", tmp_path, "safetensors"))
-    assert (found["four"].dtype, found["four"].tolist()) == (np.int8, [-8, 7])
+    assert (found["four"].dtype.name, found["four"].tolist()) == ("int8", [-8, 7])
     tfckpt.import_(tmp_path / "out.safetensors", tmp_path / "back")
     assert {name: value[0] for name, value in bits(tmp_path / "back").items()} == {"four": "int4", "q": "qint8"}
 
@@ -263,13 +261,11 @@ def test_the_object_graph_stays_and_the_report_says_so(bert: str, tmp_path: Path
 
 def test_a_shape_that_numpy_cannot_have_is_refused(tmp_path: Path) -> None:
     with BundleWriter(str(tmp_path / "m")) as writer:
-        writer.carry("w", 1, (1,) * 33, [b"abcd"], 4, None)  # type: ignore[arg-type]
+        writer.carry("w", DT_FLOAT, (1,) * 33, [b"abcd"], 4, None)
         writer.finish()
     with pytest.raises(PlanError, match=r"'w': rank 33: NumPy reads at most 32; --drop leaves it out"):
         export(tmp_path / "m", tmp_path, "npz")
-    assert [
-        len(t["shape"]) for _, t in safetensors.deserialize(_read(export(tmp_path / "m", tmp_path, "safetensors")))
-    ] == [33]
+    assert [len(t["shape"]) for _, t in deserialize(_read(export(tmp_path / "m", tmp_path, "safetensors")))] == [33]
 
 
 def _read(path: str) -> bytes:
@@ -424,9 +420,9 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
 
 def test_a_file_that_the_library_refuses_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = source_of(tmp_path, {"w": 1})
-    real = tfckpt.exchange.safetensors.write_header  # type: ignore[attr-defined]
+    real = ours.write_header
     monkeypatch.setattr("tfckpt.exchange.safetensors.write_header", lambda *args: real(*args).replace(b"I64", b"X64"))
-    with pytest.raises(UnsupportedError, match="library that is installed does not read it.*X64"):
+    with pytest.raises(UnsupportedError, match=r"library that is installed does not read it.*X64"):
         export(source, tmp_path, "safetensors")
     assert "out.safetensors" not in listed(tmp_path)
 
@@ -589,7 +585,7 @@ def test_memory_does_not_grow_with_a_checkpoint(tmp_path: Path, kind: str) -> No
     source, most = str(tmp_path / "m"), 120 << 10  # KiB
     with BundleWriter(source, sync=False) as writer:
         for n in range(3):
-            writer.carry(f"w{n}", 1, (1 << 24,), (bytes(1 << 20) for _ in range(64)), 1 << 26, None)  # type: ignore[arg-type]
+            writer.carry(f"w{n}", DT_FLOAT, (1 << 24,), (bytes(1 << 20) for _ in range(64)), 1 << 26, None)
         writer.finish()
     path = os.path.join(tmp_path, KINDS[kind])
     for call in (

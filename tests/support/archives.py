@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 
 import tfckpt
 
@@ -26,6 +27,12 @@ def bits(prefix: str | Path) -> Bits:
 
 def _content(array: np.ndarray[Any, Any]) -> Any:
     return array.tolist() if array.dtype == object else array.tobytes()
+
+
+def deserialize(data: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Return what safetensors makes of a file: dtype, shape and bytes by name."""
+    found: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    return found
 
 
 def export(source: str | Path, directory: Path, kind: str, **options: Any) -> str:

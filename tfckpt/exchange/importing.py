@@ -20,6 +20,7 @@ from tfckpt.conversion.edits import Edits
 from tfckpt.conversion.execute import COPY, Progress
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.conversion.request import PathLike, Request
+from tfckpt.errors import located
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.defaults import SOURCE
 from tfckpt.exchange.opening import open_archive
@@ -120,7 +121,7 @@ def import_(
     )
     path = os.fspath(source)
     files.check_path(path)
-    with closing(open_archive(path, kind)) as archive:
+    with located(path, None), closing(open_archive(path, kind)) as archive:
         plan = make(archive, request, Edits(rename, drop, keep))
         if dry_run:
             return plan

@@ -70,7 +70,7 @@ def parse_header(start: bytes) -> Header:
             shape, is_fortran, dtype = read(buffer, max_header_size=MAX_HEADER_SIZE)
     except UnsupportedError:
         raise
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except Exception as error:  # it goes through Python's own tokenizer and parser, which have many
         raise FormatError(".npy header", offset=0, expected="one that NumPy reads", got=str(error)[:200]) from None
     if dtype.hasobject:
         raise UnsupportedError("Python objects: only a pickle holds them, and none is ever loaded")

@@ -14,16 +14,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from tfckpt.bundle import files
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 SUFFIX = ".npy"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal files
@@ -101,7 +98,7 @@ class _Readable(io.RawIOBase):
         self._at = base + offset
         return self._at
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         with memoryview(buffer) as view:
             count = max(0, min(len(view), self._file.size - self._at))
             view[:count] = self._file.read_at(self._at, count) if count else b""

@@ -11,7 +11,7 @@ from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import FormatError, UnsupportedError, located
 from tfckpt.exchange import safetensors
 from tfckpt.exchange.archive import Archive, Member, noted_type, plain_header
-from tfckpt.exchange.defaults import NPY, NPZ
+from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.directory import open_directory
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.kinds import check_kind, kind_of_source
@@ -27,11 +27,10 @@ def open_archive(path: str, kind: str | None) -> Archive:
     """
     check_kind(kind)
     kind = kind or kind_of_source(path)
-    if kind == NPY:
-        return open_directory(path)
+    opened = {NPY: open_directory, NPZ: open_npz, SAFETENSORS: open_safetensors}[kind]
     with located(path, None):
         try:
-            return open_npz(path) if kind == NPZ else open_safetensors(path)
+            return opened(path)
         except UnsupportedError as error:
             if str(error).startswith(path):
                 raise
