@@ -187,10 +187,11 @@ class InputFile:
         """Close the descriptor. The map is only let go of: arrays may still look at it."""
         with self._mapping:
             if self._fd >= 0:
-                os.close(self._fd)
+                self._close(self._fd)
                 self._fd = -1
             self._map = None
 
+    _close = staticmethod(os.close)  # held here: when the interpreter ends, a module's names may go before its objects
     __del__ = close  # a checkpoint that nobody closed gives its descriptors back when it goes
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfckpt import log
+from tfckpt.bundle.carry import counting
 from tfckpt.bundle.paths import V2, index_path
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits
-from tfckpt.conversion.execute import COPY, Progress
+from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Written
 from tfckpt.conversion.request import PathLike, Request
 from tfckpt.exchange import safetensors
@@ -18,6 +19,7 @@ from tfckpt.exchange.defaults import SAFETENSORS, SOURCE
 from tfckpt.exchange.outgoing import Item, choose_forms
 from tfckpt.exchange.planning import make, without_graph
 from tfckpt.exchange.targets import Job, Target, Writable, find_target
+from tfckpt.progress import Progress, finish
 
 
 def export(
@@ -122,8 +124,10 @@ def export(
         if dry_run:
             return plan
         _check(checkpoint, items, target, verify=verify, overwrite=overwrite)
-        job = Job(checkpoint.reader, plan, items, verify=verify, progress=progress)
+        total = sum(item.step.nbytes for item in items)
+        job = Job(checkpoint.reader, plan, items, verify=verify, count=counting(progress, total))
         target.write(job, sync=sync)
+        finish(progress, total)
     log.info("%s: %d tensors exported to %s", plan.source, len(items), target.path)
     return plan._replace(written=Written(COPY))
 

@@ -17,7 +17,7 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
 from tfckpt.conversion.edits import Edits
-from tfckpt.conversion.execute import COPY, Progress
+from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.conversion.request import PathLike, Request
 from tfckpt.errors import located
@@ -25,6 +25,7 @@ from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.defaults import SOURCE
 from tfckpt.exchange.opening import open_archive
 from tfckpt.exchange.planning import make
+from tfckpt.progress import Progress, finish
 
 
 def import_(
@@ -132,6 +133,7 @@ def import_(
             if plan.object_graph is not None:
                 writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
             writer.finish(check=archive.check_unchanged)
+        finish(progress, plan.nbytes)
     log.info("%s: %d tensors imported to %s", path, len(plan.steps), prefix)
     return plan._replace(written=Written(COPY))
 

@@ -43,7 +43,7 @@ class Header(NamedTuple):
 def write_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """Return the header that `numpy.save` writes for an array in row-major order.
 
-    >>> write_header(np.dtype("float32"), (2,))[:57]
+    >>> write_header(np.dtype("float32"), (2,))[:51]
     b"\\x93NUMPY\\x01\\x00v\\x00{'descr': '<f4', 'fortran_order': False, "
     """
     buffer = io.BytesIO()

@@ -9,12 +9,11 @@ from typing import Any, Protocol
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import counting
+from tfckpt.bundle.carry import Progress
 from tfckpt.bundle.commit import FileSet
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.paths import is_remote, join, split
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.conversion.execute import Progress
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import PathLike
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
@@ -41,10 +40,10 @@ class Job:
     """What is to be written, and the bytes of each tensor."""
 
     def __init__(
-        self, reader: TensorReader, plan: Plan, items: Sequence[Item], *, verify: bool, progress: Progress | None
+        self, reader: TensorReader, plan: Plan, items: Sequence[Item], *, verify: bool, count: Progress | None
     ) -> None:
         self.items, self.reader = items, reader
-        self._verify, self._count = verify, counting(progress, plan.nbytes)
+        self._verify, self._count = verify, count
         name = split(plan.source)[1] or plan.source
         self.note: dict[str, Any] = {
             NOTE: VERSION,
