@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -352,6 +352,17 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
+@pytest.mark.exhaustive
+def test_an_export_that_is_killed_at_any_call_leaves_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "support.killed", str(tmp_path)]
+    result = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True, timeout=120)
+    counts = re.findall(r"^(\w+) (\w+) old (\d+) new (\d+) none (\d+)$", result.stdout, re.MULTILINE)
+    assert [kind for kind, _, _, _, _ in counts] == [kind for kind in KINDS for _ in range(2)]
+    for _, how, old, new, none in counts:
+        assert int(new) > 0
+        assert (int(old) > 2, int(none)) == (True, 0) if how == "over" else (int(old), int(none) > 2) == (0, True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_source_is_an_error_and_leaves_nothing(bert_copy: str, tmp_path: Path, kind: str) -> None:
     with open(f"{bert_copy}.data-00000-of-00001", "r+b") as file:
@@ -595,7 +606,6 @@ def test_memory_does_not_grow_with_a_checkpoint(tmp_path: Path, kind: str) -> No
         command = [sys.executable, "-c", MEASURE.format(call)]
         peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         assert peak <= most, call
-    assert resource.getpagesize()
 
 
 def test_the_library_agrees_with_itself() -> None:

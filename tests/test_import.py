@@ -346,6 +346,11 @@ ZIPS: dict[str, tuple[bytes, type[TfckptError], str]] = {
         UnsupportedError,
         "is no tensor's",
     ),
+    "text of no characters": (
+        zipped(("w.npy", described("{'descr': '<U1', 'fortran_order': False, 'shape': ()}", b"\xff\xff\xff\0"))),
+        FormatError,
+        "text: expected Unicode, got 0xffffff",
+    ),
     "a file of another kind": (zipped(("w.npy", array(1)), ("w.txt", b"hi")), FormatError, "got 'w.txt'"),
     "a member without a name": (zipped((".npy", array(1))), FormatError, "got '.npy'"),
     "one over another": (overlapping(), FormatError, "expected one from byte"),

@@ -557,7 +557,8 @@ def test_every_promise_names_a_test_that_is_there() -> None:
     text = (Path(__file__).parent.parent / "SECURITY.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", text))
     source = "".join(
-        (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("test_security.py", "test_fuzz.py")
+        (Path(__file__).parent / name).read_text(encoding="utf-8")
+        for name in ("test_security.py", "test_fuzz.py", "test_import.py", "test_export.py")
     )
     assert len(named) > 30
     assert not {name for name in named if f"def {name}(" not in source}

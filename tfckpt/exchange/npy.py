@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MAX_HEADER_SIZE = 10_000  # bytes; NumPy's own bound
 MAX_RANK = 32  # of an array of NumPy 1
 MAX_DIM = 1 << 63
+SURROGATES = range(0xD800, 0xE000)  # code points that are no characters
 PADDING = 16  # times their own bytes that strings may take where all are as long as the longest
 
 
@@ -118,10 +120,19 @@ def pad_strings(values: Array) -> Array | None:
 
 
 def strings_in(values: Array) -> Array:
-    """Return an array of one width as an object array of bytes; text as UTF-8."""
+    """Return an array of one width as an object array of bytes; text as UTF-8.
+
+    Raises: FormatError for text that is none.
+    """
     found: Array = np.empty(values.size, object)
     flat = values.reshape(-1)
-    found[:] = (
-        [text.encode("utf-8", "surrogatepass") for text in flat.tolist()] if values.dtype.kind == "U" else flat.tolist()
-    )
+    if flat.dtype.kind == "U":
+        flat = flat.astype(flat.dtype.newbyteorder("="))
+        points = flat.view(np.uint32)
+        wrong = points[(points > sys.maxunicode) | ((points >= SURROGATES.start) & (points < SURROGATES.stop))]
+        if wrong.size:  # Python could not even make a string of it
+            raise FormatError("text", expected="Unicode", got=hex(wrong[0]))
+        found[:] = [text.encode() for text in flat.tolist()]
+    else:
+        found[:] = flat.tolist()
     return found.reshape(values.shape)
