@@ -71,7 +71,25 @@ def salvage(source: str, directory: Path, progress: Progress | None) -> None:
     assert not tfckpt.salvage(source, directory / "out", sync=False, progress=progress).damage
 
 
-WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, salvage)
+def export(source: str, directory: Path, progress: Progress | None, name: str = "out.npz") -> None:
+    tfckpt.export(source, f"{directory}/{name}", sync=False, progress=progress)
+
+
+def export_safetensors(source: str, directory: Path, progress: Progress | None) -> None:
+    export(source, directory, progress, "out.safetensors")
+
+
+def export_directory(source: str, directory: Path, progress: Progress | None) -> None:
+    export(source, directory, progress, "out/")
+
+
+def import_(source: str, directory: Path, progress: Progress | None) -> None:
+    export(source, directory, None, "converted.npz")
+    tfckpt.import_(directory / "converted.npz", directory / "out", sync=False, progress=progress)
+
+
+EXPORTS = (export, export_safetensors, export_directory, import_)
+WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, salvage, *EXPORTS)
 CALLS = (*WRITERS, verify, find_damage, prove, diff, diff_across_layouts)
 Call = Callable[[str, Path, Progress | None], None]
 

@@ -59,6 +59,9 @@ CASES = [
     (["convert-many", "{manifest}", "--jobs", "1"], "convert_many", 1),
     (["rewrite", "{bert}", "{out}", "--cast", "float16", "--dry-run"], "plan", 0),
     (["merge", "{bert}", "{out}"], "plan", 0),
+    (["export", "{trained}", "{out}/", "--to", "tf1"], "plan", 0),
+    (["export", "{odd}", "{out}.npz", "--keep", "s*", "--dry-run"], "plan", 0),
+    (["import", "{arrays}", "{out}"], "plan", 0),
     (["prove", "{bert}", "{trained}", "--slots", "convert"], "prove", 0),
     (["prove", "{bert}", "{wrong}"], "prove", 1),
     (["verify", "{bert}"], "verify", 0),
@@ -82,6 +85,7 @@ def places(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         tensors = dict(checkpoint)
         key = checkpoint.key_at("model/_pooler_layer/bias")
     tfckpt.save(directory / "wrong", tensors | {key: tensors[key] + 1})
+    tfckpt.export(bert, f"{directory}/arrays/")
     tfckpt.save(directory / "torn", {"a": 1, "b": [1, 2]})
     with open(directory / "torn.data-00000-of-00001", "r+b") as file:
         file.truncate(9)
@@ -89,7 +93,7 @@ def places(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     (directory / "manifest").write_text("\n".join(rows))
     v1 = Path(__file__).parent / "data" / "v1" / "slices"
     name = next(iter(tfckpt.open(v1, format="v1")))
-    made = {path: str(directory / path) for path in ("manifest", "odd", "other", "torn", "trained", "wrong")}
+    made = {path: str(directory / path) for path in ("arrays", "manifest", "odd", "other", "torn", "trained", "wrong")}
     return {"bert": bert, "v1": str(v1), "v1_name": name, **made}
 
 

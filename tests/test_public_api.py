@@ -22,6 +22,8 @@ NAMES = [
     "convert",
     "convert_many",
     "diff",
+    "export",
+    "import_",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",

@@ -559,7 +559,14 @@ def test_every_promise_names_a_test_that_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", text))
     source = "".join(
         (Path(__file__).parent / name).read_text(encoding="utf-8")
-        for name in ("test_security.py", "test_fuzz.py", "test_report.py", "test_report_browser.py")
+        for name in (
+            "test_security.py",
+            "test_fuzz.py",
+            "test_import.py",
+            "test_export.py",
+            "test_report.py",
+            "test_report_browser.py",
+        )
     )
     assert len(named) > 30
     assert not {name for name in named if f"def {name}(" not in source}

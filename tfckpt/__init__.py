@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tfckpt.conversion.salvage import salvage as salvage
     from tfckpt.errors import PlanError as PlanError
     from tfckpt.errors import TfckptError as TfckptError
+    from tfckpt.exchange.export import export as export
+    from tfckpt.exchange.importing import import_ as import_
 
 __version__ = "0.1.0"
 
@@ -49,6 +51,8 @@ _EXPORTS = {
     "convert": "tfckpt.conversion.convert",
     "convert_many": "tfckpt.conversion.many",
     "diff": "tfckpt.conversion.diff",
+    "export": "tfckpt.exchange.export",
+    "import_": "tfckpt.exchange.importing",
     "latest_checkpoint": "tfckpt.checkpoint.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
@@ -72,6 +76,8 @@ __all__ = [
     "convert",
     "convert_many",
     "diff",
+    "export",
+    "import_",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",

@@ -21,6 +21,7 @@ from tfckpt.conversion.differences import Distance
 from tfckpt.conversion.many import Job, Outcome
 from tfckpt.conversion.plan import Dropped, Fill, Resize, Step, Written
 from tfckpt.conversion.proof import Checked, Extra, Proof
+from tfckpt.exchange.targets import Writable
 from tfckpt.layouts.axes import Size
 from tfckpt.progress import Progress
 
@@ -46,5 +47,6 @@ __all__ = [
     "Resize",
     "Size",
     "Step",
+    "Writable",
     "Written",
 ]

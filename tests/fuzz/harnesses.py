@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
+import numpy as np
 from support.v1 import SnappyBuilder
 
 import tfckpt
-from fuzz.mend import mend_strings, mend_table, mend_variants, pack, unpack
+from fuzz.mend import mend_header, mend_strings, mend_table, mend_variants, mend_zip, pack, unpack
 from fuzz.mutators import build_table, mutate_message, mutate_table, table_of
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
@@ -242,6 +245,23 @@ def v1(data: bytes) -> None:
     _read_everything(_write("v1", mend_table(data)), "v1")
 
 
+def archive(data: bytes) -> None:
+    """One byte says what kind of file it is; a directory is its index and the only array that it may name."""
+    kind, rest, dest = data[:1], data[1:], os.path.join(scratch(), "imported")
+    if kind == b"d":
+        index, values = unpack(rest, 2)
+        directory = os.path.join(scratch(), "arrays")
+        os.makedirs(directory, exist_ok=True)
+        _write("arrays/index.json", index)
+        _write("arrays/00000.w.npy", values)
+        path = directory
+    else:
+        path = _write("archive", mend_zip(rest) if kind == b"z" else mend_header(rest))
+    given = {b"s": "safetensors", b"z": "npz", b"d": "npy"}.get(kind)
+    tfckpt.import_(path, dest, kind=given, sync=False, overwrite=True)
+    tfckpt.export(dest, os.path.join(scratch(), "exported.npz"), sync=False, overwrite=True)
+
+
 CONVERSIONS: tuple[Callable[[str, str], object], ...] = (
     lambda s, d: tfckpt.convert(s, d, to="auto", num_heads=2, sync=False, overwrite=True, verify=False),
     lambda s, d: tfckpt.convert(
@@ -418,6 +438,27 @@ def _seed_conversions() -> Iterator[bytes]:
             yield bytes([number]) + seed
 
 
+def _seed_archives() -> Iterator[bytes]:
+    values: dict[str, Any] = {"w": np.arange(3.0), "b/c": np.array([[1]], np.float32), "e": np.zeros((0, 2), np.int8)}
+    texts: dict[str, Any] = {"s": np.array([b"a", b"bc"]), "u": np.array(["é"])}
+    halves: dict[str, Any] = {"h": np.ones(2, ml_dtypes.bfloat16), "i": np.array([1], ml_dtypes.int4)}
+    prefix, place = os.path.join(scratch(), "seed"), os.path.join(scratch(), "seed.")
+    for tensors in (values, halves, values | halves):
+        tfckpt.save(prefix, tensors, overwrite=True, sync=False)
+        for kind, byte in (("safetensors", b"s"), ("npz", b"z")):
+            tfckpt.export(prefix, place + kind, sync=False, overwrite=True)
+            yield byte + Path(place + kind).read_bytes()
+    for save in (np.savez, np.savez_compressed):
+        save(place + "npz", **values, **texts, f=np.asfortranarray(np.ones((2, 3), ">f4")))
+        yield b"z" + Path(place + "npz").read_bytes()
+    for value in (np.arange(3.0), np.array([b"a"]), np.ones(2, ml_dtypes.bfloat16)):
+        tfckpt.save(prefix, {"w": value}, overwrite=True, sync=False)
+        tfckpt.export(prefix, place + "d/", sync=False, overwrite=True)
+        array = next(Path(place + "d").glob("*.npy"))
+        index = Path(place + "d", "index.json").read_bytes().replace(array.name.encode(), b"00000.w.npy")
+        yield b"d" + pack(index, array.read_bytes())
+
+
 # --- structure-aware mutations
 
 
@@ -459,6 +500,7 @@ HARNESSES: dict[str, Harness] = {
     "layout": Harness(layout, _seed_layouts),
     "bundle": Harness(bundle, _seed_bundles, _mutate_second(mutate_table)),
     "v1": Harness(v1, _seed_v1, mutate_table),
+    "archive": Harness(archive, _seed_archives),
     "convert": Harness(convert, _seed_conversions, _mutate_conversion),
 }
 

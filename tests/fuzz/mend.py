@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 from tfckpt.errors import TfckptError
 from tfckpt.sstable.block import iter_entries
@@ -86,3 +87,26 @@ def unpack(data: bytes, count: int) -> list[bytes]:
         parts.append(data[pos : pos + length])
         data = data[pos + length :]
     return [*parts, data]
+
+
+def mend_header(data: bytes) -> bytes:
+    """Return a safetensors file whose length is that of the header up to where the braces end, if they do."""
+    end = data.find(b"}}", 8) + 2
+    return len(data[8:end]).to_bytes(8, "little") + data[8:] if end > 8 and len(data) % 3 else data
+
+
+def mend_zip(data: bytes) -> bytes:
+    """Return a zip archive with the checksum of each member that is stored as it is, and whole."""
+    mended = bytearray(data)
+    at = data.find(b"PK\x01\x02")
+    while at >= 0 and at + 46 <= len(data):
+        method, nbytes, start = (
+            struct.unpack_from("<H", data, at + 10)[0],
+            *struct.unpack_from("<I", data, at + 20),
+            *struct.unpack_from("<I", data, at + 42),
+        )
+        if method == 0 and start + 30 + nbytes <= len(data):
+            values = start + 30 + sum(struct.unpack_from("<HH", data, start + 26))
+            struct.pack_into("<I", mended, at + 16, zlib.crc32(data[values : values + nbytes]))
+        at = data.find(b"PK\x01\x02", at + 4)
+    return bytes(mended)

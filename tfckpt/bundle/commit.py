@@ -117,13 +117,14 @@ class FileSet:
                 _remove_or_warn(path)
         self._end()
 
-    def commit_file(self, file: NewFile) -> None:
-        """Give a file that stands for itself its name."""
+    def commit_file(self, file: NewFile, others: Sequence[NewFile] = ()) -> None:
+        """Give a file its name, after those beside it that it tells of."""
         self._check_process()
+        names = [other.path for other in others]
         if self._is_remote:
-            self._replace_remote([], [], file, ())
+            self._replace_remote(others, names, file, ())
         else:
-            self._publish([], [], file)
+            self._publish(others, names, file)
         self._end()
 
     def discard(self) -> None:

@@ -187,10 +187,11 @@ class InputFile:
         """Close the descriptor. The map is only let go of: arrays may still look at it."""
         with self._mapping:
             if self._fd >= 0:
-                os.close(self._fd)
+                self._close(self._fd)
                 self._fd = -1
             self._map = None
 
+    _close = staticmethod(os.close)  # held here: when the interpreter ends, a module's names may go before its objects
     __del__ = close  # a checkpoint that nobody closed gives its descriptors back when it goes
 
 
@@ -217,6 +218,12 @@ class OutputFile:
         else:
             self._buffer += data
         self.offset += len(data)
+
+    def rewrite(self, data: bytes | memoryview, offset: int) -> None:
+        """Write over bytes that were appended."""
+        assert offset + len(data) <= self.offset, self.path
+        self._flush()
+        _write_at(self._fd, self.path, data, offset)
 
     def reserve(self, nbytes: int) -> int:
         """Leave room for ``nbytes`` at the end; return the offset of that range."""

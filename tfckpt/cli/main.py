@@ -15,6 +15,7 @@ from tfckpt.cli import (
     convert,
     demo,
     diff,
+    exchange,
     inspect,
     listing,
     many,
@@ -43,6 +44,7 @@ GROUPS = (
     tree,
     report,
     rewrite,
+    exchange,
     demo,
     completion,
 )

@@ -19,7 +19,7 @@ def add_commands(
     add_dest(rewrite)
     rewrite.add_argument(
         "--rename",
-        type=_substitution,
+        type=substitution,
         action="append",
         default=[],
         metavar="REGEX=REPLACEMENT",
@@ -46,7 +46,7 @@ def add_commands(
     merge.set_defaults(run=cmd_merge, reports=True)
 
 
-def _substitution(text: str) -> tuple[str, str]:
+def substitution(text: str) -> tuple[str, str]:
     """Split ``REGEX=REPLACEMENT`` at its first ``=``."""
     pattern, equals, replacement = text.partition("=")
     if not equals or not pattern:

@@ -36,7 +36,11 @@ def compute(step: Step, reader: TensorReader, *, verify: bool) -> npt.NDArray[An
     """
     if step.fill is not None:
         return filled(step.fill, step.shape, numpy_dtype(step.data_type))
-    array = reader.read(planned_entry(step, reader), verify=verify, mapped=False)
+    return transformed(step, reader.read(planned_entry(step, reader), verify=verify, mapped=False))
+
+
+def transformed(step: Step, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a source's values in the shape that the target has."""
     for resize in step.resizes:
         array = resized(array, resize)
     return array if step.axes is None else axes.apply(step.axes, array, step.letters)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import FLOATING, dtype_name
-from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.source import Source
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.layouts.optimizer import STATE
 from tfckpt.layouts.rules import Drop
@@ -75,7 +75,7 @@ def _check_substitution(pattern: str, replacement: str) -> None:
         raise UsageError(f"rename {pattern!r} to {replacement!r}: {error}") from None
 
 
-def plan_edits(checkpoint: Checkpoint, edits: Edits) -> Plan:
+def plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     """Decide what becomes of each tensor of a checkpoint; reads the index, and the object graph if there is one.
 
     Raises: PlanError if two tensors would get one name, or one gets none; FormatError.
@@ -88,7 +88,7 @@ def plan_edits(checkpoint: Checkpoint, edits: Edits) -> Plan:
             continue
         target, cast = edits.new_name(entry.name), edits.new_dtype(entry.data_type)
         steps.append(Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast))
-    _check_names(checkpoint.prefix, steps)
+    check_names(checkpoint.prefix, steps)
     graph = _edited_graph(checkpoint, steps, dropped)
     used = {item.rule for item in dropped}
     notes = [f"{drop.rule}: no tensor" for drop in edits.rules() if drop.rule not in used]
@@ -97,7 +97,8 @@ def plan_edits(checkpoint: Checkpoint, edits: Edits) -> Plan:
     return Plan(checkpoint.prefix, "", tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
 
 
-def _check_names(source: str, steps: Iterable[Step]) -> None:
+def check_names(source: str, steps: Iterable[Step]) -> None:
+    """Raise PlanError, with every complaint, if two tensors would get one name, or one gets none."""
     sources: dict[str, list[str]] = {}
     for step in steps:
         sources.setdefault(step.target, []).append(step.source)
@@ -107,7 +108,7 @@ def _check_names(source: str, steps: Iterable[Step]) -> None:
         raise PlanError(lines)
 
 
-def _edited_graph(checkpoint: Checkpoint, steps: Sequence[Step], dropped: Sequence[Dropped]) -> ObjectGraph | None:
+def _edited_graph(checkpoint: Source, steps: Sequence[Step], dropped: Sequence[Dropped]) -> ObjectGraph | None:
     """Return the object graph that fits the new keys; None if the old one does, or does not go along."""
     renamed = {step.source: step.target for step in steps if step.source != step.target}
     gone = {item.source for item in dropped}

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
@@ -14,6 +13,7 @@ from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
 from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
+from tfckpt.conversion.source import Source
 from tfckpt.errors import UsageError
 from tfckpt.layouts.bert import OPTIMIZER
 from tfckpt.layouts.catalog import TF1, find_layout, find_models
@@ -76,7 +76,7 @@ class Request(NamedTuple):
             raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")
 
 
-def make_plan(checkpoint: Checkpoint, request: Request) -> Plan:
+def make_plan(checkpoint: Source, request: Request) -> Plan:
     """Return the plan that a request asks for.
 
     Raises: PlanError, ConfigError, FormatError, UsageError.

@@ -1,0 +1,141 @@
+"""Commands that go to the files of other frameworks, and come from them: export, import."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from typing import Any
+
+import tfckpt
+from tfckpt.cli.convert import add_request, request_of
+from tfckpt.cli.options import add_source
+from tfckpt.cli.output import print_json, print_plan, printable
+from tfckpt.cli.rewrite import substitution
+from tfckpt.cli.terminal import progress_bar
+from tfckpt.errors import UsageError
+from tfckpt.exchange.defaults import KINDS, SOURCE
+from tfckpt.layouts.defaults import AUTO
+
+STREAM = "-"
+
+
+class _Targets:
+    """The choices for ``--to``; the tables are built when there is a choice to check or to print."""
+
+    def __iter__(self) -> Iterator[str]:
+        from tfckpt.layouts.catalog import NAMES
+
+        return iter((SOURCE, AUTO, *NAMES))
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Add this file's commands to the parser."""
+    export = commands.add_parser("export", parents=[common], help="write tensors as safetensors, .npz or .npy files")
+    add_source(export, "source")
+    export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
+    _add_edits(export)
+    export.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
+    export.set_defaults(run=cmd_export, reports=True)
+
+    imports = commands.add_parser(
+        "import", parents=[common], help="make a checkpoint of safetensors, .npz or .npy files"
+    )
+    imports.add_argument(
+        "source", metavar="SOURCE", help="a .safetensors or .npz file, or an exported directory; - is stdin"
+    )
+    imports.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
+    _add_edits(imports)
+    imports.set_defaults(run=cmd_import, reports=True)
+
+
+def _add_edits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as", dest="kind", choices=KINDS, help="kind of file; npy is a directory (default: by its name)"
+    )
+    parser.add_argument(
+        "--to",
+        metavar="TARGET",
+        choices=_Targets(),
+        default=SOURCE,
+        help=f"whose names and shapes: %(choices)s (default: %(default)s, as they are); {AUTO} takes the fullest that fits",
+    )
+    parser.add_argument(
+        "--rename",
+        type=substitution,
+        action="append",
+        default=[],
+        metavar="REGEX=REPLACEMENT",
+        help="change names, as re.sub does; repeated, one after the other",
+    )
+    parser.add_argument(
+        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
+    )
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
+    )
+    add_request(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
+    parser.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
+
+
+def _options_of(args: argparse.Namespace) -> dict[str, Any]:
+    edits = ("kind", "rename", "drop", "keep", "sync", "overwrite", "dry_run")
+    return request_of(args) | {name: getattr(args, name) for name in edits}
+
+
+def cmd_export(args: argparse.Namespace) -> int:
+    """Write tensors to other files, and report every one; on stderr if stdout gets the file."""
+    is_stream = args.dest == STREAM
+    dest = _stdout() if is_stream and not args.dry_run else args.dest
+    with progress_bar("exporting", quiet=args.quiet) as progress:
+        plan = tfckpt.export(args.source, dest, **_options_of(args), verify=args.verify, progress=progress)
+    with redirect_stdout(sys.stderr) if is_stream and not args.quiet else nullcontext():
+        return _report(plan, args, {"verified": args.verify})
+
+
+def cmd_import(args: argparse.Namespace) -> int:
+    """Make a checkpoint, and report every tensor."""
+    options = _options_of(args)
+    del options["source_format"]
+    with _spooled(args.source) as source, progress_bar("importing", quiet=args.quiet) as progress:
+        plan = tfckpt.import_(source, args.dest, **options, progress=progress)
+    return _report(plan, args, {})
+
+
+def _stdout() -> Any:
+    """Return the stdout that the process began with, for bytes."""
+    if sys.__stdout__ is None:
+        raise UsageError(f"{STREAM}: stdout is closed")
+    if sys.__stdout__.isatty():
+        raise UsageError(f"{STREAM}: stdout is a terminal, and the file is not text")
+    return sys.__stdout__.buffer
+
+
+@contextmanager
+def _spooled(source: str) -> Iterator[str]:
+    """Yield the path of what is to be imported: stdin, which nobody can seek in, goes into a file first."""
+    if source != STREAM:
+        yield source
+        return
+    import shutil
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="tfckpt-stdin-") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        file.flush()
+        yield file.name
+
+
+def _report(plan: tfckpt.Plan, args: argparse.Namespace, more: dict[str, Any]) -> int:
+    if args.json:
+        print_json(plan.to_json() | {"destination": None if args.dry_run else args.dest} | more)
+    else:
+        print_plan(plan)
+        if not args.dry_run:
+            print(f"written: {printable(args.dest)}")
+    return 0

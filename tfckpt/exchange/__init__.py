@@ -1,0 +1,1 @@
+"""Tensors out to the files of other frameworks, and in from them: safetensors, npz, directories of .npy files."""

@@ -1,0 +1,63 @@
+"""The kinds of files that tensors go to and come from, and how a path or a first byte tells which."""
+
+from __future__ import annotations
+
+import os
+
+from tfckpt.bundle import files
+from tfckpt.bundle.paths import split_query
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
+
+SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
+MAGIC_SIZE = 6
+# What people have lying beside what can be read: first bytes, what that is, and what to do.
+OTHERS = (
+    (b"\x93NUMPY", "one array without a name", "numpy.savez gives names to arrays"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes them", "Keras reads it, and writes TensorFlow's checkpoints"),
+    (b"\x80", "a pickle, as PyTorch writes them", "safetensors.torch.save_file writes what can be read safely"),
+)
+
+
+def check_kind(kind: str | None) -> None:
+    """Raise UsageError for a kind of file that is none."""
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"kind of file: expected {', '.join(KINDS)}, got {kind!r}")
+
+
+def kind_of_dest(path: str, kind: str | None) -> str:
+    """Return which kind of file to write: the one asked for, or the one that the path says.
+
+    >>> kind_of_dest("model.safetensors", None), kind_of_dest("model.NPZ", None), kind_of_dest("arrays/", None)
+    ('safetensors', 'npz', 'npy')
+
+    Raises: UsageError if neither tells.
+    """
+    check_kind(kind)
+    bare, _ = split_query(path)
+    suffix = os.path.splitext(bare)[1].lower()
+    found = kind or SUFFIXES.get(suffix) or (NPY if bare.endswith("/") or files.is_directory(path) else None)
+    if found is None:
+        expected = "a name that ends in .safetensors or .npz, or a directory, which ends in /"
+        raise UsageError(f"{path}: cannot tell what to write: expected {expected}; --as says it too")
+    return found
+
+
+def kind_of_source(path: str) -> str:
+    """Return which kind of file lies there.
+
+    Raises: CheckpointNotFoundError, StorageError; FormatError for a file of another kind that is known, and an empty one.
+    """
+    if files.is_directory(path):
+        return NPY
+    if not files.exists(path):
+        raise CheckpointNotFoundError(f"{path}: no file to import, and no directory")
+    file = files.open_input(path)
+    try:
+        start = file.read_at(0, min(MAGIC_SIZE, file.size))
+    finally:
+        file.close()
+    for magic, what, hint in OTHERS:
+        if start.startswith(magic):
+            raise FormatError("file", path=path, expected="a safetensors or .npz file", got=what, hint=hint)
+    return NPZ if start.startswith(b"PK") else SAFETENSORS
