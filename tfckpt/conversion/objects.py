@@ -26,7 +26,7 @@ from tfckpt.conversion.target import Target, TargetVariable, build_target, lacki
 from tfckpt.errors import Advice, PlanError, advised
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.bert import BERT
-from tfckpt.layouts.defaults import TF1_NAME
+from tfckpt.layouts.defaults import AUTO, TF1_NAME
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
@@ -36,6 +36,7 @@ MAX_FILL_RATIO = (
 )
 FREE_FILL = 64 << 20
 FILLED = Advice(add=("--fill", "normal:1"))
+FULLEST = Advice(add=("--to", AUTO))  # a filled head needs a number of classes, which nothing may tell
 BERT_HEAD_SIZE = 64  # of all that google-research/bert released, from 128 wide with 2 heads to 1,024 with 16
 NAMES_OF_2019 = ("bert_model/word_embeddings/embeddings", "word_embeddings/embeddings")
 
@@ -177,8 +178,8 @@ def _check_heads(
         if absent:
             complaints.add(
                 f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
-                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values",
-                FILLED,
+                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, --to auto takes what is there",
+                FULLEST,
             )
         others = [variable for variable in others if variable not in absent]
     return others
@@ -239,7 +240,7 @@ def _instead(names: Collection[str], source: str) -> tuple[str, Advice]:
     if any(name in names for name in NAMES_OF_2019):
         text = "its names are those of the 2019 script, 'keras': convert what that script was given"
     else:
-        text = f"{len(names)} other variables; a model of another kind converts by a table of your own: --layout"
+        text = f"its variables are others, {len(names)} in all; a model of another kind converts by a table of your own: --layout"
     return text, listing(source)
 
 
