@@ -212,7 +212,9 @@ def test_verify_names_every_damaged_tensor(bert_copy: str, capsys: Captured) -> 
     assert [(item["start"], item["end"]) for item in found] == [(e.offset, e.offset + e.nbytes) for e in entries]
     assert [f"{d['reason']}; bytes [{d['start']}, {d['end']})" for d in found] == lines
     assert {item["file"] for item in found} == {f"{bert_copy}.data-00000-of-00001"}
-    assert len(err.splitlines()) == 3
+    *lines, advice = err.splitlines()
+    assert len(lines) == 3
+    assert advice == f"tfckpt verify: next: tfckpt salvage {bert_copy} {bert_copy}.salvaged"
 
 
 def test_layouts_lists_the_targets(capsys: Captured) -> None:
@@ -354,7 +356,8 @@ def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
     result = run("ls", str(tmp_path), capture_output=True)
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.decode().splitlines() == [
-        f"tfckpt ls: {tmp_path}: a directory without a checkpoint: no file in it ends in .index"
+        f"tfckpt ls: {tmp_path}: a directory without a checkpoint: no file in it ends in .index",
+        f"tfckpt ls: next: ls -l {tmp_path}",
     ]
 
 

@@ -28,6 +28,7 @@ from tfckpt.errors import (
 from tfckpt.sstable.writer import TableBuilder
 
 WORDS = "bert/embeddings/word_embeddings"
+INCOMPLETE = "the index names this file: the download, or the copy, is not complete"
 
 
 def write_state_text(directory: Path, text: str) -> None:
@@ -181,7 +182,7 @@ def test_an_index_without_data_opens_and_says_what_is_missing(bert_copy: str) ->
         assert checkpoint.entry(WORDS).shape == (30, 8)
         with pytest.raises(CheckpointNotFoundError) as caught:
             checkpoint[WORDS]
-    assert str(caught.value) == f"{data}: cannot open: No such file or directory"
+    assert str(caught.value) == f"{data}: cannot open: No such file or directory; {INCOMPLETE}"
 
 
 def test_a_missing_tensor_is_told_the_nearest_names(bert: str) -> None:
@@ -385,7 +386,7 @@ def test_a_missing_shard_is_named_when_it_is_needed(two_shards: str) -> None:
         assert checkpoint["a"].tolist() == [0, 0, 0]
         with pytest.raises(CheckpointNotFoundError) as caught:
             checkpoint["b"]
-    assert str(caught.value) == f"{missing}: cannot open: No such file or directory"
+    assert str(caught.value) == f"{missing}: cannot open: No such file or directory; {INCOMPLETE}"
 
 
 def test_a_damaged_shard_is_named(two_shards: str) -> None:

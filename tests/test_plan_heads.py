@@ -45,9 +45,9 @@ def complaints(source: str | Path, **options: Any) -> list[str]:
 def test_each_head_that_the_source_lacks_is_one_line() -> None:
     assert complaints(DATA / "classifier_tf115" / "model.ckpt-3", to="bert-pretrainer") == [
         "no masked-LM head, cls/predictions/*, which 'bert-pretrainer' needs for 5 variables; "
-        "the source has classification head; --fill gives it values",
+        "the source has classification head; --fill gives it values, --to auto takes what is there",
         "no next-sentence head, cls/seq_relationship/*, which 'bert-pretrainer' needs for 2 variables; "
-        "the source has classification head; --fill gives it values",
+        "the source has classification head; --fill gives it values, --to auto takes what is there",
     ]
 
 

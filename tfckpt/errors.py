@@ -16,7 +16,8 @@
     '- StorageError(OSError)                       the operating system refused to read or write
 
 Each is also the builtin in brackets, so callers that know nothing of tfckpt catch it too. A message says where, what,
-expected, got, next step. All of them survive pickling, which process pools need. None holds the credentials of a URL.
+expected, got, next step; where the command line can say what to type next, the error's `advice` knows it. All of them
+survive pickling, which process pools need. None holds the credentials of a URL.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+
+Error = TypeVar("Error", bound="TfckptError")
 
 OS_FIELDS = ("errno", "strerror", "filename", "filename2")
 USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", re.IGNORECASE)
@@ -40,10 +43,40 @@ def redacted(text: str) -> str:
     return QUERY.sub(r"\1***", USERINFO.sub(r"\1***@", text)) if "://" in text else text
 
 
+class Advice(NamedTuple):
+    """What to type after a failure: the same command with changes, or another one.
+
+    Attributes:
+        given: an argument as it was given.
+        meant: what was probably meant by it.
+        add: options, with their values, that the command lacks.
+        drop: options that it has and should not.
+        command: another command altogether.
+    """
+
+    given: str = ""
+    meant: str = ""
+    add: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    command: str = ""
+
+    def __add__(self, other: object) -> Advice:
+        """Return the changes of both."""
+        assert isinstance(other, Advice)
+        return Advice(
+            self.given or other.given,
+            self.meant or other.meant,
+            (*self.add, *other.add),
+            (*self.drop, *other.drop),
+            self.command or other.command,
+        )
+
+
 class TfckptError(Exception):
     """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
 
     __context__: BaseException | None
+    advice: Advice | None = None
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
@@ -55,6 +88,12 @@ class TfckptError(Exception):
             self.__context__ = None
         # The default calls cls(*args), which keyword-only arguments would refuse.
         return _restore, (type(self), self.args, self.__dict__ | _os_fields(self))
+
+
+def advised(error: Error, advice: Advice | None) -> Error:
+    """Return the error with what to type after it."""
+    error.advice = advice
+    return error
 
 
 def _restore(cls: type[TfckptError], args: tuple[Any, ...], state: dict[str, Any]) -> TfckptError:

@@ -32,14 +32,25 @@ def succeed_json(capsys: Captured, *argv: str) -> Any:
     return json.loads("\n".join(succeed(capsys, *argv, "--json")))
 
 
+NEXT = "next: "
+
+
 def fail(capsys: Captured, *argv: str) -> list[str]:
-    """Run a command that fails as foreseen; return what it says, without the command's name."""
+    """Run a command that fails as foreseen; return what it says, without its name and what to type next."""
+    return fail_and_advise(capsys, *argv)[0]
+
+
+def fail_and_advise(capsys: Captured, *argv: str) -> tuple[list[str], str | None]:
+    """Run a command that fails as foreseen; return what it says without its name, and what it says to type next."""
     assert main(argv) == 1
     lines = capsys.readouterr().err.splitlines()
     start = f"tfckpt {argv[0]}: "
     assert lines
     assert all(line.startswith(start) for line in lines)
-    return [line.removeprefix(start) for line in lines]
+    lines = [line.removeprefix(start) for line in lines]
+    advice = lines.pop().removeprefix(NEXT) if lines[-1].startswith(NEXT) else None
+    assert not any(line.startswith(NEXT) for line in lines)
+    return lines, advice
 
 
 def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[bytes]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 
+from tfckpt.errors import Advice
+
 V1, V2 = FORMATS = ("v1", "v2")  # SavedTensorSlices tables, TensorBundles
 INDEX_SUFFIX = ".index"
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -43,6 +45,17 @@ def join(directory: str, name: str) -> str:
     """
     path, query = split_query(directory)
     return name if os.path.isabs(name) else os.path.join(path, name) + query
+
+
+def looking(path: str) -> Advice | None:
+    """Return what to type to see what lies where a file was expected; None behind URLs.
+
+    >>> looking("run/model.ckpt.index").command
+    'ls -l run'
+    """
+    import shlex  # when something is wrong
+
+    return None if is_remote(path) else Advice(command=shlex.join(["ls", "-l", split(path)[0] or os.curdir]))
 
 
 def split(path: str) -> tuple[str, str]:

@@ -19,11 +19,11 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
-from tfckpt.bundle.paths import V2, index_path, shard_path
+from tfckpt.bundle.paths import V2, index_path, looking, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, advised, located
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
 
@@ -65,7 +65,9 @@ class BundleReader:
                 raise FormatError("header", path=self._index.path, expected="an entry under the empty key", got="none")
             with self._table.in_block(HEADER_KEY):
                 self.header = Header.parse(value)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, FormatError):
+                _explain(error)
             self._index.close()
             raise
 
@@ -221,9 +223,13 @@ class BundleReader:
 
         Raises: CheckpointNotFoundError, FormatError, which names the first tensor that is cut off.
         """
-        for entry in self.stored.values():
-            if not entry.slices:
-                self._file(entry)
+        try:
+            for entry in self.stored.values():
+                if not entry.slices:
+                    self._file(entry)
+        except FormatError as error:
+            _explain(error)
+            raise
 
     def check_unchanged(self) -> None:
         """Raise StorageError if a file that was opened has changed since, or has lost its name."""
@@ -289,7 +295,7 @@ class BundleReader:
                 file = self._shards.get(shard)
                 if file is None:
                     path = shard_path(self.prefix, shard, self.header.num_shards)
-                    file = open_input(path, readahead=DATA_READAHEAD)
+                    file = _open_data(path)
                     self._shards[shard] = file
         return file
 
@@ -392,3 +398,17 @@ class BundleReader:
             part_of = self.read_box(stored, inside, mapped=mapped) if read is None else read(stored)[inside]
             array[relative(shared, box)] = part_of
         return array
+
+
+def _open_data(path: str) -> Input:
+    try:
+        return open_input(path, readahead=DATA_READAHEAD)
+    except CheckpointNotFoundError as error:
+        text = f"{error}; the index names this file: the download, or the copy, is not complete"
+        raise advised(CheckpointNotFoundError(text), looking(path)) from None
+
+
+def _explain(error: FormatError) -> None:
+    from tfckpt.bundle.kinds import explain  # what is whole needs none of its patterns
+
+    explain(error)

@@ -11,7 +11,15 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tfckpt.bundle.paths import split
-from tfckpt.errors import CheckpointNotFoundError, StorageError, TfckptError, UnsupportedError, UsageError
+from tfckpt.errors import (
+    Advice,
+    CheckpointNotFoundError,
+    StorageError,
+    TfckptError,
+    UnsupportedError,
+    UsageError,
+    advised,
+)
 
 HTTP = {"http", "https"}  # has no listing and takes no files
 NOTHING_THERE = {401, 403, 404, 410}  # stores say 403 of what is missing, too, to those who may not list
@@ -33,7 +41,8 @@ def open_store(url: str) -> tuple[Any, str]:
 
             fs, path = url_to_fs(url)
         except ImportError as error:
-            raise UnsupportedError(f"{url}: {error}; pip install 'tfckpt[remote]' brings what most URLs need") from None
+            text = f"{url}: {error}; pip install 'tfckpt[remote]' brings what most URLs need"
+            raise advised(UnsupportedError(text), Advice(command="python3 -m pip install 'tfckpt[remote]'")) from None
         except ValueError as error:
             raise UsageError(f"{url}: not a URL that fsspec can open: {error}") from None
         fs.invalidate_cache()

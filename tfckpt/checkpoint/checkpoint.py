@@ -19,7 +19,7 @@ from tfckpt.bundle.paths import V2, index_path, is_remote
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.errors import FormatError, TensorNotFoundError, UsageError, located
+from tfckpt.errors import Advice, FormatError, TensorNotFoundError, UsageError, advised, located
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ class Checkpoint(Mapping[str, "Array"]):
 
             names = itertools.islice(self.reader.entries, MOST_COMPARED)
             near = difflib.get_close_matches(name, list(names), n=3)
-            raise TensorNotFoundError(
+            error = TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
                 + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
             )
+            raise advised(error, Advice(given=name, meant=near[0]) if near else None)
         return entry
 
     def get_slice(self, name: str) -> PartialTensor:
@@ -362,4 +363,5 @@ def check_apart(source: Checkpoint, dest: str) -> None:
     A V1 checkpoint has other files than those that are written, so its prefix is free.
     """
     if source.format == V2 and files.is_same(index_path(source.prefix), index_path(dest)):
-        raise UsageError(f"{dest}: source and destination are the same checkpoint")
+        error = UsageError(f"{dest}: source and destination are the same checkpoint")
+        raise advised(error, Advice(given=dest, meant=f"{dest}.new"))

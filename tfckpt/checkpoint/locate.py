@@ -9,7 +9,7 @@ from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.errors import CheckpointNotFoundError, UsageError, printable
+from tfckpt.errors import Advice, CheckpointNotFoundError, TfckptError, UsageError, advised, printable
 
 MOST_NAMES_SHOWN = 5
 
@@ -24,9 +24,11 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
         raise UsageError("an empty path: give the prefix of the files to write")
     base = join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
-        raise UsageError(f"{path}: a directory; give the prefix of the files to write, e.g. {base}")
-    if strip_suffix(path) != path:
-        raise UsageError(f"{path}: the name of a checkpoint's file; give the prefix {strip_suffix(path)}")
+        text = f"{path}: a directory; give the prefix of the files to write, e.g. {base}"
+        raise advised(UsageError(text), Advice(given=path, meant=base))
+    if (base := strip_suffix(path)) != path:
+        text = f"{path}: the name of a checkpoint's file; give the prefix {base}"
+        raise advised(UsageError(text), Advice(given=path, meant=base))
     return path
 
 
@@ -52,9 +54,29 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
             return named
         with suppress(CheckpointNotFoundError):  # a refusal is another matter than an absence
             files.open_input(index_path(strip_suffix(typed))).close()
-    raise CheckpointNotFoundError(
-        f"{typed or repr(typed)}: no {_wanted(typed, source_format)}{_lies_there(typed, source_format)}"
-    )
+    raise _not_found(typed, source_format)
+
+
+def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError:
+    """Return the error that says what was looked for, what lies there instead, and what was probably meant."""
+    from tfckpt.checkpoint.guess import about_path  # most paths are right
+
+    other = V1 if source_format == V2 else V2
+    if source_format is not None and _is_there(typed, other):
+        text = f"{typed}: no {_wanted(typed, source_format)}; it is a {other.upper()} checkpoint"
+        return advised(CheckpointNotFoundError(text), Advice(drop=("--format",)))
+    what, advice = about_path(typed, lambda directory: _prefixes(directory, source_format))
+    wanted = "checkpoint" if what and files.is_file(typed) else _wanted(typed, source_format)
+    instead = f"; {what}" if what else _lies_there(typed, source_format)
+    return advised(CheckpointNotFoundError(f"{typed or repr(typed)}: no {wanted}{instead}"), advice)
+
+
+def _is_there(typed: str, source_format: str) -> bool:
+    try:
+        find_prefix(typed, source_format)
+    except TfckptError:
+        return False
+    return True
 
 
 def _wanted(typed: str, source_format: str | None) -> str:
@@ -91,13 +113,16 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):
         return nameless
+    from tfckpt.checkpoint.guess import about_directory, one_of
+
     if not found:
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
-        raise CheckpointNotFoundError(f"{directory}: a directory without a checkpoint: no file in it ends {ending}")
+        what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
+        text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"
+        raise advised(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
-    raise CheckpointNotFoundError(
-        f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {_some(found)}"
-    )
+    text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {_some(found)}"
+    raise advised(CheckpointNotFoundError(text), one_of(directory, found))
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:

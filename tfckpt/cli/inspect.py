@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tfckpt.cli.advice import print_next, salvaging
 from tfckpt.cli.options import add_source
 from tfckpt.cli.output import print_json, printable
 from tfckpt.cli.terminal import progress_bar
@@ -39,6 +40,8 @@ def cmd_verify(args: argparse.Namespace) -> int:
     prefix = found.reader.prefix
     for line in lines(damage):
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
+    if damage:
+        print_next("verify", salvaging(prefix))
     if args.json:
         counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
         print_json(counts | {"damaged": [item.to_json() for item in damage]})

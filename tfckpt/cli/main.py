@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -26,6 +27,7 @@ from tfckpt.cli import (
     tf1_to_keras,
     tree,
 )
+from tfckpt.cli.advice import next_command, print_next, unmet_requirements
 from tfckpt.cli.options import CommandParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
@@ -91,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A parser's defaults say what its command is like: ``paged`` if what it prints is to be looked at, ``reports`` if it is
     about what was done, ``trouble`` for its own code for a failure.
     """
+    argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
     _prepare_output()
     try:
@@ -102,11 +105,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TfckptError, OSError) as error:
         if args.verbose:
             _print_traceback()
+        advice = next_command(error, args, argv)
         for line in getattr(error, "complaints", [str(error)]):
             print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
+        print_next(args.command, advice)
         return getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception:
+        if args.verbose or not (lacking := unmet_requirements()):
+            raise
+        for line, _ in lacking:
+            print(f"tfckpt {args.command}: {line}", file=sys.stderr)
+        wanted = [requirement for _, requirement in lacking]
+        print_next(args.command, shlex.join(["python3", "-m", "pip", "install", "--upgrade", *wanted]))
+        return getattr(args, "trouble", FAILED)
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
@@ -38,6 +38,15 @@ class CommandParser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_reading = False
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2, the usage, and the message; of a choice that is nearly one, which."""
+        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            import difflib
+
+            near = difflib.get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], n=1)
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        super().error(message)
 
 
 def counting(least: int, most: int) -> Callable[[str], int]:

@@ -12,7 +12,7 @@ from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
-from tfckpt.errors import PlanError, located
+from tfckpt.errors import Advice, PlanError, advised, located
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import STATE, TRAINING, TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
@@ -49,7 +49,9 @@ def plan_back(
     Raises: PlanError, with every complaint.
     """
     if graph is None:
-        raise PlanError([f"{source}: no object graph: it is name-based, as checkpoints of TF1 are"])
+        text = f"{source}: no object graph: it is name-based, as checkpoints of TF1 are"
+        text += f"; without --to {layout.name} it goes to TensorFlow 2"
+        raise advised(PlanError([text]), Advice(drop=("--to",)))
     match = _the_model(source, graph, layouts)
     complaints = Complaints()
     kept, dropped = exclude(entries, excluded)

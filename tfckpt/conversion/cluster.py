@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
-from tfckpt.errors import StorageError, UsageError
+from tfckpt.errors import Advice, StorageError, UsageError, advised
 
 
 @contextmanager
@@ -21,7 +21,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise UsageError(f"{address}: Dask is not installed; pip install 'tfckpt[dask]'") from None
+        text = f"{address}: Dask is not installed; pip install 'tfckpt[dask]'"
+        raise advised(UsageError(text), Advice(command="python3 -m pip install 'tfckpt[dask]'")) from None
     try:
         client = Client(address, set_as_default=False)
     except OSError as error:

@@ -6,13 +6,15 @@ Source: google-research/bert modeling.py, class BertConfig.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from types import NoneType
 from typing import NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import join, split
-from tfckpt.errors import ConfigError
+from tfckpt.errors import ConfigError, TfckptError, advised
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
@@ -67,6 +69,20 @@ def find_beside(prefix: str, name: str, fields: Mapping[str, str] = FIELDS) -> C
     return read_config(path, fields) if files.exists(path) else None
 
 
+def other_config(prefix: str) -> str | None:
+    """Return the one JSON file beside a checkpoint that is a model's configuration under a name of its own; for messages."""
+    folder = split(prefix)[0]
+    found: list[str] = []
+    try:
+        for name in files.list_directory(folder or os.curdir):
+            if name.endswith(".json") and name not in FILE_NAMES and len(found) < 2:
+                with suppress(TfckptError):
+                    found += [join(folder, name)] if NUM_HEADS in read_config(join(folder, name)).sizes else []
+    except TfckptError:  # a store that cannot be listed
+        return None
+    return found[0] if len(found) == 1 else None
+
+
 def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     """Return the configuration in a JSON file; ``fields`` tells which field each key of it means.
 
@@ -78,7 +94,11 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not JSON: {error}") from None
+        from tfckpt.bundle.kinds import advice_for, kind_of
+
+        kind = kind_of(path)
+        text = f"{path}: not JSON: {error}" + (f"; it is {kind.what}; {kind.then}" if kind else "")
+        raise advised(ConfigError(text), advice_for(kind, path) if kind else None) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a JSON object, got a {type(values).__name__}")
     found = {name: values[name] for name in fields if name in values}

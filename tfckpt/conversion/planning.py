@@ -14,10 +14,17 @@ from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Step
-from tfckpt.errors import PlanError
+from tfckpt.errors import Advice, PlanError, advised
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
 AS_GIVEN = "as given"
+WITHOUT_HEADS = Advice(drop=("--num-heads",))  # where a configuration states another number
+OWN_SIZE = "; the configuration has to state the source's own size, and {} gives the target another"
+CONFIGURED = (".json)", "(stdin)")  # how what a configuration states ends
+RESIZED = {
+    "vocab_size": OWN_SIZE.format("--vocab-size"),
+    "max_position_embeddings": OWN_SIZE.format("--max-positions"),
+}
 
 
 class Complaints:
@@ -25,24 +32,37 @@ class Complaints:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._advice: list[Advice | None] = []  # what mends each of them, if that is known
         self._mismatches: dict[Mismatch, list[str]] = {}
 
-    def add(self, line: str) -> None:
-        """Add one line."""
+    def add(self, line: str, advice: Advice | None = None) -> None:
+        """Add one line, and what would mend that."""
         self._lines.append(line)
+        self._advice.append(advice)
 
     def add_mismatch(self, mismatch: Mismatch, entry: Entry) -> None:
         """Add a tensor to those that are wrong for this reason."""
         self._mismatches.setdefault(mismatch, []).append(f"{entry.name} {list(entry.shape)}")
 
     def raise_any(self, source: str) -> None:
-        """Raise all there is as one PlanError; each line begins with the source."""
-        lines = list(self._lines)
+        """Raise all there is as one PlanError; each line begins with the source. Advice is given if it mends all of it."""
+        lines, advice = list(self._lines), list(self._advice)
         for mismatch, names in self._mismatches.items():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            lines.append(f"{names[0]}{more}: expected {mismatch.expected}, got {mismatch.got}")
+            hint = RESIZED.get(mismatch.expected.split(" = ")[0], "") if mismatch.expected.endswith(CONFIGURED) else ""
+            lines.append(f"{names[0]}{more}: expected {mismatch.expected}, got {mismatch.got}{hint}")
+            contradicts = WITHOUT_HEADS in advice and mismatch.expected.endswith(f"({AS_GIVEN})")
+            advice.append(WITHOUT_HEADS if contradicts else None)
         if lines:
-            raise PlanError([f"{source}: {line}" for line in lines])
+            error = PlanError([f"{source}: {line}" for line in lines])
+            raise advised(error, None if None in advice else sum(filter(None, dict.fromkeys(advice)), Advice()))
+
+
+def listing(source: str) -> Advice:
+    """Return what to type to see what a checkpoint holds."""
+    import shlex
+
+    return Advice(command=shlex.join(["tfckpt", "ls", source]))
 
 
 def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry], list[Dropped]]:
@@ -76,7 +96,7 @@ def known_sizes(config: Config | None, num_heads: int | None, complaints: Compla
     if num_heads:
         known[NUM_HEADS] = Size(num_heads, AS_GIVEN)
         if stated is not None and stated.value != num_heads:
-            complaints.add(f"{NUM_HEADS}: {num_heads} {AS_GIVEN}, but {stated.value} in {stated.origin}")
+            complaints.add(f"{NUM_HEADS}: {num_heads} {AS_GIVEN}, but {stated.value} in {stated.origin}", WITHOUT_HEADS)
     return known
 
 

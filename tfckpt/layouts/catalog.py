@@ -6,9 +6,12 @@ from collections.abc import Collection
 
 from tfckpt.errors import UsageError
 from tfckpt.layouts import albert, bert, bert_2019, electra, mobilebert
+from tfckpt.layouts.defaults import TF1_NAME
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 
-TF1 = HubLayout("tf1", about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models")
+TF1 = HubLayout(
+    TF1_NAME, about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models"
+)
 
 # Of one family, the fuller ones first: of those that hold equally much, the way back takes the first.
 OBJECT_LAYOUTS: tuple[ObjectLayout, ...] = (

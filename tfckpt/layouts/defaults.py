@@ -2,3 +2,4 @@
 
 DEFAULT = "encoder"
 AUTO = "auto"  # the fullest target for what the source holds
+TF1_NAME = "tf1"  # the way back

@@ -1,0 +1,147 @@
+"""The failures: what was wrong, the command, and what becomes of the command that is said to be next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from teaching import stage
+from teaching.stage import NAME, PAGE, POINTER, SHARD, Make
+
+SOURCE = f"bert/{NAME}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One failure.
+
+    Attributes:
+        what: what was wrong, as a heading.
+        line: the command that fails.
+        make: makes the files that it is about.
+        follow: exit code of the command that is said to be next; None if a test cannot run it.
+        lacks: a package that is not installed.
+        apart: runs in a process of its own, with packages that are too old.
+        code: exit code of the command itself.
+    """
+
+    what: str
+    line: str
+    make: Make = stage.nothing
+    follow: int | None = 0
+    lacks: str = ""
+    apart: bool = False
+    code: int = 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures that have to do with each other."""
+
+    heading: str
+    cases: tuple[Case, ...]
+
+
+PATHS = Group(
+    "The path",
+    (
+        Case("A name that is not quite right", "convert bert/bert.ckpt out/model"),
+        Case("The `.meta` file", f"convert {SOURCE}.meta out/model", stage.file(f"{SOURCE}.meta", b"\x0a\x1a\x0a\x05")),
+        Case("Another file of the folder", "convert bert/bert_config.json out/model"),
+        Case("The state file", "convert bert/checkpoint out/model", stage.state_file),
+        Case("The folder above", "convert . out/model"),
+        Case("A folder of several checkpoints", "convert run out/model", stage.several),
+        Case("A folder that is not there", "convert berd/bert_model.ckpt out/model"),
+        Case("A SavedModel's folder", "ls model", stage.saved_model),
+        Case("A SavedModel's graph", "ls model/saved_model.pb", stage.saved_model),
+        Case("A folder to write to", f"convert {SOURCE} out/"),
+        Case("One of the files to write", f"convert {SOURCE} out/model.index"),
+        Case("A destination that is taken", f"convert {SOURCE} out/model", stage.converted("out/model")),
+        Case("The source as destination", f"convert {SOURCE} {SOURCE} --overwrite"),
+        Case("The format of older files", f"ls {SOURCE} --format v1"),
+        Case("A tensor's name", f"show {SOURCE} bert/pooler/dense/kernal"),
+    ),
+)
+OTHERS = Group(
+    "Files that are no checkpoints",
+    (
+        Case("Keras weights", "convert model.h5 out/model", stage.file("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(88))),
+        Case("PyTorch", "convert pytorch_model.bin out/model", stage.file("pytorch_model.bin", stage.torch_file())),
+        Case(
+            "safetensors",
+            "convert model.safetensors out/model",
+            stage.file("model.safetensors", (2).to_bytes(8, "little") + b"{}"),
+        ),
+        Case("NumPy arrays", "convert model.npz out/model", stage.file("model.npz", stage.arrays_file())),
+        Case("A zip archive", "convert bert.zip out/model", stage.archive("bert.zip")),
+        Case("A tar archive", "convert bert.tar.gz out/model", stage.archive("bert.tar.gz")),
+    ),
+)
+DOWNLOADS = Group(
+    "Downloads that went wrong",
+    (
+        Case("A Git LFS pointer as index", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}.index", POINTER), None),
+        Case("A Git LFS pointer as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", POINTER), None),
+        Case("A web page as index", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}.index", PAGE), 1),
+        Case("A web page as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", PAGE), 1),
+        Case("A longer web page as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", PAGE * 10), 1),
+        Case("A web page as configuration", f"convert {SOURCE} out/model", stage.file("bert/bert_config.json", PAGE)),
+        Case("Data that was cut short", f"convert {SOURCE} out/model", stage.cut(f"{SOURCE}{SHARD}", 5000), 1),
+        Case("Data that was damaged", f"convert {SOURCE} out/model", stage.flipped(f"{SOURCE}{SHARD}", 5000), 1),
+        Case("What is damaged is looked for", f"verify {SOURCE}", stage.flipped(f"{SOURCE}{SHARD}", 5000), 1),
+        Case("An index that was cut short", f"convert {SOURCE} out/model", stage.cut(f"{SOURCE}.index", 2000), 1),
+        Case("An index that is missing", f"convert {SOURCE} out/model", stage.without(f"{SOURCE}.index")),
+        Case("Data that is missing", f"convert {SOURCE} out/model", stage.without(f"{SOURCE}{SHARD}")),
+    ),
+)
+MODELS = Group(
+    "The model",
+    (
+        Case("A TensorFlow 2 checkpoint as TF1's", "convert tf2/model out/model", stage.converted("tf2/model")),
+        Case("A TF1 checkpoint as TensorFlow 2's", f"convert {SOURCE} out/model --to tf1"),
+        Case(
+            "What the 2019 script wrote",
+            "convert keras/model out/model",
+            stage.converted("keras/model", to="keras"),
+        ),
+        Case(
+            "A model of an unknown family",
+            "convert gpt/model.ckpt out/model",
+            stage.saved("gpt/model.ckpt", {"model/wte": np.zeros((5, 4), np.float32)}),
+        ),
+        Case("No configuration", "convert wide/bert_model.ckpt out/model", stage.wide),
+        Case(
+            "A configuration under another name",
+            f"convert {SOURCE} out/model",
+            stage.renamed("bert/bert_config.json", "bert/bert_config_bio.json"),
+        ),
+        Case("A configuration that is not there", f"convert {SOURCE} out/model --config bert/config.json"),
+        Case("Another number of heads", f"convert {SOURCE} out/model --num-heads 3"),
+        Case("Another vocabulary", f"convert {SOURCE} out/model", stage.configured(vocab_size=40)),
+        Case("A head that is not there", f"convert {SOURCE} out/model --to classifier"),
+        Case(
+            "An ELECTRA, which has no pooler",
+            "convert electra/bert_model.ckpt out/model",
+            lambda directory: stage.copy("electra_tf115", directory / "electra"),
+        ),
+        Case("A variable of your own", f"convert {SOURCE} out/model", stage.with_an_adapter),
+    ),
+)
+INSTALLATION = Group(
+    "The installation",
+    (
+        Case("protobuf is too old", f"ls {SOURCE}", stage.installed("protobuf", "3.19.6"), None, apart=True),
+        Case("NumPy is too old", f"show {SOURCE} global_step", stage.installed("numpy", "1.21.6"), None, apart=True),
+        Case("A URL, and nothing that opens it", "ls s3://bucket/bert_model.ckpt", follow=None, lacks="fsspec"),
+        Case(
+            "A cluster, and no Dask",
+            "convert-many jobs.csv --scheduler tcp://127.0.0.1:8786",
+            stage.file("jobs.csv", f"source,destination,options\n{SOURCE},out/model,\n".encode()),
+            None,
+            lacks="distributed",
+        ),
+    ),
+)
+GROUPS = (PATHS, OTHERS, DOWNLOADS, MODELS, INSTALLATION)
+CASES = [case for group in GROUPS for case in group.cases]

@@ -1,0 +1,191 @@
+"""The files that failures are about, made in a directory of their own; ``bert/bert_model.ckpt`` is there from the start."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tfckpt
+
+DATA = Path(__file__).parents[1] / "data"
+NAME = "bert_model.ckpt"
+SHARD = ".data-00000-of-00001"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 440425712\n"
+PAGE = b"<!DOCTYPE html>\n<html lang=en>\n<title>Sign in</title>\n" + b"<p>Please sign in to continue.</p>\n" * 100
+PACKAGES = {"protobuf": "google/protobuf", "numpy": "numpy"}
+
+Make = Callable[[Path], None]
+
+
+def bert(directory: Path) -> None:
+    """Make what every failure begins with: a BERT as it is downloaded."""
+    copy("bert_tf115", directory / "bert")
+
+
+def copy(source: str, folder: Path) -> None:
+    """Copy a checkpoint of tests/data, and its configuration, into a folder."""
+    folder.mkdir()
+    for path in (DATA / source).glob("model.ckpt-3.*"):
+        shutil.copyfile(path, folder / path.name.replace("model.ckpt-3", NAME))
+    for path in (DATA / source).glob("*_config.json"):
+        shutil.copyfile(path, folder / path.name)
+
+
+def nothing(directory: Path) -> None:
+    """Make nothing more."""
+
+
+def file(name: str, content: bytes) -> Make:
+    """Write a file, or over one."""
+
+    def make(directory: Path) -> None:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    return make
+
+
+def without(name: str) -> Make:
+    return lambda directory: os.unlink(directory / name)
+
+
+def cut(name: str, nbytes: int) -> Make:
+    return lambda directory: os.truncate(directory / name, nbytes)
+
+
+def flipped(name: str, at: int) -> Make:
+    def make(directory: Path) -> None:
+        content = bytearray((directory / name).read_bytes())
+        content[at] ^= 1
+        (directory / name).write_bytes(content)
+
+    return make
+
+
+def state_file(directory: Path) -> None:
+    (directory / "bert" / "checkpoint").write_text(f'model_checkpoint_path: "{NAME}"\n', encoding="utf-8")
+
+
+def converted(name: str, **options: Any) -> Make:
+    """Convert the BERT."""
+
+    def make(directory: Path) -> None:
+        tfckpt.convert(directory / "bert" / NAME, directory / name, **options, sync=False)
+
+    return make
+
+
+def saved_model(directory: Path) -> None:
+    """Make a SavedModel, as far as files go."""
+    file("model/saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x08\x01")(directory)
+    converted("model/variables/variables")(directory)
+
+
+def several(directory: Path) -> None:
+    """Make a folder of two checkpoints without a state file."""
+    for step in (900, 1000):
+        for ending in (".index", SHARD):
+            path = directory / "run" / f"model.ckpt-{step}{ending}"
+            path.parent.mkdir(exist_ok=True)
+            shutil.copyfile(directory / "bert" / f"{NAME}{ending}", path)
+    shutil.copyfile(directory / "bert" / "bert_config.json", directory / "run" / "bert_config.json")
+
+
+def archive(name: str) -> Make:
+    """Pack the folder of the BERT."""
+
+    def make(directory: Path) -> None:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(directory / name, "w") as packed:
+                for path in sorted((directory / "bert").iterdir()):
+                    packed.write(path, f"bert/{path.name}")
+        else:
+            with tarfile.open(directory / name, "w:gz") as tar:
+                tar.add(directory / "bert", "bert")
+
+    return make
+
+
+def torch_file() -> bytes:
+    """Return a zip of the kind that torch.save writes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+    return buffer.getvalue()
+
+
+def arrays_file() -> bytes:
+    """Return what numpy.savez writes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, w=np.zeros(2))
+    return buffer.getvalue()
+
+
+def configured(**fields: int) -> Make:
+    """Change what the configuration of the BERT states."""
+
+    def make(directory: Path) -> None:
+        path = directory / "bert" / "bert_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields, indent=2), encoding="utf-8")
+
+    return make
+
+
+def renamed(old: str, new: str) -> Make:
+    return lambda directory: os.rename(directory / old, directory / new)
+
+
+def saved(name: str, tensors: dict[str, Any]) -> Make:
+    return lambda directory: tfckpt.save(directory / name, tensors, sync=False)
+
+
+def wide(directory: Path) -> None:
+    """Make a BERT of the width of a real one's head, and no configuration."""
+    with tfckpt.open(directory / "bert" / NAME) as source:
+        tensors = {
+            entry.name: np.zeros([128 if dim == 8 else dim for dim in entry.shape], np.float32)
+            for entry in source.entries("bert/*")
+            if "/adam_" not in entry.name
+        }
+    saved("wide/bert_model.ckpt", tensors)(directory)
+
+
+def with_an_adapter(directory: Path) -> None:
+    """Add a variable that no BERT has."""
+    prefix = directory / "bert" / NAME
+    with tfckpt.open(prefix) as source:
+        tensors = {name: np.array(value) for name, value in source.items()}
+    tfckpt.save(prefix, tensors | {"bert/adapter/kernel": np.zeros((8, 4), np.float32)}, overwrite=True, sync=False)
+
+
+def installed(package: str, version: str) -> Make:
+    """Install a package of a version that is too old, and that does not import; and tfckpt, which says what it needs."""
+
+    def make(directory: Path) -> None:
+        site = directory / "site"
+        module = site / PACKAGES[package]
+        module.mkdir(parents=True)
+        (module / "__init__.py").write_text("raise ImportError('too old')\n")
+        distribution(site, package, version)
+        distribution(site, "tfckpt", tfckpt.__version__, "numpy>=1.24", "protobuf>=4.25", "dask>=2024; extra == 'dask'")
+
+    return make
+
+
+def distribution(site: Path, name: str, version: str, *requires: str) -> None:
+    """Write the metadata of an installed package."""
+    folder = site / f"{name}-{version}.dist-info"
+    folder.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    (folder / "METADATA").write_text("\n".join(lines) + "\n")

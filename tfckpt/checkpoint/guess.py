@@ -1,0 +1,93 @@
+"""What a path that leads to no checkpoint was meant to be, and what lies there instead: for messages alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+from tfckpt.bundle import files
+from tfckpt.bundle.kinds import advice_for, kind_of
+from tfckpt.bundle.paths import SHARD_SUFFIX, index_path, is_remote, join, looking, split
+from tfckpt.errors import Advice
+
+STATE_FILE = "checkpoint"
+SAVED_MODEL, VARIABLES = "saved_model.pb", os.path.join("variables", "variables")
+MOST_DIRECTORIES = 100  # that are looked into
+
+Prefixes = Callable[[str], "list[str]"]  # of a directory: the names of the checkpoints in it
+
+
+def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
+    """Return what to say of a path with no checkpoint behind it, empty if nothing, and what to type."""
+    folder, base = split(typed)
+    folder = folder or os.curdir
+    if is_remote(typed):
+        return "", _the_nearest(typed, folder, base, prefixes) if files.can_list(folder) else None
+    if files.is_file(typed):
+        return _about_file(typed, folder, base, prefixes)
+    if not files.is_directory(folder):
+        while not files.is_directory(folder):
+            folder = split(folder)[0] or os.curdir
+        return "", looking(join(folder, base))
+    if any(SHARD_SUFFIX.sub("", name) == base for name in files.list_directory(folder)):
+        return "its data files are there: the download, or the copy, is not complete", looking(join(folder, base))
+    return "", _the_nearest(typed, folder, base, prefixes) or looking(join(folder, base))
+
+
+def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
+    if base == STATE_FILE and prefixes(folder):
+        return f"it is the state file of {folder}; give the directory", Advice(given=typed, meant=folder)
+    if base == SAVED_MODEL and files.exists(index_path(join(folder, VARIABLES))):
+        text = "it is the graph of a SavedModel; the values of its variables are in variables/variables"
+        return text, Advice(given=typed, meant=os.path.normpath(join(folder, VARIABLES)))
+    kind = kind_of(typed)
+    nearest = _the_nearest(typed, folder, base, prefixes)
+    if kind is None:
+        return "", nearest or looking(join(folder, base))
+    return f"it is {kind.what}; {kind.then}", advice_for(kind, typed) or nearest
+
+
+def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
+    """Return what to say of a directory without a checkpoint, empty if nothing, and what to type."""
+    if is_remote(directory):
+        return "", None
+    if files.exists(index_path(join(directory, VARIABLES))):
+        meant = os.path.normpath(join(directory, VARIABLES))
+        return f"it is a SavedModel; the values of its variables are in {meant}", Advice(given=directory, meant=meant)
+    names = files.list_directory(directory)
+    paths = [os.path.normpath(join(directory, name)) for name in names]
+    for folder in [path for path in paths if files.is_directory(path)][:MOST_DIRECTORIES]:
+        if found := prefixes(folder):
+            return f"{folder} has {', '.join(found[:3])}", Advice(given=directory, meant=join(folder, _latest(found)))
+    if any(SHARD_SUFFIX.search(name) for name in names):
+        return "data files are there: the download, or the copy, is not complete", looking(paths[0])
+    for path in paths:
+        if (kind := kind_of(path)) is not None and kind.command:
+            return f"{path} is {kind.what}; {kind.then}", advice_for(kind, path)
+    return "", looking(join(directory, STATE_FILE))
+
+
+def one_of(directory: str, names: Sequence[str]) -> Advice:
+    """Return what to type where a directory has several checkpoints: the one with the highest number."""
+    return Advice(given=directory, meant=join(directory, _latest(names)))
+
+
+def _latest(names: Sequence[str]) -> str:
+    def number(name: str) -> int:
+        found = re.search(r"(\d{1,18})$", name)
+        return int(found[1]) if found else -1
+
+    return max(names, key=number)
+
+
+def _the_nearest(typed: str, folder: str, base: str, prefixes: Prefixes) -> Advice | None:
+    """Return the checkpoint in a directory whose name is the most like what was typed."""
+    import difflib
+
+    found = prefixes(folder)
+    if not found:
+        return None
+    near = difflib.get_close_matches(base, found, n=1, cutoff=0)
+    nearest = near[0] if near else found[0]
+    return Advice(given=typed, meant=nearest if split(typed)[0] == "" else join(folder, nearest))
