@@ -178,7 +178,8 @@ def _check_heads(
         if absent:
             complaints.add(
                 f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
-                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, --to auto takes what is there",
+                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, --to auto takes what is "
+                "there",
                 FULLEST,
             )
         others = [variable for variable in others if variable not in absent]
@@ -240,7 +241,10 @@ def _instead(names: Collection[str], source: str) -> tuple[str, Advice]:
     if any(name in names for name in NAMES_OF_2019):
         text = "its names are those of the 2019 script, 'keras': convert what that script was given"
     else:
-        text = f"its variables are others, {len(names)} in all; a model of another kind converts by a table of your own: --layout"
+        text = (
+            f"its variables are others, {len(names)} in all; a model of another kind converts by a table of your own: "
+        )
+        text += "--layout"
     return text, listing(source)
 
 
