@@ -160,3 +160,29 @@ def test_threads_that_look_tensors_up_while_others_list_them(bert: str) -> None:
     with tfckpt.open(bert) as shared:
         in_threads(lambda: found.append([*map(shared.entry, names[:20]), *shared.entries()]))
     assert found == [expected[:20] + expected] * THREADS
+
+
+@pytest.mark.usefixtures("eager_switches")
+def test_closing_under_threads_that_read_ends_them_with_an_error_of_ours(bert: str) -> None:
+    with tfckpt.open(bert) as checkpoint:
+        expected = {name: value.tobytes() for name, value in checkpoint.items()}
+    shared, ended = tfckpt.open(bert), []
+
+    def read_until_it_is_closed() -> None:
+        try:
+            while True:
+                for name, value in expected.items():
+                    assert shared[name].tobytes() == value
+        except tfckpt.TfckptError as error:
+            ended.append(str(error))
+
+    def close_when_all_read() -> None:
+        time.sleep(0.05)
+        shared.close()
+
+    closing = threading.Thread(target=close_when_all_read)
+    closing.start()
+    in_threads(read_until_it_is_closed)
+    closing.join()
+    assert len(ended) == THREADS
+    assert all("this checkpoint is closed" in text or "Bad file descriptor" in text for text in ended)

@@ -20,8 +20,8 @@ from tfckpt.cli import many
 from tfckpt.cli.main import build_parser, main
 from tfckpt.errors import StorageError, TfckptError
 
-# Every command that is told a checkpoint, and what it is told; S is the source, D a destination that is not there, M a
-# manifest that names both.
+# Every command that is told a checkpoint, and what it is told; S is the source, A a source of arrays, D a destination that
+# is not there, M a manifest that names S and D, .npz and .html what is written as such.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "convert": ("S", "D", "--update-state"),
     "convert, linked": ("S", "D", "--mode", "link"),
@@ -39,6 +39,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rewrite": ("S", "D", "--shards", "2"),
     "merge": ("S", "D"),
     "salvage": ("S", "D"),
+    "export": ("S", ".npz"),
+    "import": ("A", "D"),
+    "report": ("S", "-o", ".html"),
 }
 
 
@@ -58,6 +61,7 @@ def source(bert: str, tmp_path: Path) -> Path:
     """A directory with a checkpoint that nobody may write to."""
     directory = tmp_path / "source"
     shutil.copytree(Path(bert).parent, directory)
+    np.savez(directory / "arrays.npz", w=np.arange(3.0))
     for path in directory.iterdir():
         path.chmod(0o444)
     return directory
@@ -78,6 +82,7 @@ def test_no_command_touches_its_source(
     monkeypatch.setattr(os, "open", record)
     monkeypatch.setattr(many, "_executor", lambda _: ThreadPoolExecutor(1))  # where the record is made
     words = {"S": str(source / "model.ckpt-3"), "D": str(tmp_path / "out" / "model"), "M": str(tmp_path / "jobs.csv")}
+    words |= {"A": str(source / "arrays.npz"), ".npz": str(tmp_path / "out.npz"), ".html": str(tmp_path / "out.html")}
     Path(words["M"]).write_text(f"source,destination,options\n{words['S']},{words['D']},--mode link\n")
     linked = command in {"convert, linked", "convert, cloned or not", "convert-many"}
     before = snapshot(source, linked=linked)

@@ -1,6 +1,6 @@
 """Tries every fault and situation on every writing command, and writes what came out: RESULTS.json, and tables in the docs.
 
-    tests/faults/run [--only TEXT] [--fault NAME...] [--every N] [--jobs N]
+    tests/faults/run [--only TEXT...] [--fault NAME...] [--every N] [--jobs N]
 
 TensorFlow looks at what each kill left. What --fault or --every restricts is printed only; commands without TEXT in the name
 keep the results that they have. A full disk needs the right to mount one, or to be root in a namespace of one's own.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -164,17 +164,17 @@ def write(results: Mapping[str, Any]) -> None:
 def main() -> None:
     """Try what is asked for."""
     parser = argparse.ArgumentParser(prog="tests/faults/run", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="", metavar="TEXT", help="only commands with this in the name")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="only commands with this in the name")
     parser.add_argument("--fault", nargs="*", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th call")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="commands at a time")
     args = parser.parse_args()
-    commands = [command for command in COMMANDS if args.only in command.name]
+    commands = [command for command in COMMANDS if any(text in command.name for text in args.only)]
     with tempfile.TemporaryDirectory() as directory, Judge() as judge, ThreadPoolExecutor(args.jobs) as pool:
         shim = build_shim(directory)
-        jobs = [pool.submit(count, command, args.fault, args.every, shim, judge) for command in commands]
-        for command, job in zip(commands, jobs, strict=True):
-            result = job.result()
+        jobs = {pool.submit(count, command, args.fault, args.every, shim, judge): command for command in commands}
+        for job in as_completed(jobs):
+            command, result = jobs[job], job.result()
             print(f"{command.name}: {json.dumps(result)}", flush=True)
             if args.fault == NAMES and args.every == 1:
                 record(command, result, judge.version)
