@@ -317,6 +317,19 @@ def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[
     assert line == "expected -o FILE for the page, or --json for what it says, and not both"
 
 
+def test_progress_counts_the_proof_and_the_tensors_once(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.convert(bert, tmp_path / "out")
+    seen: list[tuple[int, int]] = []
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
+        document = make_document(source, dest, plan, progress=lambda done, total: seen.append((done, total)))
+        proved = len(seen)
+        assert 0 < seen[-1][0] < seen[-1][1]
+        assert len(list(document.tensors)) == 139
+    assert len(seen) > proved
+    assert seen == sorted(seen)
+    assert {total for _, total in seen} == {seen[-1][0]}
+
+
 def test_the_docs_show_a_small_picture_of_the_page() -> None:
     docs = Path(__file__).parents[1] / "docs"
     assert "](report.png)" in (docs / "cli.md").read_text(encoding="utf-8")
