@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import tracemalloc
 from html.parser import HTMLParser
@@ -291,6 +292,14 @@ def test_a_page_never_replaces_the_checkpoint(bert_copy: str, tmp_path: Path, ca
     (line,) = fail(capsys, "report", bert_copy, "-o", str(tmp_path), "--overwrite")
     assert line == f"{tmp_path}: a directory; expected the name of a file, such as report.html"
     assert tfckpt.open(bert_copy).entries()
+
+
+def test_a_page_never_replaces_a_device_or_a_pipe(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (line,) = fail(capsys, "report", bert, "-o", str(path), "--overwrite")
+    assert line == f"{path}: not a regular file; expected the name of a file, or - for stdout"
+    assert path.is_fifo()
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:

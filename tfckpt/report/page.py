@@ -59,10 +59,12 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
         path: the page's file.
         inputs: files that are read for it.
         overwrite: whether a file that is there may be replaced.
-    Raises: CheckpointExistsError; UsageError if it is a directory, or one of the inputs.
+    Raises: CheckpointExistsError; UsageError if it is a directory or a device, or one of the inputs.
     """
     if files.is_directory(path) or path.endswith("/"):
         raise UsageError(f"{path}: a directory; expected the name of a file, such as report.html")
+    if files.exists(path) and not files.is_file(path):  # renaming a file to /dev/null would be the end of it
+        raise UsageError(f"{path}: not a regular file; expected the name of a file, or - for stdout")
     if any(files.is_same(path, name) for name in inputs):
         raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
     if files.exists(path) and not overwrite:
