@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import tracemalloc
 from html.parser import HTMLParser
@@ -293,6 +294,14 @@ def test_a_page_never_replaces_the_checkpoint(bert_copy: str, tmp_path: Path, ca
     assert tfckpt.open(bert_copy).entries()
 
 
+def test_a_page_never_replaces_a_device_or_a_pipe(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (line,) = fail(capsys, "report", bert, "-o", str(path), "--overwrite")
+    assert line == f"{path}: not a regular file; expected the name of a file, or - for stdout"
+    assert path.is_fifo()
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     def pieces() -> Any:
         yield "x" * 1_000_000
@@ -315,6 +324,19 @@ def test_a_dash_is_stdout_and_quiet_says_nothing(bert: str, tmp_path: Path, caps
 def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[str]) -> None:
     (line,) = fail(capsys, "report", bert, *options)
     assert line == "expected -o FILE for the page, or --json for what it says, and not both"
+
+
+def test_progress_counts_the_proof_and_the_tensors_once(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.convert(bert, tmp_path / "out")
+    seen: list[tuple[int, int]] = []
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
+        document = make_document(source, dest, plan, progress=lambda done, total: seen.append((done, total)))
+        proved = len(seen)
+        assert 0 < seen[-1][0] < seen[-1][1]
+        assert len(list(document.tensors)) == 139
+    assert len(seen) > proved
+    assert seen == sorted(seen)
+    assert {total for _, total in seen} == {seen[-1][0]}
 
 
 def test_the_docs_show_a_small_picture_of_the_page() -> None:

@@ -315,7 +315,7 @@ def test_a_table_of_many_rows_is_drawn_in_part_until_asked(look: Look, tmp_path:
     assert page.locator(".tile").count() == 200
     page.get_by_role("button", name="51 smaller ones").click()
     assert page.locator(".tile").count() == 51
-    page.get_by_role("button", name="Show all 250").click()
+    page.get_by_role("button", name="Show 250 rows").click()
     assert len(rows(page, "tensors-table")) == 250
 
 

@@ -19,7 +19,7 @@ from tfckpt.conversion.proof import Checked, Proof
 from tfckpt.conversion.prove import compare
 from tfckpt.conversion.roles import role_of
 from tfckpt.errors import TfckptError
-from tfckpt.progress import Progress
+from tfckpt.progress import Progress, finish, stages
 from tfckpt.report.modules import Path, layer_of, module_paths
 
 BINS = 24
@@ -50,7 +50,7 @@ def make_document(
         plan: the conversion.
         recovered: whether the plan was found out, and not asked for.
         bins: bars of the histograms; None for no statistics and no checksums: no value is read, but for the proof.
-        progress: called with (bytes done, bytes in all) while the tensors are yielded.
+        progress: called with (bytes done, bytes in all), for the proof and while the tensors are yielded.
     Raises: FormatError, UnsupportedError. Damaged values are no error but a part of the report.
     Example:
         >>> from tfckpt.report.document import make_document
@@ -62,14 +62,17 @@ def make_document(
     """
     if bins is not None:
         source.reader.check_sharing(source.entries())
+    comparing, measuring = stages(
+        progress, 0 if plan is None or dest is None else plan.nbytes, sum(entry.nbytes for entry in source.entries())
+    )
     paths = module_paths(source.object_graph, source.entries())
     head = {
         "tfckpt": tfckpt.__version__,
         "source": _facts(source),
         "destination": None if dest is None else _facts(dest),
-        "mapping": None if plan is None else _mapping(plan, source, dest) | {"recovered": recovered},
+        "mapping": None if plan is None else _mapping(plan, source, dest, comparing) | {"recovered": recovered},
     }
-    return Document(head, _tensors(source, paths, bins, progress))
+    return Document(head, _tensors(source, paths, bins, measuring))
 
 
 def _facts(checkpoint: Checkpoint) -> JSON:
@@ -84,8 +87,8 @@ def _facts(checkpoint: Checkpoint) -> JSON:
     }
 
 
-def _mapping(plan: Plan, source: Checkpoint, dest: Checkpoint | None) -> JSON:
-    proof = None if dest is None else compare(plan, source, dest)
+def _mapping(plan: Plan, source: Checkpoint, dest: Checkpoint | None, progress: Progress | None) -> JSON:
+    proof = None if dest is None else compare(plan, source, dest, progress=progress)
     checked = [Checked(step, step.target) for step in plan.steps] if proof is None else proof.tensors
     return {
         "to": plan.to,
@@ -189,6 +192,7 @@ def _tensors(
         done += entry.nbytes
         if progress is not None:
             progress(done, total)
+    finish(progress, total)
 
 
 def _measured(source: Checkpoint, entry: Entry, bins: int | None) -> tuple[Statistics | None, str | None]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, ObjectGraph, split_path
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph, split_path
 from tfckpt.checkpoint.outline import MAX_DEPTH, Branch, outline_objects
 
 Path = tuple[str, ...]
@@ -45,8 +45,8 @@ def layer_of(path: Path) -> Path:
 
 
 def _parts(name: str) -> Path:
-    """Return the parts of a name, without what ends every key of an object."""
-    return tuple(name.partition(ATTRIBUTES)[0].split("/", MAX_DEPTH - 1))
+    """Return the parts of a name, without what ends the key of every variable."""
+    return tuple(name.removesuffix(ATTRIBUTES + VARIABLE_VALUE).split("/", MAX_DEPTH - 1))
 
 
 def _placed(root: Branch) -> Iterator[tuple[str, Path]]:

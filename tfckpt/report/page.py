@@ -1,8 +1,8 @@
 """The report as one HTML page that needs nothing else: its style, its script and its data are inside.
 
-Strategy: the template, the style and the script are files of their own beside this one. The page's policy lets run that
-very script, by its hash, and lets nothing be loaded. Names come as JSON in which no ``<`` is left, and the script only ever
-sets text, so that a name cannot become markup.
+Strategy: the template, the style and the parts of the script are files of their own beside this one. The page's policy lets
+run that very script, by its hash, and lets nothing be loaded. Names come as JSON in which no ``<`` is left, and the script
+only ever sets text, so that a name cannot become markup.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tfckpt.bundle.commit import FileSet
 from tfckpt.errors import CheckpointExistsError, UsageError, printable
 from tfckpt.report.document import Document
 
+SCRIPTS = ("common.js", "treemap.js", "table.js", "histogram.js", "page.js")  # one script; each uses those before it
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 MARKUP = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 
@@ -32,7 +33,7 @@ def page(document: Document) -> Iterator[str]:
     >>> "".join(page(Document({"source": {"prefix": "</title>"}}, iter(())))).count("</title>")
     1
     """
-    style, script = _resource("page.css"), _resource("page.js")
+    style, script = _resource("page.css"), "\n".join(map(_resource, SCRIPTS))
     parts = {
         "title": html.escape(printable(document.head["source"]["prefix"])),
         "policy": html.escape(_policy(style, script)),
@@ -58,10 +59,12 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
         path: the page's file.
         inputs: files that are read for it.
         overwrite: whether a file that is there may be replaced.
-    Raises: CheckpointExistsError; UsageError if it is a directory, or one of the inputs.
+    Raises: CheckpointExistsError; UsageError if it is a directory or a device, or one of the inputs.
     """
     if files.is_directory(path) or path.endswith("/"):
         raise UsageError(f"{path}: a directory; expected the name of a file, such as report.html")
+    if files.exists(path) and not files.is_file(path):  # renaming a file to /dev/null would be the end of it
+        raise UsageError(f"{path}: not a regular file; expected the name of a file, or - for stdout")
     if any(files.is_same(path, name) for name in inputs):
         raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
     if files.exists(path) and not overwrite:
