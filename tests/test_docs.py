@@ -11,6 +11,8 @@ from support.pages import ROOT, Page, run
 from support.scenes import set_up
 
 import tfckpt
+from tfckpt.layouts.catalog import NAMES
+from tfckpt.layouts.defaults import DEFAULT
 
 README, KOREAN = "README.md", "README.ko.md"
 DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
@@ -23,6 +25,7 @@ NOT_RUN = {
     "docs/many.md": {"tfckpt convert-many": 1},
     "docs/remote.md": {"tfckpt ls": 1, "tfckpt convert": 2},  # a network
 }
+HOW_TO = ("docs/bert.md", "docs/electra.md", "docs/tf1.md", "docs/names_2019.md")
 KINDS = {"python", "console", "indented", "text"}
 
 
@@ -57,6 +60,12 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(
         assert scope["table"].shape == (30, 8)
         assert scope["report"].num_heads == 2
         assert scope["reader"].has_tensor(scope["name"])
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_every_target_is_written_on_a_page_that_shows_how_to_use_it(target: str) -> None:
+    option = "tfckpt convert (?!.*--to )" if target == DEFAULT else rf"tfckpt convert .*--to {target}(?= |$)"
+    assert any(re.match(option, command.text) for name in HOW_TO for command in Page(name).commands)
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:
