@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.pages import ROOT, Page, run
+from support.pages import OTHERS, ROOT, Page, run
 from support.scenes import set_up
 
 import tfckpt
@@ -24,7 +24,9 @@ NOT_RUN = {
     "docs/cli.md": {"tfckpt convert-many": 1},  # a cluster
     "docs/many.md": {"tfckpt convert-many": 1},
     "docs/remote.md": {"tfckpt ls": 1, "tfckpt convert": 2},  # a network
+    "docs/export.md": {"tfckpt export": 1},  # another machine
 }
+OTHER_FRAMEWORKS = {"docs/export.md"}  # what tests/test_frameworks.py runs
 HOW_TO = ("docs/bert.md", "docs/electra.md", "docs/tf1.md", "docs/names_2019.md")
 KINDS = {"python", "console", "indented", "text"}
 
@@ -35,6 +37,7 @@ def test_what_does_not_run_is_known_by_name() -> None:
         for name in PAGES
     }
     assert {name: counted for name, counted in found.items() if counted} == NOT_RUN
+    assert {name for name in PAGES if Page(name).sections_with(OTHERS)} == OTHER_FRAMEWORKS
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
