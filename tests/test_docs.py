@@ -7,10 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.pages import ROOT, Page, run
+from support.pages import OTHERS, ROOT, Page, run
 from support.scenes import set_up
 
 import tfckpt
+from tfckpt.layouts.catalog import NAMES
+from tfckpt.layouts.defaults import DEFAULT
 
 README, KOREAN = "README.md", "README.ko.md"
 DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
@@ -22,7 +24,10 @@ NOT_RUN = {
     "docs/cli.md": {"tfckpt convert-many": 1},  # a cluster
     "docs/many.md": {"tfckpt convert-many": 1},
     "docs/remote.md": {"tfckpt ls": 1, "tfckpt convert": 2},  # a network
+    "docs/export.md": {"tfckpt export": 1},  # another machine
 }
+OTHER_FRAMEWORKS = {"docs/export.md"}  # what tests/test_frameworks.py runs
+HOW_TO = ("docs/bert.md", "docs/electra.md", "docs/tf1.md", "docs/names_2019.md")
 KINDS = {"python", "console", "indented", "text"}
 
 
@@ -32,6 +37,7 @@ def test_what_does_not_run_is_known_by_name() -> None:
         for name in PAGES
     }
     assert {name: counted for name, counted in found.items() if counted} == NOT_RUN
+    assert {name for name in PAGES if Page(name).sections_with(OTHERS)} == OTHER_FRAMEWORKS
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
@@ -57,6 +63,12 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(
         assert scope["table"].shape == (30, 8)
         assert scope["report"].num_heads == 2
         assert scope["reader"].has_tensor(scope["name"])
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_every_target_is_written_on_a_page_that_shows_how_to_use_it(target: str) -> None:
+    option = "tfckpt convert (?!.*--to )" if target == DEFAULT else rf"tfckpt convert .*--to {target}(?= |$)"
+    assert any(re.match(option, command.text) for name in HOW_TO for command in Page(name).commands)
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:

@@ -9,7 +9,8 @@ What a page may hold:
 
 ``...`` stands for any text in a line, and alone for any lines. A command succeeds unless a comment behind it says ``exit code
 1``. One that does not run here says ``not run by the tests`` there. A heading begins a section; a section that
-imports TensorFlow or Model Garden, or uses what such a section made, needs them for all its blocks.
+imports TensorFlow or Model Garden, or uses what such a section made, needs them for all its blocks. A section that imports
+PyTorch or JAX does not run here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ ELSEWHERE = ("pip ", "python3 -m venv ", ". venv/", "pytest", "tests/", "python 
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 FENCE = re.compile(r"```(\w*) *(?:title=\"(.*)\")?(.*)")
 TENSORFLOW = {"tensorflow", "official", "tf_keras"}
+OTHERS = {"torch", "jax"}  # frameworks that get processes of their own, in tests/test_frameworks.py
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ class Page:
     @property
     def tensorflow_sections(self) -> set[int]:
         """Numbers of the sections that import TensorFlow, or use what such a section made."""
+        return self.sections_with(TENSORFLOW)
+
+    def sections_with(self, packages: set[str]) -> set[int]:
+        """Return the numbers of the sections that import one of the packages, or use what such a section made."""
         chosen: set[int] = set()
         made: set[str] = set()
         blocks = [block for block in self.blocks if block.kind == "python"]
@@ -98,7 +104,7 @@ class Page:
             names = [_names(block.text) for block in group]
             bound = set[str]().union(*(names for names, _ in names))
             used = set[str]().union(*(names for _, names in names)) - bound
-            if TENSORFLOW & bound or made & used:
+            if packages & bound or made & used:
                 chosen.add(section)
                 made |= bound
         return chosen
@@ -163,7 +169,8 @@ def run(page: Page, directory: Path, tensorflow: bool) -> dict[str, Any]:
         tensorflow: run everything down to the last section that needs TensorFlow; if false, every section that does not.
     """
     chosen, scope = page.tensorflow_sections, {"__name__": "page"}
-    blocks = [b for b in page.blocks if (b.section <= max(chosen) if tensorflow else b.section not in chosen)]
+    left = page.sections_with(OTHERS) | (set() if tensorflow else chosen)
+    blocks = [b for b in page.blocks if b.section not in left and (not tensorflow or b.section <= max(chosen))]
     for block in page.blocks:
         if block.title:
             (directory / block.title).write_text(f"{block.text}\n", encoding="utf-8")

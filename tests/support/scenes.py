@@ -70,6 +70,12 @@ def compared(directory: Path) -> None:
     before_and_after(directory)
 
 
+def exchange(directory: Path) -> None:
+    """Make what docs/export.md speaks of: the same BERT for TensorFlow 2."""
+    common(directory)
+    tfckpt.convert(directory / "bert_model.ckpt", directory / "tf2" / "bert_encoder")
+
+
 def reliability(directory: Path) -> None:
     """Make what docs/RELIABILITY.md speaks of."""
     common(directory)
@@ -141,6 +147,7 @@ SCENES: dict[str, Callable[[Path], None]] = {
     "docs/cli.md": command_line,
     "docs/json.md": compared,
     "docs/RELIABILITY.md": reliability,
+    "docs/export.md": exchange,
     "docs/custom_layouts.md": gpt2,
     "docs/many.md": many,
     "docs/slots.md": slots,
