@@ -94,6 +94,11 @@ DOWNLOADS = Group(
         Case("What is damaged is looked for", f"verify {SOURCE}", stage.flipped(f"{SOURCE}{SHARD}", 5000), 1),
         Case("An index that was cut short", f"convert {SOURCE} out/model", stage.cut(f"{SOURCE}.index", 2000), 1),
         Case("An index that is missing", f"convert {SOURCE} out/model", stage.without(f"{SOURCE}.index")),
+        Case(
+            "An index that a browser called otherwise",
+            f"convert {SOURCE} out/model",
+            stage.renamed(f"{SOURCE}.index", f"{SOURCE}(1).index"),
+        ),
         Case("Data that is missing", f"convert {SOURCE} out/model", stage.without(f"{SOURCE}{SHARD}")),
     ),
 )
