@@ -80,6 +80,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "config",
         "plan",
         "source",
+        "hints",
         "planning",
         "resize",
         "names",

@@ -17,7 +17,7 @@ from teaching.page import INTRODUCTION, PAGE, anchor, provoke, run_here, section
 from tfckpt.cli.main import main
 
 # No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched.
-WITHOUT_ADVICE = {"Keras weights", "PyTorch", "safetensors", "NumPy arrays", "A web page as configuration"}
+WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A web page as configuration"}
 
 
 def contents(directory: Path) -> dict[str, bytes | None]:

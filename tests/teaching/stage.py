@@ -124,6 +124,12 @@ def torch_file() -> bytes:
     return buffer.getvalue()
 
 
+def tensors_file() -> bytes:
+    """Return what safetensors writes of one tensor."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(8)
+
+
 def arrays_file() -> bytes:
     """Return what numpy.savez writes."""
     buffer = io.BytesIO()

@@ -41,8 +41,9 @@ HDF5 = Kind(
 TORCH = Kind("a PyTorch file", "tfckpt reads TensorFlow checkpoints; PyTorch's own tools read this one")
 ZIP = Kind("a zip archive", "unpack it first", "python3 -m zipfile -e {path} {stem}")
 TAR = Kind("a tar archive", "unpack it first", "mkdir -p {stem} && tar -xf {path} -C {stem}")
-ARRAYS = Kind("an archive of NumPy arrays", "tfckpt.save writes a checkpoint from a dict of such arrays")
-TENSORS = Kind("a safetensors file", "tfckpt.save writes a checkpoint from a dict of its tensors")
+IMPORTED = "tfckpt import makes a checkpoint of it", "tfckpt import {path} {stem}.ckpt"
+ARRAYS = Kind("an archive of NumPy arrays", *IMPORTED)
+TENSORS = Kind("a safetensors file", *IMPORTED)
 TEXT = Kind("a JSON text", "a checkpoint's values are in its .index and .data files")
 GRAPH = Kind("a graph without the values of variables", "a checkpoint's values are in its .index and .data files")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 from tfckpt.bundle import files
 from tfckpt.bundle.kinds import advice_for, kind_of
-from tfckpt.bundle.paths import SHARD_SUFFIX, index_path, is_remote, join, looking, split
+from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
 from tfckpt.errors import Advice
 
 STATE_FILE = "checkpoint"
 SAVED_MODEL, VARIABLES = "saved_model.pb", os.path.join("variables", "variables")
-MOST_DIRECTORIES = 100  # that are looked into
+MOST_DIRECTORIES, MOST_FILES = 20, 100  # that are looked into
 
 Prefixes = Callable[[str], "list[str]"]  # of a directory: the names of the checkpoints in it
 
@@ -27,12 +27,27 @@ def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
     if files.is_file(typed):
         return _about_file(typed, folder, base, prefixes)
     if not files.is_directory(folder):
-        while not files.is_directory(folder):
-            folder = split(folder)[0] or os.curdir
-        return "", looking(join(folder, base))
+        return "", looking(join(_existing(folder), base))
+    nearest = _the_nearest(typed, folder, base, prefixes)
     if any(SHARD_SUFFIX.sub("", name) == base for name in files.list_directory(folder)):
-        return "its data files are there: the download, or the copy, is not complete", looking(join(folder, base))
-    return "", _the_nearest(typed, folder, base, prefixes) or looking(join(folder, base))
+        return _without_index(typed, folder, nearest)
+    return "", nearest or looking(typed)
+
+
+def _existing(folder: str) -> str:
+    """Return the nearest directory above that is there."""
+    above = split(folder)[0] or os.curdir
+    return folder if files.is_directory(folder) or above == folder else _existing(above)
+
+
+def _without_index(typed: str, folder: str, nearest: Advice | None) -> tuple[str, Advice | None]:
+    """Return what to say of data files without their index, which may be there under another name."""
+    if nearest is None or file_names(nearest.meant, files.list_directory(folder))[1:]:
+        return "its data files are there: the download, or the copy, is not complete", looking(typed)
+    text = f"its data files are there, and {index_path(nearest.meant)} may be its index under another name"
+    import shlex
+
+    return text, Advice(command=shlex.join(["mv", "-n", index_path(nearest.meant), index_path(typed)]))
 
 
 def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
@@ -62,7 +77,7 @@ def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Advice | N
             return f"{folder} has {', '.join(found[:3])}", Advice(given=directory, meant=join(folder, _latest(found)))
     if any(SHARD_SUFFIX.search(name) for name in names):
         return "data files are there: the download, or the copy, is not complete", looking(paths[0])
-    for path in paths:
+    for path in paths[:MOST_FILES]:
         if (kind := kind_of(path)) is not None and kind.command:
             return f"{path} is {kind.what}; {kind.then}", advice_for(kind, path)
     return "", looking(join(directory, STATE_FILE))

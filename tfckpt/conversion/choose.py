@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.planning import Complaints, find_scope, listing
+from tfckpt.conversion.hints import listing
+from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts
 from tfckpt.errors import PlanError, advised
 from tfckpt.layouts.catalog import FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config, other_config
+from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
+from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
     Complaints,
@@ -16,7 +17,6 @@ from tfckpt.conversion.planning import (
     exclude,
     find_scope,
     known_sizes,
-    listing,
     make_step,
     under_scope,
 )
@@ -25,8 +25,7 @@ from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_nam
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
 from tfckpt.errors import Advice, PlanError, advised
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.bert import BERT
-from tfckpt.layouts.defaults import AUTO, TF1_NAME
+from tfckpt.layouts.defaults import AUTO
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
@@ -35,10 +34,6 @@ MAX_FILL_RATIO = (
     16  # bytes of a variable that is filled, for each byte of the source: a configuration may claim any size
 )
 FREE_FILL = 64 << 20
-FILLED = Advice(add=("--fill", "normal:1"))
-FULLEST = Advice(add=("--to", AUTO))  # a filled head needs a number of classes, which nothing may tell
-BERT_HEAD_SIZE = 64  # of all that google-research/bert released, from 128 wide with 2 heads to 1,024 with 16
-NAMES_OF_2019 = ("bert_model/word_embeddings/embeddings", "word_embeddings/embeddings")
 
 
 def plan_objects(
@@ -79,7 +74,7 @@ def plan_objects(
     if not any(_needs_heads(axes, layout) for axes in patterns):
         sizes.known.pop(NUM_HEADS, None)
     elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
-        complaints.add(*_no_heads(config, layout, hub, source))
+        complaints.add(*no_heads(config, layout, hub, source))
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
@@ -178,8 +173,8 @@ def _check_heads(
         if absent:
             complaints.add(
                 f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
-                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, --to auto takes what is "
-                "there",
+                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, "
+                f"--to {AUTO} takes what is there",
                 FULLEST,
             )
         others = [variable for variable in others if variable not in absent]
@@ -228,24 +223,9 @@ def _hub_names(
     scope = find_scope(names, layout.family.anchor, complaints)
     if scope is None:
         text = f"{source}: no variable {layout.family.anchor!r}, which every source of {layout.name!r} has"
-        found, advice = _instead(names, source)
+        found, advice = what_else(names, source)
         raise advised(PlanError([f"{text}; {found}"]), advice)
     return scope, under_scope(entries, scope, complaints)
-
-
-def _instead(names: Collection[str], source: str) -> tuple[str, Advice]:
-    """Return what a checkpoint is that is none of the layout's family, and what to type."""
-    if OBJECT_GRAPH_KEY in names:
-        text = f"it is object-based already, as TensorFlow 2 restores it; --to {TF1_NAME} is the way back"
-        return text, Advice(add=("--to", TF1_NAME))
-    if any(name in names for name in NAMES_OF_2019):
-        text = "its names are those of the 2019 script, 'keras': convert what that script was given"
-    else:
-        text = (
-            f"its variables are others, {len(names)} in all; a model of another kind converts by a table of your own: "
-        )
-        text += "--layout"
-    return text, listing(source)
 
 
 def _add_known(target: Target, family: Family, hub: Mapping[str, Entry], sizes: Sizes, second: Config | None) -> None:
@@ -281,22 +261,6 @@ def _needs_heads(axes: str, layout: ObjectLayout) -> bool:
 def _lacks_heads(axes: str, layout: ObjectLayout, sizes: Sizes) -> bool:
     fields = {layout.family.sizes.get(letter, "") for letter in axes}
     return any(field.endswith(NUM_HEADS) and field not in sizes.known for field in fields)
-
-
-def _no_heads(
-    config: Config | None, layout: ObjectLayout, hub: Mapping[str, Entry], source: str
-) -> tuple[str, Advice | None]:
-    """Return what to say where nothing tells the head count, and what to type."""
-    where = f"{config.origin} does not state it" if config else "no configuration file lies beside the checkpoint"
-    text = f"{NUM_HEADS} is unknown, and shapes do not tell it: {where}; give --config or --num-heads"
-    if (other := other_config(source)) is not None:
-        return f"{text}; {other} may be the configuration", Advice(add=("--config", other))
-    words = hub.get(layout.family.anchor)
-    if layout.family != BERT or words is None or len(words.shape) != 2 or words.shape[1] % BERT_HEAD_SIZE:
-        return text, None
-    heads = words.shape[1] // BERT_HEAD_SIZE
-    known = f"Google's BERTs have one head for each {BERT_HEAD_SIZE} of hidden_size, which makes {heads} here"
-    return f"{text}; {known}", Advice(add=("--num-heads", str(heads)))
 
 
 def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> None:

@@ -58,13 +58,6 @@ class Complaints:
             raise advised(error, None if None in advice else sum(filter(None, dict.fromkeys(advice)), Advice()))
 
 
-def listing(source: str) -> Advice:
-    """Return what to type to see what a checkpoint holds."""
-    import shlex
-
-    return Advice(command=shlex.join(["tfckpt", "ls", source]))
-
-
 def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry], list[Dropped]]:
     """Return the entries whose names have none of the texts in them, and the others as dropped."""
     kept, dropped = [], []
