@@ -382,6 +382,17 @@ def test_an_npz_file_that_lies_is_refused_and_nothing_in_it_runs(
     assert listed(tmp_path) == ["m"]
 
 
+@pytest.mark.parametrize("cut", [1, 8, 799])
+def test_a_member_that_ends_too_early_is_refused(tmp_path: Path, cut: int) -> None:
+    """Its list says how long it would be; what is compressed is less."""
+    whole = array(np.arange(100))
+    data = bytearray(zipped(("w.npy", whole[:-cut]), method=zipfile.ZIP_DEFLATED))
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, len(whole))
+    (tmp_path / "m").write_bytes(data)
+    with pytest.raises(FormatError, match=r"'w\.npy': expected [0-9]+ bytes more, got [0-9]+, and its end"):
+        imported(tmp_path / "m", tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(zipped(("w.npy", array(1)), ("w.npy", array(2))))

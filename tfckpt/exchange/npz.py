@@ -226,8 +226,9 @@ def _chunks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header) 
             left = header.nbytes
             while left:
                 chunk = member.read(min(size, left))
-                if not chunk:
-                    raise FormatError(f".npz member {info.filename!r}", expected=f"{left:,} bytes more", got="its end")
+                if len(chunk) < min(size, left):
+                    got = f"{len(chunk):,}, and its end"
+                    raise FormatError(f".npz member {info.filename!r}", expected=f"{left:,} bytes more", got=got)
                 left -= len(chunk)
                 yield chunk
             if member.read(1):  # the end is where its checksum is compared
