@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.commands import on_terminal, plain
 
 import tfckpt
 from tfckpt.cli import many
@@ -99,3 +101,23 @@ def test_processes_and_a_scheduler_exclude_each_other(manifest: str, capsys: Cap
     with pytest.raises(SystemExit, match="2"):
         main(["convert-many", manifest, "--jobs", "1", "--scheduler", "tcp://host:8786"])
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_a_manifest_comes_from_stdin_and_its_paths_start_here(
+    bert: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"source,destination\n{bert},out/a\nnowhere,out/b\n"))
+    assert main(["convert-many", "-"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "stdin: 1 done, 0 proven before and skipped, 1 failed"
+    assert err.startswith(f"tfckpt convert-many: stdin: line 3: {tmp_path}/nowhere: no checkpoint")
+    assert (tmp_path / "out" / "a.index").exists()
+
+
+def test_a_bar_counts_the_conversions_on_a_terminal(manifest: str) -> None:
+    argv = ("convert-many", manifest, "--jobs", "1")
+    shown = plain(on_terminal("stderr", *argv, code=1))
+    assert "converting" in shown
+    assert "/3 " in shown
+    assert "converting" not in on_terminal("stderr", *argv, "--quiet", code=1)

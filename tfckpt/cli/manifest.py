@@ -50,18 +50,29 @@ def read_manifest(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """Return the rows of a manifest; raises what `read_manifest` does."""
     from tfckpt.bundle import files
-    from tfckpt.conversion.many import check_jobs
 
     name = os.fspath(path)
-    text = files.read_text(name, MANIFEST_LIMIT).removeprefix(
-        "\N{ZERO WIDTH NO-BREAK SPACE}"
-    )  # spreadsheets put it there
+    return parse_rows(files.read_text(name, MANIFEST_LIMIT), name, os.path.dirname(name))
+
+
+def parse_rows(text: str, name: str, directory: str) -> list[Row]:
+    """Return the rows of a manifest's text.
+
+    Args:
+        text: all of it.
+        name: what messages call it.
+        directory: where relative paths in it start.
+    Raises: ManifestError.
+    """
+    from tfckpt.conversion.many import check_jobs
+
+    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")  # spreadsheets put it there
     rows: list[Row] = []
     complaints: list[tuple[int, str]] = []
     parser = _row_parser()
     try:
         for line, cells in _records(text):
-            job = _job(cells, parser, os.path.dirname(name))
+            job = _job(cells, parser, directory)
             if isinstance(job, str):
                 complaints.append((line, job))
             else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.cli.terminal import count_bar
 from tfckpt.errors import ManifestError, redacted
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from tfckpt.conversion.many import Outcome
 
 MOST_JOBS = 1000
+STDIN = "-"
 
 
 def add_commands(
@@ -31,7 +35,8 @@ def add_commands(
     many.add_argument(
         "manifest",
         metavar="MANIFEST",
-        help="CSV file: source,destination,options; options as convert takes them, paths relative to its own directory",
+        help="CSV file: source,destination,options; options as convert takes them, paths relative to its own directory; "
+        "- is stdin",
     )
     where = many.add_mutually_exclusive_group()
     where.add_argument(
@@ -46,12 +51,21 @@ def add_commands(
 
 def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
-    from tfckpt.cli.manifest import read_rows
+    from tfckpt.cli.manifest import parse_rows, read_rows
 
-    rows = read_rows(args.manifest)
+    if args.manifest == STDIN:
+        args.manifest = "stdin"
+        rows = parse_rows(sys.stdin.read(), args.manifest, os.getcwd())
+    else:
+        rows = read_rows(args.manifest)
     jobs = [row.job | ({"overwrite": True} if args.overwrite else {}) for row in rows]
-    with _executor(args.scheduler) as executor:
-        on_outcome = None if args.json else _print_outcome
+    with _executor(args.scheduler) as executor, count_bar("converting", len(jobs), quiet=args.quiet) as move:
+
+        def on_outcome(number: int, outcome: Outcome) -> None:
+            if not args.json:
+                _print_outcome(outcome)
+            move()
+
         outcomes = tfckpt.convert_many(jobs, executor, max_workers=args.jobs, on_outcome=on_outcome)
     _print_sum(args, rows, outcomes)
     complaints = [
@@ -73,7 +87,7 @@ def _executor(scheduler: str | None) -> AbstractContextManager[Executor | None]:
     return dask_executor(scheduler)
 
 
-def _print_outcome(number: int, outcome: Outcome) -> None:
+def _print_outcome(outcome: Outcome) -> None:
     """Print a line for one conversion at once, since the last one may take long."""
     cells = [outcome.status, outcome.source, outcome.dest]
     if outcome.error is None:

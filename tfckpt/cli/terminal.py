@@ -47,6 +47,24 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+@contextmanager
+def count_bar(label: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Yield a callback that moves a bar on stderr by one of so many: how many are done, how long the rest will take.
+
+    It does nothing where stderr is no terminal, and if ``quiet``. What is printed meanwhile comes above the bar.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console, above = make_console(stderr=True), sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=above) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)
+
+
 class _Held(io.StringIO):
     """What is printed for a terminal, kept until it is known how long it is."""
 
