@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tfckpt.errors import (
+    Advice,
     CheckpointExistsError,
     CheckpointNotFoundError,
     ChecksumError,
@@ -21,6 +22,7 @@ from tfckpt.errors import (
     TfckptError,
     UnsupportedError,
     UsageError,
+    advised,
     located,
 )
 
@@ -183,3 +185,10 @@ def test_messages_hold_no_credentials_of_urls(text: str, shown: str) -> None:
     ]
     assert [shown in str(error) for error in errors] == [True] * 4
     assert errors[1].complaints == (shown,)
+
+
+def test_what_to_type_next_survives_pickling_and_adds_up() -> None:
+    without_heads, filled = Advice(drop=("--num-heads",)), Advice(add=("--fill", "zeros"))
+    error = pickle.loads(pickle.dumps(advised(UsageError("both"), without_heads + filled)))
+    assert error.advice == Advice(add=("--fill", "zeros"), drop=("--num-heads",))
+    assert UsageError("nothing known").advice is None

@@ -170,7 +170,7 @@ def test_a_manifest_that_is_not_there_is_not_found() -> None:
 
 
 def test_the_manifest_of_the_docs_can_be_read(manifest: Path) -> None:
-    (example,) = re.findall(r"```csv\n(.*?)```", DOCS, re.DOTALL)
+    (example,) = re.findall(r"```csv[^\n]*\n(.*?)```", DOCS, re.DOTALL)
     manifest.write_text(example)
     assert len(tfckpt.read_manifest(manifest)) == example.count("\n") - 1
 

@@ -16,6 +16,8 @@ from teaching.page import INTRODUCTION, PAGE, anchor, provoke, run_here, section
 
 from tfckpt.cli.main import main
 
+pytestmark = pytest.mark.exhaustive
+
 # No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched.
 WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A web page as configuration"}
 
