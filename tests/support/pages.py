@@ -217,7 +217,7 @@ TERMINAL = {"TERM": "xterm", "COLUMNS": str(COLUMNS), "LINES": "1000", "NO_COLOR
 
 def run_command(command: Command, directory: Path) -> tuple[int, str]:
     """Run a command; return its exit code, and what it writes to stdout and stderr. ``tfckpt`` alone runs in this process."""
-    text = " && ".join(command.parts)
+    text = " && ".join(command.parts).removeprefix("python -m ")
     words = list(shlex.shlex(text, posix=True, punctuation_chars=True))
     if words[0] != "tfckpt" or any(set(word) <= set("();<>|&") for word in words) or "~" in text:
         return _run_in_shell(text, directory)
