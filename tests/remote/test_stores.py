@@ -160,6 +160,18 @@ def test_files_behind_urls_are_not_linked(memory: Store, bert: str, tmp_path: Pa
     assert report.written.mode == "copy"
 
 
+@pytest.mark.parametrize("name", ["out.safetensors", "out.npz", "out/"])
+def test_exports_go_to_a_store_and_come_from_it(store: Store, tmp_path: Path, name: str) -> None:
+    tfckpt.save(tmp_path / "model", {key: value for key, value in WEIGHTS.items() if key != "labels"})
+    for overwrite in (False, True):
+        tfckpt.export(tmp_path / "model", f"{store.url}/{name}", overwrite=overwrite)
+    with pytest.raises(CheckpointExistsError):
+        tfckpt.export(tmp_path / "model", f"{store.url}/{name}")
+    assert len(store.content()) == (3 if name == "out/" else 1)
+    tfckpt.import_(f"{store.url}/{name}", tmp_path / "back", sync=False)
+    assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "model")
+
+
 def test_updating_a_state_file_twice_lists_a_checkpoint_once(simple_store: Store, bert: str) -> None:
     for _ in range(2):
         tfckpt.convert(bert, f"{simple_store.url}/encoder", update_state=True, overwrite=True)
