@@ -275,7 +275,7 @@ def test_a_v2_checkpoint_of_the_same_prefix_wins(tmp_path: Path) -> None:
 
 def test_a_format_that_is_not_there(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "model", {"w": 1})
-    with pytest.raises(CheckpointNotFoundError, match=r"model: no V1 checkpoint: no file .*; .* holds no checkpoint"):
+    with pytest.raises(CheckpointNotFoundError, match=r"model: no V1 checkpoint: no file .*; it is a V2 checkpoint$"):
         tfckpt.open(tmp_path / "model", format="v1")
     with pytest.raises(CheckpointNotFoundError, match="no file in it ends as V1 checkpoints do"):
         tfckpt.open(tmp_path, format="v1")
@@ -285,6 +285,12 @@ def test_a_format_that_is_not_there(tmp_path: Path) -> None:
         tfckpt.open(V1, format="v2")
     with pytest.raises(UsageError, match="expected one of v1, v2, got 'V1'"):
         tfckpt.open(V1 / "saver", format="V1")
+
+
+@pytest.mark.parametrize("source_format", ["v1", "v2"])
+def test_a_format_of_what_is_not_there_at_all(tmp_path: Path, source_format: str) -> None:
+    with pytest.raises(CheckpointNotFoundError, match=r"nothing: no (V1 )?checkpoint: no file "):
+        tfckpt.open(tmp_path / "nothing", format=source_format)
 
 
 def test_a_file_that_is_no_table_is_told_so(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
     typed = os.fspath(path)
     if source_format not in (None, *FORMATS):
         raise UsageError(f"checkpoint format: expected one of {', '.join(FORMATS)}, got {source_format!r}")
+    prefix = _find(typed, source_format)
+    if prefix is None:
+        raise _not_found(typed, source_format)
+    return prefix
+
+
+def _find(typed: str, source_format: str | None) -> str | None:
+    """Return the prefix that a path means; None if nothing is there."""
     if source_format != V1:
         for prefix in (typed, strip_suffix(typed)):
             if files.exists(index_path(prefix)):
@@ -54,7 +62,7 @@ def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) 
             return named
         with suppress(CheckpointNotFoundError):  # a refusal is another matter than an absence
             files.open_input(index_path(strip_suffix(typed))).close()
-    raise _not_found(typed, source_format)
+    return None
 
 
 def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError:
@@ -73,10 +81,9 @@ def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError
 
 def _is_there(typed: str, source_format: str) -> bool:
     try:
-        find_prefix(typed, source_format)
+        return _find(typed, source_format) is not None
     except TfckptError:
         return False
-    return True
 
 
 def _wanted(typed: str, source_format: str | None) -> str:
