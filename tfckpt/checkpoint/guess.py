@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from tfckpt.bundle import files
 from tfckpt.bundle.kinds import advice_for, kind_of
 from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
-from tfckpt.errors import Advice
+from tfckpt.errors import Advice, TfckptError
 
 STATE_FILE = "checkpoint"
 SAVED_MODEL, VARIABLES = "saved_model.pb", os.path.join("variables", "variables")
@@ -23,7 +24,9 @@ def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
     folder, base = split(typed)
     folder = folder or os.curdir
     if is_remote(typed):
-        return "", _the_nearest(typed, folder, base, prefixes) if files.can_list(folder) else None
+        with suppress(TfckptError):  # a guess that fails is none
+            return "", _the_nearest(typed, folder, base, prefixes)
+        return "", None
     if files.is_file(typed):
         return _about_file(typed, folder, base, prefixes)
     if not files.is_directory(folder):
