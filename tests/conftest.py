@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from support.tf1 import BERT_BASE, write_bert
 
 import tfckpt
@@ -20,6 +21,10 @@ from tfckpt.bundle.writer import BundleWriter
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # what Model Garden 2.20 is built on
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+# A loaded machine draws slowly; what is drawn says nothing of how fast we are.
+settings.register_profile("tfckpt", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("tfckpt")
 
 DATA = Path(__file__).parent / "data"
 
