@@ -182,7 +182,7 @@ def test_verbose_shows_the_log_and_where_a_failure_came_from(bert: str, tmp_path
 SLOW = """
 import os, signal, sys
 from contextlib import contextmanager
-from tfckpt.cli import convert, rewrite
+from tfckpt.cli import convert, exchange, rewrite, salvage, tf1_to_keras
 from tfckpt.cli.main import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background starts out ignoring it
@@ -191,17 +191,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in
 def progress_bar(label, quiet=False):
     yield lambda done, total: os.kill(os.getpid(), signal.{signal})
 
-convert.progress_bar = rewrite.progress_bar = progress_bar
+for module in (convert, exchange, rewrite, salvage, tf1_to_keras):
+    module.progress_bar = progress_bar
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("command", ["convert", "rewrite", "merge"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "convert {bert} {out}",
+        "rewrite {bert} {out}",
+        "merge {bert} {out}",
+        "salvage {bert} {out}",
+        "export {bert} {out}.npz",
+        "tf1-to-keras --checkpoint_from_path={bert} --checkpoint_to_path={out}",
+    ],
+    ids=lambda line: line.split()[0],
+)
 def test_a_signal_in_the_middle_leaves_nothing_behind(
-    bert: str, tmp_path: Path, name: str, code: int, command: str
+    bert: str, tmp_path: Path, name: str, code: int, line: str
 ) -> None:
-    argv = [sys.executable, "-c", SLOW.format(signal=name), command, bert, str(tmp_path / "new" / "deeper" / "out")]
+    words = [word.format(bert=bert, out=tmp_path / "new" / "deeper" / "out") for word in line.split()]
+    argv = [sys.executable, "-c", SLOW.format(signal=name), *words]
     result = subprocess.run(argv, check=False, capture_output=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (code, b"", b"")
     assert list(tmp_path.iterdir()) == []
