@@ -92,6 +92,26 @@ def _linked(directory: Path) -> None:
     tfckpt.convert(directory / "source", directory / "out" / "other", mode="link")
 
 
+def _trained(directory: Path) -> None:
+    """What TensorFlow 1.15 wrote is the source, and lies at the destination, too; the latest is another one."""
+    shutil.copytree(BERT, directory / "source")
+    (directory / "out").mkdir()
+    for suffix in ("index", "data-00000-of-00001"):
+        shutil.copy2(BERT / f"model.ckpt-3.{suffix}", directory / f"{DEST}.{suffix}")
+    update_state(str(directory / DEST))
+    update_state(str(directory / "out" / "older"))
+
+
+def _same_model(directory: Path) -> None:
+    """Old and new have the same names, shapes, and places in the file, but no value in common."""
+    with tfckpt.open(BERT) as checkpoint:
+        tfckpt.save(directory / "source" / "model.ckpt-3", {name: -value for name, value in checkpoint.items()})
+    shutil.copy2(BERT / "bert_config.json", directory / "source")
+    (directory / "out").mkdir()
+    update_state(str(directory / "out" / "older"))
+    tfckpt.convert(BERT, directory / DEST, update_state=True)
+
+
 def _save(*, overwrite: bool, sync: bool = True, max_shard_size: int | None = None) -> Callable[[Path], None]:
     def run(directory: Path) -> None:
         tfckpt.save(directory / DEST, tensors(2), overwrite=overwrite, sync=sync, max_shard_size=max_shard_size)
@@ -106,6 +126,11 @@ def _convert(*options: str) -> Callable[[Path], None]:
 def _rewrite(directory: Path) -> None:
     source = directory / "source"
     cli("rewrite", source, directory / DEST, "--strip-optimizer", "--shards", "3", "--overwrite")
+
+
+def _edit(directory: Path) -> None:
+    edits = ("--rename", "^bert/=net/", "--drop", "*/adam_m", "--cast", "float16", "--max-shard-size", "4000")
+    cli("rewrite", directory / "source", directory / DEST, *edits, "--overwrite")
 
 
 def _merge(directory: Path) -> None:
@@ -145,6 +170,11 @@ COMMANDS = (
     Command("convert to keras, proved", _bert, _convert("--to", "keras", "--overwrite", "--prove"), reads=True),
     Command("convert by hard links", _bert, _convert("--mode", "link", "--overwrite"), reads=True),
     Command("convert by hard links over hard links", _linked, _convert("--mode", "link", "--overwrite")),
+    Command("convert over TensorFlow's own", _trained, _convert("--overwrite", "--update-state"), reads=True),
+    Command(
+        "convert by hard links over the same model", _same_model, _convert("--mode", "link", "--overwrite"), reads=True
+    ),
     Command("rewrite", _bert, _rewrite, reads=True),
+    Command("rewrite, edited, over TensorFlow's own", _trained, _edit, reads=True),
     Command("salvage", _damaged, _salvage, reads=True),
 )

@@ -190,7 +190,7 @@ class Schedule:
         if self.command.name == "update a state file":
             state = {"latest": latest}
         elif latest is not None:
-            assert latest.all_model_checkpoint_paths == ("older", "model"), latest
+            assert sorted(latest.all_model_checkpoint_paths) == ["model", "older"], latest
         return state, tree(directory / "out"), touched(directory)
 
     def _is_transfer(self, at: int) -> bool:
