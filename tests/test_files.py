@@ -15,7 +15,8 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.bundle.commit import FileSet, write_text
 from tfckpt.bundle.entry import HEADER_KEY, Header
-from tfckpt.bundle.files import InputFile, read_text
+from tfckpt.bundle.files import read_text
+from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.cli.main import main
 from tfckpt.errors import (

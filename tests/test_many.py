@@ -13,7 +13,7 @@ from support.files import bundle_bytes
 from support.many import die, die_once, execute_pickled, run_job_dying_at
 
 import tfckpt
-from tfckpt.bundle.files import TEMPORARY_SUFFIX
+from tfckpt.bundle.local_output import TEMPORARY_SUFFIX
 from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
 from tfckpt.conversion.many import Outcome, run_job
 from tfckpt.conversion.processes import ATTEMPTS, Processes

@@ -15,7 +15,7 @@ from support.files import bundle_bytes
 from support.many import hold_at
 
 import tfckpt
-from tfckpt.bundle.files import TEMPORARY_MARK
+from tfckpt.bundle.local_output import TEMPORARY_MARK
 from tfckpt.cli.main import main
 
 pytestmark = pytest.mark.dask

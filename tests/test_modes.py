@@ -21,7 +21,8 @@ import tfckpt
 from tfckpt.bundle import carry
 from tfckpt.bundle.carry import Run, join
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import FICLONE, InputFile
+from tfckpt.bundle.local_input import InputFile
+from tfckpt.bundle.local_output import FICLONE
 from tfckpt.bundle.paths import shard_path
 from tfckpt.bundle.tensor_reader import open_reader
 from tfckpt.bundle.writer import BundleWriter

@@ -14,7 +14,7 @@ import pytest
 
 import tfckpt
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.sstable.reader import Table
 

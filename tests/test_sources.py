@@ -161,7 +161,7 @@ def test_a_source_that_vanishes_before_it_is_read_is_an_error(bert_copy: str, tm
 
 TRUNCATING = """
 import os, sys, tfckpt
-from tfckpt.bundle.files import OutputFile
+from tfckpt.bundle.local_output import OutputFile
 source, dest, command = sys.argv[1:]
 data = source + ".data-00000-of-00001"
 create = OutputFile.__init__

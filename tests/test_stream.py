@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfckpt
-from tfckpt.bundle import files
+from tfckpt.bundle import local_input
+from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.slices import TensorSlice, shape_of
 from tfckpt.bundle.stream import runs, stream
 from tfckpt.bundle.writer import BundleWriter
@@ -30,7 +31,7 @@ def test_runs_make_up_the_whole_in_its_order(shape: tuple[int, ...], most: int) 
 @pytest.mark.parametrize("value", [np.arange(24.0).reshape(2, 3, 4), np.array(["a", "bc"]), np.complex64(1 + 2j)])
 @pytest.mark.parametrize("big_endian", [False, True])
 def test_pieces_are_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, big_endian: bool) -> None:
-    monkeypatch.setattr(files, "CHUNK_SIZE", 16)
+    monkeypatch.setattr(local_input, "CHUNK_SIZE", 16)
     tfckpt.save(tmp_path / "c", {"w": value}, big_endian=big_endian)
     with tfckpt.open(tmp_path / "c") as checkpoint:
         pieces = list(stream(checkpoint.reader, checkpoint.entry("w"), verify=True))
@@ -44,7 +45,7 @@ def test_slices_come_in_the_order_of_the_whole_and_not_from_the_map(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, axis: int
 ) -> None:
     monkeypatch.setattr("tfckpt.bundle.stream.RUN_SIZE", most)
-    monkeypatch.delattr(files.InputFile, "view")
+    monkeypatch.delattr(InputFile, "view")
     whole = np.arange(60.0).reshape(3, 4, 5)
     with BundleWriter(str(tmp_path / "c"), big_endian=True) as writer:
         for start, length in ((0, 1), (1, whole.shape[axis] - 1)):

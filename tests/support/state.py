@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-import tfckpt.bundle.files
+import tfckpt.bundle.local_output
 import tfckpt.layouts.catalog
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, signal.SIGALRM)
@@ -166,7 +166,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "directory": lambda patch: patch.chdir("/"),
     "threads": _start_thread,
     "tfckpt.layouts.catalog.LAYOUTS": lambda patch: patch.setattr(tfckpt.layouts.catalog, "LAYOUTS", ()),
-    "tfckpt.bundle.files.REFUSALS": lambda patch: patch.setattr(tfckpt.bundle.files, "REFUSALS", set()),
+    "tfckpt.bundle.local_output.REFUSALS": lambda patch: patch.setattr(tfckpt.bundle.local_output, "REFUSALS", set()),
 }
 
 

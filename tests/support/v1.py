@@ -16,7 +16,7 @@ from tfckpt._proto.tensor_bundle_pb2 import TensorShapeProto
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle.dtypes import data_type_of
 from tfckpt.bundle.entry import encode_name
-from tfckpt.bundle.files import InputFile
+from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.slices import TensorSlice, whole
 from tfckpt.bundle.v1_values import FIELDS, ITEMS
 from tfckpt.sstable.block import BlockBuilder

@@ -29,7 +29,7 @@ from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.dtypes import component_size
 from tfckpt.bundle.entry import HEADER_KEY
-from tfckpt.bundle.files import CHUNK_SIZE, InputFile
+from tfckpt.bundle.local_input import CHUNK_SIZE, InputFile
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.strings import _pack_lengths, decode_strings, encode_strings
 from tfckpt.bundle.values import swap

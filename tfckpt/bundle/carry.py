@@ -13,7 +13,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfckpt.bundle.files import FilePatch, Identity, Input, open_input
+from tfckpt.bundle.files import Input, open_input
+from tfckpt.bundle.local_input import Identity
+from tfckpt.bundle.local_output import FilePatch
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
 from tfckpt.sstable.checksum import crc32c, mask
 

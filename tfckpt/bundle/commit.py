@@ -23,7 +23,8 @@ from typing import TypeAlias
 
 from tfckpt import log
 from tfckpt.bundle import files
-from tfckpt.bundle.files import Identity
+from tfckpt.bundle.local_input import Identity, check_path
+from tfckpt.bundle.local_output import SharedFile
 from tfckpt.bundle.lock import Lock
 from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, shard_path, split
 from tfckpt.errors import UsageError
@@ -31,7 +32,7 @@ from tfckpt.errors import UsageError
 TEXT_WAIT = 10.0  # seconds; a small file is written in milliseconds
 TEMPORARY = re.compile(r"(?:\.index|\.data-\d{5,}-of-\d{5,})?\.tfckpt-[0-9a-f]{8}\.tmp")
 
-NewFile: TypeAlias = "files.Output | files.SharedFile"
+NewFile: TypeAlias = "files.Output | SharedFile"
 
 
 class FileSet:
@@ -57,7 +58,7 @@ class FileSet:
         self._lock: Lock | None = None
         if self._is_remote:
             return
-        files.check_path(prefix)
+        check_path(prefix)
         try:
             self._make_directory(self._directory)
             self._lock = Lock(prefix, wait=wait)
@@ -73,7 +74,7 @@ class FileSet:
         self._files.append(file)
         return file
 
-    def share(self, path: str, source: files.Input, *, how: str) -> files.SharedFile:
+    def share(self, path: str, source: files.Input, *, how: str) -> SharedFile:
         """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
 
         Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tfckpt import log
-from tfckpt.bundle.files import Identity, check_path, refusals, remove
+from tfckpt.bundle.files import remove
+from tfckpt.bundle.local_input import Identity, check_path, refusals
 from tfckpt.errors import StorageError
 
 LOCK_SUFFIX = ".tfckpt-lock"

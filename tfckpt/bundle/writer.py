@@ -20,6 +20,7 @@ from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
 from tfckpt.bundle.commit import FileSet, existing_files
 from tfckpt.bundle.dtypes import SLICEABLE
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
+from tfckpt.bundle.local_output import OutputFile, SharedFile
 from tfckpt.bundle.paths import index_path, shard_path
 from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.bundle.values import encode_array
@@ -68,7 +69,7 @@ class BundleWriter:
         self._finished = False
         self._sync, self._progress, self._stream = sync, progress, stream
         self._files = FileSet(prefix, sync=sync)
-        self._shared: list[files.SharedFile] = []
+        self._shared: list[SharedFile] = []
         self._shards: list[files.Output] = []
         self._waiting: list[Run] = []
         try:
@@ -257,7 +258,7 @@ class BundleWriter:
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
         data, offset = self._data, self._data.offset
-        local = data if isinstance(data, files.OutputFile) and not self._stream else None  # stores take bytes in order
+        local = data if isinstance(data, OutputFile) and not self._stream else None  # stores take bytes in order
         if isinstance(chunks, StoredBytes) and crc is not None and local is not None:
             local.reserve(nbytes)
             self._waiting.append(chunks.to_run(local.temporary, local.path, offset))
@@ -281,7 +282,7 @@ class BundleWriter:
         """Have the bytes carried that got a place in the current shard."""
         waiting, self._waiting = self._waiting, []
         long, data = sum(run.nbytes for run in waiting) > LONG, self._data
-        with data.syncing() if self._sync and long and isinstance(data, files.OutputFile) else nullcontext():
+        with data.syncing() if self._sync and long and isinstance(data, OutputFile) else nullcontext():
             carry(waiting, progress=self._progress)
 
     def _check_name(self, key: bytes) -> None:

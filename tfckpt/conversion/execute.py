@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import CLONE, LINK
+from tfckpt.bundle.local_output import CLONE, LINK
 from tfckpt.bundle.paths import V1
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle import files
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.local_input import CHUNK_SIZE
 from tfckpt.bundle.paths import join
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, UnsupportedError, located
 from tfckpt.exchange.archive import Archive, Member
@@ -196,7 +197,7 @@ def _chunks_of(place: str, header: Header) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
         file = files.open_input(place)
         try:
-            size = max(1, files.CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
+            size = max(1, CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
             for start in range(0, header.nbytes, size):
                 yield file.read_at(header.size + start, min(size, header.nbytes - start))
             file.check_unchanged()

@@ -9,9 +9,9 @@ from contextlib import closing
 import numpy as np
 
 from tfckpt import log
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import numpy_dtype
+from tfckpt.bundle.local_input import check_path
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
@@ -121,7 +121,7 @@ def import_(
         layout=layout,
     )
     path = os.fspath(source)
-    files.check_path(path)
+    check_path(path)
     with located(path, None), closing(open_archive(path, kind)) as archive:
         plan = make(archive, request, Edits(rename, drop, keep))
         if dry_run:

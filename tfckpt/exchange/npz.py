@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from tfckpt.bundle import files
+from tfckpt.bundle.local_input import CHUNK_SIZE
+from tfckpt.bundle.local_output import OutputFile
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMES
@@ -47,7 +49,7 @@ class _Writable(io.RawIOBase):
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._local = sink if isinstance(sink, files.OutputFile) else None
+        self._local = sink if isinstance(sink, OutputFile) else None
         self._at = sink.offset
 
     def writable(self) -> bool:
@@ -145,7 +147,7 @@ def open_npz(path: str) -> Archive:
     file = files.open_input(path)
     try:
         with _trouble():
-            archive = zipfile.ZipFile(io.BufferedReader(_Readable(file), files.CHUNK_SIZE))
+            archive = zipfile.ZipFile(io.BufferedReader(_Readable(file), CHUNK_SIZE))
         infos = archive.infolist()
         _check_members(infos, file.size)
         members = [_member(archive, info) for info in infos]
@@ -220,7 +222,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
 
 def _chunks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
-        size = max(1, files.CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
+        size = max(1, CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
         with _trouble(), archive.open(info) as member:
             member.read(header.size)
             left = header.nbytes

@@ -12,6 +12,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.carry import Progress
 from tfckpt.bundle.commit import FileSet
 from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.local_input import check_path
 from tfckpt.bundle.paths import is_remote, join, split
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.conversion.plan import Plan
@@ -117,7 +118,7 @@ def find_target(dest: PathLike | Writable, kind: str | None) -> Target:
     """
     if isinstance(dest, (str, os.PathLike)):
         path = os.fspath(dest)
-        files.check_path(path)
+        check_path(path)
         kind = kind_of_dest(path, kind)
         return _Directory(path.rstrip("/") or "/") if kind == NPY else _File(path, kind)
     check_kind(kind)
