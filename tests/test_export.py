@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors
+from packaging.version import Version
 from safetensors.numpy import load_file, save, save_file
 from support.archives import KINDS, bits, deserialize, export, listed
 from support.commands import Captured, fail, run, succeed, succeed_json
@@ -53,6 +54,9 @@ MANY: dict[str, Any] = {  # of what NumPy has a name for
 ODD_NAMES = ["../x", "/etc/x", "..", "a/../../b", "\\\\host\\x", "C:x", "a\\..\\..\\b"]
 
 
+NEWEST = {"float8_e5m2fnuz", "float8_e4m3fnuz"}  # in safetensors since 0.8
+
+
 def source_of(directory: Path, tensors: dict[str, Any]) -> str:
     tfckpt.save(directory / "source" / "m", tensors)
     return str(directory / "source" / "m")
@@ -62,11 +66,10 @@ def source_of(directory: Path, tensors: dict[str, Any]) -> str:
 
 
 def test_a_safetensors_file_is_byte_for_byte_what_the_library_writes(tmp_path: Path) -> None:
-    tensors = {name: value for name, value in MANY.items() if name != "c" or "C64" in safetensors.numpy._TYPES}
-    path = export(source_of(tmp_path, tensors), tmp_path, "safetensors")
+    path = export(source_of(tmp_path, MANY), tmp_path, "safetensors")
     with safetensors.safe_open(path, framework="numpy") as opened:
         metadata = opened.metadata()
-    save_file({name: np.asarray(value) for name, value in tensors.items()}, tmp_path / "theirs", metadata)
+    save_file({name: np.asarray(value) for name, value in MANY.items()}, tmp_path / "theirs", metadata)
     assert Path(path).read_bytes() == (tmp_path / "theirs").read_bytes()
     assert json.loads(metadata["tfckpt"]) == {"tfckpt": 1, "source": "m", "layout": "source", "dtypes": {}}
 
@@ -139,7 +142,7 @@ def test_every_code_is_one_of_the_librarys(tmp_path: Path) -> None:
             continue
         ((_, tensor),) = deserialize(Path(path).read_bytes())
         assert tensor["dtype"] == code
-    assert set(refused) <= {"C64", "F8_E5M2FNUZ", "F8_E4M3FNUZ"}
+    assert set(refused) <= {dtype.upper().replace("FLOAT8", "F8") for dtype in NEWEST}
 
 
 # --- out and in again
@@ -166,10 +169,12 @@ def test_whatever_can_go_comes_back_to_the_bit(tmp_path: Path, source: Path, kin
         complaints = error.complaints
     dropped = [name for name in expected if any(f"tensor {name!r}:" in line for line in complaints)]
     assert len(dropped) == len(complaints)  # what cannot go is named, each once, and then left out by name
+    if kind == "safetensors" and Version(safetensors.__version__) < Version("0.8"):
+        dropped += [name for name, (dtype, _, _) in expected.items() if dtype in NEWEST]
     path = export(source, tmp_path, kind, drop=[glob_of(name) for name in dropped])
     tfckpt.import_(path, tmp_path / "back", sync=False)
     assert bits(tmp_path / "back") == {name: value for name, value in expected.items() if name not in dropped}
-    reasons = {expected[name][0] for name in dropped}
+    reasons = {expected[name][0] for name in dropped} - NEWEST
     assert (
         reasons <= {"string", "variant", "complex128", "float8_e4m3b11fnuz", "float4_e2m1fn"} or source.name == "names"
     )
