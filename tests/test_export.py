@@ -400,7 +400,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, kind: str, m
 @pytest.mark.parametrize("name", ["m.index", "m.data-00000-of-00001"])
 def test_the_source_is_not_a_destination(tmp_path: Path, name: str) -> None:
     source = source_of(tmp_path, {"w": 1})
-    with pytest.raises(UsageError, match="source and destination are the same file"):
+    with pytest.raises(UsageError, match="a file of the checkpoint itself"):
         tfckpt.export(source, tmp_path / "source" / name, kind="npz", overwrite=True)
     assert bits(source)["w"][2] == np.int64(1).tobytes()
 
@@ -411,8 +411,17 @@ def test_an_index_of_the_users_own_is_not_a_destination(tmp_path: Path) -> None:
     with pytest.raises(CheckpointExistsError, match="there is a file of that name, and no directory"):
         export(source, tmp_path, "npy", overwrite=True)
     (tmp_path / "out.npz").mkdir()
-    with pytest.raises(CheckpointExistsError, match="there is a directory of that name"):
+    with pytest.raises(UsageError, match="a directory; expected"):
         export(source, tmp_path, "npz", overwrite=True)
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    """Nor a device: as root, a file that takes the name of /dev/null is felt by everybody."""
+    pipe = tmp_path / "out.npz"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="not a regular file"):
+        export(source_of(tmp_path, {"w": 1}), tmp_path, "npz", overwrite=True)
+    assert pipe.is_fifo()
 
 
 def test_what_a_dead_writer_left_in_a_directory_goes(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from tfckpt.bundle.local_input import Identity, InputFile, identity_of, refusals
 from tfckpt.bundle.local_output import OutputFile, SharedFile, temporary_name, unlink
 from tfckpt.bundle.paths import is_remote
-from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.errors import CheckpointExistsError, FormatError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from tfckpt.bundle.remote_files import RemoteInput, RemoteOutput
@@ -127,6 +128,25 @@ def exists(path: str) -> bool:
 
         return remote.exists(path)
     return os.path.lexists(path)
+
+
+def check_free(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
+    """Check that a file may be written there, before anything else is done.
+
+    Args:
+        path: the file.
+        inputs: files that are read for it.
+        overwrite: whether a file that is there may be replaced.
+    Raises: CheckpointExistsError; UsageError if it is a directory, a device or a pipe, or one of the inputs.
+    """
+    if is_directory(path) or path.endswith("/"):
+        raise UsageError(f"{path}: a directory; expected the name of a file")
+    if exists(path) and not is_file(path):  # renaming a file to /dev/null would be the end of it
+        raise UsageError(f"{path}: not a regular file; expected the name of a file, or - for stdout")
+    if any(is_same(path, name) for name in inputs):
+        raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
+    if exists(path) and not overwrite:
+        raise CheckpointExistsError(f"{path}: already exists; choose another name, or overwrite it")
 
 
 def is_same(a: str, b: str) -> bool:

@@ -86,14 +86,14 @@ def cmd_report(args: argparse.Namespace) -> int:
 
 
 def _check_output(args: argparse.Namespace, *checkpoints: Checkpoint | None) -> None:
+    from tfckpt.bundle import files
     from tfckpt.bundle.commit import existing_files
     from tfckpt.bundle.paths import v1_paths
-    from tfckpt.report.page import check_output
 
     if args.output not in (None, STDOUT):
         prefixes = [checkpoint.prefix for checkpoint in checkpoints if checkpoint is not None]
         inputs = [path for prefix in prefixes for path in (*existing_files(prefix), *v1_paths(prefix))]
-        check_output(args.output, inputs, overwrite=args.overwrite)
+        files.check_free(args.output, inputs, overwrite=args.overwrite)
 
 
 def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None) -> Plan | None:

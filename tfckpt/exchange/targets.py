@@ -17,7 +17,7 @@ from tfckpt.bundle.paths import is_remote, join, split
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import PathLike
-from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
+from tfckpt.errors import UnsupportedError, UsageError
 from tfckpt.exchange import directory, safetensors
 from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS, SOURCE
 from tfckpt.exchange.dtypes import NAMES
@@ -136,12 +136,7 @@ class _File:
         self.path, self.kind = path, kind
 
     def check_free(self, sources: Sequence[str], *, overwrite: bool) -> None:
-        if any(files.is_same(self.path, source) for source in sources):
-            raise UsageError(f"{self.path}: source and destination are the same file")
-        if files.is_directory(self.path):
-            raise CheckpointExistsError(f"{self.path}: there is a directory of that name")
-        if not overwrite and files.exists(self.path):
-            raise CheckpointExistsError(f"{self.path}: already exists; choose another name, or overwrite it")
+        files.check_free(self.path, sources, overwrite=overwrite)
 
     def write(self, job: Job, *, sync: bool) -> None:
         out = FileSet(self.path, sync=sync)

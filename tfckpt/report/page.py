@@ -16,9 +16,8 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Any
 
-from tfckpt.bundle import files
 from tfckpt.bundle.commit import FileSet
-from tfckpt.errors import CheckpointExistsError, UsageError, printable
+from tfckpt.errors import printable
 from tfckpt.report.document import Document
 
 SCRIPTS = ("common.js", "treemap.js", "table.js", "histogram.js", "page.js")  # one script; each uses those before it
@@ -50,25 +49,6 @@ def page(document: Document) -> Iterator[str]:
             yield parts[place[1]]
         end = place.end()
     yield template[end:]
-
-
-def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
-    """Check that a page may be written there, before anything else is done.
-
-    Args:
-        path: the page's file.
-        inputs: files that are read for it.
-        overwrite: whether a file that is there may be replaced.
-    Raises: CheckpointExistsError; UsageError if it is a directory or a device, or one of the inputs.
-    """
-    if files.is_directory(path) or path.endswith("/"):
-        raise UsageError(f"{path}: a directory; expected the name of a file, such as report.html")
-    if files.exists(path) and not files.is_file(path):  # renaming a file to /dev/null would be the end of it
-        raise UsageError(f"{path}: not a regular file; expected the name of a file, or - for stdout")
-    if any(files.is_same(path, name) for name in inputs):
-        raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
-    if files.exists(path) and not overwrite:
-        raise CheckpointExistsError(f"{path}: already exists; choose another name, or overwrite it")
 
 
 def write_page(path: str, pieces: Iterable[str]) -> int:
