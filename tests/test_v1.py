@@ -402,7 +402,8 @@ def test_verify_names_each_damaged_tensor(tmp_path: Path, capsys: pytest.Capture
     rows[whole.key(b"a")], rows[whole.key(b"c")] = b"\x12\x00", rows[whole.key(b"b")]
     write_rows(tmp_path / "v1", rows)
     assert main(["verify", str(tmp_path / "v1")]) == 1
-    lines = capsys.readouterr().err.splitlines()
+    *lines, advice = capsys.readouterr().err.splitlines()
+    assert advice == f"tfckpt verify: next: tfckpt salvage {tmp_path}/v1 {tmp_path}/v1.salvaged"
     assert [line.partition("v1: ")[2].partition(",")[0] for line in lines] == [
         "name of slice [0:2",
         "name of slice [0:2",
