@@ -12,8 +12,7 @@ from tfckpt.bundle.dtypes import EXTENSIONS, NATIVE, dtype_name
 from tfckpt.exchange.defaults import SAFETENSORS
 
 # Codes of safetensors, in the order in which its library lays tensors out: the last of its enumeration first, so that each
-# begins at a multiple of its size. Source: safetensors/src/tensor.rs, Dtype and prepare; all but FNUZ since 0.7, those
-# since 0.8.
+# begins at a multiple of its size. Source: safetensors/src/tensor.rs, Dtype; FNUZ since 0.8, all others since 0.7
 CODES: dict[DataType, str] = {
     types_pb2.DT_UINT64: "U64",
     types_pb2.DT_INT64: "I64",
