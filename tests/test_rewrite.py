@@ -50,6 +50,35 @@ def test_a_rewrite_that_changes_nothing_writes_the_same_bytes(bert: str, encoder
         assert bundle_bytes(tmp_path / "same") == bundle_bytes(source)
 
 
+def test_a_tensor_without_elements_keeps_its_place_before_the_one_that_begins_there(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "source", {"b": np.zeros((0, 3), np.float32), "a": W})
+    tfckpt.rewrite(tmp_path / "source", tmp_path / "same")
+    tfckpt.merge([tmp_path / "source"], tmp_path / "merged")
+    assert bundle_bytes(tmp_path / "same") == bundle_bytes(tmp_path / "source") == bundle_bytes(tmp_path / "merged")
+
+
+@pytest.mark.parametrize(("rank", "cut"), [(8, True), (9, False)])
+def test_only_what_tensorflow_can_put_together_is_cut(tmp_path: Path, rank: int, cut: bool) -> None:
+    shape = (6, 4, *[1] * (rank - 2))
+    tfckpt.save(tmp_path / "small", {"w": W.reshape(shape)}, max_shard_size=32)
+    with tfckpt.open(tmp_path / "small") as checkpoint:
+        assert bool(checkpoint.entry("w").slices) == cut
+        assert (checkpoint["w"] == W.reshape(shape)).all()
+
+
+def test_slices_of_too_many_dimensions_are_put_together_where_sizes_are_asked_for(tmp_path: Path) -> None:
+    shape = (6, 4, *[1] * 7)
+    with BundleWriter(str(tmp_path / "parts")) as writer:
+        for start in (0, 3):
+            part = TensorSlice(((start, 3), *[(0, -1)] * 8))
+            writer.add_slice("w", shape, part, W.reshape(shape)[start : start + 3])
+        writer.finish()
+    tfckpt.rewrite(tmp_path / "parts", tmp_path / "joined", max_shard_size=1000)
+    with tfckpt.open(tmp_path / "joined") as checkpoint:
+        assert not checkpoint.entry("w").slices
+        assert (checkpoint["w"] == W.reshape(shape)).all()
+
+
 @pytest.mark.parametrize("big_endian", [False, True])
 def test_shards_slices_and_byte_order_are_kept(tmp_path: Path, big_endian: bool) -> None:
     with BundleWriter(str(tmp_path / "parts"), big_endian=big_endian) as writer:

@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NAME = f"tfckpt-{tfckpt.__version__}"
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
 MAN_PAGE = "share/man/man1/tfckpt.1"
-PACKED = ("tfckpt", "proto", "tests", "benchmarks", "docs", "examples")  # directories of the sdist
+PACKED = ("tfckpt", "proto", "tests", "benchmarks", "docs", "examples", ".ci")  # directories of the sdist
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}  # 2023-11-14 22:13:20
 LEFT_OUT = {"__pycache__", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 

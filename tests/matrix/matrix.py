@@ -70,14 +70,12 @@ version, that package in brackets. Model Garden is installed without the package
 
 
 def find_python(version: str) -> str:
-    """Return a Python of this version from the path or from pyenv."""
-    found = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python"))
-    python = shutil.which(f"python{version}") or next(iter(sorted(found)), None)
-    if python is None or subprocess.run([python, "--version"], capture_output=True, check=False).returncode:
-        python = next(iter(sorted(found)), None)  # a shim of pyenv is on the path even where it leads nowhere
-    if python is None:
-        raise SystemExit(f"Python {version}: not on the path nor in ~/.pyenv/versions; install it or name other rows")
-    return python
+    """Return a Python of this version from the path: one that runs, as a shim there need not."""
+    for directory in os.environ["PATH"].split(os.pathsep):
+        python = shutil.which(f"python{version}", path=directory)
+        if python and not subprocess.run([python, "--version"], capture_output=True, check=False).returncode:
+            return python
+    raise SystemExit(f"python{version}: not on the path; put its directory there, or name other rows")
 
 
 def prepare(row: Row, environment: Path) -> None:

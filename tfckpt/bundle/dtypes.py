@@ -88,6 +88,7 @@ SLICEABLE = (
     types_pb2.DT_INT4,
     types_pb2.DT_UINT4,
 )
+MOST_SLICED_RANK = 8  # more dimensions end TensorFlow's process: kTensorSliceMaxRank of tensor_slice_util.h
 
 OBJECTS = (types_pb2.DT_STRING, types_pb2.DT_VARIANT)  # arrays of bytes objects
 STRING_KINDS = "OSUT"  # objects, bytes, text of a fixed length, text of any
@@ -104,6 +105,11 @@ def _data_types() -> dict[np.dtype[Any], DataType]:
     plain = {numpy_dtype(data_type): data_type for data_type in NUMERIC if data_type not in QUANTIZED}
     records = {np.dtype([(dtype_name(data_type), numpy_dtype(data_type))]): data_type for data_type in QUANTIZED}
     return plain | records
+
+
+def is_sliceable(data_type: DataType, rank: int) -> bool:
+    """Whether TensorFlow can put slices of such a tensor together again."""
+    return 0 < rank <= MOST_SLICED_RANK and data_type in SLICEABLE
 
 
 def is_numeric(data_type: DataType) -> bool:

@@ -18,7 +18,7 @@ from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
 from tfckpt.bundle.commit import FileSet, existing_files
-from tfckpt.bundle.dtypes import SLICEABLE
+from tfckpt.bundle.dtypes import is_sliceable
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.local_output import OutputFile, SharedFile
 from tfckpt.bundle.paths import index_path, shard_path
@@ -44,7 +44,7 @@ class BundleWriter:
         sync: return from `finish` only when the files have reached the disk.
         big_endian: byte order of the tensors' bytes; the index is the same.
         max_shard_size: bytes; a tensor that would make a shard larger opens the next one. A tensor larger than that by itself
-            is cut along its first axis, if it has one and TensorFlow can read slices of its dtype.
+            is cut along its first axis, if TensorFlow can read slices of its dtype and rank.
         progress: called with the number of bytes that were written since the last call.
         stream: write all bytes one after another as they come, in this thread: the simple way, and the slow one.
     Raises: CheckpointExistsError, StorageError, also if another process is writing the prefix; UsageError.
@@ -163,7 +163,7 @@ class BundleWriter:
         ``crc`` is their masked checksum, which is believed; None if it is to be computed from the bytes of a numeric tensor.
         """
         most = self._max_shard_size
-        if most is not None and nbytes > most and shape and data_type in SLICEABLE:
+        if most is not None and nbytes > most and is_sliceable(data_type, len(shape)):
             self._cut(name, data_type, shape, chunks, nbytes, most)
         else:
             self._put(encode_name(name), data_type, shape, chunks, nbytes, crc)

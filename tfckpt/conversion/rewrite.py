@@ -17,7 +17,7 @@ import numpy as np
 
 from tfckpt import log
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import SLICEABLE, dtype_name, numpy_dtype
+from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -57,7 +57,7 @@ def rewrite(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
-    """Copy a checkpoint with changes; one that changes nothing writes the same bytes.
+    """Copy a checkpoint with changes; one that changes nothing writes the same bytes, but no data file in which nothing lies.
 
     Of an object-based checkpoint, the object graph goes along with what it names, whatever ``keep`` says.
 
@@ -70,8 +70,8 @@ def rewrite(
         cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
         strip_optimizer: leave out optimizer state, of TF1 and TF2.
         shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
-        max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype in which
-            TensorFlow could not do it.
+        max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype or rank in
+            which TensorFlow could not do it.
         big_endian: byte order of the values; the source's unless given.
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
         verify: compare each tensor's checksum with its bytes on the way.
@@ -99,7 +99,7 @@ def rewrite(
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
             listed = list(_pieces(checkpoint.reader, plan.steps, max_shard_size))
-            pieces = sorted(listed, key=lambda p: (p.stored.shard, p.stored.offset))
+            pieces = sorted(listed, key=lambda p: _place(p.stored))
             numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
             with BundleWriter(
                 prefix,
@@ -167,7 +167,7 @@ def merge(
             ranks = _order_of_use(checkpoint.reader)
             own = list(_pieces(checkpoint.reader, part.steps))
             listed += own
-            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], p.stored.offset))
+            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *_place(p.stored)))
         with BundleWriter(
             prefix, overwrite=overwrite, sync=sync, big_endian=orders.pop(), progress=counting(progress, plan.nbytes)
         ) as writer:
@@ -228,6 +228,11 @@ def _is_another_part(known: Entry, entry: Entry) -> bool:
     return same_tensor and bool(known.slices and entry.slices) and set(known.slices).isdisjoint(entry.slices)
 
 
+def _place(stored: Entry) -> tuple[int, int, int]:
+    """Return what sorts entries as they were written: one without bytes begins where the next one does."""
+    return stored.shard, stored.offset, stored.nbytes
+
+
 def _order_of_use(reader: TensorReader) -> dict[int, int]:
     """Return each shard's rank in the order in which the index names them, which is how TensorFlow numbers them anew."""
     return {shard: rank for rank, shard in enumerate(dict.fromkeys(entry.shard for entry in reader.stored.values()))}
@@ -238,19 +243,21 @@ def _pieces(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | N
         entry = planned_entry(step, reader)
         pieces = reader.pieces(entry)
         if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
-            first = min((stored for _, stored in pieces), key=lambda stored: (stored.shard, stored.offset))
+            first = min((stored for _, stored in pieces), key=_place)
             pieces = [(None, entry._replace(shard=first.shard, offset=first.offset))]
         for part, stored in pieces:
             yield Piece(reader, stored, step, part, entry.shard)
 
 
 def _must_join(pieces: Sequence[tuple[TensorSlice | None, Entry]], step: Step, max_shard_size: int | None) -> bool:
-    """Whether slices cannot stay: TensorFlow could not read those of the new dtype, or they are too large."""
+    """Whether slices cannot stay: TensorFlow could not read them, or not in the new dtype, or they are too large."""
     if step.cast is not None:
-        return step.cast not in SLICEABLE
+        return not is_sliceable(step.cast, len(step.shape))
     if max_shard_size is None:  # whoever wrote them chose to
         return False
-    return step.data_type not in SLICEABLE or max(stored.nbytes for _, stored in pieces) > max_shard_size
+    return (
+        not is_sliceable(step.data_type, len(step.shape)) or max(stored.nbytes for _, stored in pieces) > max_shard_size
+    )
 
 
 def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:

@@ -173,7 +173,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | None, writer: BundleWriter) -> None:
     """Write tensors in the order in which they lie in the source, each in the data file of its number."""
     pieces = [(stored, entry, part) for entry in saved for part, stored in reader.pieces(entry)]
-    pieces.sort(key=lambda piece: (piece[0].shard, piece[0].offset))
+    pieces.sort(key=lambda piece: (piece[0].shard, piece[0].offset, piece[0].nbytes))
     numbers = {shard: n for n, shard in enumerate(dict.fromkeys(stored.shard for stored, _, _ in pieces))}
     for stored, entry, part in pieces:
         writer.extend_to(numbers[stored.shard] + 1)
