@@ -227,7 +227,7 @@ MODULES = {"python-snappy": "snappy", "protobuf": "google.protobuf", "ml-dtypes"
 
 def test_every_dependency_is_imported_and_nothing_else_is() -> None:
     found = {name for path in _sources() for name in _imported(ast.parse(path.read_text(encoding="utf-8")))}
-    tops = {name.partition(".")[0] for name in found} - sys.stdlib_module_names - {"tfckpt"}
+    tops = {name.partition(".")[0] for name in found} - sys.stdlib_module_names - {"tfckpt", "tomllib"}
     needed = [MODULES.get(item.name, item.name) for item in _requirements(PROJECT["project"]["dependencies"])]
     extras = PROJECT["project"]["optional-dependencies"]
     # On Python 3.11 and later the standard library has tomli's twin, which the same file imports.

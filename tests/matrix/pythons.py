@@ -30,9 +30,9 @@ RAISED = {
     "3.12": {"crc32c": "2.4", "numpy": "1.26.0"},
     "3.13": {"crc32c": "2.7", "numpy": "2.1.0"},
 }
-TESTING = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "hatchling")
+TESTING = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "safetensors", "hatchling")
 QUICK = "not tf and not remote and not dask and not exhaustive"
-OF_THE_CHECKOUT = "test_wheel.py"  # builds what is installed here
+OF_THE_CHECKOUT = ("test_wheel.py", "test_release.py")  # read the package's source beside them
 SHOWN = ("numpy", "protobuf", "python-snappy", "crc32c", "ml-dtypes", "einops", "rich", "shtab", "pytest")
 HEADER = ("Python", "from", "dependencies", *SHOWN, "passed", "failed", "skipped")
 HEADING = "## Every Python, from wheel and sdist, with the oldest dependencies and the newest"
@@ -118,8 +118,7 @@ def run_tests(environment: Path, source: Path, processes: int) -> dict[str, int]
     empty.mkdir()
     command = [str(environment / "bin" / "pytest"), "-q", "-m", QUICK, "-p", "no:cacheprovider", str(source / "tests")]
     options = [
-        "--ignore",
-        str(source / "tests" / OF_THE_CHECKOUT),
+        *(f"--ignore={source}/tests/{name}" for name in OF_THE_CHECKOUT),
         f"--rootdir={source}",
         f"--config-file={source}/pyproject.toml",
     ]
