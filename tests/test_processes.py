@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.processes import contents
 
 import tfckpt
 from tfckpt.errors import CheckpointNotFoundError, UsageError
@@ -21,10 +22,6 @@ from tfckpt.errors import CheckpointNotFoundError, UsageError
 pytestmark = pytest.mark.exhaustive  # processes are slow to start, and the same with all versions
 
 DATA = Path(__file__).parent / "data"
-
-
-def contents(checkpoint: tfckpt.Checkpoint) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in checkpoint.items()}
 
 
 FORKS = """

@@ -12,3 +12,8 @@ def carry_out(plan: Plan, dest: str) -> Plan:
     with tfckpt.open(plan.source) as checkpoint:
         execute(plan, checkpoint.reader, dest, sync=False)
     return plan
+
+
+def contents(checkpoint: tfckpt.Checkpoint) -> dict[str, bytes]:
+    """Return the bytes of every tensor."""
+    return {name: value.tobytes() for name, value in checkpoint.items()}
