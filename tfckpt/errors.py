@@ -30,8 +30,9 @@ from typing import Any, NamedTuple, TypeVar
 Error = TypeVar("Error", bound="TfckptError")
 
 OS_FIELDS = ("errno", "strerror", "filename", "filename2")
-USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", re.IGNORECASE)
-QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s'\"]*?(?<!\?)\?)(?!\?)[^\s'\"]*[^\s'\".,:;)]", re.IGNORECASE)
+# Compiled when a URL comes up, which costs more than importing all the rest of this file.
+USERINFO = r"(?i)([a-z][a-z0-9+.-]*://)[^/\s'\"]*@"
+QUERY = r"(?i)([a-z][a-z0-9+.-]*://[^\s'\"]*?(?<!\?)\?)(?!\?)[^\s'\"]*[^\s'\".,:;)]"
 
 
 def redacted(text: str) -> str:
@@ -40,7 +41,7 @@ def redacted(text: str) -> str:
     >>> redacted("ftp://me:secret@host/a: no; 'https://host/model-?????-of-00002?sig=abc', 404")
     "ftp://***@host/a: no; 'https://host/model-?????-of-00002?***', 404"
     """
-    return QUERY.sub(r"\1***", USERINFO.sub(r"\1***@", text)) if "://" in text else text
+    return re.sub(QUERY, r"\1***", re.sub(USERINFO, r"\1***@", text)) if "://" in text else text
 
 
 class Advice(NamedTuple):
