@@ -26,10 +26,10 @@ RUN_SIZE = 1 << 24  # bytes after which a run ends, so that all cores have some;
 COPY_SIZE = 1 << 26  # the same for bytes that nobody looks at, of which a tensor may be cut
 BUFFER_SIZE = 1 << 18  # bytes that a thread holds
 
-Progress = Callable[[int], None]  # bytes that were done since the last call
+Count = Callable[[int], None]  # bytes that were done since the last call
 
 
-def counting(report: Callable[[int, int], None] | None, total: int) -> Progress | None:
+def counting(report: Callable[[int, int], None] | None, total: int) -> Count | None:
     """Return a callback that adds up, for one that wants (bytes done, bytes in all).
 
     >>> add = counting(lambda done, total: print(done, "of", total), 12)
@@ -126,7 +126,7 @@ def damaged(name: str, path: str, offset: int, nbytes: int, expected: int, got: 
     )
 
 
-def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Progress | None = None) -> None:
+def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Count | None = None) -> None:
     """Carry every run; each tensor is in one of its own.
 
     Args:
@@ -144,7 +144,7 @@ def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Pr
 
 
 def find_damage(
-    runs: Iterable[Run], *, executor: Executor | None = None, progress: Progress | None = None
+    runs: Iterable[Run], *, executor: Executor | None = None, progress: Count | None = None
 ) -> list[Damage]:
     """Compare the tensors of every run, which write nothing; return all that are damaged. Arguments as for `carry`."""
     found: list[Damage] = []

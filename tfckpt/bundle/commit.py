@@ -289,6 +289,21 @@ def _remove_or_warn(path: str) -> None:
 
 
 @contextmanager
+def new_file(path: str, *, sync: bool) -> Iterator[files.Output]:
+    """Yield a new file; it gets its name when the block ends, and is removed if the block raises.
+
+    Raises: StorageError, also if another process writes it.
+    """
+    new = FileSet(path, sync=sync)
+    try:
+        file = new.create(path)
+        yield file
+        new.commit_file(file)
+    finally:
+        new.discard()
+
+
+@contextmanager
 def replacing(path: str, *, sync: bool) -> Iterator[Callable[[str], None]]:
     """Hold a small text file while it is read and written anew: yield what writes it, whole or not at all, once.
 

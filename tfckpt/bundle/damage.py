@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import Progress
+from tfckpt.bundle.carry import Count
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.paths import INDEX_SUFFIX, SHARD_SUFFIX, V1, index_path, shard_path, v1_paths
 from tfckpt.bundle.reader import BundleReader
@@ -87,7 +87,7 @@ def survey(prefix: str, source_format: str | None = None) -> Survey:
         return _recover_v1(prefix, error) if is_v1 else _recover(prefix, error)
 
 
-def find_all(reader: TensorReader, *, progress: Progress | None = None) -> list[Finding]:
+def find_all(reader: TensorReader, *, progress: Count | None = None) -> list[Finding]:
     """Compare the bytes of every tensor with their checksums, on all cores; return all that is damaged, by tensor.
 
     Only what is damaged is looked at a second time, for the place of each part.

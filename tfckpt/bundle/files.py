@@ -103,6 +103,15 @@ def sync_directory(path: str) -> None:
             os.close(fd)
 
 
+def read_head(path: str, nbytes: int) -> bytes:
+    """Return a file's first bytes, fewer if it is shorter."""
+    file = open_input(path)
+    try:
+        return file.read_at(0, min(nbytes, file.size))
+    finally:
+        file.close()
+
+
 def read_text(path: str, limit: int) -> str:
     """Return a whole small text file.
 

@@ -69,11 +69,7 @@ def kind_of(path: str) -> Kind | None:
     try:
         if not files.is_file(path):
             return None
-        file = files.open_input(path)
-        try:
-            head = file.read_at(0, min(file.size, HEAD_SIZE))
-        finally:
-            file.close()
+        head = files.read_head(path, HEAD_SIZE)
     except TfckptError:
         return None
     found = next((kind for pattern, kind in SIGNATURES if pattern.match(head)), None)

@@ -48,6 +48,19 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def check_range(path: str, size: int, offset: int, nbytes: int) -> None:
+    """Raise FormatError unless a file of ``size`` bytes holds ``nbytes`` at ``offset``."""
+    if offset + nbytes > size:
+        raise FormatError(
+            "data range",
+            path=path,
+            offset=offset,
+            expected=f"{nbytes:,} bytes in a file of at least {offset + nbytes:,}",
+            got=f"a file of {size:,}",
+            hint="the file is truncated, or belongs to another index",
+        )
+
+
 class InputFile:
     """One file, opened for reading only. Reads do not move a position, so threads may share it."""
 
@@ -135,15 +148,7 @@ class InputFile:
 
     def check_range(self, offset: int, nbytes: int) -> None:
         """Raise FormatError unless the file holds ``nbytes`` at ``offset``."""
-        if offset + nbytes > self.size:
-            raise FormatError(
-                "data range",
-                path=self.path,
-                offset=offset,
-                expected=f"{nbytes:,} bytes in a file of at least {offset + nbytes:,}",
-                got=f"a file of {self.size:,}",
-                hint="the file is truncated, or belongs to another index",
-            )
+        check_range(self.path, self.size, offset, nbytes)
 
     def check_unchanged(self) -> None:
         """Raise StorageError unless the file still has its name, and is as it was when it was opened."""

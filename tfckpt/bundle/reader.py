@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.bundle.carry import Damage, Progress, Run, StoredBytes, carry, damaged, find_damage
+from tfckpt.bundle.carry import Count, Damage, Run, StoredBytes, carry, damaged, find_damage
 from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
@@ -192,7 +192,7 @@ class BundleReader:
         else:
             self.read(entry, verify=True)
 
-    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+    def find_damage(self, entries: Iterable[Entry], *, progress: Count | None = None) -> list[Damage]:
         """Compare the bytes of many tensors with their checksums, on all cores; return what is damaged.
 
         Tensors come in the order of the files; a slice of a partitioned tensor stands for itself.
@@ -203,7 +203,7 @@ class BundleReader:
         runs = sorted((run for runs, _ in found for run in runs), key=lambda run: (run.source, run.offset))
         return [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
 
-    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+    def compare(self, entries: Iterable[Entry], *, progress: Count | None = None) -> None:
         """Compare the bytes of many tensors with their checksums, on all cores.
 
         Raises: ChecksumError, FormatError, StorageError, of the first damaged one.

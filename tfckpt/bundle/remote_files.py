@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.local_input import check_range
 from tfckpt.bundle.remote import HTTP, open_store, protocols, refusals, remove
 from tfckpt.errors import FormatError, StorageError, TfckptError, UnsupportedError
 
@@ -84,15 +85,7 @@ class RemoteInput:
 
     def check_range(self, offset: int, nbytes: int) -> None:
         """Raise FormatError unless the file holds ``nbytes`` at ``offset``."""
-        if offset + nbytes > self.size:
-            raise FormatError(
-                "data range",
-                path=self.path,
-                offset=offset,
-                expected=f"{nbytes:,} bytes in a file of at least {offset + nbytes:,}",
-                got=f"a file of {self.size:,}",
-                hint="the file is truncated, or belongs to another index",
-            )
+        check_range(self.path, self.size, offset, nbytes)
 
     def check_unchanged(self) -> None:
         """Raise StorageError unless the file is as it was when it was opened, as far as the store can tell."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import Damage, Progress, StoredBytes
+from tfckpt.bundle.carry import Count, Damage, StoredBytes
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.files import Input
 from tfckpt.bundle.paths import V1, index_path
@@ -61,10 +61,10 @@ class TensorReader(Protocol):
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksums."""
 
-    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+    def find_damage(self, entries: Iterable[Entry], *, progress: Count | None = None) -> list[Damage]:
         """Compare many tensors with their checksums; return what is damaged."""
 
-    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+    def compare(self, entries: Iterable[Entry], *, progress: Count | None = None) -> None:
         """Compare many tensors with their checksums; raise the error of the first damaged one."""
 
     def data_files(self) -> list[Input]:

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.carry import Damage, Progress, StoredBytes
+from tfckpt.bundle.carry import Count, Damage, StoredBytes
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import HEADER_KEY, Entry, check_version, decode_name, encode_name, read_shape
 from tfckpt.bundle.files import Input, open_input
@@ -166,11 +166,11 @@ class V1Reader:
         for _, tensor_slice, shard in self._parts(tensor):
             self._slice(tensor, tensor_slice, shard)
 
-    def find_damage(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> list[Damage]:
+    def find_damage(self, entries: Iterable[Entry], *, progress: Count | None = None) -> list[Damage]:
         """Read many tensors; return what is damaged."""
         return [damage for entry in entries if (damage := self._damage(entry, progress)) is not None]
 
-    def compare(self, entries: Iterable[Entry], *, progress: Progress | None = None) -> None:
+    def compare(self, entries: Iterable[Entry], *, progress: Count | None = None) -> None:
         """Read many tensors.
 
         Raises: ChecksumError, FormatError, StorageError, of the first damaged one.
@@ -216,7 +216,7 @@ class V1Reader:
         for file in self._files:
             file.close()
 
-    def _damage(self, entry: Entry, progress: Progress | None) -> Damage | None:
+    def _damage(self, entry: Entry, progress: Count | None) -> Damage | None:
         try:
             self.verify(entry)
         except TfckptError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import Progress, Run, StoredBytes, carry
+from tfckpt.bundle.carry import Count, Run, StoredBytes, carry
 from tfckpt.bundle.commit import FileSet, existing_files
 from tfckpt.bundle.dtypes import is_sliceable
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
@@ -58,7 +58,7 @@ class BundleWriter:
         sync: bool = True,
         big_endian: bool = False,
         max_shard_size: int | None = None,
-        progress: Progress | None = None,
+        progress: Count | None = None,
         stream: bool = False,
     ) -> None:
         if max_shard_size is not None and max_shard_size < 1:

@@ -10,9 +10,8 @@ from typing import Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import add_source
-from tfckpt.cli.output import print_json, print_plan, printable
-from tfckpt.cli.rewrite import substitution
+from tfckpt.cli.options import add_edits, add_source
+from tfckpt.cli.output import report_written
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
 from tfckpt.exchange.defaults import KINDS, SOURCE
@@ -37,7 +36,7 @@ def add_commands(
     export = commands.add_parser("export", parents=[common], help="write tensors as safetensors, .npz or .npy files")
     add_source(export, "source")
     export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
-    _add_edits(export)
+    _add_choices(export)
     export.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
     export.set_defaults(run=cmd_export, reports=True)
 
@@ -48,11 +47,11 @@ def add_commands(
         "source", metavar="SOURCE", help="a .safetensors or .npz file, or an exported directory; - is stdin"
     )
     imports.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
-    _add_edits(imports)
+    _add_choices(imports)
     imports.set_defaults(run=cmd_import, reports=True)
 
 
-def _add_edits(parser: argparse.ArgumentParser) -> None:
+def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as", dest="kind", choices=KINDS, help="kind of file; npy is a directory (default: by its name)"
     )
@@ -63,20 +62,7 @@ def _add_edits(parser: argparse.ArgumentParser) -> None:
         default=SOURCE,
         help=f"whose names and shapes: %(choices)s (default: %(default)s, as they are); {AUTO} takes the fullest that fits",
     )
-    parser.add_argument(
-        "--rename",
-        type=substitution,
-        action="append",
-        default=[],
-        metavar="REGEX=REPLACEMENT",
-        help="change names, as re.sub does; repeated, one after the other",
-    )
-    parser.add_argument(
-        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
-    )
-    parser.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
-    )
+    add_edits(parser)
     add_request(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
@@ -95,7 +81,7 @@ def cmd_export(args: argparse.Namespace) -> int:
     with progress_bar("exporting", quiet=args.quiet) as progress:
         plan = tfckpt.export(args.source, dest, **_options_of(args), verify=args.verify, progress=progress)
     with redirect_stdout(sys.stderr) if is_stream and not args.quiet else nullcontext():
-        return _report(plan, args, {"verified": args.verify})
+        return report_written(plan, args, written=not args.dry_run, verified=args.verify)
 
 
 def cmd_import(args: argparse.Namespace) -> int:
@@ -104,7 +90,7 @@ def cmd_import(args: argparse.Namespace) -> int:
     del options["source_format"]
     with _spooled(args.source) as source, progress_bar("importing", quiet=args.quiet) as progress:
         plan = tfckpt.import_(source, args.dest, **options, progress=progress)
-    return _report(plan, args, {})
+    return report_written(plan, args, written=not args.dry_run)
 
 
 def _stdout() -> Any:
@@ -129,13 +115,3 @@ def _spooled(source: str) -> Iterator[str]:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         file.flush()
         yield file.name
-
-
-def _report(plan: tfckpt.Plan, args: argparse.Namespace, more: dict[str, Any]) -> int:
-    if args.json:
-        print_json(plan.to_json() | {"destination": None if args.dry_run else args.dest} | more)
-    else:
-        print_plan(plan)
-        if not args.dry_run:
-            print(f"written: {printable(args.dest)}")
-    return 0

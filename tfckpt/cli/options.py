@@ -95,6 +95,32 @@ def _regex(text: str) -> re.Pattern[str]:
         raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
 
 
+def add_edits(parser: argparse.ArgumentParser) -> None:
+    """Add what names are changed to, and what is left out."""
+    parser.add_argument(
+        "--rename",
+        type=_substitution,
+        action="append",
+        default=[],
+        metavar="REGEX=REPLACEMENT",
+        help="change names, as re.sub does; repeated, one after the other",
+    )
+    parser.add_argument(
+        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
+    )
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
+    )
+
+
+def _substitution(text: str) -> tuple[str, str]:
+    """Split ``REGEX=REPLACEMENT`` at its first ``=``."""
+    pattern, equals, replacement = text.partition("=")
+    if not equals or not pattern:
+        raise argparse.ArgumentTypeError(f"expected REGEX=REPLACEMENT, got {text!r}")
+    return pattern, replacement
+
+
 def add_dest(parser: argparse.ArgumentParser) -> None:
     """Add the prefix to write to, and how."""
     parser.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")

@@ -10,6 +10,8 @@ from tfckpt import errors
 from tfckpt.cli.terminal import make_console
 
 if TYPE_CHECKING:
+    import argparse
+
     from tfckpt.conversion.plan import Plan, Step, Written
 
 printable = errors.printable
@@ -135,6 +137,17 @@ def print_plan(plan: Plan) -> None:
         print(f"{name}: {size.value} ({printable(size.origin)})")
     for note in plan.notes:
         print(f"note: {printable(note)}")
+
+
+def report_written(plan: Plan, args: argparse.Namespace, *, written: bool = True, **more: Any) -> int:
+    """Print what became of every tensor, and where, unless nothing was written; ``more`` is for the JSON. Return 0."""
+    if args.json:
+        print_json(plan.to_json() | {"destination": args.dest if written else None} | more)
+    else:
+        print_plan(plan)
+        if written:
+            print(f"written: {printable(args.dest)}")
+    return 0
 
 
 def print_written(dest: str, written: Written | None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
-from tfckpt.cli.output import print_json, print_plan, printable
+from tfckpt.cli.options import CHECKPOINT, add_dest, add_edits, add_source
+from tfckpt.cli.output import report_written
 from tfckpt.cli.terminal import progress_bar
 
 
@@ -17,20 +17,7 @@ def add_commands(
     rewrite = commands.add_parser("rewrite", parents=[common], help="copy a checkpoint with changes")
     add_source(rewrite, "source")
     add_dest(rewrite)
-    rewrite.add_argument(
-        "--rename",
-        type=substitution,
-        action="append",
-        default=[],
-        metavar="REGEX=REPLACEMENT",
-        help="change names, as re.sub does; repeated, one after the other",
-    )
-    rewrite.add_argument(
-        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
-    )
-    rewrite.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
-    )
+    add_edits(rewrite)
     rewrite.add_argument("--cast", metavar="DTYPE", help="dtype of all floating-point tensors, e.g. float16")
     rewrite.add_argument("--strip-optimizer", action="store_true", help="leave out optimizer state")
     size = rewrite.add_mutually_exclusive_group()
@@ -44,14 +31,6 @@ def add_commands(
     merge.add_argument("sources", metavar="SOURCE", nargs="+", help=CHECKPOINT)
     add_dest(merge)
     merge.set_defaults(run=cmd_merge, reports=True)
-
-
-def substitution(text: str) -> tuple[str, str]:
-    """Split ``REGEX=REPLACEMENT`` at its first ``=``."""
-    pattern, equals, replacement = text.partition("=")
-    if not equals or not pattern:
-        raise argparse.ArgumentTypeError(f"expected REGEX=REPLACEMENT, got {text!r}")
-    return pattern, replacement
 
 
 def cmd_rewrite(args: argparse.Namespace) -> int:
@@ -75,7 +54,7 @@ def cmd_rewrite(args: argparse.Namespace) -> int:
             dry_run=args.dry_run,
             progress=progress,
         )
-    return _report(plan, args, written=not args.dry_run)
+    return report_written(plan, args, written=not args.dry_run, verified=args.verify)
 
 
 def cmd_merge(args: argparse.Namespace) -> int:
@@ -84,14 +63,4 @@ def cmd_merge(args: argparse.Namespace) -> int:
         plan = tfckpt.merge(
             args.sources, args.dest, verify=args.verify, sync=args.sync, overwrite=args.overwrite, progress=progress
         )
-    return _report(plan, args, written=True)
-
-
-def _report(plan: tfckpt.Plan, args: argparse.Namespace, *, written: bool) -> int:
-    if args.json:
-        print_json(plan.to_json() | {"destination": args.dest if written else None, "verified": args.verify})
-    else:
-        print_plan(plan)
-        if written:
-            print(f"written: {printable(args.dest)}")
-    return 0
+    return report_written(plan, args, verified=args.verify)

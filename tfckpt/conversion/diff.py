@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfckpt.bundle.carry import Progress as Count
-from tfckpt.bundle.carry import counting
+from tfckpt.bundle.carry import Count, counting
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt.bundle.carry import Progress as Count
-from tfckpt.bundle.carry import counting
+from tfckpt.bundle.carry import Count, counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint

@@ -52,11 +52,7 @@ def kind_of_source(path: str) -> str:
         return NPY
     if not files.exists(path):
         raise CheckpointNotFoundError(f"{path}: no file to import, and no directory")
-    file = files.open_input(path)
-    try:
-        start = file.read_at(0, min(MAGIC_SIZE, file.size))
-    finally:
-        file.close()
+    start = files.read_head(path, MAGIC_SIZE)
     for magic, what, hint in OTHERS:
         if start.startswith(magic):
             raise FormatError("file", path=path, expected="a safetensors or .npz file", got=what, hint=hint)

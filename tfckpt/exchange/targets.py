@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
-from tfckpt.bundle.carry import Progress
-from tfckpt.bundle.commit import FileSet
+from tfckpt.bundle.carry import Count
+from tfckpt.bundle.commit import FileSet, new_file
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.local_input import check_path
 from tfckpt.bundle.paths import is_remote, join, split
@@ -41,7 +41,7 @@ class Job:
     """What is to be written, and the bytes of each tensor."""
 
     def __init__(
-        self, reader: TensorReader, plan: Plan, items: Sequence[Item], *, verify: bool, count: Progress | None
+        self, reader: TensorReader, plan: Plan, items: Sequence[Item], *, verify: bool, count: Count | None
     ) -> None:
         self.items, self.reader = items, reader
         self._verify, self._count = verify, count
@@ -139,20 +139,14 @@ class _File:
         files.check_free(self.path, sources, overwrite=overwrite)
 
     def write(self, job: Job, *, sync: bool) -> None:
-        out = FileSet(self.path, sync=sync)
-        try:
-            file = out.create(self.path)
+        with new_file(self.path, sync=sync) as file:
             if self.kind == NPZ:
                 job.write_npz(file)
-                out.seal(file)
             else:
                 tensors = job.write_safetensors(file)
-                out.seal(file)
+                file.close(sync=sync)  # all of it is there to be read
                 _have_judged(file, tensors)
             job.reader.check_unchanged()
-            out.commit_file(file)
-        finally:
-            out.discard()
 
 
 def _have_judged(file: files.Output, tensors: Iterable[safetensors.Tensor]) -> None:

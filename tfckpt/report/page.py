@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Any
 
-from tfckpt.bundle.commit import FileSet
+from tfckpt.bundle.commit import new_file
 from tfckpt.errors import printable
 from tfckpt.report.document import Document
 
@@ -56,16 +56,10 @@ def write_page(path: str, pieces: Iterable[str]) -> int:
 
     Raises: StorageError, UsageError, and whatever making a piece does.
     """
-    new = FileSet(path, sync=False)
-    try:
-        file = new.create(path)
+    with new_file(path, sync=False) as file:
         for piece in pieces:
             file.write(piece.encode("utf-8"))
-        nbytes = file.offset
-        new.commit_file(file)
-    finally:
-        new.discard()
-    return nbytes
+    return file.offset
 
 
 def _resource(name: str) -> str:
