@@ -219,6 +219,7 @@ def test_records_of_quantized_numbers_are_stored_in_the_bundle_s_order(name: str
         assert int.from_bytes(stored, "big" if big_endian else "little") == 258
 
 
+@pytest.mark.exhaustive  # the oldest NumPy of CI is older
 @pytest.mark.skipif(not hasattr(getattr(np, "dtypes", None), "StringDType"), reason="NumPy 2 has it")
 def test_text_of_any_length_is_text() -> None:
     value = np.array(["a", "물"], np.dtypes.StringDType())

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.missing import missing
 
 import tfckpt
 
@@ -63,6 +64,7 @@ def test_a_checkpoint_is_a_dict_of_numpy_arrays(here: Path) -> None:
         assert np.array_equal(scope["mean"], table.mean(axis=0))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("framework", "blocks"),
@@ -71,16 +73,17 @@ def test_a_checkpoint_is_a_dict_of_numpy_arrays(here: Path) -> None:
 def test_a_framework_takes_what_is_read_and_gives_it_back_without_a_warning(framework: str, blocks: list[str]) -> None:
     """In a process of its own: these have threads, and warn whoever forks later."""
     if find_spec(framework) is None:
-        pytest.skip(f"{framework} is not installed")
+        missing(f"{framework} is not installed")
     program = f"import warnings, {framework}\nwarnings.simplefilter('error')\n" + "".join(blocks)
     result = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("here")
 def test_the_view_itself_would_make_pytorch_warn() -> None:
     if find_spec("torch") is None:
-        pytest.skip("torch is not installed")
+        missing("torch is not installed")
     program = "import torch, tfckpt; torch.from_numpy(tfckpt.open('bert_model.ckpt')['bert/pooler/dense/bias'])"
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
     assert "not writable" in result.stderr

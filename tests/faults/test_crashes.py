@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.missing import missing
 
 from faults import count
 from faults.commands import COMMANDS
@@ -51,7 +52,7 @@ def test_a_source_that_changes_at_any_call_is_an_error_or_makes_no_difference(co
 
 def test_a_disk_that_is_full_after_any_page_leaves_the_old_checkpoint() -> None:
     if shutil.which("unshare") is None or subprocess.run([*count.UNSHARE, "true"], check=False).returncode:
-        pytest.skip("nothing may be mounted")
+        missing("nothing may be mounted")
     command = ["save over equal names", "--fault", *MOUNTED]
     states = count.run("faults.crashes", *command, prefix=count.UNSHARE)["found"]["full disk"]
     assert states == {"old": states["old"], "new": 1}
@@ -113,9 +114,10 @@ def test_the_tables_of_the_docs_are_the_results() -> None:
     assert all(f"--fault {name!r}" in text for name in NAMES)
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
 def test_a_layer_below_python_counts_the_same_calls(tmp_path: Path) -> None:
     """So the layer that stands in for functions of os misses none."""
+    if shutil.which("gcc") is None:
+        missing("no C compiler")
     name = "save over equal names, not synced"
     shim = build_shim(str(tmp_path))
     above = crashes(name, "EIO", every=1000)["calls"]
@@ -123,8 +125,9 @@ def test_a_layer_below_python_counts_the_same_calls(tmp_path: Path) -> None:
     assert above == below > 15
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 def test_the_system_sees_no_other_calls_that_change_files(tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        missing("no strace")
     program = (
         "import sys, tfckpt\n"
         "tfckpt.save(sys.argv[1], {'w': [1.0]})\n"
@@ -139,7 +142,7 @@ def test_the_system_sees_no_other_calls_that_change_files(tmp_path: Path) -> Non
         text=True,
     )
     if "ptrace" in done.stderr:
-        pytest.skip(done.stderr)
+        missing(done.stderr)
     assert done.returncode == 0, done.stderr
     ours = [line for line in log.read_text().splitlines() if str(tmp_path / "d") in line]
     found = Counter(match[1] for line in ours if (match := re.match(r"\d+ +(\w+)\(", line)) and "O_RDONLY" not in line)

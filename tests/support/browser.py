@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.missing import is_ci, missing
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -18,22 +19,18 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 MISSING = "no Chromium: apt-get install chromium-headless-shell, or playwright install --only-shell chromium"
 
 
-def _is_ci() -> bool:
-    return os.environ.get("CI") == "true"
-
-
 def find_chromium(own: str) -> str:
     """Return the browser to use: the system's, else Playwright's ``own``. Without one, CI fails, and others skip."""
     found = next(filter(None, map(shutil.which, NAMES)), None) or (own if Path(own).exists() else None)
     if found is None:
-        (pytest.fail if _is_ci() else pytest.skip)(MISSING)
+        missing(MISSING)
     return found
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Yield the browser, started."""
-    if not _is_ci():
+    if not is_ci():
         pytest.importorskip("playwright", reason="playwright, of the extra test, is not installed")
     from playwright.sync_api import sync_playwright
 
