@@ -5,7 +5,8 @@ What a page may hold:
     ```python      runs; a ```text block right after it is what it prints
     ```console     each line behind ``$ `` is a command, the lines below it what it shows on a terminal 100 columns wide
     four spaces    each line is a command, as in the README
-    ```csv title="manifest.csv"     and any other language with a title: the file of that name, there from the beginning
+    ```csv title="manifest.csv"     and any other language with a title: the file of that name, there from the beginning;
+                   Python with a title runs only by a command
 
 ``...`` stands for any text in a line, and alone for any lines. A command succeeds unless a comment behind it says ``exit code
 1``. One that does not run here says ``not run by the tests`` there. A heading begins a section; a section that
@@ -176,7 +177,7 @@ def run(page: Page, directory: Path, tensorflow: bool) -> dict[str, Any]:
             (directory / block.title).write_text(f"{block.text}\n", encoding="utf-8")
     for block, after in zip(blocks, [*blocks[1:], None], strict=False):
         where = f"{page.name}:{block.line}"
-        if block.kind == "python":
+        if block.kind == "python" and not block.title:
             shown = after.text.splitlines() if after and after.kind == "text" else []
             check(where, shown, _run_python(block, where, scope))
         elif block.kind in ("console", "indented"):

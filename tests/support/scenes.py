@@ -112,8 +112,17 @@ def fine_tuned(directory: Path) -> None:
 
 
 def albert(directory: Path) -> None:
-    """Make what docs/albert.md speaks of."""
-    copy("albert_tf115", directory / "albert_base", "model.ckpt-best")
+    """Make what docs/albert.md speaks of: an ALBERT as pretrained, and the same with the heads of three tasks."""
+    base = copy("albert_tf115", directory / "albert_base", "model.ckpt-best")
+    with tfckpt.open(base) as checkpoint:
+        values = {name: np.array(value) for name, value in checkpoint.items() if name.startswith("bert/")}
+    width = values["bert/pooler/dense/bias"].size
+    for task, scope, rows in (("mnli", "", 3), ("squad", "cls/squad/", 2), ("ner", "", 5)):
+        shapes = {"output_weights": (rows, width), "output_bias": (rows,)}
+        head = {f"{scope}{name}": np.ones(shape, np.float32) for name, shape in shapes.items()}
+        (directory / task).mkdir()
+        tfckpt.save(directory / task / "model.ckpt-best", {**values, **head})
+        shutil.copy(directory / "albert_base" / "albert_config.json", directory / task)
 
 
 def electra(directory: Path) -> None:
