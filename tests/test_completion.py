@@ -49,6 +49,8 @@ def script(tmp_path: Path, capsys: Captured) -> Path:
         (["ls", "--total", "r"], ["role"]),
         (["ls", "--format", ""], ["v1", "v2"]),
         (["convert", "--to", "bert-p"], ["bert-pretrainer"]),
+        (["report", "--to", "bert-p"], ["bert-pretrainer"]),
+        (["diff", "--map", "bert-p"], ["bert-pretrainer"]),
         (["completion", "f"], ["fish"]),
         (["ls", "--json", "./here"], ["./here_it_is.index"]),
     ],

@@ -212,7 +212,9 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
         "not compared: 1 (training step)",
     ]
     assert main(["diff", bert, dest, "--map", "encoder", "--num-heads", "4"]) == 2  # the configuration says 2
-    assert main(["diff", bert, dest, "--map", "nonsense"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["diff", bert, dest, "--map", "encode"])
+    assert "did you mean 'encoder'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [["{0}/none", "{0}/none"], ["{0}/a", "{0}/a", "--atol=-1"]])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
 import tfckpt
-from tfckpt.cli.options import CHECKPOINT, add_dest, add_source
+from tfckpt.cli.options import CHECKPOINT, Targets, add_dest, add_source
 from tfckpt.cli.output import (
     print_json,
     print_json_rows,
@@ -23,15 +22,6 @@ from tfckpt.layouts.defaults import AUTO, DEFAULT
 FILLS = ("zeros", "mean")
 
 
-class _Targets:
-    """The choices for ``--to``; the tables are built when there is a choice to check or to print."""
-
-    def __iter__(self) -> Iterator[str]:
-        from tfckpt.layouts.catalog import NAMES
-
-        return iter((AUTO, *NAMES))
-
-
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
@@ -41,7 +31,7 @@ def add_commands(
     options.add_argument(
         "--to",
         metavar="TARGET",
-        choices=_Targets(),
+        choices=Targets(AUTO),
         default=DEFAULT,
         help=f"%(choices)s (default: %(default)s); {AUTO} takes the fullest target for what SOURCE holds",
     )

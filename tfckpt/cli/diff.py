@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import CHECKPOINT
+from tfckpt.cli.options import CHECKPOINT, Targets
 from tfckpt.cli.output import print_json_rows, print_rows, printable
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.layouts.defaults import AUTO
 
 if TYPE_CHECKING:
     from tfckpt.conversion.diff import Comparison, Pair
@@ -37,6 +38,7 @@ def add_commands(
     diff.add_argument(
         "--map",
         metavar="LAYOUT",
+        choices=Targets(AUTO),
         help="compare B with what A becomes when it is converted to this target, e.g. encoder; the options below are those "
         "of convert",
     )
@@ -48,7 +50,7 @@ def cmd_diff(args: argparse.Namespace) -> int:
     """Compare two checkpoints, and list what differs. Reads both, in bounded memory."""
     plan = None
     if args.map is not None or args.layout is not None:
-        args.to = args.map or "auto"
+        args.to = args.map or AUTO
         plan = tfckpt.plan(args.a, **request_of(args))
     options = {"atol": args.atol, "rtol": args.rtol, "ignore_dtypes": args.ignore_dtypes}
     with progress_bar("comparing", quiet=args.quiet) as progress:

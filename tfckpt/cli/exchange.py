@@ -10,7 +10,7 @@ from typing import Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import add_edits, add_source
+from tfckpt.cli.options import Targets, add_edits, add_source
 from tfckpt.cli.output import report_written
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
@@ -18,15 +18,6 @@ from tfckpt.exchange.defaults import KINDS, SOURCE
 from tfckpt.layouts.defaults import AUTO
 
 STREAM = "-"
-
-
-class _Targets:
-    """The choices for ``--to``; the tables are built when there is a choice to check or to print."""
-
-    def __iter__(self) -> Iterator[str]:
-        from tfckpt.layouts.catalog import NAMES
-
-        return iter((SOURCE, AUTO, *NAMES))
 
 
 def add_commands(
@@ -58,7 +49,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="TARGET",
-        choices=_Targets(),
+        choices=Targets(SOURCE, AUTO),
         default=SOURCE,
         help=f"whose names and shapes: %(choices)s (default: %(default)s, as they are); {AUTO} takes the fullest that fits",
     )

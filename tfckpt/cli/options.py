@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
@@ -47,6 +47,18 @@ class CommandParser(argparse.ArgumentParser):
             near = difflib.get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], n=1)
             message += f"; did you mean {near[0]!r}?" if near else ""
         super().error(message)
+
+
+class Targets:
+    """The choices of an option that takes a target; the tables are built when there is a choice to check or to print."""
+
+    def __init__(self, *others: str) -> None:
+        self._others = others
+
+    def __iter__(self) -> Iterator[str]:
+        from tfckpt.layouts.catalog import NAMES
+
+        return iter((*self._others, *NAMES))
 
 
 def counting(least: int, most: int) -> Callable[[str], int]:

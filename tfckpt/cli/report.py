@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import add_source, counting
+from tfckpt.cli.options import Targets, add_source, counting
 from tfckpt.cli.output import print_json_rows, printable
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
+from tfckpt.layouts.defaults import AUTO
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -41,6 +42,7 @@ def add_commands(
     report.add_argument(
         "--to",
         metavar="TARGET",
+        choices=Targets(AUTO),
         help="show the mapping to this target, e.g. encoder, or auto; without it, the one that DEST shows. The options below "
         "are those of convert",
     )
@@ -98,7 +100,6 @@ def _check_output(args: argparse.Namespace, *checkpoints: Checkpoint | None) -> 
 
 def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None) -> Plan | None:
     from tfckpt.conversion.request import Request, make_plan
-    from tfckpt.layouts.defaults import AUTO
 
     asked = request_of(args)
     del asked["source_format"]
