@@ -142,6 +142,16 @@ def _update_state(directory: Path) -> None:
     update_state(str(directory / DEST), sync=True)
 
 
+def _exported(directory: Path) -> None:
+    (directory / "source").mkdir()
+    tfckpt.export(BERT, directory / "source" / "bert.npz")
+    _saved()(directory)
+
+
+def _import(directory: Path) -> None:
+    cli("import", directory / "source" / "bert.npz", directory / DEST, "--overwrite")
+
+
 def _damaged(directory: Path) -> None:
     _bert(directory)
     with open(directory / "source" / "model.ckpt-3.data-00000-of-00001", "r+b") as data:
@@ -177,4 +187,5 @@ COMMANDS = (
     Command("rewrite", _bert, _rewrite, reads=True),
     Command("rewrite, edited, over TensorFlow's own", _trained, _edit, reads=True),
     Command("salvage", _damaged, _salvage, reads=True),
+    Command("import", _exported, _import, reads=True),
 )

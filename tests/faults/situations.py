@@ -108,6 +108,7 @@ def _replace(path: Path) -> None:
     Path(shutil.copy(path, f"{path}.new")).replace(path)
 
 
+KINDS = ("index", "data-*", "npz")  # of files of a source, as globs of their suffixes
 CHANGES: dict[str, Callable[[Path], object]] = {
     "source truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
     "source removed": lambda path: path.unlink(missing_ok=True),
@@ -118,16 +119,18 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 def _changing(change: Callable[[Path], object]) -> Callable[[Schedule, int], Found]:
-    """Return what changes an index, and a data file, before each call that looks at a source."""
+    """Return what changes an index, a data file, or an archive, before each call that looks at a source."""
 
     def try_all(schedule: Schedule, every: int) -> Found:
         found: Found = collections.Counter()
         calls = attempt(schedule.command.run, schedule.copy(), SourceLayer()).calls
         assert calls.count("pread") > 1, calls
         step = every * math.ceil(len(calls) / MOST_CALLS)
-        for at, kind in itertools.product(range(len(calls) - 1, -1, -step), ("index", "data-*")):
+        for at, kind in itertools.product(range(len(calls) - 1, -1, -step), KINDS):
             directory = schedule.copy()
-            path = max((directory / "source").glob(f"*.{kind}"))
+            path = max((directory / "source").glob(f"*.{kind}"), default=None)
+            if path is None:
+                continue
             fault = Fault(kind, ACT, act=lambda path=path: change(path))  # type: ignore[misc]
             ending = attempt(schedule.command.run, directory, SourceLayer(), at, fault)
             found[_judge_of_changed(schedule, f"{schedule.command.name}: {kind} at call {at}", directory, ending)] += 1
