@@ -211,6 +211,9 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
         "not compared: 2 (next-sentence head)",
         "not compared: 1 (training step)",
     ]
+    assert main(["diff", bert, dest]) == 1
+    hint = "no tensor is in both; of a model that was converted: --map TARGET, such as encoder, or tf1"
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"{bert}, {dest}: 139 only in A, 40 only in B", hint]
     assert main(["diff", bert, dest, "--map", "encoder", "--num-heads", "4"]) == 2  # the configuration says 2
     with pytest.raises(SystemExit, match="2"):
         main(["diff", bert, dest, "--map", "encode"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def test_names_are_selected_by_glob_and_by_regular_expression(prefix: str, capsy
     assert names(succeed(capsys, "ls", prefix, "*/w", "--regex", r"_\d/w")) == ["layer_2/w"]
 
 
+def test_what_matches_nothing_is_said_on_stderr(prefix: str, capsys: Captured) -> None:
+    count = len(succeed(capsys, "ls", prefix))
+    assert main(["ls", prefix, "wor"]) == 0
+    said = f"tfckpt ls: none of {count} tensors matches"
+    assert capsys.readouterr() == ("", f"{said}; a glob matches whole names, as '*wor*' does\n")
+    for options in (["wor?"], ["--regex", "^wor$"]):
+        assert main(["ls", prefix, *options]) == 0
+        assert capsys.readouterr() == ("", f"{said}\n")
+
+
 def test_a_pattern_may_follow_an_option(prefix: str, capsys: Captured) -> None:
     for argv in (
         ["ls", prefix, "--format", "v2", "words"],
@@ -144,8 +155,10 @@ def test_totals_of_objects_do_not_count_the_end_of_every_key(bert: str, tmp_path
 
 
 def test_nothing_has_totals_too(prefix: str, capsys: Captured) -> None:
-    assert succeed(capsys, "ls", prefix, "nothing", "--total", "dtype") == []
-    assert succeed_json(capsys, "ls", prefix, "nothing", "--total", "dtype")["nbytes"] == 0
+    assert main(["ls", prefix, "nothing", "--total", "dtype"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["ls", prefix, "nothing", "--total", "dtype", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nbytes"] == 0
 
 
 @pytest.mark.parametrize(

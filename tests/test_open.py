@@ -185,6 +185,12 @@ def test_an_index_without_data_opens_and_says_what_is_missing(bert_copy: str) ->
     assert str(caught.value) == f"{data}: cannot open: No such file or directory; {INCOMPLETE}"
 
 
+def test_a_part_of_a_name_is_told_where_it_is(bert: str) -> None:
+    near = "'bert/pooler/dense/bias', 'bert/pooler/dense/bias/adam_m', 'bert/pooler/dense/bias/adam_v'"
+    with tfckpt.open(bert) as checkpoint, pytest.raises(TensorNotFoundError, match=f"did you mean {near}"):
+        checkpoint["pooler"]
+
+
 def test_a_missing_tensor_is_told_the_nearest_names(bert: str) -> None:
     with tfckpt.open(bert) as checkpoint, pytest.raises(TensorNotFoundError) as caught:
         checkpoint["bert/pooler/dense/kernal"]

@@ -130,3 +130,9 @@ def test_what_nobody_foresaw_is_still_a_traceback(directory: Path, monkeypatch: 
     monkeypatch.setattr("tfckpt.plan", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["plan", "bert"])
+
+
+def test_a_command_that_is_nearly_one_is_told(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["lis", "bert"])
+    assert capsys.readouterr().err.endswith("; did you mean 'ls'?\n")

@@ -103,8 +103,8 @@ class Checkpoint(Mapping[str, "Array"]):
         if entry is None:
             import difflib  # to import it costs more than to look up a name that is there
 
-            names = itertools.islice(self.reader.entries, MOST_COMPARED)
-            near = difflib.get_close_matches(name, list(names), n=3)
+            names = list(itertools.islice(self.reader.entries, MOST_COMPARED))
+            near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name in other][:3]
             error = TensorNotFoundError(
                 f"{self._prefix}: no tensor {name!r}"
                 + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")

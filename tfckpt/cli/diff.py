@@ -82,6 +82,8 @@ def _row(pair: Pair) -> tuple[str, ...]:
 
 def _sums(comparison: Comparison) -> list[str]:
     """Return the lines after the table: how many pairs there are of each kind, and what was not compared."""
+    from tfckpt.conversion.diff import ONLY_A, ONLY_B
+
     counts: dict[str, int] = {}
     for pair in comparison.pairs:
         counts[pair.verdict] = counts.get(pair.verdict, 0) + 1
@@ -90,6 +92,8 @@ def _sums(comparison: Comparison) -> list[str]:
     )
     across = f" as {comparison.to}" if comparison.to else ""
     lines = [f"{printable(comparison.a)}{across}, {printable(comparison.b)}: {kinds or 'no tensors'}"]
+    if counts and not counts.keys() - {ONLY_A, ONLY_B} and not comparison.to:
+        lines.append("no tensor is in both; of a model that was converted: --map TARGET, such as encoder, or tf1")
     rules: dict[str, int] = {}
     for rule in comparison.ignored.values():
         rules[rule] = rules.get(rule, 0) + 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import human, is_terminal, print_json, print_rows
+from tfckpt.cli.output import human, is_terminal, print_json, print_rows, printable
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -83,9 +84,13 @@ def _columns(text: str) -> tuple[str, ...]:
 def cmd_ls(args: argparse.Namespace) -> int:
     """List tensors, or sums of them. Reads the index only, never a shard."""
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
-        entries = checkpoint.entries(args.pattern)
+        entries, count = checkpoint.entries(args.pattern), len(checkpoint)
     if args.regex is not None:
         entries = [entry for entry in entries if args.regex.search(entry.name)]
+    if count and not entries:
+        literal = args.pattern is not None and not set("*?[") & set(args.pattern)
+        hint = f"; a glob matches whole names, as {printable(f'*{args.pattern}*')!r} does" if literal else ""
+        print(f"tfckpt ls: none of {count} tensors matches{hint}", file=sys.stderr)
     if args.total:
         _print_totals(entries, args)
     else:

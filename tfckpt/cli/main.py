@@ -28,7 +28,7 @@ from tfckpt.cli import (
     tree,
 )
 from tfckpt.cli.advice import next_command, print_next, unmet_requirements
-from tfckpt.cli.options import CommandParser, add_common
+from tfckpt.cli.options import CommandParser, SuggestingParser, add_common
 from tfckpt.cli.output import printable
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import TfckptError
@@ -69,7 +69,7 @@ EXIT_CODES = (
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command ``tfckpt``."""
     codes = "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES)
-    parser = argparse.ArgumentParser(
+    parser = SuggestingParser(
         prog="tfckpt",
         description="TensorFlow checkpoints without TensorFlow.",
         epilog=f"exit codes:\n{codes}",

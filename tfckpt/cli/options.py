@@ -10,7 +10,20 @@ from typing import Any, NoReturn
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
 
-class CommandParser(argparse.ArgumentParser):
+class SuggestingParser(argparse.ArgumentParser):
+    """A parser that says of a choice that is nearly one, which."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2, the usage, and the message."""
+        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            import difflib
+
+            near = difflib.get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], n=1)
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        super().error(message)
+
+
+class CommandParser(SuggestingParser):
     """The parser of one command: options may stand between its arguments, as every Python from 3.12 on has it.
 
     With ``one_dash``, its long options may have one dash or two, as absl's flags do.
@@ -38,15 +51,6 @@ class CommandParser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_reading = False
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with 2, the usage, and the message; of a choice that is nearly one, which."""
-        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
-            import difflib
-
-            near = difflib.get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], n=1)
-            message += f"; did you mean {near[0]!r}?" if near else ""
-        super().error(message)
 
 
 class Targets:
