@@ -81,6 +81,17 @@ def test_huge_values_do_not_overflow(tmp_path: Path) -> None:
     assert sum(found.counts) == 3
 
 
+def test_tiny_values_do_not_overflow(tmp_path: Path) -> None:
+    found = statistics(tmp_path, [2.0**-1022, 0.0])
+    assert (found.mean, found.std) == (2.0**-1023, 2.0**-1023)
+    assert found.counts == (1, *(0,) * 8, 1)
+
+
+def test_bins_that_no_float_can_tell_apart_are_one(tmp_path: Path) -> None:
+    found = statistics(tmp_path, [5e-324, 0.0])
+    assert (found.edges, found.counts) == ((0.0, 5e-324), (2,))
+
+
 def test_a_mean_far_from_zero_does_not_cost_the_deviation(tmp_path: Path) -> None:
     found = statistics(tmp_path, 1e9 + RNG.normal(size=400_000))  # four pieces
     assert found.std == pytest.approx(1.0, rel=0.01)

@@ -2,7 +2,7 @@
 
 Strategy: two passes. The first counts and finds the extremes, and compares the checksum; the second, which knows them, adds
 up mean and deviation and fills the histogram. Each piece's mean and sum of squares are joined to those before it, so that
-neither order nor size of the pieces matters; huge values are scaled by a power of two, so that no sum overflows.
+neither order nor size of the pieces matters; huge and tiny values are scaled by a power of two, so that nothing overflows.
 Source of the joining: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
 1979.
 """
@@ -27,6 +27,7 @@ Number = int | float
 VALUES, MAGNITUDES, LENGTHS = "values", "magnitudes", "lengths"
 NBINS = 10
 HUGE, SHRINK = 2.0**400, 2.0**-600  # where squares and sums come near the end of float64, and what keeps them from it
+TINY, STRETCH = 2.0**-400, 2.0**600  # the same at the other end, where a histogram's bins by its width overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,11 @@ class _Moments:
     counts: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scale = SHRINK if max(abs(self.low), abs(self.high)) > HUGE else 1.0
+        largest = max(abs(self.low), abs(self.high))
+        self.scale = SHRINK if largest > HUGE else STRETCH if largest < TINY else 1.0
         low, high = self.low * self.scale, self.high * self.scale
         edges = np.linspace(low, high, self.bins + 1)
-        distinct = bool((np.diff(edges) > 0).all())  # of neighbours among the floats there are not so many
+        distinct = bool((np.diff(edges / self.scale) > 0).all())  # of neighbours among the floats there are not so many
         self.edges = edges if distinct else np.array([low, high])
         self.counts = np.zeros(len(self.edges) - 1, np.int64)
 
@@ -198,9 +200,8 @@ class _Moments:
         if len(self.counts) == 1:
             self.counts += scaled.size
         else:
-            self.counts += np.histogram(scaled, len(self.counts), (self.edges[0], self.edges[-1]))[
-                0
-            ]  # equal bins: quick
+            ends = (self.edges[0], self.edges[-1])  # of bins of equal width: quick
+            self.counts += np.histogram(scaled, len(self.counts), ends)[0]
         scaled -= own
         self.squares += float(np.square(scaled, out=scaled).sum()) + shift * shift * self.count * scaled.size / count
         self.mean += shift * scaled.size / count
