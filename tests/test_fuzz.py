@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from functools import partial
@@ -14,6 +15,7 @@ from fuzz.mutators import mutate_bytes
 pytestmark = pytest.mark.exhaustive
 
 FOUND = sorted((Path(__file__).parent / "data" / "fuzz").glob("*/*"))
+COUNTS = Path(__file__).parents[1] / "docs" / "fuzzing.json"
 SECONDS = 0.4  # of a harness; the first inputs are the same however far a machine gets
 FEWEST = 20
 
@@ -68,3 +70,9 @@ def test_a_finding_is_one() -> None:
 def test_every_harness_is_in_the_runner_and_in_the_counts() -> None:
     folder = Path(__file__).parent / "fuzz"
     assert all(f'"{name}"' in (folder / "run").read_text(encoding="utf-8") for name in harnesses.HARNESSES)
+    pairs = json.loads(COUNTS.read_text(encoding="utf-8"), object_pairs_hook=list)
+    assert sorted(name for name, _ in pairs) == sorted(harnesses.HARNESSES)
+    counts = [dict(count) for _, count in pairs]
+    assert all(count["executions"] for count in counts)
+    assert sum(count["executions"] for count in counts) > 20_000_000
+    assert not any(count["findings"] for count in counts)
