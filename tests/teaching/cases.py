@@ -62,6 +62,7 @@ PATHS = Group(
         Case("The source as destination", f"convert {SOURCE} {SOURCE} --overwrite"),
         Case("The format of older files", f"ls {SOURCE} --format v1"),
         Case("A tensor's name", f"show {SOURCE} bert/pooler/dense/kernal"),
+        Case("A part of a tensor's name", f"show {SOURCE} pooler"),
     ),
 )
 OTHERS = Group(
@@ -106,6 +107,9 @@ MODELS = Group(
     "The model",
     (
         Case("A TensorFlow 2 checkpoint as TF1's", "convert tf2/model out/model", stage.converted("tf2/model")),
+        Case(
+            "Keys of objects as TF1's names", "import b.npz out/model --to encoder", stage.exported("b.npz", "encoder")
+        ),
         Case("A TF1 checkpoint as TensorFlow 2's", f"convert {SOURCE} out/model --to tf1"),
         Case(
             "What the 2019 script wrote",

@@ -55,6 +55,15 @@ def file(name: str, content: bytes) -> Make:
     return make
 
 
+def exported(name: str, to: str) -> Make:
+    """Export the BERT under the names of a target."""
+
+    def make(directory: Path) -> None:
+        tfckpt.export(directory / "bert" / NAME, directory / name, to=to)
+
+    return make
+
+
 def without(name: str) -> Make:
     return lambda directory: os.unlink(directory / name)
 

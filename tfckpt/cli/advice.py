@@ -46,6 +46,8 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
         return shlex.join(["tfckpt", *_revised(argv, advice)])
     if args.command == "verify" and advice.command.startswith("tfckpt verify "):
         return salvaging(args.prefix)
+    if args.command == "import" and advice.command.startswith("tfckpt ls "):  # which lists checkpoints alone
+        return shlex.join(["tfckpt", *_without(list(argv), "--to")])
     return advice.command
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Mapping
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.config import NUM_HEADS, Config, other_config
 from tfckpt.errors import Advice
 from tfckpt.layouts.bert import BERT
@@ -31,6 +31,8 @@ def what_else(names: Collection[str], source: str) -> tuple[str, Advice]:
         return text, Advice(add=("--to", TF1_NAME))
     if any(name in names for name in NAMES_OF_2019):
         text = "its names are those of the 2019 script, 'keras': convert what that script was given"
+    elif any(ATTRIBUTES in name for name in names):
+        text = "its names are keys of objects, and the object graph is not there, without which none is found"
     else:
         text = f"its variables are others, {len(names)} in all"
         text += "; a model of another kind converts by a table of your own: --layout"
