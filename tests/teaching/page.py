@@ -85,12 +85,13 @@ def lacking(package: str) -> Iterator[None]:
     if not package:
         yield
         return
-    others = {name: module for name, module in sys.modules.items() if name.partition(".")[0] != package}
-    with (
-        mock.patch.dict(sys.modules, others, clear=True),
-        mock.patch.object(sys, "meta_path", [_Missing(package), *sys.meta_path]),
-    ):
-        yield
+    names = [name for name in sys.modules if name.partition(".")[0] == package]
+    hidden = {name: sys.modules.pop(name) for name in names}  # what else is imported meanwhile stays
+    try:
+        with mock.patch.object(sys, "meta_path", [_Missing(package), *sys.meta_path]):
+            yield
+    finally:
+        sys.modules.update(hidden)
 
 
 def said_in(case: Case) -> Said:
