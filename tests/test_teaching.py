@@ -14,7 +14,8 @@ from teaching import stage
 from teaching.cases import CASES, GROUPS, Case
 from teaching.page import INTRODUCTION, PAGE, anchor, provoke, run_here, section
 
-from tfckpt.cli.main import main
+from tfckpt.cli.main import build_parser, main
+from tfckpt.cli.options import SYNONYMS
 
 pytestmark = pytest.mark.exhaustive
 
@@ -132,7 +133,24 @@ def test_what_nobody_foresaw_is_still_a_traceback(directory: Path, monkeypatch: 
         main(["plan", "bert"])
 
 
-def test_a_command_that_is_nearly_one_is_told(capsys: Captured) -> None:
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("lis", "ls"), ("list", "ls"), ("help", "--help"), ("version", "--version"), ("check", "verify")],
+)
+def test_a_command_that_is_nearly_one_or_called_so_elsewhere_is_told(capsys: Captured, typed: str, meant: str) -> None:
     with pytest.raises(SystemExit):
-        main(["lis", "bert"])
-    assert capsys.readouterr().err.endswith("; did you mean 'ls'?\n")
+        main([typed, "bert"])
+    assert capsys.readouterr().err.endswith(f"; did you mean {meant!r}?\n")
+
+
+def test_without_a_command_it_says_what_lists_them(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err.endswith("required: COMMAND; tfckpt --help lists them\n")
+
+
+def test_every_synonym_is_of_a_command_or_an_option_that_is_there() -> None:
+    (commands,) = (action.choices for action in build_parser()._actions if action.dest == "command")
+    assert commands is not None
+    assert {*SYNONYMS.values()} <= {*commands, "--help", "--version"}
+    assert SYNONYMS.keys().isdisjoint(commands)

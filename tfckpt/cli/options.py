@@ -9,6 +9,23 @@ from typing import Any, NoReturn
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
+# What other tools call a command, and what it is called here.
+SYNONYMS = {
+    "help": "--help",
+    "version": "--version",
+    "list": "ls",
+    "info": "ls",
+    "inspect": "ls",
+    "print": "show",
+    "compare": "diff",
+    "check": "verify",
+    "validate": "verify",
+    "repair": "salvage",
+    "copy": "rewrite",
+    "rename": "rewrite",
+    "targets": "layouts",
+}
+
 
 class SuggestingParser(argparse.ArgumentParser):
     """A parser that says of a choice that is nearly one, which."""
@@ -19,7 +36,11 @@ class SuggestingParser(argparse.ArgumentParser):
             import difflib
 
             near = difflib.get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], n=1)
+            if message.startswith("argument COMMAND:") and match[1] in SYNONYMS:
+                near = [SYNONYMS[match[1]]]
             message += f"; did you mean {near[0]!r}?" if near else ""
+        elif message.endswith("required: COMMAND"):
+            message += f"; {self.prog} --help lists them"
         super().error(message)
 
 
