@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tracemalloc
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.commands import Captured, fail, run, succeed, succeed_json
+from support.commands import Captured, fail, fail_and_advise, run, succeed, succeed_json
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import ObjectGraph
@@ -320,10 +321,19 @@ def test_a_dash_is_stdout_and_quiet_says_nothing(bert: str, tmp_path: Path, caps
     assert printed.stdout == (tmp_path / "r.html").read_bytes()
 
 
-@pytest.mark.parametrize("options", [[], ["--json", "-o", "r.html"]], ids=["neither", "both"])
-def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[str]) -> None:
-    (line,) = fail(capsys, "report", bert, *options)
-    assert line == "expected -o FILE for the page, or --json for what it says, and not both"
+@pytest.mark.parametrize(
+    ("options", "better"),
+    [
+        ([], ["-o", "report.html"]),
+        (["--json", "-o", "r.html"], ["--json"]),
+        (["r.html"], ["-o", "r.html"]),
+    ],
+    ids=["neither", "both", "a page as DEST"],
+)
+def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[str], better: list[str]) -> None:
+    lines, advice = fail_and_advise(capsys, "report", bert, *options)
+    assert lines == ["expected -o FILE for the page, or --json for what it says, and not both"]
+    assert advice == shlex.join(["tfckpt", "report", bert, *better])
 
 
 def test_progress_counts_the_proof_and_the_tensors_once(bert: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tfckpt.cli.convert import add_request, request_of
 from tfckpt.cli.options import Targets, add_source, counting
 from tfckpt.cli.output import print_json_rows, printable
 from tfckpt.cli.terminal import progress_bar
-from tfckpt.errors import UsageError
+from tfckpt.errors import Advice, UsageError, advised
 from tfckpt.layouts.defaults import AUTO
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 BINS = 24
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def add_commands(
@@ -64,7 +65,9 @@ def cmd_report(args: argparse.Namespace) -> int:
     from tfckpt.report.document import make_document
 
     if (args.output is None) != args.json:
-        raise UsageError("expected -o FILE for the page, or --json for what it says, and not both")
+        raise advised(
+            UsageError("expected -o FILE for the page, or --json for what it says, and not both"), _with_output(args)
+        )
     with ExitStack() as stack:
         source = stack.enter_context(tfckpt.open(args.source, format=args.format))
         dest = stack.enter_context(tfckpt.open(args.dest)) if args.dest is not None else None
@@ -96,6 +99,15 @@ def _check_output(args: argparse.Namespace, *checkpoints: Checkpoint | None) -> 
         prefixes = [checkpoint.prefix for checkpoint in checkpoints if checkpoint is not None]
         inputs = [path for prefix in prefixes for path in (*existing_files(prefix), *v1_paths(prefix))]
         files.check_free(args.output, inputs, overwrite=args.overwrite)
+
+
+def _with_output(args: argparse.Namespace) -> Advice:
+    """Return the command that says where the page goes: a DEST that is called like a page was meant as one."""
+    if args.json:
+        return Advice(drop=("-o", "--output"))
+    if args.dest is not None and args.dest.endswith(PAGE_SUFFIXES):
+        return Advice(given=args.dest, meant="-o", add=(args.dest,))
+    return Advice(add=("-o", "report.html"))
 
 
 def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None) -> Plan | None:
