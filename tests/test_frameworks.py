@@ -65,10 +65,9 @@ def test_a_checkpoint_is_a_dict_of_numpy_arrays(here: Path) -> None:
 
 
 def need(framework: str) -> None:
-    """End the test if a framework is not there. PyTorch need not be, in CI either: its 5.5 GB are of no extra."""
+    """End the test if a framework is not there."""
     if find_spec(framework) is None:
-        absent = f"{framework} is not installed"
-        pytest.skip(absent) if framework == "torch" else missing(absent)
+        missing(f"{framework} is not installed")
 
 
 @pytest.mark.exhaustive

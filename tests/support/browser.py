@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from support.missing import is_ci, missing
+from support.missing import missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,8 +29,8 @@ def find_chromium(own: str) -> str:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Yield the browser, started."""
-    if not is_ci():
-        pytest.importorskip("playwright", reason="playwright, of the extra test, is not installed")
+    if find_spec("playwright") is None:
+        missing("playwright, of the extra test, is not installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
