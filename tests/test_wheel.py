@@ -32,7 +32,10 @@ LEFT_OUT = {"__pycache__", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cach
 
 
 def tracked_files() -> list[str]:
-    """Return what git tracks, relative to the root; where there is no git, as in an sdist, what lies there."""
+    """Return what may be packed and git does not ignore, relative to the root; without git, as in an sdist, what lies there.
+
+    An environment in the checkout, whatever its name, is none of it.
+    """
     if (ROOT / ".git").exists() and shutil.which("git"):
         command = [
             "git",
@@ -43,6 +46,9 @@ def tracked_files() -> list[str]:
             "--cached",
             "--others",
             "--exclude-standard",
+            "--",
+            *PACKED,
+            ":(glob)*",
         ]
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
         return sorted(name for name in listed if name and (ROOT / name).exists())
