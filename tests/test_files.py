@@ -15,7 +15,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.bundle.commit import FileSet, write_text
 from tfckpt.bundle.entry import HEADER_KEY, Header
-from tfckpt.bundle.files import read_text
+from tfckpt.bundle.files import make_directory, read_text
 from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.cli.main import main
@@ -199,6 +199,22 @@ def test_a_part_of_a_checkpoint_takes_the_name_too(tmp_path: Path, suffix: str) 
     with pytest.raises(CheckpointExistsError, match="already exists"):
         tfckpt.save(tmp_path / "out", OLD)
     assert tree(tmp_path) == [f"out{suffix}"]
+
+
+def test_a_directory_that_another_writer_makes_at_the_same_time_is_the_other_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def a_moment_too_late(path: str) -> bool:
+        os.mkdir(path)
+        return make_directory(path)
+
+    monkeypatch.setattr("tfckpt.bundle.files.make_directory", a_moment_too_late)
+    prefix = tmp_path / "a" / "b" / "p"
+    new = FileSet(str(prefix), sync=False)
+    new.create(f"{prefix}.index")
+    new.discard()
+    assert prefix.parent.is_dir()
+    assert not [*prefix.parent.iterdir()]
 
 
 def test_a_file_where_a_directory_is_needed(tmp_path: Path) -> None:

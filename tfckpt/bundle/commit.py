@@ -242,8 +242,9 @@ class FileSet:
     def _make_directory(self, path: str) -> None:
         if path and not files.is_directory(path):
             self._make_directory(os.path.dirname(path))
-            self._directories.append(path)
-            files.make_directory(path)
+            self._directories.append(path)  # before it is there: an interrupt may come right after
+            if not files.make_directory(path):
+                self._directories.remove(path)
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

@@ -84,10 +84,16 @@ def rename_link(existing: str, path: str) -> None:
         raise
 
 
-def make_directory(path: str) -> None:
-    """Make one directory."""
+def make_directory(path: str) -> bool:
+    """Make one directory; return whether it was made here, and not at the same time by another writer."""
     with refusals("create", path):
-        os.mkdir(path)
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return False
+    return True
 
 
 def sync_directory(path: str) -> None:
