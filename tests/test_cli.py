@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.cli.main import main
+from tfckpt.cli.options import home_path, nbytes
 from tfckpt.layouts.catalog import NAMES
 
 LINES = [  # of the report, after those of the variables
@@ -477,4 +479,49 @@ def test_merge_joins_what_rewrite_took_apart(bert: str, tmp_path: Path, capsys: 
     ]
     assert tfckpt.list_variables(tmp_path / "whole") == tfckpt.list_variables(bert)
     clashes = fail(capsys, "merge", *parts, parts[0], str(tmp_path / "twice"))
-    assert len(clashes) == 117
+    assert clashes == [f"{parts[0]}: given twice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("21704", 21704),
+        ("10B", 10),
+        ("10KB", 10_000),
+        ("10k", 10_000),
+        ("10 KiB", 10_240),
+        ("1.5GB", 1_500_000_000),
+        ("0.1mb", 100_000),
+        ("2GiB", 1 << 31),
+        ("3Ti", 3 << 40),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(text: str, expected: int) -> None:
+    assert nbytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e9", "10QB", "1..5MB", "10 bytes", "9" * 19])
+def test_a_size_that_is_none_is_told_how_one_is_written(text: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["rewrite", "model", "out", f"--max-shard-size={text}"])
+    assert f"expected a number of bytes, such as 500000000, 500MB or 2GiB, got {text!r}" in capsys.readouterr().err
+
+
+def test_a_tilde_that_the_shell_left_is_the_home_directory(
+    bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    shutil.copytree(Path(bert).parent, home / "bert")
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    prefix = f"~/bert/{Path(bert).name}"
+    assert main(["tf1-to-keras", f"--checkpoint_from_path={prefix}", "--checkpoint_to_path=~/keras/out", "-q"]) == 0
+    succeed(capsys, "report", bert, "--config=~/bert/bert_config.json", "--output=~/page.html")
+    (line,) = fail(capsys, "plan", bert, "--layout=~/none.toml")
+    assert line.startswith(f"{home}/none.toml: ")
+    assert not list(here.iterdir())
+    assert (home / "page.html").exists()
+    assert (home / "keras" / "out.index").exists()
+    assert [home_path(path) for path in ("~", "~other/x", "x/~/y", "-")] == ["~", "~other/x", "x/~/y", "-"]

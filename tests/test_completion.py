@@ -87,17 +87,21 @@ def test_the_wheel_brings_the_man_page() -> None:
     assert '"docs/tfckpt.1" = "share/man/man1/tfckpt.1"' in project
 
 
+def stdin(text: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+
+
 def test_a_configuration_and_a_layout_come_from_stdin(
     bert_copy: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Path(bert_copy).parent / "bert_config.json"
     text = config.read_text()
     config.unlink()
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", stdin(text))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = sorted(tmp_path.iterdir())
     assert "num_attention_heads: 2 (stdin)" in succeed(capsys, "plan", bert_copy, "--config", "-")
-    monkeypatch.setattr("sys.stdin", io.StringIO("not = [toml"))
+    monkeypatch.setattr("sys.stdin", stdin("not = [toml"))
     (line,) = fail(capsys, "plan", bert_copy, "--layout", "-")
-    assert re.search(r"stdin: not TOML", line)
+    assert line.startswith("stdin: not TOML: ")
     assert sorted(tmp_path.iterdir()) == before

@@ -493,10 +493,32 @@ def test_from_stdout_to_stdin(bert: str, tmp_path: Path) -> None:
     sent = run("export", bert, "-", "--as", "safetensors", capture_output=True)
     assert sent.returncode == 0
     assert b"139 variables" in sent.stderr
+    assert sent.stderr.endswith(b"written: stdout\n")
     taken = run("import", "-", str(tmp_path / "back"), "--no-sync", input=sent.stdout, capture_output=True)
     assert (taken.returncode, taken.stderr) == (0, b"")
+    assert taken.stdout.splitlines()[-2].startswith(b"stdin: 139 variables")
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(bert)
     assert run("export", bert, "-", "--as", "safetensors", "-q", capture_output=True).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("argv", "sent", "complaint"),
+    [
+        (["import", "-", "{}/out"], b"", "stdin: file: expected 8 bytes or more, got 0"),
+        (["import", "-", "{}/out", "--as", "npz"], b"x", "stdin: .npz archive: expected a whole zip archive"),
+        (["plan", "{source}", "--config", "-"], b"{", "stdin: not JSON: "),
+        (["plan", "{source}", "--layout", "-"], b"x", "stdin: not TOML: "),
+    ],
+    ids=["safetensors", "npz", "config", "layout"],
+)
+def test_what_is_wrong_with_stdin_is_said_of_stdin(
+    bert: str, tmp_path: Path, argv: list[str], sent: bytes, complaint: str
+) -> None:
+    words = [word.format(tmp_path, source=bert) for word in argv]
+    failed = run(*words, input=sent, capture_output=True)
+    (line,) = failed.stderr.decode().splitlines()
+    assert failed.returncode == 1
+    assert line.startswith(f"tfckpt {argv[0]}: {complaint}")
 
 
 # --- names of layouts

@@ -20,7 +20,7 @@ from tfckpt.checkpoint.object_graph import (
     variable_key,
 )
 from tfckpt.cli.main import main
-from tfckpt.errors import PlanError, ProofError
+from tfckpt.errors import Advice, PlanError, ProofError
 
 DATA = Path(__file__).parent / "data"
 TARGETS = [
@@ -189,13 +189,65 @@ def test_another_head_count_is_told_by_the_shapes(bert: str, tmp_path: Path) -> 
     assert all("expected shape" in line for line in lines[:-1])
 
 
-def test_another_target_is_not_what_was_asked_for(bert: str, tmp_path: Path) -> None:
-    tfckpt.convert(bert, tmp_path / "pretrainer", to="pretrainer")
-    lines = differences(bert, tmp_path / "pretrainer")
-    assert len(lines) == 9
+@pytest.mark.parametrize(
+    ("made", "asked", "options"),
+    [
+        ({"to": "pretrainer"}, {}, ("--to", "pretrainer")),
+        ({"to": "encoder"}, {"to": "pretrainer"}, ("--to", "encoder")),
+        ({"to": "encoder"}, {"to": "auto"}, ("--to", "encoder")),
+        ({"to": "encoder"}, {"to": "keras"}, ("--to", "encoder")),
+        ({"to": "keras"}, {}, ("--to", "keras")),
+        ({"to": "keras", "slots": "drop"}, {}, ("--to", "keras", "--slots", "drop")),
+        ({"to": "keras", "slots": "drop"}, {"to": "keras"}, ("--slots", "drop")),
+        ({"keep_names": True}, {}, ("--keep-names",)),
+        ({"to": "pretrainer", "keep_names": True}, {}, ("--to", "pretrainer", "--keep-names")),
+    ],
+    ids=str,
+)
+def test_what_another_request_makes_is_one_line_with_that_request(
+    bert: str, tmp_path: Path, made: dict[str, Any], asked: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    dest = str(tmp_path / "out")
+    tfckpt.convert(bert, dest, **made)
+    with pytest.raises(ProofError) as caught:
+        tfckpt.prove(bert, dest, **asked)
+    (line,) = caught.value.complaints
+    assert line.startswith(f"{dest}: it is what {' '.join(options)} makes of the source, and not what was asked for, ")
+    assert caught.value.advice == Advice(add=options)
+    assert caught.value.report is not None
+    assert not caught.value.report["proved"]
+    assert caught.value.report["differences"]
+    assert tfckpt.prove(bert, dest, **asked | made).tensors
+
+
+def test_a_scope_that_nobody_told_is_found(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "there")
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", scope="module/")
+    with pytest.raises(ProofError) as caught:
+        tfckpt.prove(tmp_path / "there", tmp_path / "back", to="tf1")
+    assert caught.value.advice == Advice(add=("--scope", "module/"))
+
+
+def test_a_copy_is_told(bert: str, tmp_path: Path) -> None:
+    tfckpt.rewrite(bert, tmp_path / "copy", strip_optimizer=True)
+    with pytest.raises(ProofError, match=r"own names, as a copy does, and no 'encoder'$") as caught:
+        tfckpt.prove(bert, tmp_path / "copy")
+    assert caught.value.advice == Advice(command=f"tfckpt diff {bert} {tmp_path}/copy")
+
+
+def test_a_target_that_is_not_whole_is_not_taken_for_another(bert: str, tmp_path: Path) -> None:
+    key = variable_key("masked_lm/dense/kernel")
+
+    def lose(graph: ObjectGraph, tensors: dict[str, Any]) -> None:
+        del tensors[key]
+
+    dest = converted(bert, tmp_path, lose, "pretrainer")
+    assert differences(bert, dest, to="pretrainer") == [
+        f"{key}: missing; cls/predictions/transform/dense/kernel belongs there"
+    ]
+    lines = differences(bert, dest)
+    assert len(lines) == 8
     assert all(line.endswith("nothing in the source accounts for it") for line in lines)
-    tfckpt.convert(bert, tmp_path / "encoder")
-    assert sum("missing; cls/" in line for line in differences(bert, tmp_path / "encoder", to="pretrainer")) == 7
 
 
 def test_two_models_are_not_chosen_between(bert: str, tmp_path: Path) -> None:
@@ -214,12 +266,19 @@ def test_two_models_are_not_chosen_between(bert: str, tmp_path: Path) -> None:
 
 
 def test_no_object_graph_and_no_such_model(bert: str, tmp_path: Path) -> None:
-    lines = differences(bert, bert)
-    assert "no object graph, which a 'encoder' has: it is name-based" in lines
-    tfckpt.save(tmp_path / "other", {OBJECT_GRAPH_KEY: ObjectGraph().serialize()})
-    lines = differences(bert, tmp_path / "other")
-    assert lines[-1] == "no 'encoder' in its object graph; tfckpt tree shows what it holds"
-    assert len(lines) == 40
+    tfckpt.save(tmp_path / "w", {"w": 1})
+    lines = differences(bert, tmp_path / "w")
+    assert lines == [
+        "none of the 39 variables of target 'encoder' is there",
+        "no object graph, which target 'encoder' has: it is name-based",
+        "w: nothing in the source accounts for it",
+    ]
+    tfckpt.save(tmp_path / "other", {OBJECT_GRAPH_KEY: ObjectGraph().serialize(), "v": 1, "w": 2})
+    assert differences(bert, tmp_path / "other") == [
+        "none of the 39 variables of target 'encoder' is there",
+        "no 'encoder' in its object graph; tfckpt tree shows what it holds",
+        "v and 1 more: nothing in the source accounts for them",
+    ]
 
 
 @pytest.mark.parametrize("name", ["bert/pooler/dense/bias", "cls/predictions/output_bias"])

@@ -19,11 +19,11 @@ from support.commands import Captured, fail, fail_and_advise, run, succeed, succ
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.conversion.recover import recover_plan
 from tfckpt.conversion.request import Request
 from tfckpt.report.document import make_document
 from tfckpt.report.modules import module_paths
 from tfckpt.report.page import page, write_page
-from tfckpt.report.recover import recover_plan
 
 
 class Found(HTMLParser):
@@ -331,7 +331,7 @@ def test_a_dash_is_stdout_and_quiet_says_nothing(bert: str, tmp_path: Path, caps
     ids=["neither", "both", "a page as DEST"],
 )
 def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[str], better: list[str]) -> None:
-    lines, advice = fail_and_advise(capsys, "report", bert, *options)
+    lines, advice = fail_and_advise(capsys, "report", bert, *options, code=2)  # as argparse's own complaints
     assert lines == ["expected -o FILE for the page, or --json for what it says, and not both"]
     assert advice == shlex.join(["tfckpt", "report", bert, *better])
 

@@ -16,7 +16,7 @@ import tfckpt
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.errors import CheckpointExistsError, ChecksumError, PlanError, UsageError
+from tfckpt.errors import Advice, CheckpointExistsError, ChecksumError, PlanError, UsageError
 
 W = np.arange(24, dtype=np.float32).reshape(6, 4)
 TENSORS: dict[str, npt.ArrayLike] = {
@@ -308,10 +308,8 @@ def test_a_merge_complains_about_every_name_that_comes_twice(tmp_path: Path) -> 
     tfckpt.save(tmp_path / "b", {"x": 1, "y": 2.0, "v": 3})
     with pytest.raises(PlanError) as caught:
         tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
-    assert list(caught.value.complaints) == [
-        f"{tmp_path}/b: tensor 'x' is in another source already",
-        f"{tmp_path}/b: tensor 'y' is in another source already",
-    ]
+    assert caught.value.complaints == (f"{tmp_path}/b: tensor 'x' and 1 more are in {tmp_path}/a already",)
+    assert caught.value.advice == Advice(command=f"tfckpt diff {tmp_path}/a {tmp_path}/b")
 
 
 def test_a_merge_needs_sources_of_one_byte_order(tmp_path: Path) -> None:

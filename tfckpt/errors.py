@@ -223,6 +223,16 @@ class StorageError(TfckptError, OSError):
     """The operating system refused: a full disk, a read-only directory, a vanished file."""
 
 
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Return, for a message, the first names of a list, and how many more there are.
+
+    >>> some(["a", "b", "c"]), some(["a", "b", "c"], 1)
+    ('a, b, c', 'a and 2 more')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def printable(text: str) -> str:
     r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
 

@@ -40,9 +40,9 @@ def fail(capsys: Captured, *argv: str) -> list[str]:
     return fail_and_advise(capsys, *argv)[0]
 
 
-def fail_and_advise(capsys: Captured, *argv: str) -> tuple[list[str], str | None]:
+def fail_and_advise(capsys: Captured, *argv: str, code: int = 1) -> tuple[list[str], str | None]:
     """Run a command that fails as foreseen; return what it says without its name, and what it says to type next."""
-    assert main(argv) == 1
+    assert main(argv) == code
     lines = capsys.readouterr().err.splitlines()
     start = f"tfckpt {argv[0]}: "
     assert lines

@@ -52,6 +52,11 @@ PATHS = Group(
         Case("Another file of the folder", "convert bert/bert_config.json out/model"),
         Case("The state file", "convert bert/checkpoint out/model", stage.state_file),
         Case("The folder above", "convert . out/model"),
+        Case(
+            "The beginning of a folder's name",
+            "convert uncased_L-2 out/model",
+            stage.renamed("bert", "uncased_L-2_H-8"),
+        ),
         Case("A folder of several checkpoints", "convert run out/model", stage.several),
         Case("A folder that is not there", "convert berd/bert_model.ckpt out/model"),
         Case("A SavedModel's folder", "ls model", stage.saved_model),
@@ -59,6 +64,10 @@ PATHS = Group(
         Case("A folder to write to", f"convert {SOURCE} out/"),
         Case("One of the files to write", f"convert {SOURCE} out/model.index"),
         Case("A destination that is taken", f"convert {SOURCE} out/model", stage.converted("out/model")),
+        Case(
+            "Source and destination in the wrong order",
+            f"convert tf2/bert_encoder {SOURCE}",
+        ),
         Case("The source as destination", f"convert {SOURCE} {SOURCE} --overwrite"),
         Case("The format of older files", f"ls {SOURCE} --format v1"),
         Case("A tensor's name", f"show {SOURCE} bert/pooler/dense/kernal"),
@@ -134,7 +143,19 @@ MODELS = Group(
         Case(
             "An ELECTRA, which has no pooler",
             "convert electra/bert_model.ckpt out/model",
-            lambda directory: stage.copy("electra_tf115", directory / "electra"),
+            stage.copied("electra_tf115", "electra"),
+        ),
+        Case("A proof of another target", f"prove {SOURCE} tf2/model", stage.converted("tf2/model", to="pretrainer")),
+        Case("A proof of a copy", f"prove {SOURCE} copy/{NAME}", stage.copied("bert_tf115", "copy")),
+        Case(
+            "A proof of something else",
+            f"prove {SOURCE} other/model",
+            stage.saved("other/model", {"w": np.zeros(2, np.float32)}),
+        ),
+        Case(
+            "One name in two parts of a merge",
+            f"merge {SOURCE} copy/{NAME} out/model",
+            stage.copied("bert_tf115", "copy"),
         ),
         Case("A variable of your own", f"convert {SOURCE} out/model", stage.with_an_adapter),
     ),

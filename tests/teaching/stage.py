@@ -40,6 +40,11 @@ def copy(source: str, folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
+def copied(source: str, name: str) -> Make:
+    """Copy a checkpoint of tests/data into a folder of this name."""
+    return lambda directory: copy(source, directory / name)
+
+
 def nothing(directory: Path) -> None:
     """Make nothing more."""
 

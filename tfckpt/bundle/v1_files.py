@@ -20,10 +20,8 @@ from tfckpt.bundle.paths import (
     v1_paths,
     v1_pattern,
 )
-from tfckpt.errors import CheckpointNotFoundError, TfckptError
+from tfckpt.errors import CheckpointNotFoundError, TfckptError, some
 from tfckpt.sstable.format import FOOTER_SIZE, has_magic
-
-MOST_NAMES_SHOWN = 5
 
 
 def find_v1(path: str) -> str | None:
@@ -54,9 +52,7 @@ def check_complete(prefix: str) -> None:
     """Raise CheckpointNotFoundError, naming those that are missing, unless all files of a V1 checkpoint are there."""
     missing = [path for path in v1_paths(prefix) if not files.exists(path)]
     if missing:
-        more = len(missing) - MOST_NAMES_SHOWN
-        names = ", ".join(missing[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        raise CheckpointNotFoundError(f"{prefix}: a V1 checkpoint of which files are missing: {names}")
+        raise CheckpointNotFoundError(f"{prefix}: a V1 checkpoint of which files are missing: {some(missing)}")
 
 
 def v1_names(directory: str, names: Iterable[str]) -> list[str]:

@@ -30,17 +30,38 @@ def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
     if files.is_file(typed):
         return _about_file(typed, folder, base, prefixes)
     if not files.is_directory(folder):
-        return "", looking(join(_existing(folder), base))
+        above = _existing(folder)
+        return "", _in_a_directory_like(folder, typed, prefixes) or looking(join(above, base))
     nearest = _the_nearest(typed, folder, base, prefixes)
     if any(SHARD_SUFFIX.sub("", name) == base for name in files.list_directory(folder)):
         return _without_index(typed, folder, nearest)
-    return "", nearest or looking(typed)
+    close = nearest if nearest is not None and _is_like(base, split(nearest.meant)[1]) else None
+    return "", close or _in_a_directory_like(typed, typed, prefixes) or nearest or looking(typed)
 
 
 def _existing(folder: str) -> str:
     """Return the nearest directory above that is there."""
     above = split(folder)[0] or os.curdir
     return folder if files.is_directory(folder) or above == folder else _existing(above)
+
+
+def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Advice | None:
+    """Return what was meant if the directory that is missing is called almost like one beside it with a checkpoint."""
+    above, name = split(os.path.normpath(missing))
+    if not name or not files.is_directory(above or os.curdir):
+        return None
+    near = [join(above, other) for other in files.list_directory(above or os.curdir) if _is_like(name, other)]
+    for folder in sorted(filter(files.is_directory, near), key=len)[:MOST_DIRECTORIES]:
+        if found := prefixes(folder):
+            base = split(typed)[1]
+            return Advice(given=typed, meant=join(folder, base if base in found else _latest(found)))
+    return None
+
+
+def _is_like(name: str, other: str) -> bool:
+    import difflib
+
+    return other.startswith(name) or bool(difflib.get_close_matches(name, [other]))
 
 
 def _without_index(typed: str, folder: str, nearest: Advice | None) -> tuple[str, Advice | None]:

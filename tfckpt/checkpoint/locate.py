@@ -9,9 +9,7 @@ from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.errors import Advice, CheckpointNotFoundError, TfckptError, UsageError, advised, printable
-
-MOST_NAMES_SHOWN = 5
+from tfckpt.errors import Advice, CheckpointNotFoundError, TfckptError, UsageError, advised, printable, some
 
 
 def check_prefix(prefix: str | os.PathLike[str]) -> str:
@@ -128,7 +126,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
         text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"
         raise advised(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
-    text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {_some(found)}"
+    text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {some(found)}"
     raise advised(CheckpointNotFoundError(text), one_of(directory, found))
 
 
@@ -182,9 +180,4 @@ def _lies_there(path: str, source_format: str | None) -> str:
     if not files.is_directory(directory):
         return f"; the directory {directory} does not exist"
     found = _prefixes(directory, source_format)
-    return f"; {directory} holds {_some(found)}" if found else f"; {directory} holds no checkpoint"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - MOST_NAMES_SHOWN
-    return ", ".join(names[:MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"; {directory} holds {some(found)}" if found else f"; {directory} holds no checkpoint"

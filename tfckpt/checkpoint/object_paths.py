@@ -6,9 +6,8 @@ import difflib
 import itertools
 
 from tfckpt.checkpoint.object_graph import ObjectGraph, join_path, path_to, split_path
-from tfckpt.errors import TensorNotFoundError
+from tfckpt.errors import TensorNotFoundError, some
 
-MOST_PATHS_SHOWN = 5
 MOST_COMPARED = 5000  # paths among which a message looks for near ones
 
 
@@ -45,5 +44,4 @@ def _near_path(graph: ObjectGraph, path: str) -> str:
     if near:
         return f"; did you mean {', '.join(map(repr, near))}?"
     where = repr(join_path(names)) if names else "the root"
-    more = f" and {len(there) - MOST_PATHS_SHOWN} more" if len(there) > MOST_PATHS_SHOWN else ""
-    return f"; {where} leads to {', '.join(map(repr, there[:MOST_PATHS_SHOWN])) or 'nothing'}{more}"
+    return f"; {where} leads to {some([repr(path) for path in there]) or 'nothing'}"

@@ -39,7 +39,7 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
     """
     if not isinstance(error, TfckptError):
         return None
-    advice = error.advice or _by_kind(error, args, argv)
+    advice = _swapped(error, args, argv) or error.advice or _by_kind(error, args, argv)
     if advice is None or (advice.given and not any(_names(word, advice.given) for word in argv)):
         return None
     if not advice.command:
@@ -76,6 +76,26 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
         return _with_own_size(error, args, argv)
     if isinstance(error, CheckpointNotFoundError) and getattr(args, "config", None):
         return Advice(drop=("--config",)) if str(error).startswith(f"{args.config}: ") else None
+    return None
+
+
+def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
+    """Return the command with SOURCE and DEST changed for each other, if only DEST is there and nothing is like SOURCE."""
+    source, dest = getattr(args, "source", None), getattr(args, "dest", None)
+    likely = error.advice is not None and bool(error.advice.given)
+    if (
+        not isinstance(error, CheckpointNotFoundError)
+        or dest is None
+        or likely
+        or not str(error).startswith(f"{source}: ")
+    ):
+        return None
+    from tfckpt.checkpoint.locate import find_prefix
+
+    with suppress(TfckptError):
+        find_prefix(dest)
+        other = {source: dest, dest: source}
+        return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
     return None
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 import tfckpt
-from tfckpt.cli.options import CHECKPOINT, Targets, add_dest, add_source
+from tfckpt.cli.options import CHECKPOINT, Targets, add_dest, add_source, home_path
 from tfckpt.cli.output import (
     print_json,
     print_json_rows,
@@ -66,7 +66,10 @@ def add_commands(
 def add_request(options: argparse.ArgumentParser) -> None:
     """Add what a conversion may be asked for, the target excepted."""
     options.add_argument(
-        "--config", metavar="FILE", help="the model's JSON configuration, if it is not beside SOURCE; - is stdin"
+        "--config",
+        type=home_path,
+        metavar="FILE",
+        help="the model's JSON configuration, if it is not beside SOURCE; - is stdin",
     )
     options.add_argument("--num-heads", type=int, metavar="N", help="number of attention heads")
     options.add_argument(
@@ -104,7 +107,10 @@ def add_request(options: argparse.ArgumentParser) -> None:
         "--scope", default="", metavar="TEXT", help="put this before every name on the way back to TF1"
     )
     options.add_argument(
-        "--layout", metavar="FILE", help="TOML file with a layout of your own, the target instead of --to; - is stdin"
+        "--layout",
+        type=home_path,
+        metavar="FILE",
+        help="TOML file with a layout of your own, the target instead of --to; - is stdin",
     )
     options.add_argument("--vocab-size", type=int, metavar="N", help="cut or extend the vocabulary to N words")
     options.add_argument("--max-positions", type=int, metavar="N", help="cut or extend the position table to N rows")

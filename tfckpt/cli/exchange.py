@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
 from tfckpt.cli.options import Targets, add_edits, add_source
 from tfckpt.cli.output import report_written
+from tfckpt.cli.stdin import NAME as STDIN
+from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
 from tfckpt.exchange.defaults import KINDS, SOURCE
 from tfckpt.layouts.defaults import AUTO
-
-STREAM = "-"
 
 
 def add_commands(
@@ -72,15 +71,22 @@ def cmd_export(args: argparse.Namespace) -> int:
     with progress_bar("exporting", quiet=args.quiet) as progress:
         plan = tfckpt.export(args.source, dest, **_options_of(args), verify=args.verify, progress=progress)
     with redirect_stdout(sys.stderr) if is_stream and not args.quiet else nullcontext():
-        return report_written(plan, args, written=not args.dry_run, verified=args.verify)
+        where = "stdout" if is_stream else None
+        return report_written(plan, args, written=not args.dry_run, where=where, verified=args.verify)
 
 
 def cmd_import(args: argparse.Namespace) -> int:
     """Make a checkpoint, and report every tensor."""
     options = _options_of(args)
     del options["source_format"]
-    with _spooled(args.source) as source, progress_bar("importing", quiet=args.quiet) as progress:
+    is_stream = args.source == STREAM  # which nobody can seek in
+    with (
+        stdin_as_file() if is_stream else nullcontext(args.source) as source,
+        progress_bar("importing", quiet=args.quiet) as progress,
+    ):
         plan = tfckpt.import_(source, args.dest, **options, progress=progress)
+    if is_stream:
+        plan = plan._replace(source=STDIN)
     return report_written(plan, args, written=not args.dry_run)
 
 
@@ -91,18 +97,3 @@ def _stdout() -> Any:
     if sys.__stdout__.isatty():
         raise UsageError(f"{STREAM}: stdout is a terminal, and the file is not text")
     return sys.__stdout__.buffer
-
-
-@contextmanager
-def _spooled(source: str) -> Iterator[str]:
-    """Yield the path of what is to be imported: stdin, which nobody can seek in, goes into a file first."""
-    if source != STREAM:
-        yield source
-        return
-    import shutil
-    import tempfile
-
-    with tempfile.NamedTemporaryFile(prefix="tfckpt-stdin-") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        file.flush()
-        yield file.name

@@ -28,8 +28,9 @@ from tfckpt.cli import (
     tree,
 )
 from tfckpt.cli.advice import next_command, print_next, unmet_requirements
-from tfckpt.cli.options import CommandParser, SuggestingParser, add_common
+from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
 from tfckpt.cli.output import printable
+from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import TfckptError
 
@@ -50,8 +51,7 @@ GROUPS = (
     demo,
     completion,
 )
-STDIN = "-"
-FAILED = 1
+FAILED, WRONG_USAGE = 1, 2
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
 EXIT_CODES = (
@@ -60,7 +60,7 @@ EXIT_CODES = (
         1,
         "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
     ),
-    (2, "wrong usage; of diff: also any failure"),
+    (WRONG_USAGE, "wrong usage; of diff: also any failure"),
     (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
     (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
 )
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in getattr(error, "complaints", [str(error)]):
             print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
         print_next(args.command, advice)
-        return getattr(args, "trouble", FAILED)
+        return WRONG_USAGE if isinstance(error, WrongUsageError) else getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:
@@ -131,24 +131,11 @@ def _run(args: argparse.Namespace) -> int:
         if args.quiet and getattr(args, "reports", False) and not args.json:
             stack.enter_context(redirect_stdout(io.StringIO()))
         for name in ("config", "layout"):
-            if getattr(args, name, None) == STDIN:
-                setattr(args, name, stack.enter_context(_stdin_as_file()))
+            if getattr(args, name, None) == STREAM:
+                setattr(args, name, stack.enter_context(stdin_as_file()))
         stack.enter_context(paged(wanted=getattr(args, "paged", False) and not args.no_pager))
         code: int = args.run(args)
         return code
-
-
-@contextmanager
-def _stdin_as_file() -> Iterator[str]:
-    """Yield the path of a file that holds what comes from stdin; it is called so in every message."""
-    import tempfile
-
-    from tfckpt.bundle.commit import write_text
-
-    with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
-        path = os.path.join(directory, "stdin")
-        write_text(path, sys.stdin.read())
-        yield path
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.terminal import count_bar
 from tfckpt.errors import ManifestError, redacted
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tfckpt.conversion.many import Outcome
 
 MOST_JOBS = 1000
-STDIN = "-"
 
 
 def add_commands(
@@ -53,8 +53,8 @@ def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
     from tfckpt.cli.manifest import parse_rows, read_rows
 
-    if args.manifest == STDIN:
-        args.manifest = "stdin"
+    if args.manifest == STREAM:
+        args.manifest = NAME
         rows = parse_rows(sys.stdin.read(), args.manifest, os.getcwd())
     else:
         rows = read_rows(args.manifest)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
+
+from tfckpt.errors import UsageError
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
@@ -25,6 +28,10 @@ SYNONYMS = {
     "rename": "rewrite",
     "targets": "layouts",
 }
+
+
+class WrongUsageError(UsageError):
+    """Options that do not go together, of which argparse knows nothing; exits with the same code as its own errors."""
 
 
 class SuggestingParser(argparse.ArgumentParser):
@@ -96,6 +103,27 @@ def counting(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def nbytes(text: str) -> int:
+    """Return a number of bytes, with or without a unit: ``KB`` is 1,000 of them, and ``KiB`` is 1,024.
+
+    >>> nbytes("500"), nbytes("1.5GB"), nbytes("2 GiB")
+    (500, 1500000000, 2147483648)
+    """
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?) ?(?:([KMGT])(I?)B?|B)?", text.upper())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected a number of bytes, such as 500000000, 500MB or 2GiB, got {text!r}")
+    number, unit, binary = match.groups()
+    power = "KMGT".index(unit) + 1 if unit else 0
+    whole, _, decimals = number.partition(".")
+    exact: int = int(whole + decimals) * (1024 if binary else 1000) ** power // 10 ** len(decimals)
+    return exact
+
+
+def home_path(text: str) -> str:
+    """Return a path as it is, but for a home directory: of ``--option=~/file``, shells leave the tilde."""
+    return os.path.expanduser(text) if text.startswith("~/") else text
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

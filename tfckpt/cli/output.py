@@ -139,14 +139,19 @@ def print_plan(plan: Plan) -> None:
         print(f"note: {printable(note)}")
 
 
-def report_written(plan: Plan, args: argparse.Namespace, *, written: bool = True, **more: Any) -> int:
-    """Print what became of every tensor, and where, unless nothing was written; ``more`` is for the JSON. Return 0."""
+def report_written(
+    plan: Plan, args: argparse.Namespace, *, written: bool = True, where: str | None = None, **more: Any
+) -> int:
+    """Print what became of every tensor, and where, unless nothing was written; ``more`` is for the JSON. Return 0.
+
+    ``where`` is what a text calls the destination, if not as the command line does.
+    """
     if args.json:
         print_json(plan.to_json() | {"destination": args.dest if written else None} | more)
     else:
         print_plan(plan)
         if written:
-            print(f"written: {printable(args.dest)}")
+            print(f"written: {printable(where or args.dest)}")
     return 0
 
 

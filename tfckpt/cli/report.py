@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import Targets, add_source, counting
+from tfckpt.cli.options import Targets, WrongUsageError, add_source, counting, home_path
 from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.terminal import progress_bar
-from tfckpt.errors import Advice, UsageError, advised
+from tfckpt.errors import Advice, advised
 from tfckpt.layouts.defaults import AUTO
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tfckpt.conversion.plan import Plan
     from tfckpt.report.document import Document
 
-STDOUT = "-"
 BINS = 24
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -38,7 +38,9 @@ def add_commands(
         nargs="?",
         help="what SOURCE was converted to: the mapping between them, with every value compared",
     )
-    report.add_argument("-o", "--output", metavar="FILE", help="the page to write, such as report.html; - is stdout")
+    report.add_argument(
+        "-o", "--output", type=home_path, metavar="FILE", help="the page to write, such as report.html; - is stdout"
+    )
     report.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     report.add_argument(
         "--to",
@@ -66,7 +68,8 @@ def cmd_report(args: argparse.Namespace) -> int:
 
     if (args.output is None) != args.json:
         raise advised(
-            UsageError("expected -o FILE for the page, or --json for what it says, and not both"), _with_output(args)
+            WrongUsageError("expected -o FILE for the page, or --json for what it says, and not both"),
+            _with_output(args),
         )
     with ExitStack() as stack:
         source = stack.enter_context(tfckpt.open(args.source, format=args.format))
@@ -95,7 +98,7 @@ def _check_output(args: argparse.Namespace, *checkpoints: Checkpoint | None) -> 
     from tfckpt.bundle.commit import existing_files
     from tfckpt.bundle.paths import v1_paths
 
-    if args.output not in (None, STDOUT):
+    if args.output not in (None, STREAM):
         prefixes = [checkpoint.prefix for checkpoint in checkpoints if checkpoint is not None]
         inputs = [path for prefix in prefixes for path in (*existing_files(prefix), *v1_paths(prefix))]
         files.check_free(args.output, inputs, overwrite=args.overwrite)
@@ -120,7 +123,7 @@ def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None)
         return make_plan(source, request)
     if dest is None:
         return None
-    from tfckpt.report.recover import recover_plan
+    from tfckpt.conversion.recover import recover_plan
 
     return recover_plan(source, dest, request)
 
@@ -139,7 +142,7 @@ def _write(args: argparse.Namespace, document: Document) -> None:
         return
     from tfckpt.report.page import page, write_page
 
-    if args.output == STDOUT:
+    if args.output == STREAM:
         for piece in page(document):
             sys.stdout.write(piece)
         return

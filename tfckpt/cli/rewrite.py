@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
-from tfckpt.cli.options import CHECKPOINT, add_dest, add_edits, add_source
+from tfckpt.cli.options import CHECKPOINT, add_dest, add_edits, add_source, nbytes
 from tfckpt.cli.output import report_written
 from tfckpt.cli.terminal import progress_bar
 
@@ -22,7 +22,9 @@ def add_commands(
     rewrite.add_argument("--strip-optimizer", action="store_true", help="leave out optimizer state")
     size = rewrite.add_mutually_exclusive_group()
     size.add_argument("--shards", type=int, metavar="N", help="number of data files (default: as in SOURCE)")
-    size.add_argument("--max-shard-size", type=int, metavar="BYTES", help="largest data file; larger tensors are cut")
+    size.add_argument(
+        "--max-shard-size", type=nbytes, metavar="BYTES", help="largest data file, e.g. 500MB; larger tensors are cut"
+    )
     rewrite.add_argument("--byte-order", choices=["little", "big"], help="of the values (default: as in SOURCE)")
     rewrite.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
     rewrite.set_defaults(run=cmd_rewrite, reports=True)

@@ -7,6 +7,7 @@ import shlex
 import sys
 
 import tfckpt
+from tfckpt.cli.options import home_path
 from tfckpt.cli.output import print_json, printable
 from tfckpt.cli.terminal import progress_bar
 
@@ -25,9 +26,12 @@ def add_commands(
         help="convert as tf1_to_keras_checkpoint_converter.py of 2019 did: its flags, its log, its files "
         "(docs/script_2019.md); convert --to keras is the same without them",
     )
-    parser.add_argument("--checkpoint_from_path", metavar="SOURCE", required=True, help="source BERT checkpoint path")
+    parser.add_argument(
+        "--checkpoint_from_path", type=home_path, metavar="SOURCE", required=True, help="source BERT checkpoint path"
+    )
     parser.add_argument(
         "--checkpoint_to_path",
+        type=home_path,
         metavar="DEST",
         required=True,
         help="destination BERT checkpoint path; a checkpoint that is there is replaced, as that script does",

@@ -290,7 +290,7 @@ def prove(
         >>> len(proof.tensors), proof.at
         (39, 'encoder')
     """
-    from tfckpt.conversion.prove import compare, right
+    from tfckpt.conversion.prove import compare
 
     with open_checkpoint(source, format=source_format) as checkpoint, open_checkpoint(dest) as other:
         request = Request(
@@ -311,4 +311,9 @@ def prove(
             layout=layout,
         )
         report = make_plan(checkpoint, request)
-        return right(compare(report, checkpoint, other, progress=progress))
+        proof = compare(report, checkpoint, other, progress=progress)
+        if proof.differences:
+            from tfckpt.conversion.recover import explained  # most proofs are right
+
+            raise explained(proof, checkpoint, other, request)
+        return proof

@@ -19,7 +19,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.differences import Distance, Tolerance, aligned
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.conversion.prove import BESIDE, planned_places
+from tfckpt.conversion.prove import planned_places, rule_beside
 from tfckpt.conversion.request import PathLike
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.progress import Progress, finish
@@ -204,7 +204,7 @@ class _Comparer:
         pairs = [self._step(step, key) for step in plan.steps for key in places.keys.get(step.target) or ("",)]
         ignored = {item.source: item.rule for item in plan.dropped}
         for name in sorted(set(self._b) - {pair.b for pair in pairs} - {OBJECT_GRAPH_KEY}):
-            rule = next((drop.rule for drop in BESIDE if drop.matches(name)), None)
+            rule = rule_beside(name)
             if rule is None:
                 pairs.append(_only(self._b.entry(name), ONLY_B))
             else:

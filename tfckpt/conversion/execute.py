@@ -11,7 +11,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
-from tfckpt.errors import UnsupportedError, UsageError
+from tfckpt.errors import UnsupportedError, UsageError, some
 from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
@@ -112,8 +112,7 @@ def _check_sharable(reader: TensorReader, carried: list[Entry], mode: str) -> No
     elif reader.big_endian:
         why = "its values are big-endian"
     elif sliced := [entry.name for entry in carried if entry.slices]:
-        more = f" and {len(sliced) - 1} more" if len(sliced) > 1 else ""
-        why = f"{sliced[0]}{more}: stored in slices, which have to be put together"
+        why = f"{some(sliced, 1)}: stored in slices, which have to be put together"
     else:
         return
     raise UnsupportedError(

@@ -23,7 +23,7 @@ from tfckpt.conversion.planning import (
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
-from tfckpt.errors import Advice, PlanError, advised
+from tfckpt.errors import Advice, PlanError, advised, some
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.defaults import AUTO
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
@@ -291,8 +291,7 @@ def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, compla
     for rule in layout.family.refuses:
         names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
         if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            complaints.add(f"{hub[names[0]].name}{more}: {rule.rule}")
+            complaints.add(f"{some([hub[name].name for name in names], 1)}: {rule.rule}")
         refused.update(names)
     return refused
 

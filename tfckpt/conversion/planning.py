@@ -14,7 +14,7 @@ from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Step
-from tfckpt.errors import Advice, PlanError, advised
+from tfckpt.errors import Advice, PlanError, advised, some
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
 AS_GIVEN = "as given"
@@ -48,9 +48,8 @@ class Complaints:
         """Raise all there is as one PlanError; each line begins with the source. Advice is given if it mends all of it."""
         lines, advice = list(self._lines), list(self._advice)
         for mismatch, names in self._mismatches.items():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             hint = RESIZED.get(mismatch.expected.split(" = ")[0], "") if mismatch.expected.endswith(CONFIGURED) else ""
-            lines.append(f"{names[0]}{more}: expected {mismatch.expected}, got {mismatch.got}{hint}")
+            lines.append(f"{some(names, 1)}: expected {mismatch.expected}, got {mismatch.got}{hint}")
             contradicts = WITHOUT_HEADS in advice and mismatch.expected.endswith(f"({AS_GIVEN})")
             advice.append(WITHOUT_HEADS if contradicts else None)
         if lines:

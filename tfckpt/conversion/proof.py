@@ -58,7 +58,14 @@ class Proof(NamedTuple):
     def differences(self) -> tuple[str, ...]:
         """Everything that is wrong, one line each; none if the destination is right."""
         lines = [checked.line for checked in self.tensors if checked.problem]
+        if self.finds_nothing:  # which has one reason, and not one for each tensor
+            lines = [f"none of the {len(lines)} variables of target {self.to!r} is there"]
         return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether the destination has no place for any planned tensor."""
+        return bool(self.tensors) and not any(checked.key for checked in self.tensors)
 
     def extras_by_rule(self) -> Mapping[str, list[str]]:
         """Return the names of what else there is, grouped."""

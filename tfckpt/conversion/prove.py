@@ -19,7 +19,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Extra, Proof
-from tfckpt.errors import FormatError, ProofError, StorageError
+from tfckpt.errors import FormatError, ProofError, StorageError, some
 from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
 from tfckpt.layouts.optimizer import TRAINING
@@ -46,7 +46,10 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     others += _damage(source, {step.source for step in plan.steps}, count)
     others += _damage(dest, expected - {OBJECT_GRAPH_KEY}, count)
     finish(progress, total)
-    return right(Proof(plan.source, dest.prefix, plan.to, plan.model, tuple(tensors), (), tuple(others), plan.notes))
+    proof = Proof(plan.source, dest.prefix, plan.to, plan.model, tuple(tensors), (), tuple(others), plan.notes)
+    if proof.differences:
+        raise ProofError(proof.differences, proof.to_json())
+    return proof
 
 
 def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progress | None = None) -> Proof:
@@ -68,25 +71,14 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progr
     )
     others += _head_count(plan, tensors, source, dest)
     compared = {checked.key for checked in tensors}
-    extras = []
-    for name in sorted(set(dest) - compared - {OBJECT_GRAPH_KEY}):
-        rule = next((drop.rule for drop in BESIDE if drop.matches(name)), None)
-        others += [] if rule else [_unaccounted(name)]
-        extras += [Extra(name, rule)] if rule else []
+    rules = {name: rule_beside(name) for name in sorted(set(dest) - compared - {OBJECT_GRAPH_KEY})}
+    extras = [Extra(name, rule) for name, rule in rules.items() if rule]
+    unknown = [name for name, rule in rules.items() if not rule]
+    others += map(_unaccounted, unknown) if any(compared) else _unlike(unknown)
     others += _damage(source, {step.source for step in plan.steps}, count) + _damage(dest, compared, count)
     finish(progress, total)
     at = places.paths[0] if places.paths else ""
     return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes)
-
-
-def right(proof: Proof) -> Proof:
-    """Return the proof if nothing is wrong.
-
-    Raises: ProofError, which carries the proof as JSON too.
-    """
-    if proof.differences:
-        raise ProofError(proof.differences, proof.to_json())
-    return proof
 
 
 def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
@@ -95,7 +87,7 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
         return Places((), {step.target: (step.target,) for step in plan.steps if step.target in dest})
     graph = dest.object_graph
     if graph is None:
-        others.append(f"no object graph, which a {plan.to!r} has: it is name-based")
+        others.append(f"no object graph, which target {plan.to!r} has: it is name-based")
         return Places((), {})
     places = find_places(plan.object_graph, plan.model, graph)
     if not places.paths:
@@ -104,6 +96,17 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
         others.append(f"several models, and one is expected: {', '.join(path or 'the root' for path in places.paths)}")
     names = {step.target: (step.target,) for step in plan.steps if ATTRIBUTES not in step.target}  # of --keep-names
     return Places(places.paths, {**names, **places.keys})
+
+
+def rule_beside(name: str) -> str | None:
+    """Return the rule that accounts for a tensor beside the model, if there is one."""
+    return next((drop.rule for drop in BESIDE if drop.matches(name)), None)
+
+
+def _unlike(names: Sequence[str]) -> list[str]:
+    """Return what to say of a destination without any planned tensor: one line for all that it has."""
+    them = "it" if len(names) == 1 else "them"
+    return [f"{some(names, 1)}: nothing in the source accounts for {them}"] if names else []
 
 
 def _unaccounted(name: str) -> str:

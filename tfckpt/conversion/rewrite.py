@@ -8,6 +8,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate
@@ -29,7 +30,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.errors import PlanError, UsageError, printable
+from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def merge(
     Returns:
         The `Plan`: every tensor.
     Raises:
-        PlanError: a name comes twice, or slices are of different tensors; lists all.
+        PlanError: names come twice, or slices are of different tensors; a line for any two sources.
         UsageError: no source, or sources of different byte order.
         CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
     Example:
@@ -203,10 +204,10 @@ def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
 def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
     """Return the plan of a merge.
 
-    Raises: PlanError, with every name that comes twice and may not.
+    Raises: PlanError, with a line for any two sources that both have what may come once.
     """
     first: dict[str, Entry] = {}
-    lines = []
+    twice: dict[tuple[str, str], list[str]] = {}
     for checkpoint in checkpoints:
         for entry in checkpoint.entries():
             known = first.setdefault(entry.name, entry)
@@ -215,11 +216,24 @@ def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
             if _is_another_part(known, entry):
                 first[entry.name] = known._replace(slices=known.slices + entry.slices)
             else:
-                lines.append(f"{checkpoint.prefix}: tensor {entry.name!r} is in another source already")
-    if lines:
-        raise PlanError(lines)
+                earlier = next(
+                    c for c in checkpoints if entry.name in c and not _is_another_part(c.entry(entry.name), entry)
+                )
+                twice.setdefault((earlier.prefix, checkpoint.prefix), []).append(entry.name)
+    if twice:
+        lines = [_clash(earlier, later, names) for (earlier, later), names in twice.items()]
+        advice = [Advice(command=shlex.join(["tfckpt", "diff", *pair])) for pair in twice if len(set(pair)) > 1]
+        raise advised(PlanError(lines), next(iter(advice), None))
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(", ".join(plan.source for plan in plans), "", steps, (), {})
+
+
+def _clash(earlier: str, later: str, names: Sequence[str]) -> str:
+    """Return what to say of two sources that both have what may come once."""
+    if later == earlier:
+        return f"{later}: given twice"
+    are = "is" if len(names) == 1 else "are"
+    return f"{later}: tensor {some([repr(name) for name in names], 1)} {are} in {earlier} already"
 
 
 def _is_another_part(known: Entry, entry: Entry) -> bool:

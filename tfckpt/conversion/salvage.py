@@ -6,7 +6,7 @@ Strategy: every tensor is read once to learn whether it is intact, then those th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError, some
 from tfckpt.progress import Progress, finish, stages
 
 PathLike = str | os.PathLike[str]
@@ -162,12 +162,9 @@ def _fitting_graph(
     if not missing:
         return None, []
     graph.drop_keys(missing)
-    return graph, [f"the object graph goes without {len(missing)} values that are lost: {_some(sorted(missing))}"]
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = len(names) - most
-    return ", ".join(map(repr, names[:most])) + (f" and {more} more" if more > 0 else "")
+    return graph, [
+        f"the object graph goes without {len(missing)} values that are lost: {some([repr(name) for name in sorted(missing)])}"
+    ]
 
 
 def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | None, writer: BundleWriter) -> None:
