@@ -149,7 +149,7 @@ def test_the_way_back_is_compared_too(bert: str, tmp_path: Path) -> None:
 
 
 def test_a_layout_that_b_has_not_is_said(bert: str, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="no object graph, which a 'encoder' has"):
+    with pytest.raises(PlanError, match="no object graph, which target 'encoder' has"):
         tfckpt.diff(bert, bert, plan=tfckpt.plan(bert))
     tfckpt.save(tmp_path / "x", {"w": 1})
     plan = tfckpt.plan(bert)

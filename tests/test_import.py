@@ -270,7 +270,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> byt
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as file:
         for name, data in members:
-            file.writestr(name, data)
+            file.writestr(zipfile.ZipInfo(name), data, method)  # of 1980: the hour must not choose which byte is where
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os.path
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tfckpt.bundle.slices import brackets, check_cover
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import FormatError, TfckptError, located
+from tfckpt.errors import FormatError, StorageError, TfckptError, located
 from tfckpt.sstable.recover import RecoveredTable
 
 PARTS = b"\x00"  # what the keys of slices begin with
@@ -30,7 +31,7 @@ class Finding(NamedTuple):
         tensor: whose bytes they are; None for a part of an index, or a file, that says what tensors there are.
         part: of a partitioned tensor, the box that is damaged, as NumPy users write it; else empty.
         path: the file.
-        start, end: the bytes [start, end) of it; None where the file is missing, or the place is not known.
+        start, end: the bytes [start, end) of it; None where the file is missing or may not be read, or nobody knows.
         reason: the error that reading them raises.
     """
 
@@ -140,7 +141,8 @@ def _find_v1(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
 
 
 def _damage(name: str, part: str, path: str, span: tuple[int, int] | None, error: Exception) -> Finding:
-    start, end = (None, None) if span is None or not files.exists(path) else span
+    is_closed = not files.exists(path) or (isinstance(error, StorageError) and error.errno == errno.EACCES)
+    start, end = (None, None) if span is None or is_closed else span
     return Finding(name, part, path, start, end, str(error))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
@@ -19,11 +20,14 @@ from tfckpt.errors import (
     CheckpointNotFoundError,
     FormatError,
     PlanError,
+    StorageError,
     TfckptError,
     redacted,
 )
 
 FILE_LIMIT = 1 << 20  # bytes of a configuration
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+DESTINATIONS = ("dest", "output", "checkpoint_to_path", "directory")  # what commands call what they write to
 REPEATED = ("--exclude",)  # options that are given once for each value
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9a-z.]+)")
 STATED_SIZE = re.compile(r": expected (\w+) = (\d+) \(([^()]+\.json)\), got (\d+)")
@@ -51,8 +55,11 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
     return advice.command
 
 
-def salvaging(prefix: str) -> str:
-    """Return the command that saves what is intact of a damaged checkpoint."""
+def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:
+    """Return the command that saves what is intact of a damaged checkpoint; first of all, its files must be readable."""
+    for path in paths:
+        if os.path.exists(path) and not os.access(path, os.R_OK):
+            return shlex.join(["ls", "-l", path])
     prefix = strip_suffix(prefix)
     return shlex.join(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
 
@@ -72,6 +79,8 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
 
         explain(error)
         return error.advice
+    if isinstance(error, StorageError) and error.errno in REFUSED:
+        return _permitted(error, args, argv)
     if isinstance(error, PlanError) and hasattr(args, "config") and hasattr(args, "source"):
         return _with_own_size(error, args, argv)
     if isinstance(error, CheckpointNotFoundError) and getattr(args, "config", None):
@@ -97,6 +106,22 @@ def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
         other = {source: dest, dest: source}
         return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
     return None
+
+
+def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice:
+    """Return the command that writes where that is permitted; for what may not be read, the one that shows who may."""
+    where = str(error).partition(": cannot ")[0]
+    for name in DESTINATIONS:
+        dest = getattr(args, name, None)
+        if dest and (where.startswith(dest) or dest.startswith(where)):
+            import tempfile
+
+            places = ("", os.path.expanduser("~"), tempfile.gettempdir())
+            place = next((place for place in places if os.access(place or os.curdir, os.W_OK)), "")
+            folder, base = os.path.split(dest.rstrip(os.sep))
+            meant = os.path.join(place, base) + dest[len(os.path.join(folder, base)) :]
+            return Advice(given=dest, meant=meant) if any(_names(word, dest) for word in argv) else Advice(add=(meant,))
+    return Advice(command=shlex.join(["ls", "-l", where]))
 
 
 def _with_own_size(error: PlanError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:

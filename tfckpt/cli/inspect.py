@@ -41,7 +41,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
     for line in lines(damage):
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
     if damage:
-        print_next("verify", salvaging(prefix))
+        print_next("verify", salvaging(prefix, (item.path for item in damage)))
     if args.json:
         counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
         print_json(counts | {"damaged": [item.to_json() for item in damage]})
