@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.commands import NEXT
+from support.commands import NEXT, Captured, fail_and_advise
 from support.files import bundle_bytes
 
 import tfckpt
@@ -23,7 +24,6 @@ from tfckpt.errors import ChecksumError, TfckptError
 
 pytestmark = pytest.mark.exhaustive
 
-Captured = pytest.CaptureFixture[str]
 Damage = Callable[[str], None]
 
 NOBODY = 65534
@@ -334,6 +334,70 @@ def test_a_read_only_directory_is_left_alone(bert: str, public: Path, capsys: Ca
     with without_privileges():
         pattern = r"D\.tfckpt-lock: cannot lock: Permission denied"
         assert_refused(capsys, public, ["--overwrite"], [pattern], source, dest)
+
+
+@pytest.mark.parametrize(
+    ("argv", "dest", "elsewhere"),
+    [
+        (["convert", "{0}/source"], "{0}/dest/out", "out"),
+        (["convert", "{0}/source"], "{0}/dest/new/out", "out"),
+        (["export", "{0}/source"], "{0}/dest/out/", "out/"),
+        (["report", "{0}/source", "-o"], "{0}/dest/page.html", "page.html"),
+        (["demo"], "{0}/dest", "dest"),
+    ],
+    ids=["a file", "a directory", "a directory of arrays", "a page", "a demo"],
+)
+def test_what_may_not_be_written_is_advised_elsewhere(
+    bert: str,
+    public: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    dest: str,
+    elsewhere: str,
+) -> None:
+    shutil.copytree(Path(bert).parent, public / "source")
+    argv = [word.format(public) for word in argv]
+    assert main([*argv, f"{public}/{elsewhere}", "-q"]) == 0  # what is imported late must be readable still
+    (public / "dest").mkdir(exist_ok=True)
+    (public / "dest").chmod(0o555)
+    home = public / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    monkeypatch.setenv("HOME", str(home))
+    for here, place in ((home, ""), (public / "dest", f"{home}/")):
+        monkeypatch.chdir(here)
+        with without_privileges():
+            lines, advice = fail_and_advise(capsys, *argv, dest.format(public))
+        assert re.search(r"dest.*: cannot .*: Permission denied$", lines[-1])
+        assert advice == shlex.join(["tfckpt", *argv, f"{place}{elsewhere}"])
+
+
+def test_a_demo_where_nothing_may_be_written_is_advised_elsewhere(
+    public: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["demo", f"{public}/warm-up", "-q"]) == 0
+    (public / "dest").mkdir(mode=0o555)
+    (public / "home").mkdir()
+    (public / "home").chmod(0o777)
+    monkeypatch.setenv("HOME", f"{public}/home")
+    monkeypatch.chdir(public / "dest")
+    with without_privileges():
+        assert fail_and_advise(capsys, "demo")[1] == f"tfckpt demo {public}/home/tfckpt-demo"
+
+
+def test_what_may_not_be_read_is_one_line_and_shown(bert: str, public: Path, capsys: Captured) -> None:
+    (public / "dest").mkdir()
+    shutil.copytree(Path(bert).parent, public / "source")
+    tfckpt.convert(public / "source", public / "warm-up")
+    data = f"{public}/source/model.ckpt-3.data-00000-of-00001"
+    os.chmod(data, 0o000)
+    with without_privileges():
+        lines, advice = fail_and_advise(capsys, "verify", f"{public}/source")
+        assert lines == [f"{data}: cannot open: Permission denied (139 tensors)"]
+        assert advice == shlex.join(["ls", "-l", data])
+        lines, advice = fail_and_advise(capsys, "convert", f"{public}/source", f"{public}/dest/out")
+        assert (lines, advice) == ([f"{data}: cannot open: Permission denied"], shlex.join(["ls", "-l", data]))
 
 
 def test_every_truncation_of_the_index_is_noticed(bert_copy: str) -> None:

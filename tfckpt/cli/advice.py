@@ -58,7 +58,7 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
 def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:
     """Return the command that saves what is intact of a damaged checkpoint; first of all, its files must be readable."""
     for path in paths:
-        if os.path.exists(path) and not os.access(path, os.R_OK):
+        if os.path.exists(path) and not _may(os.R_OK, path):
             return shlex.join(["ls", "-l", path])
     prefix = strip_suffix(prefix)
     return shlex.join(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
@@ -117,11 +117,15 @@ def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]
             import tempfile
 
             places = ("", os.path.expanduser("~"), tempfile.gettempdir())
-            place = next((place for place in places if os.access(place or os.curdir, os.W_OK)), "")
+            place = next((place for place in places if _may(os.W_OK, place or os.curdir)), "")
             folder, base = os.path.split(dest.rstrip(os.sep))
             meant = os.path.join(place, base) + dest[len(os.path.join(folder, base)) :]
             return Advice(given=dest, meant=meant) if any(_names(word, dest) for word in argv) else Advice(add=(meant,))
     return Advice(command=shlex.join(["ls", "-l", where]))
+
+
+def _may(mode: int, path: str) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _with_own_size(error: PlanError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
