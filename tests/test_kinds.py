@@ -88,4 +88,4 @@ def test_an_error_keeps_its_own_hint_where_a_file_is_of_no_kind(tmp_path: Path) 
     explain(error)
     assert error.hint == "the file is truncated"
     assert error.advice is not None
-    assert error.advice.command == f"tfckpt verify {tmp_path}/m"
+    assert error.advice.damaged == f"{tmp_path}/m"

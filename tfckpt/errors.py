@@ -53,6 +53,8 @@ class Advice(NamedTuple):
         add: options, with their values, that the command lacks.
         drop: options that it has and should not.
         command: another command altogether.
+        unknown: prefix of a checkpoint that holds something else: its tensors are to be listed.
+        damaged: prefix of a checkpoint whose damage is to be looked for.
     """
 
     given: str = ""
@@ -60,6 +62,8 @@ class Advice(NamedTuple):
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     command: str = ""
+    unknown: str = ""
+    damaged: str = ""
 
     def __add__(self, other: object) -> Advice:
         """Return the changes of both."""
@@ -70,6 +74,8 @@ class Advice(NamedTuple):
             (*self.add, *other.add),
             (*self.drop, *other.drop),
             self.command or other.command,
+            self.unknown or other.unknown,
+            self.damaged or other.damaged,
         )
 
 

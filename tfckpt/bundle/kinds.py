@@ -101,6 +101,4 @@ def explain(error: FormatError) -> None:
         error.hint = f"it is {kind.what}; {kind.then}"
         error.advice = advice_for(kind, path)
     if error.advice is None and strip_suffix(path) != path:
-        import shlex
-
-        error.advice = Advice(command=shlex.join(["tfckpt", "verify", strip_suffix(path)]))
+        error.advice = Advice(damaged=strip_suffix(path))

@@ -46,13 +46,14 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
     advice = _swapped(error, args, argv) or error.advice or _by_kind(error, args, argv)
     if advice is None or (advice.given and not any(_names(word, advice.given) for word in argv)):
         return None
-    if not advice.command:
-        return shlex.join(["tfckpt", *_revised(argv, advice)])
-    if args.command == "verify" and advice.command.startswith("tfckpt verify "):
-        return salvaging(args.prefix)
-    if args.command == "import" and advice.command.startswith("tfckpt ls "):  # which lists checkpoints alone
-        return shlex.join(["tfckpt", *_without(list(argv), "--to")])
-    return advice.command
+    if advice.command:
+        return advice.command
+    if advice.damaged:
+        return salvaging(args.prefix) if args.command == "verify" else shlex.join(["tfckpt", "verify", advice.damaged])
+    words = _revised(argv, advice)
+    if advice.unknown:  # an import's source is no checkpoint that could be listed
+        words = _without(words, "--to") if args.command == "import" else ["ls", advice.unknown]
+    return shlex.join(["tfckpt", *words])
 
 
 def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:

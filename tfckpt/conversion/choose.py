@@ -11,10 +11,9 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.hints import listing
 from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts
-from tfckpt.errors import PlanError, advised
+from tfckpt.errors import Advice, PlanError, advised
 from tfckpt.layouts.catalog import FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
 from tfckpt.layouts.defaults import DEFAULT
 from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
@@ -46,7 +45,7 @@ def choose_target(source: str, names: Collection[str], *, excluded: Sequence[str
         anchors = ", ".join(f"{family.anchor} ({family.name})" for family in FAMILIES)
         text = f"{source}: no model of a known family: expected one of {anchors}"
         text += "; --to names a target, --layout one of your own"
-        raise advised(PlanError([text]), listing(source))
+        raise advised(PlanError([text]), Advice(unknown=source))
     scope = find_scope(kept, family.anchor, Complaints()) or ""
     hub = {name.removeprefix(scope) for name in kept}
     fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
 
 from tfckpt.bundle.entry import Entry
@@ -19,11 +18,6 @@ BERT_HEAD_SIZE = 64  # of all that google-research/bert released, from 128 wide 
 NAMES_OF_2019 = ("bert_model/word_embeddings/embeddings", "word_embeddings/embeddings")
 
 
-def listing(source: str) -> Advice:
-    """Return what to type to see what a checkpoint holds."""
-    return Advice(command=shlex.join(["tfckpt", "ls", source]))
-
-
 def what_else(names: Collection[str], source: str) -> tuple[str, Advice]:
     """Return what a checkpoint is that is none of the layout's family, and what to type."""
     if OBJECT_GRAPH_KEY in names:
@@ -36,7 +30,7 @@ def what_else(names: Collection[str], source: str) -> tuple[str, Advice]:
     else:
         text = f"its variables are others, {len(names)} in all"
         text += "; a model of another kind converts by a table of your own: --layout"
-    return text, listing(source)
+    return text, Advice(unknown=source)
 
 
 def no_heads(

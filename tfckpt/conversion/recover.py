@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.hints import listing
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, rule_beside
@@ -64,7 +63,7 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
         return error  # what was asked for is there, with other values
     way = _likeliest(source, dest, request, {})
     if not _is_whole(way.plan, dest):
-        return advised(error, listing(dest.prefix) if proof.finds_nothing else None)
+        return advised(error, Advice(unknown=dest.prefix) if proof.finds_nothing else None)
     if not way.plan.to:
         text = f"it holds tensors of the source under their own names, as a copy does, and no {proof.to!r}"
         advice = Advice(command=shlex.join(["tfckpt", "diff", source.prefix, dest.prefix]))
