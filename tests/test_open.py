@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 import gc
 import logging
 import mmap
 import os
+import pickle
 import shutil
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.v1 import to_rows, write_rows
 
 import tfckpt
 from tfckpt.bundle.entry import HEADER_KEY, Header, encode_name
@@ -173,6 +176,31 @@ def test_a_relative_prefix_is_looked_for_here(several: Path, monkeypatch: pytest
         CheckpointNotFoundError, match=r"^model-9: no checkpoint: no file model-9\.index; \. holds model-1"
     ):
         tfckpt.open("model-9")
+
+
+@pytest.mark.parametrize("source_format", ["v2", "v1"])
+def test_a_checkpoint_stays_what_it_is_when_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source_format: str
+) -> None:
+    for name, value in (("here", 1.0), ("there", 2.0)):
+        directory = tmp_path / name
+        directory.mkdir()
+        if source_format == "v2":
+            tfckpt.save(directory / "m", {"w": np.full(4, value, np.float32)})
+        else:
+            write_rows(directory / "m", to_rows({"w": np.full(4, value, np.float32)}))
+    monkeypatch.chdir(tmp_path / "here")
+    opened = tfckpt.open("m", format=source_format)
+    monkeypatch.chdir(tmp_path / "there")
+    assert opened.prefix == "m"
+    assert opened.find_damage() == []
+    again: tfckpt.Checkpoint = pickle.loads(pickle.dumps(opened))
+    for checkpoint in (opened, again, copy.copy(opened)):
+        assert checkpoint["w"].tolist() == checkpoint.get_slice("w")[:].tolist() == [1.0] * 4
+        checkpoint.verify()
+        checkpoint.reader.check_unchanged()
+    tfckpt.save("m", opened, overwrite=True)  # another one, though its path is spelled the same
+    assert tfckpt.open("m", format="v2")["w"].tolist() == [1.0] * 4
 
 
 def test_an_index_without_data_opens_and_says_what_is_missing(bert_copy: str) -> None:

@@ -69,6 +69,7 @@ class Run(NamedTuple):
     temporary: str = ""  # the file to write; none if the bytes are only compared
     path: str = ""  # the name that it will get, for messages
     dest_offset: int = 0
+    place: str = ""  # of the source, whatever directory the process is in meanwhile
 
 
 class StoredBytes:
@@ -101,7 +102,7 @@ class StoredBytes:
         """Return what carries them to a place in another file, or only compares them."""
         pieces = () if self.crc is None else (Piece(self.name, self.nbytes, self.crc),)
         where = self.file.path, self.file.identity, self.offset, self.nbytes
-        return Run(*where, pieces, temporary, path, dest_offset)
+        return Run(*where, pieces, temporary, path, dest_offset, self.file.place)
 
 
 class Damage(NamedTuple):
@@ -192,7 +193,7 @@ def do(run: Run) -> list[Damage]:
 
 
 def _do(run: Run) -> list[Damage]:
-    source = open_input(run.source)
+    source = open_input(run.source, place=run.place)
     try:
         if run.temporary and source.identity != run.identity:
             raise FormatError(

@@ -23,16 +23,17 @@ Input: TypeAlias = "InputFile | RemoteInput"
 Output: TypeAlias = "OutputFile | RemoteOutput"
 
 
-def open_input(path: str, *, readahead: int = 0) -> Input:
+def open_input(path: str, *, place: str = "", readahead: int = 0) -> Input:
     """Open a file for reading.
 
     Args:
         path: the file, or its URL.
+        place: where the file is, if the process may have changed its directory since ``path`` was given.
         readahead: bytes that small reads from a URL ask for at once, because others near them will follow.
     Raises: CheckpointNotFoundError, StorageError, UsageError; UnsupportedError for a URL that needs a missing package.
     """
     if not is_remote(path):
-        return InputFile(path)
+        return InputFile(path, place)
     from tfckpt.bundle import remote_files
 
     return remote_files.RemoteInput(path, readahead=readahead)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.paths import anchored
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
 
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
@@ -62,16 +63,23 @@ def check_range(path: str, size: int, offset: int, nbytes: int) -> None:
 
 
 class InputFile:
-    """One file, opened for reading only. Reads do not move a position, so threads may share it."""
+    """One file, opened for reading only. Reads do not move a position, so threads may share it.
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    Args:
+        path: what messages call it.
+        place: where it is, also when the process has changed its directory; unless given, where ``path`` leads to now.
+    """
+
+    def __init__(self, path: str, place: str = "") -> None:
+        self.path, self.place = path, place or anchored(path)
         self._fd = -1
         self._map: mmap.mmap | None = None
         self._mapping = ThreadLock()
         check_path(path)
         with refusals("open", path):
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe's would wait for a writer
+            self._fd = os.open(
+                self.place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            )  # a pipe's would wait for a writer
             status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -153,7 +161,7 @@ class InputFile:
     def check_unchanged(self) -> None:
         """Raise StorageError unless the file still has its name, and is as it was when it was opened."""
         with refusals("look at", self.path):
-            now = {identity_of(os.fstat(self._fd)), identity_of(os.stat(self.path))}
+            now = {identity_of(os.fstat(self._fd)), identity_of(os.stat(self.place))}
         if now != {self.identity}:
             raise StorageError(f"{self.path}: changed while it was read; nothing is written")
 

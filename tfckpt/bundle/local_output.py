@@ -232,7 +232,7 @@ def _link(source: InputFile, temporary: str) -> None:
     Raises: UnsupportedError if the file systems or their rules do not allow it; FormatError if the name means another now.
     """
     try:
-        os.link(os.path.realpath(source.path), temporary)
+        os.link(os.path.realpath(source.place), temporary)
     except OSError as error:
         raise UnsupportedError(
             f"{source.path}: cannot be linked to {temporary}: {error.strerror}; --mode copy or --mode auto copies it"

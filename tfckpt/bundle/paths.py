@@ -47,6 +47,20 @@ def join(directory: str, name: str) -> str:
     return name if os.path.isabs(name) else os.path.join(path, name) + query
 
 
+def anchored(path: str) -> str:
+    """Return a path that means the same when the process has changed its directory; ``..`` and links stay as they are.
+
+    >>> anchored("/run/model.ckpt"), anchored("s3://bucket/model.ckpt")
+    ('/run/model.ckpt', 's3://bucket/model.ckpt')
+    """
+    if is_remote(path) or os.path.isabs(path):
+        return path
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:  # the directory is gone
+        return path
+
+
 def looking(path: str) -> Advice | None:
     """Return what to type to see what lies where a file was expected; None behind URLs.
 

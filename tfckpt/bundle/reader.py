@@ -19,7 +19,7 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
-from tfckpt.bundle.paths import V2, index_path, looking, shard_path
+from tfckpt.bundle.paths import V2, anchored, index_path, looking, shard_path
 from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
@@ -53,7 +53,7 @@ class BundleReader:
     format = V2
 
     def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
-        self.prefix = prefix
+        self.prefix, self._place = prefix, anchored(prefix)
         self._shards: dict[int, Input] = {}
         self._lock = ThreadLock()  # of the files
         self._reading = ThreadLock()  # of the index
@@ -294,8 +294,10 @@ class BundleReader:
             with self._lock:
                 file = self._shards.get(shard)
                 if file is None:
-                    path = shard_path(self.prefix, shard, self.header.num_shards)
-                    file = _open_data(path)
+                    path, place = (
+                        shard_path(prefix, shard, self.header.num_shards) for prefix in (self.prefix, self._place)
+                    )
+                    file = _open_data(path, place)
                     self._shards[shard] = file
         return file
 
@@ -400,9 +402,9 @@ class BundleReader:
         return array
 
 
-def _open_data(path: str) -> Input:
+def _open_data(path: str, place: str) -> Input:
     try:
-        return open_input(path, readahead=DATA_READAHEAD)
+        return open_input(path, place=place, readahead=DATA_READAHEAD)
     except CheckpointNotFoundError as error:
         text = f"{error}; the index names this file: the download, or the copy, is not complete"
         raise advised(CheckpointNotFoundError(text), looking(path)) from None

@@ -15,7 +15,7 @@ from tfckpt.bundle.carry import Damage, counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
-from tfckpt.bundle.paths import V2, index_path, is_remote
+from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
@@ -49,6 +49,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
     def __init__(self, prefix: str, *, verify: bool = True, source_format: str | None = None) -> None:
         self._prefix, self._verify = prefix, verify
+        self._place = anchored(prefix)
         self._verified: set[str] = set()
         self._reading = ThreadLock()  # of the object graph
         self._reader: TensorReader | None = open_reader(prefix, source_format)
@@ -249,8 +250,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
         Raises: UsageError after `close`.
         """
-        prefix = self._prefix if is_remote(self._prefix) else os.path.abspath(self._prefix)
-        return _open_again, (prefix, self._verify, self.reader.format)
+        return _open_again, (self._place, self._verify, self.reader.format)
 
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"
@@ -362,6 +362,6 @@ def check_apart(source: Checkpoint, dest: str) -> None:
 
     A V1 checkpoint has other files than those that are written, so its prefix is free.
     """
-    if source.format == V2 and files.is_same(index_path(source.prefix), index_path(dest)):
+    if source.format == V2 and files.is_same(index_path(source._place), index_path(dest)):
         error = UsageError(f"{dest}: source and destination are the same checkpoint")
         raise advised(error, Advice(given=dest, meant=f"{dest}.new"))
