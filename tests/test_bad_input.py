@@ -395,9 +395,9 @@ def test_what_may_not_be_read_is_one_line_and_shown(bert: str, public: Path, cap
     with without_privileges():
         lines, advice = fail_and_advise(capsys, "verify", f"{public}/source")
         assert lines == [f"{data}: cannot open: Permission denied (139 tensors)"]
-        assert advice == shlex.join(["ls", "-l", data])
+        assert advice == shlex.join(["ls", "-ld", data])
         lines, advice = fail_and_advise(capsys, "convert", f"{public}/source", f"{public}/dest/out")
-        assert (lines, advice) == ([f"{data}: cannot open: Permission denied"], shlex.join(["ls", "-l", data]))
+        assert (lines, advice) == ([f"{data}: cannot open: Permission denied"], shlex.join(["ls", "-ld", data]))
 
 
 def test_every_truncation_of_the_index_is_noticed(bert_copy: str) -> None:

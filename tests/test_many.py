@@ -3,6 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.files import bundle_bytes
-from support.many import die, die_once, execute_pickled, run_job_dying_at
+from support.many import SLEEP, die, die_once, execute_pickled, run_job_dying_at, touch_and_sleep
 
 import tfckpt
 from tfckpt.bundle.local_output import TEMPORARY_SUFFIX
@@ -265,6 +268,46 @@ def test_a_job_that_the_executor_lost_has_failed(job: Job) -> None:
 
     (outcome,) = tfckpt.convert_many([job], Broken())
     assert (outcome.status, outcome.complaints) == ("failed", ("worker gone",))
+
+
+def test_an_interrupt_ends_what_processes_do_and_nothing_more_begins(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    futures: list[Future[None]] = []
+
+    def work() -> None:
+        with Processes(2, most=4) as processes:
+            futures.extend(processes.submit(touch_and_sleep, str(tmp_path / str(number))) for number in range(4))
+            while len(list(tmp_path.iterdir())) < 2:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() - begun < SLEEP
+    assert len(list(tmp_path.iterdir())) == 2
+    assert all(future.cancelled() or future.exception() for future in futures)
+
+
+def test_a_worker_that_is_starting_is_interrupted_without_a_word(tmp_path: Path) -> None:
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from support.many import touch_and_sleep
+from tfckpt.conversion.processes import Processes
+if __name__ == "__main__":
+    try:
+        with Processes(2, most=2) as processes:
+            [processes.submit(touch_and_sleep, os.path.join(sys.argv[1], str(n))) for n in range(2)]
+            os.killpg(0, signal.SIGINT)  # as Ctrl-C does
+            signal.pause()
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SLEEP, start_new_session=True)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+    assert sorted(os.listdir(tmp_path)) == ["program.py"]
 
 
 def test_what_has_not_begun_does_not_begin_after_an_interrupt(bert: str, tmp_path: Path) -> None:

@@ -212,7 +212,8 @@ def test_what_another_request_makes_is_one_line_with_that_request(
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, dest, **asked)
     (line,) = caught.value.complaints
-    assert line.startswith(f"{dest}: it is what {' '.join(options)} makes of the source, and not what was asked for, ")
+    what = f"it has the names and shapes of what {' '.join(options)} makes of the source"
+    assert line.startswith(f"{dest}: {what}, and no {asked.get('to', 'encoder').replace('auto', 'pretrainer')!r}")
     assert caught.value.advice == Advice(add=options)
     assert caught.value.report is not None
     assert not caught.value.report["proved"]
@@ -230,9 +231,11 @@ def test_a_scope_that_nobody_told_is_found(bert: str, tmp_path: Path) -> None:
 
 def test_a_copy_is_told(bert: str, tmp_path: Path) -> None:
     tfckpt.rewrite(bert, tmp_path / "copy", strip_optimizer=True)
-    with pytest.raises(ProofError, match=r"own names, as a copy does, and no 'encoder'$") as caught:
+    with pytest.raises(
+        ProofError, match=r"names and shapes of the source's own tensors, as a copy does, and no 'encoder'$"
+    ) as caught:
         tfckpt.prove(bert, tmp_path / "copy")
-    assert caught.value.advice == Advice(command=f"tfckpt diff {bert} {tmp_path}/copy")
+    assert caught.value.advice == Advice(compared=(bert, f"{tmp_path}/copy"))
 
 
 def test_a_target_that_is_not_whole_is_not_taken_for_another(bert: str, tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def test_a_merge_complains_about_every_name_that_comes_twice(tmp_path: Path) -> 
     with pytest.raises(PlanError) as caught:
         tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
     assert caught.value.complaints == (f"{tmp_path}/b: tensor 'x' and 1 more are in {tmp_path}/a already",)
-    assert caught.value.advice == Advice(command=f"tfckpt diff {tmp_path}/a {tmp_path}/b")
+    assert caught.value.advice == Advice(compared=(f"{tmp_path}/a", f"{tmp_path}/b"))
 
 
 def test_a_merge_needs_sources_of_one_byte_order(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 # From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": ("errors",),
+    "arguments": ("arguments",),
     "log": ("log",),
     "progress": ("progress",),
     "_proto": (),

@@ -93,7 +93,13 @@ __all__ = [
 ]
 
 
+# What annotations and handlers look up behind a dot: ``except tfckpt.errors.FormatError``.
+_MODULES = ("errors", "types")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"tfckpt.{name}")
     if name not in _EXPORTS:
         raise AttributeError(f"module 'tfckpt' has no attribute {name!r}")
     value = getattr(importlib.import_module(_EXPORTS[name]), name)
@@ -102,4 +108,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -55,6 +55,8 @@ class Advice(NamedTuple):
         command: another command altogether.
         unknown: prefix of a checkpoint that holds something else: its tensors are to be listed.
         damaged: prefix of a checkpoint whose damage is to be looked for.
+        folder: directory in which something is missing.
+        compared: prefixes of two checkpoints that are to be compared.
     """
 
     given: str = ""
@@ -64,6 +66,8 @@ class Advice(NamedTuple):
     command: str = ""
     unknown: str = ""
     damaged: str = ""
+    folder: str = ""
+    compared: tuple[str, ...] = ()
 
     def __add__(self, other: object) -> Advice:
         """Return the changes of both."""
@@ -76,6 +80,8 @@ class Advice(NamedTuple):
             self.command or other.command,
             self.unknown or other.unknown,
             self.damaged or other.damaged,
+            self.folder or other.folder,
+            self.compared or other.compared,
         )
 
 
@@ -186,7 +192,10 @@ class PlanError(TfckptError, ValueError):
 
 
 class ProofError(TfckptError, ValueError):
-    """A conversion that is not right; ``complaints`` has every difference, one line each, ``report`` all as JSON."""
+    """A conversion that is not right; ``complaints`` has the differences, one line each, or one for all that have one cause.
+
+    ``report`` has every difference, as JSON.
+    """
 
     complaints: tuple[str, ...]
     report: Mapping[str, Any] | None

@@ -9,11 +9,21 @@ import os
 import pickle
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfckpt.conversion.many import Outcome
+
+
+SLEEP = 60  # seconds: longer than anyone waits
+
+
+def touch_and_sleep(path: str) -> None:
+    """Show that it has begun, and go on for long."""
+    Path(path).touch()
+    time.sleep(SLEEP)
 
 
 def die() -> None:

@@ -106,7 +106,15 @@ class StoredBytes:
 
 
 class Damage(NamedTuple):
-    """One tensor, or one slice, whose bytes are not what they were, or are not there."""
+    """One tensor, or one slice, whose bytes are not what they were, or are not there.
+
+    Attributes:
+        name: of the tensor.
+        path: the file.
+        offset: first of its bytes there.
+        nbytes: how many they are.
+        error: what reading them raises.
+    """
 
     name: str
     path: str

@@ -141,8 +141,8 @@ def _find_v1(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
 
 
 def _damage(name: str, part: str, path: str, span: tuple[int, int] | None, error: Exception) -> Finding:
-    is_closed = not files.exists(path) or (isinstance(error, StorageError) and error.errno == errno.EACCES)
-    start, end = (None, None) if span is None or is_closed else span
+    has_no_bytes = not files.exists(path) or (isinstance(error, StorageError) and error.errno == errno.EACCES)
+    start, end = (None, None) if span is None or has_no_bytes else span
     return Finding(name, part, path, start, end, str(error))
 
 

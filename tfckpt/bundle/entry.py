@@ -35,7 +35,12 @@ SHORT_SHAPE = 256  # bytes of a message that is worth remembering
 
 
 def encode_name(name: str) -> bytes:
-    """Return the index key of a tensor; the inverse of `decode_name`."""
+    """Return the index key of a tensor; the inverse of `decode_name`.
+
+    Raises: TypeError.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"tensor name: expected str, got {type(name).__name__} {name!r}")
     return name.encode("utf-8", "surrogateescape")
 
 
@@ -94,16 +99,27 @@ def check_version(version: VersionDef, what: str) -> None:
 
 
 class Entry(NamedTuple):  # a million of them are made in half the time of a dataclass
-    """Where one tensor's bytes live: one row of the bundle index (``BundleEntryProto``)."""
+    """Where one tensor's bytes live: one row of the bundle index (``BundleEntryProto``).
 
-    name: str  # index key, e.g. "bert/pooler/dense/kernel"
-    data_type: DataType  # TensorFlow's number; `dtype` is NumPy's view of it
-    shape: tuple[int, ...]  # () is a scalar; a 0 dimension is legal and stores no bytes
-    shard: int  # the file data-<shard>-of-<num_shards>; of a partitioned tensor it means nothing, and is kept
-    offset: int  # first byte inside that file
-    nbytes: int  # stored length; of a partitioned tensor, that of all its slices
-    crc32c: int  # masked CRC-32C of those bytes (for strings, of their lengths and bytes)
-    slices: tuple[TensorSlice, ...] = ()  # of a partitioned tensor, each with an entry of its own; order is arbitrary
+    Attributes:
+        name: index key, e.g. ``"bert/pooler/dense/kernel"``.
+        data_type: TensorFlow's number of the dtype; ``dtype`` is NumPy's view of it, ``dtype_name`` TensorFlow's name.
+        shape: ``()`` is a scalar; a 0 dimension is legal and stores no bytes.
+        shard: number of the file ``data-<shard>-of-<num_shards>``; of a partitioned tensor it means nothing, and is kept.
+        offset: first byte inside that file.
+        nbytes: stored bytes; of a partitioned tensor, those of all its slices.
+        crc32c: masked CRC-32C of those bytes; of strings, of their lengths and bytes.
+        slices: of a partitioned tensor, each with an entry of its own, in any order.
+    """
+
+    name: str
+    data_type: DataType
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    nbytes: int
+    crc32c: int
+    slices: tuple[TensorSlice, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -64,12 +64,10 @@ def anchored(path: str) -> str:
 def looking(path: str) -> Advice | None:
     """Return what to type to see what lies where a file was expected; None behind URLs.
 
-    >>> looking("run/model.ckpt.index").command
-    'ls -l run'
+    >>> looking("run/model.ckpt.index").folder
+    'run'
     """
-    import shlex  # when something is wrong
-
-    return None if is_remote(path) else Advice(command=shlex.join(["ls", "-l", split(path)[0] or os.curdir]))
+    return None if is_remote(path) else Advice(folder=split(path)[0] or os.curdir)
 
 
 def split(path: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from tfckpt.bundle.dtypes import component_size, data_type_of, is_numeric, item_
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.strings import decode_strings, encode_strings
 from tfckpt.bundle.variants import decode_variants, encode_variants
-from tfckpt.errors import UnsupportedError
+from tfckpt.errors import UnsupportedError, UsageError
 from tfckpt.sstable.checksum import masked_crc32c
 
 if TYPE_CHECKING:
@@ -93,15 +93,20 @@ def encode_array(
     >>> shape, bytes(stored).hex(), hex(crc)
     ((2,), '0000803f00000040', '0x35e53c59')
 
-    Raises: UnsupportedError if the values have no TensorFlow dtype.
+    Raises: UnsupportedError if the values have no TensorFlow dtype; UsageError if they make no array.
     """
     if isinstance(value, (str, bytes)):  # a scalar such as the object graph, which is no reason to import NumPy
         data_type = DT_STRING if data_type is None else data_type
         return data_type, (), *ENCODERS[data_type]([_as_bytes(name, value)], big_endian=big_endian)
     import numpy as np
 
-    array = np.asarray(value)
-    natural = data_type_of(array.dtype)
+    try:
+        array = np.asarray(value)
+        natural = data_type_of(array.dtype)
+    except ValueError as error:  # rows of different lengths
+        raise UsageError(f"tensor {name!r}: {error}") from None
+    except UnsupportedError as error:
+        raise UnsupportedError(f"tensor {name!r}: {error}") from None
     data_type = natural if data_type is None else data_type
     assert numpy_dtype(data_type) == numpy_dtype(natural), (name, data_type, natural)
     if not is_numeric(data_type):

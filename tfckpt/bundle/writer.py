@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DataType
+from tfckpt.arguments import whole_number
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count, Run, StoredBytes, carry
 from tfckpt.bundle.commit import FileSet, existing_files
@@ -61,8 +62,8 @@ class BundleWriter:
         progress: Count | None = None,
         stream: bool = False,
     ) -> None:
-        if max_shard_size is not None and max_shard_size < 1:
-            raise UsageError(f"maximum shard size: expected 1 byte or more, got {max_shard_size}")
+        if max_shard_size is not None:
+            max_shard_size = whole_number("maximum shard size", max_shard_size, " byte")
         self.prefix, self.big_endian = prefix, big_endian
         self._max_shard_size = max_shard_size
         self._entries: dict[bytes, Entry] = {}

@@ -83,7 +83,7 @@ class Checkpoint(Mapping[str, "Array"]):
         """Return what the index says of each tensor, sorted by name; reads no data.
 
         Args:
-            pattern: a shell glob that names must match, e.g. ``"bert/encoder/layer_0/*"``.
+            pattern: a glob that whole names must match, e.g. ``"bert/encoder/layer_0/*"``: ``*`` also matches ``/``.
         Raises:
             FormatError: the index is damaged.
         Example:
@@ -202,7 +202,7 @@ class Checkpoint(Mapping[str, "Array"]):
         return found
 
     def close(self) -> None:
-        """Close the files. Arrays already read stay valid."""
+        """Close the files. Arrays already read stay valid; to read more raises UsageError. Closing again does nothing."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -238,6 +238,11 @@ class Checkpoint(Mapping[str, "Array"]):
         return len(self.reader.entries)
 
     def __enter__(self) -> Checkpoint:
+        """Return the checkpoint itself.
+
+        Raises: UsageError after `close`.
+        """
+        assert self.reader is not None
         return self
 
     def __exit__(
@@ -251,6 +256,16 @@ class Checkpoint(Mapping[str, "Array"]):
         Raises: UsageError after `close`.
         """
         return _open_again, (self._place, self._verify, self.reader.format)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is this very object, as of files; a mapping's comparison would read all values."""
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"

@@ -48,13 +48,16 @@ def _existing(folder: str) -> str:
 def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Advice | None:
     """Return what was meant if the directory that is missing is called almost like one beside it with a checkpoint."""
     above, name = split(os.path.normpath(missing))
-    if not name or not files.is_directory(above or os.curdir):
-        return None
-    near = [join(above, other) for other in files.list_directory(above or os.curdir) if _is_like(name, other)]
+    base = split(typed)[1]
+    near: list[str] = []
+    with suppress(TfckptError):  # a guess that fails is none
+        near = [
+            join(above, other) for other in files.list_directory(above or os.curdir) if name and _is_like(name, other)
+        ]
     for folder in sorted(filter(files.is_directory, near), key=len)[:MOST_DIRECTORIES]:
-        if found := prefixes(folder):
-            base = split(typed)[1]
-            return Advice(given=typed, meant=join(folder, base if base in found else _latest(found)))
+        with suppress(TfckptError):
+            if found := prefixes(folder):
+                return Advice(given=typed, meant=join(folder, base if base in found else _latest(found)))
     return None
 
 

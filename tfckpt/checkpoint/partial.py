@@ -56,6 +56,13 @@ class PartialTensor:
             raise UsageError(f"tensor {self.entry.name!r} {list(self.entry.shape)}: index {index!r}: {error}") from None
         return self._reader.read_box(self.entry, box)[(*rest, ...)]  # of one string, too, an array
 
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> Array:
+        """Return the whole tensor, for `numpy.asarray` and what uses it."""
+        if copy is False:
+            raise ValueError(f"tensor {self.entry.name!r} is read from a file, which makes a copy")
+        array = self[...]
+        return array if dtype is None else array.astype(dtype)
+
     __iter__ = None  # it would read one row at a time
 
     def __repr__(self) -> str:
@@ -110,6 +117,8 @@ def to_box(index: Index, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int | sl
 
 
 def _to_range(item: Any, size: int) -> tuple[slice, int | slice]:
+    if isinstance(item, bool):  # which NumPy takes for a mask
+        raise TypeError("a mask is no basic index")
     if not isinstance(item, slice):
         at = range(size)[operator.index(item)]
         return slice(at, at + 1), 0

@@ -145,13 +145,14 @@ def latest_checkpoint(checkpoint_dir: str | os.PathLike[str], latest_filename: s
         checkpoint_dir: the directory.
         latest_filename: name of the state file, ``checkpoint`` unless given.
     Returns:
-        The prefix, which may lie elsewhere if the state file says so; or None, and the log tells why, if the state file is
-        missing or cannot be read, or nothing is where it points.
+        The prefix, which may lie elsewhere if the state file says so; or None if the state file is missing; or, and the
+        log tells why, if it cannot be read or nothing is where it points.
     Raises:
         FormatError: the state file is not UTF-8, or names no checkpoint.
     Example:
         >>> tfckpt.save("runs/pretraining/model.ckpt-20000", {"global_step": 20000})
-        >>> write_state("runs/pretraining", CheckpointState("model.ckpt-20000"))
+        >>> with open("runs/pretraining/checkpoint", "w") as file:
+        ...     _ = file.write('model_checkpoint_path: "model.ckpt-20000"')
         >>> tfckpt.latest_checkpoint("runs/pretraining")
         'runs/pretraining/model.ckpt-20000'
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import join, split, strip_suffix
+from tfckpt.bundle.paths import is_remote, join, split, strip_suffix
 from tfckpt.cli.output import printable
 from tfckpt.errors import (
     Advice,
@@ -27,7 +27,15 @@ from tfckpt.errors import (
 
 FILE_LIMIT = 1 << 20  # bytes of a configuration
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-DESTINATIONS = ("dest", "output", "checkpoint_to_path", "directory")  # what commands call what they write to
+READING = ("open", "read", "map", "list", "look at")  # what may be refused of a file that is not to be written
+FROM_CHECKPOINT = ("convert", "rewrite", "salvage")  # that write a checkpoint and take one
+# What commands call the path that they write to.
+DESTINATIONS = {
+    **dict.fromkeys((*FROM_CHECKPOINT, "merge", "export", "import"), "dest"),
+    "report": "output",
+    "tf1-to-keras": "checkpoint_to_path",
+    "demo": "directory",
+}
 REPEATED = ("--exclude",)  # options that are given once for each value
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9a-z.]+)")
 STATED_SIZE = re.compile(r": expected (\w+) = (\d+) \(([^()]+\.json)\), got (\d+)")
@@ -48,19 +56,30 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
         return None
     if advice.command:
         return advice.command
+    if advice.folder:
+        return shlex.join(["ls", "-l", advice.folder])
+    if advice.damaged and args.command == "verify":
+        return salvaging(args.prefix)
+    return shlex.join(["tfckpt", *_words(advice, args, argv)])
+
+
+def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> list[str]:
+    """Return the words of the command of ours that is advised."""
     if advice.damaged:
-        return salvaging(args.prefix) if args.command == "verify" else shlex.join(["tfckpt", "verify", advice.damaged])
+        return ["verify", advice.damaged]
+    if advice.compared:
+        return ["diff", *advice.compared]
     words = _revised(argv, advice)
     if advice.unknown:  # an import's source is no checkpoint that could be listed
-        words = _without(words, "--to") if args.command == "import" else ["ls", advice.unknown]
-    return shlex.join(["tfckpt", *words])
+        return _without(words, "--to") if args.command == "import" else ["ls", advice.unknown]
+    return words
 
 
 def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:
     """Return the command that saves what is intact of a damaged checkpoint; first of all, its files must be readable."""
     for path in paths:
         if os.path.exists(path) and not _may(os.R_OK, path):
-            return shlex.join(["ls", "-l", path])
+            return shlex.join(["ls", "-ld", path])
     prefix = strip_suffix(prefix)
     return shlex.join(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
 
@@ -90,39 +109,60 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
 
 
 def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
-    """Return the command with SOURCE and DEST changed for each other, if only DEST is there and nothing is like SOURCE."""
-    source, dest = getattr(args, "source", None), getattr(args, "dest", None)
-    likely = error.advice is not None and bool(error.advice.given)
-    if (
-        not isinstance(error, CheckpointNotFoundError)
-        or dest is None
-        or likely
-        or not str(error).startswith(f"{source}: ")
-    ):
+    """Return the command with SOURCE and DEST changed for each other, if DEST is a checkpoint and SOURCE is nothing at all.
+
+    Nothing else is likelier then, and nothing can be lost: what would be written to is not there.
+    """
+    if args.command not in FROM_CHECKPOINT or not isinstance(error, CheckpointNotFoundError):
+        return None
+    known = error.advice is not None and not error.advice.folder
+    if known or is_remote(args.source) or is_remote(args.dest) or not _is_free(args.source):
+        return None
+    if (argv.count(args.source), argv.count(args.dest)) != (1, 1):
         return None
     from tfckpt.checkpoint.locate import find_prefix
 
     with suppress(TfckptError):
-        find_prefix(dest)
-        other = {source: dest, dest: source}
+        find_prefix(args.dest, args.format)
+        other = {args.source: args.dest, args.dest: args.source}
         return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
     return None
 
 
 def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice:
-    """Return the command that writes where that is permitted; for what may not be read, the one that shows who may."""
-    where = str(error).partition(": cannot ")[0]
-    for name in DESTINATIONS:
-        dest = getattr(args, name, None)
-        if dest and (where.startswith(dest) or dest.startswith(where)):
-            import tempfile
+    """Return the command that writes where that is permitted and nothing lies; else what shows why it is not."""
+    where, _, action = str(error).partition(": cannot ")
+    dest = getattr(args, DESTINATIONS.get(args.command, ""), None)
+    is_read = action.startswith(READING)
+    if dest and not is_read and (meant := _elsewhere(dest)) is not None:
+        if any(_names(word, dest) for word in argv):
+            return Advice(given=dest, meant=meant)
+        if args.command == "demo":
+            return Advice(add=(meant,))
+    if not os.path.isfile(where):
+        where = os.path.dirname(where) or os.curdir if not os.path.isdir(where) else where
+    return Advice(command=shlex.join(["ls", "-ld", where]))
 
-            places = ("", os.path.expanduser("~"), tempfile.gettempdir())
-            place = next((place for place in places if _may(os.W_OK, place or os.curdir)), "")
-            folder, base = os.path.split(dest.rstrip(os.sep))
-            meant = os.path.join(place, base) + dest[len(os.path.join(folder, base)) :]
-            return Advice(given=dest, meant=meant) if any(_names(word, dest) for word in argv) else Advice(add=(meant,))
-    return Advice(command=shlex.join(["ls", "-l", where]))
+
+def _elsewhere(dest: str) -> str | None:
+    """Return a path of the same name, free to be written to: here, at home or among temporary files."""
+    import tempfile
+
+    folder, name = os.path.split(dest.rstrip(os.sep))
+    refused = os.path.realpath(folder or os.curdir)
+    for place in ("", os.path.expanduser("~"), tempfile.gettempdir()):
+        path = os.path.join(place, name)
+        here = place or os.curdir
+        if _may(os.W_OK, here) and os.path.realpath(here) != refused and _is_free(path):
+            return path + dest[len(os.path.join(folder, name)) :]
+    return None
+
+
+def _is_free(path: str) -> bool:
+    """Whether nothing has this name, and no file of a checkpoint begins with it."""
+    from tfckpt.bundle.commit import existing_files
+
+    return not os.path.lexists(path) and not existing_files(path)
 
 
 def _may(mode: int, path: str) -> bool:

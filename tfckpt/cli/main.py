@@ -60,7 +60,7 @@ EXIT_CODES = (
         1,
         "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
     ),
-    (WRONG_USAGE, "wrong usage; of diff: also any failure"),
+    (WRONG_USAGE, "wrong usage: an argument that is unknown, missing or no value for it; of diff: also any failure"),
     (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
     (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
 )

@@ -6,40 +6,50 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tfckpt.errors import TfckptError
+from tfckpt.errors import TfckptError, UsageError
 
 STREAM = "-"  # what stdin and stdout are called on a command line
 NAME = "stdin"
+CHUNK_SIZE = 1 << 20  # bytes
 
 
 @contextmanager
 def stdin_as_file() -> Iterator[str]:
-    """Yield the path of a temporary file with the bytes of stdin."""
+    """Yield the path of a temporary file with the bytes of stdin.
+
+    Raises: UsageError if stdin is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError(f"{STREAM}: stdin is closed")
     import os
-    import shutil
     import tempfile
+
+    from tfckpt.bundle.files import create_output
 
     with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
         path = os.path.join(directory, NAME)
-        with open(path, "xb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        file = create_output(path)
+        while data := sys.stdin.buffer.read(CHUNK_SIZE):
+            file.write(data)
+        file.close(sync=False)
+        file.publish()
         try:
             yield path
         except TfckptError as error:
-            _call(error, path)
+            _call_it_stdin(error, path)
             raise
 
 
-def _call(error: TfckptError, path: str) -> None:
+def _call_it_stdin(error: TfckptError, path: str) -> None:
     """Let an error speak of stdin, and advise no command on a file that is gone when it is typed."""
+    if any(path in str(part) for part in error.advice or ()):
+        error.advice = None
 
     def called(value: object) -> object:
-        if isinstance(value, tuple):
+        if type(value) is tuple:
             return tuple(map(called, value))
         return value.replace(path, NAME) if isinstance(value, str) else value
 
     error.args = tuple(map(called, error.args))
     for field, value in vars(error).items():
         setattr(error, field, called(value))
-    if path in "\n".join(map(str, error.advice or ())):
-        error.advice = None

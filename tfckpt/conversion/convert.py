@@ -282,7 +282,7 @@ def prove(
         The `Proof`: what was compared with what, and what else there is.
     Raises:
         ProofError: DEST is not right: values or shapes that differ, variables that are missing, tensors that nothing accounts
-            for, bytes that do not match their checksum; lists all of them.
+            for, bytes that do not match their checksum; lists all of them, or says in one line what DEST is instead.
         PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as for `plan`.
     Example:
         >>> _ = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder", overwrite=True)

@@ -85,6 +85,9 @@ class Comparison:
     pairs: tuple[Pair, ...]
     ignored: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.a!r} and {self.b!r}: {len(self.pairs)} pairs, {len(self.differing)} differ>"
+
     @property
     def same(self) -> bool:
         """Whether nothing differs."""

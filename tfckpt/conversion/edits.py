@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
+from tfckpt.arguments import texts
 from tfckpt.bundle.dtypes import FLOATING, dtype_name
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
@@ -35,8 +36,10 @@ class Edits:
         if self.cast is not None and self.cast not in FLOATING_NAMES:
             known = ", ".join(FLOATING_NAMES)
             raise UsageError(f"cast: no floating-point dtype {self.cast!r}; there are {known}")
-        for pattern, replacement in self.rename:
-            _check_substitution(pattern, replacement)
+        texts("drop", self.drop)
+        texts("keep", self.keep)
+        for pair in self.rename:
+            _check_substitution(pair)
 
     def rules(self) -> Iterator[Drop]:
         """Yield what drops tensors, `keep` aside."""
@@ -67,7 +70,11 @@ class Edits:
         return new if data_type in FLOATING and data_type != new else None
 
 
-def _check_substitution(pattern: str, replacement: str) -> None:
+def _check_substitution(pair: tuple[str, str]) -> None:
+    try:
+        pattern, replacement = () if isinstance(pair, str) else pair
+    except (TypeError, ValueError):
+        raise UsageError(f"rename: expected pairs of a pattern and its replacement, got {pair!r}") from None
     try:
         re.sub(f"{pattern}|", replacement, "")  # a replacement is parsed only where something matches
         re.compile(pattern)

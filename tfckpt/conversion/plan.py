@@ -16,7 +16,13 @@ NO_LETTERS: Mapping[str, int] = {}
 
 
 class Fill(NamedTuple):
-    """Values that no source has: one number everywhere, or, with a seed, normally distributed ones around it."""
+    """Values that no source has: one number everywhere, or, with a seed, normally distributed ones around it.
+
+    Attributes:
+        value: the number, or the mean.
+        deviation: the standard deviation; 0 without a seed.
+        seed: of the random numbers; None if there are none.
+    """
 
     value: float = 0.0
     deviation: float = 0.0
@@ -45,29 +51,56 @@ def parse_fill(text: str) -> Fill:
 
 
 class Resize(NamedTuple):
-    """One axis of a source tensor, cut at its end or extended there by zeros or by the mean of its rows."""
+    """One axis of a source tensor, cut at its end or extended there.
+
+    Attributes:
+        axis: its number.
+        old: how long it was.
+        new: how long it becomes.
+        fill: what is added: ``"zeros"``, or the ``"mean"`` of its rows.
+    """
 
     axis: int
     old: int
     new: int
-    fill: str = "zeros"  # or "mean"
+    fill: str = "zeros"
 
 
 class Step(NamedTuple):
-    """One tensor to write: one of the source in the target's form, or one that is filled."""
+    """One tensor to write: one of the source in the target's form, or one that is filled.
 
-    source: str  # its name there; empty if it is filled
-    target: str  # its key in the destination
+    Attributes:
+        source: its name in the source; empty if it is filled.
+        target: its key in the destination.
+        data_type: TensorFlow's number of the source's dtype; ``dtype_name`` is the name.
+        source_shape: its shape in the source.
+        shape: its shape in the destination.
+        nbytes: bytes that it takes there.
+        axes: the pattern that leads from one shape to the other, such as ``"h (a d) -> h a d"``; None if it stays.
+        letters: what the pattern's letters stand for.
+        cast: number of the dtype that it gets, if another.
+        fill: its values, if the source has none.
+        resizes: what becomes of the source's axes before the pattern is applied.
+        same_as: the key of a step before it, whose bytes are this tensor's, too.
+    """
+
+    source: str
+    target: str
     data_type: DataType
     source_shape: tuple[int, ...]
     shape: tuple[int, ...]
     nbytes: int
-    axes: str | None = None  # the pattern that leads from one shape to the other; None: as it is
-    letters: Mapping[str, int] = NO_LETTERS  # what the pattern's letters stand for
-    cast: DataType | None = None  # the dtype it gets, if another
-    fill: Fill | None = None  # its values, if the source has none
-    resizes: tuple[Resize, ...] = ()  # what becomes of the source's axes before the pattern is applied
-    same_as: str | None = None  # the key of a step before it, whose bytes are the ones of this tensor, too
+    axes: str | None = None
+    letters: Mapping[str, int] = NO_LETTERS
+    cast: DataType | None = None
+    fill: Fill | None = None
+    resizes: tuple[Resize, ...] = ()
+    same_as: str | None = None
+
+    @property
+    def dtype_name(self) -> str:
+        """TensorFlow's name of the dtype in the destination."""
+        return dtype_name(self.data_type if self.cast is None else self.cast)
 
     @property
     def is_transposed(self) -> bool:
@@ -81,7 +114,13 @@ class Step(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """One source tensor that does not go along, and the rule that says so."""
+    """One source tensor that does not go along.
+
+    Attributes:
+        source: its name.
+        rule: name of the rule that says so.
+        nbytes: bytes that it takes in the source.
+    """
 
     source: str
     rule: str
@@ -141,6 +180,9 @@ class Plan(NamedTuple):
     def nbytes(self) -> int:
         """Bytes of tensors to write; what two of them share counts once."""
         return sum(step.nbytes for step in self.steps if step.same_as is None)
+
+    def __repr__(self) -> str:
+        return f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {len(self.steps)} steps, {len(self.dropped)} dropped>"
 
     def dropped_by_rule(self) -> dict[str, list[Dropped]]:
         """Return the dropped tensors, grouped."""

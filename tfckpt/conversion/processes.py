@@ -2,24 +2,32 @@
 
 A ``ProcessPoolExecutor`` breaks as a whole when one of its processes dies, as one does that runs out of memory. So each
 process here is a pool of its own, fed by a thread, which replaces it when it breaks.
+
+Ctrl-C reaches every process of a terminal at once. A worker takes it while it does a job; one that is starting, or between
+two jobs, is told by its parent, through a pipe: so nothing begins after an interrupt.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from tfckpt.bundle.forks import ThreadLock
 from tfckpt.errors import StorageError, UsageError
 
+STOP = b"stop"
 ATTEMPTS = 3  # a job that kills its process, say because memory does not suffice, would kill every one
+
+_stopped = threading.Event()  # of a worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,9 +45,11 @@ class Processes(Executor):
     def __init__(self, workers: int | None = None, *, most: int) -> None:
         if workers is not None and workers < 1:
             raise UsageError(f"number of worker processes: expected 1 or more, got {workers}")
-        self._pools: list[ProcessPoolExecutor] = []
+        self._pools: list[tuple[ProcessPoolExecutor, Connection]] = []
+        self._stopped = False
+        self._lock = ThreadLock()  # what is submitted is told of a stop, or is not submitted
         self._mine = threading.local()
-        self._threads = ThreadPoolExecutor(max(1, min(workers or _cores(), most)))
+        self._threads = ThreadPoolExecutor(max(1, min(workers or _cores(), most)), initializer=_block_interrupts)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a process call ``function``; all of it must pickle."""
@@ -48,13 +58,30 @@ class Processes(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes when they are done."""
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
-        for pool in self._pools:
+        for pool, orders in self._pools:
             pool.shutdown(wait)
+            orders.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the processes: when they are done, or at once if an interrupt ends the block."""
+        if kind is not None and not issubclass(kind, Exception):
+            with self._lock:
+                self._stopped = True
+                for _, orders in self._pools:
+                    with suppress(OSError):  # the process is gone
+                        orders.send_bytes(STOP)
+        self.shutdown(cancel_futures=self._stopped)
 
     def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         for _ in range(ATTEMPTS):
             with suppress(BrokenProcessPool):
-                return self._pool().submit(_interruptible, function, *args, **kwargs).result()
+                with self._lock:
+                    if self._stopped:
+                        raise CancelledError
+                    future = self._pool().submit(_interruptible, function, *args, **kwargs)
+                return future.result()
             self._mine.pool = None
         raise StorageError(f"its process was killed, {ATTEMPTS} times in a row; is there memory enough?")
 
@@ -62,9 +89,11 @@ class Processes(Executor):
         """Return this thread's process."""
         pool: ProcessPoolExecutor | None = getattr(self._mine, "pool", None)
         if pool is None:
-            pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start)
+            context = multiprocessing.get_context("spawn")
+            theirs, ours = context.Pipe(duplex=False)
+            pool = ProcessPoolExecutor(1, context, _start, (theirs,))
             self._mine.pool = pool
-            self._pools.append(pool)
+            self._pools.append((pool, ours))
         return pool
 
 
@@ -72,22 +101,35 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start() -> None:
+def _block_interrupts() -> None:
+    """Have the processes that this thread starts begin without interrupts: one that is starting would print where it was."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _start(orders: Connection) -> None:
     """Prepare a worker process: an interrupt ends its job, not its waiting; and it does not outlive its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if orders.poll():  # it was stopped before it had started
+        _stopped.set()
+    threading.Thread(target=_obey, args=(orders,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)  # it was killed: nobody waits for what we do, and the pool's own queue would be waited for without end
+def _obey(orders: Connection) -> None:
+    with suppress(EOFError, OSError):
+        while orders.recv_bytes() == STOP:
+            _stopped.set()
+            os.kill(os.getpid(), signal.SIGINT)  # for the job; it is ignored while there is none
+    os._exit(
+        1
+    )  # the parent was killed: nobody waits for what we do, and the pool's own queue would be waited for forever
 
 
 def _interruptible(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if _stopped.is_set():
+            raise KeyboardInterrupt
         return function(*args, **kwargs)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,7 +11,13 @@ SAME = "same"  # what a proof says of a tensor that is as it should be
 
 
 class Checked(NamedTuple):
-    """One planned tensor, the key under which the destination has it, and what is wrong with it, if anything."""
+    """One planned tensor, compared.
+
+    Attributes:
+        step: what was planned.
+        key: the key under which the destination has it; empty if it has not.
+        problem: what is wrong with it; empty if nothing is.
+    """
 
     step: Step
     key: str
@@ -25,7 +31,12 @@ class Checked(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """A tensor that the destination has beside the model, and the rule that accounts for it."""
+    """A tensor that the destination has beside the model.
+
+    Attributes:
+        name: its name.
+        rule: name of the rule that accounts for it.
+    """
 
     name: str
     rule: str
@@ -43,6 +54,7 @@ class Proof(NamedTuple):
         extras: tensors beside the model's that a rule accounts for: a save counter, an optimizer.
         others: what is wrong and not with one planned tensor alone.
         notes: what the plan says that a user should know.
+        unaccounted: names of tensors that the destination has, and that neither the plan nor a rule accounts for.
     """
 
     source: str
@@ -53,19 +65,17 @@ class Proof(NamedTuple):
     extras: tuple[Extra, ...]
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unaccounted: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>"
 
     @property
     def differences(self) -> tuple[str, ...]:
         """Everything that is wrong, one line each; none if the destination is right."""
         lines = [checked.line for checked in self.tensors if checked.problem]
-        if self.finds_nothing:  # which has one reason, and not one for each tensor
-            lines = [f"none of the {len(lines)} variables of target {self.to!r} is there"]
+        lines += [f"{name}: nothing in the source accounts for it" for name in self.unaccounted]
         return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
-
-    @property
-    def finds_nothing(self) -> bool:
-        """Whether the destination has no place for any planned tensor."""
-        return bool(self.tensors) and not any(checked.key for checked in self.tensors)
 
     def extras_by_rule(self) -> Mapping[str, list[str]]:
         """Return the names of what else there is, grouped."""

@@ -19,7 +19,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Extra, Proof
-from tfckpt.errors import FormatError, ProofError, StorageError, some
+from tfckpt.errors import FormatError, ProofError, StorageError
 from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
 from tfckpt.layouts.optimizer import TRAINING
@@ -42,11 +42,12 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     count = counting(progress, total)
     tensors = [_check(step, source.reader, dest.reader, step.target, count) for step in plan.steps]
     expected = {step.target for step in plan.steps} | {OBJECT_GRAPH_KEY}
-    others += [_unaccounted(name) for name in sorted(set(dest) - expected)]
+    unaccounted = tuple(sorted(set(dest) - expected))
     others += _damage(source, {step.source for step in plan.steps}, count)
     others += _damage(dest, expected - {OBJECT_GRAPH_KEY}, count)
     finish(progress, total)
-    proof = Proof(plan.source, dest.prefix, plan.to, plan.model, tuple(tensors), (), tuple(others), plan.notes)
+    compared = plan.source, dest.prefix, plan.to, plan.model, tuple(tensors)
+    proof = Proof(*compared, others=tuple(others), extras=(), notes=plan.notes, unaccounted=unaccounted)
     if proof.differences:
         raise ProofError(proof.differences, proof.to_json())
     return proof
@@ -73,12 +74,11 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progr
     compared = {checked.key for checked in tensors}
     rules = {name: rule_beside(name) for name in sorted(set(dest) - compared - {OBJECT_GRAPH_KEY})}
     extras = [Extra(name, rule) for name, rule in rules.items() if rule]
-    unknown = [name for name, rule in rules.items() if not rule]
-    others += map(_unaccounted, unknown) if any(compared) else _unlike(unknown)
+    unaccounted = tuple(name for name, rule in rules.items() if not rule)
     others += _damage(source, {step.source for step in plan.steps}, count) + _damage(dest, compared, count)
     finish(progress, total)
     at = places.paths[0] if places.paths else ""
-    return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes)
+    return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes, unaccounted)
 
 
 def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
@@ -101,16 +101,6 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
 def rule_beside(name: str) -> str | None:
     """Return the rule that accounts for a tensor beside the model, if there is one."""
     return next((drop.rule for drop in BESIDE if drop.matches(name)), None)
-
-
-def _unlike(names: Sequence[str]) -> list[str]:
-    """Return what to say of a destination without any planned tensor: one line for all that it has."""
-    them = "it" if len(names) == 1 else "them"
-    return [f"{some(names, 1)}: nothing in the source accounts for {them}"] if names else []
-
-
-def _unaccounted(name: str) -> str:
-    return f"{name}: nothing in the source accounts for it"
 
 
 def _nbytes(checkpoint: Checkpoint) -> int:

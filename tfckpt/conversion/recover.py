@@ -8,7 +8,7 @@ equals the first in the catalog is taken. Tensors of the same name are a plan, t
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -18,14 +18,14 @@ from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, rule_beside
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP
-from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised
+from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised, some
 from tfckpt.layouts.catalog import NAMES, TF1
 from tfckpt.layouts.defaults import DEFAULT
 
 ABSENT = "no tensor of that name in the destination"
 
 
-class Way(NamedTuple):
+class Candidate(NamedTuple):
     """A conversion that may have been made: what was asked for, and the plan of it."""
 
     request: Request
@@ -44,8 +44,9 @@ def recover_plan(source: Checkpoint, dest: Checkpoint, request: Request) -> Plan
         ConfigError, FormatError.
     """
     complaints: dict[str, PlanError | UsageError] = {}
-    best = _likeliest(source, dest, request, complaints).plan
-    if _gain(best, dest) > 0:
+    found = _candidates(source, dest, request, complaints, (DROP, CONVERT, KEEP))
+    best = max([*(candidate.plan for candidate in found), same_names(source, dest)], key=lambda plan: _gain(plan, dest))
+    if _gain(best, dest) > 0:  # the first of equals
         return best
     lines = [f"{dest.prefix}: no target accounts for it; --to names one, and tfckpt layouts lists them"]
     if (reason := complaints.get(DEFAULT)) is not None:
@@ -56,23 +57,34 @@ def recover_plan(source: Checkpoint, dest: Checkpoint, request: Request) -> Plan
 def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Request) -> ProofError:
     """Return the error of a proof that failed: one line and what to ask for, if ``dest`` is what another request makes.
 
-    Its report has every difference all the same.
+    One line, too, stands for all variables if there is none. The error's report has every difference all the same.
     """
-    error = ProofError(proof.differences, proof.to_json())
-    if all(checked.key and dest.reader.entry(checked.key) for checked in proof.tensors) and not proof.others:
-        return error  # what was asked for is there, with other values
-    way = _likeliest(source, dest, request, {})
-    if not _is_whole(way.plan, dest):
-        return advised(error, Advice(unknown=dest.prefix) if proof.finds_nothing else None)
-    if not way.plan.to:
-        text = f"it holds tensors of the source under their own names, as a copy does, and no {proof.to!r}"
-        advice = Advice(command=shlex.join(["tfckpt", "diff", source.prefix, dest.prefix]))
-    elif not (options := _changes(request, way)):
-        return error
-    else:
-        text = f"it is what {shlex.join(options)} makes of the source, and not what was asked for, {proof.to!r}"
-        advice = Advice(add=options)
-    return advised(ProofError([f"{dest.prefix}: {text}"], proof.to_json()), advice)
+    report = proof.to_json()
+    if not proof.unaccounted and all(checked.key and dest.reader.entry(checked.key) for checked in proof.tensors):
+        return ProofError(proof.differences, report)  # what was asked for is there, with other values
+    found = _other_request(source, dest, request)
+    if found is not None:
+        text, advice = found
+        return advised(ProofError([f"{dest.prefix}: {text}, and no {proof.to!r}"], report), advice)
+    if any(checked.key for checked in proof.tensors):
+        return ProofError(proof.differences, report)
+    lines = [f"none of the {len(proof.tensors)} variables of target {proof.to!r} is there", *proof.others]
+    if proof.unaccounted:
+        them = "it" if len(proof.unaccounted) == 1 else "them"
+        lines.append(f"{some(proof.unaccounted, 1)}: nothing in the source accounts for {them}")
+    return advised(ProofError([f"{dest.prefix}: {line}" for line in lines], report), Advice(unknown=dest.prefix))
+
+
+def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tuple[str, Advice] | None:
+    """Return what a destination is instead, and what to ask for: the first target whose names and shapes it has."""
+    for made, plan in _candidates(source, dest, request, {}, (DROP,)):
+        options = _changes(request, made, plan)
+        if options and _is_whole(plan, dest):
+            return f"it has the names and shapes of what {shlex.join(options)} makes of the source", Advice(add=options)
+    if _is_whole(same_names(source, dest), dest):
+        text = "it has names and shapes of the source's own tensors, as a copy does"
+        return text, Advice(compared=(source.prefix, dest.prefix))
+    return None
 
 
 def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:
@@ -85,29 +97,26 @@ def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:
     return Plan(source.prefix, "", steps, dropped, {})
 
 
-def _likeliest(
-    source: Checkpoint, dest: Checkpoint, request: Request, complaints: dict[str, PlanError | UsageError]
-) -> Way:
-    ways = [*_targets(source, dest, request, complaints), Way(request, same_names(source, dest))]
-    return max(ways, key=lambda way: _gain(way.plan, dest))  # the first of equals
-
-
-def _targets(
-    source: Checkpoint, dest: Checkpoint, request: Request, complaints: dict[str, PlanError | UsageError]
-) -> Iterator[Way]:
-    """Yield the plan of every target that there is one for; note what keeps us from the others."""
+def _candidates(
+    source: Checkpoint,
+    dest: Checkpoint,
+    request: Request,
+    complaints: dict[str, PlanError | UsageError],
+    slots: Sequence[str],
+) -> Iterator[Candidate]:
+    """Yield the plan of every target that there is one for, as asked and with other ``slots``; note what is in the way."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
     for to in NAMES:
-        for slots in (None, DROP, CONVERT, KEEP) if request.slots is None else (request.slots,):
-            asked = request._replace(to=to, slots=slots, keep_names=request.keep_names or both)
+        for state in (request.slots, *slots) if request.slots is None else (request.slots,):
+            asked = request._replace(to=to, slots=state, keep_names=request.keep_names or both)
             try:
                 plan = make_plan(source, asked)
-                if to == TF1.name and not asked.scope:
-                    asked = asked._replace(scope=_scope(plan, dest))
+                if to == TF1.name and not asked.scope and (scope := _scope(plan, dest)):
+                    asked = asked._replace(scope=scope)
                     plan = make_plan(source, asked)
-                yield Way(asked, plan)
+                yield Candidate(asked, plan)
             except (PlanError, UsageError) as error:
-                if slots == request.slots:
+                if state == request.slots:
                     complaints[to] = error
 
 
@@ -130,17 +139,28 @@ def _gain(plan: Plan, dest: Checkpoint) -> int:
 
 
 def _is_whole(plan: Plan, dest: Checkpoint) -> bool:
-    """Whether the destination has all that a plan says, and what else it has is what training adds."""
+    """Whether the destination has all that a plan says, in the same shapes, and what else it has is what training adds."""
+    names = [name for name in dest if name != OBJECT_GRAPH_KEY]
+    beside = {name for name in names if rule_beside(name)}
+    if not plan.steps or not len(names) - len(beside) <= len(plan.steps) <= len(names):  # to look for places takes long
+        return False
+    if (plan.object_graph is None) != (dest.object_graph is None):
+        return False
     keys = _keys(plan, dest)
-    rest = set(dest).difference({OBJECT_GRAPH_KEY}, *keys)
-    return bool(keys) and [] not in keys and all(map(rule_beside, rest))
+    return beside.issuperset(set(names).difference(*keys)) and all(
+        found and all(_has_form(dest, key, step) for key in found) for step, found in zip(plan.steps, keys, strict=True)
+    )
 
 
-def _changes(request: Request, way: Way) -> tuple[str, ...]:
+def _has_form(dest: Checkpoint, key: str, step: Step) -> bool:
+    entry = dest.entry(key)
+    return (entry.data_type, entry.shape) == (step.data_type, step.shape)
+
+
+def _changes(request: Request, made: Request, plan: Plan) -> tuple[str, ...]:
     """Return the options with which a request becomes the one that was made."""
-    made = way.request
     options: list[str] = []
-    if request.to not in (made.to, way.plan.to):
+    if request.to not in (made.to, plan.to):
         options += ["--to", made.to]
     if made.slots is not None and made.slots != request.slots:
         options += ["--slots", made.slots]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from tfckpt.arguments import texts, whole_number
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
@@ -50,8 +51,9 @@ class Request(NamedTuple):
 
     def check(self, layout: Layout) -> None:
         """Raise UsageError for what a layout has no place for, and for a head count that no model has."""
-        if self.num_heads is not None and self.num_heads < 0:
-            raise UsageError(f"number of attention heads: expected 1 or more, got {self.num_heads}")
+        texts("exclude", self.exclude)
+        if self.num_heads is not None:
+            whole_number("number of attention heads", self.num_heads)
         resizes = self.vocab_size is not None or self.max_positions is not None
         if self.scope and not isinstance(layout, HubLayout):
             found = "the scope of a TF1 checkpoint is found by itself"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tfckpt.arguments import whole_number
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
 from tfckpt.errors import UsageError
@@ -36,10 +37,7 @@ def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str)
     if fill not in FILLS:
         raise UsageError(f"fill of new rows: expected {' or '.join(map(repr, FILLS))}, got {fill!r}")
     wanted = zip(OPTIONS, (vocab_size, max_positions), strict=True)
-    sizes = {field: size for field, size in wanted if size is not None}
-    for field, size in sizes.items():
-        if size < 1:
-            raise UsageError(f"{OPTIONS[field]}: expected 1 or more, got {size}")
+    sizes = {field: whole_number(OPTIONS[field], size) for field, size in wanted if size is not None}
     return Resizing(sizes, fill)
 
 

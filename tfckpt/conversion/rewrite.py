@@ -8,7 +8,6 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate
@@ -17,9 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfckpt import log
+from tfckpt.arguments import whole_number
+from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
@@ -66,8 +68,8 @@ def rewrite(
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
         rename: (regular expression, replacement) pairs, applied to every kept name in turn, as ``re.sub`` does.
-        drop: shell globs of names to leave out.
-        keep: shell globs; if any are given, every other name is left out.
+        drop: globs of names to leave out; ``*`` also matches ``/``.
+        keep: globs; if any are given, every other name is left out.
         cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
         strip_optimizer: leave out optimizer state, of TF1 and TF2.
         shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
@@ -92,7 +94,9 @@ def rewrite(
         (39, dtype('float16'))
     """
     prefix = check_prefix(dest)
-    _check_counts(shards, max_shard_size)
+    shards = None if shards is None else whole_number("shards", shards)
+    if shards is not None and max_shard_size is not None:
+        raise UsageError("shards and max_shard_size: expected one of both")
     edits = Edits(rename, drop, keep, cast, strip_optimizer)
     with open_checkpoint(source, format=source_format) as checkpoint:
         plan = plan_edits(checkpoint, edits)
@@ -155,6 +159,8 @@ def merge(
     """
     prefix = check_prefix(dest)
     with ExitStack() as stack:
+        if isinstance(sources, str | os.PathLike):
+            raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
         checkpoints = [stack.enter_context(open_checkpoint(source)) for source in sources]
         orders = {checkpoint.reader.big_endian for checkpoint in checkpoints}
         if len(orders) != 1:
@@ -189,13 +195,6 @@ class Piece(NamedTuple):
     whole_shard: int  # that the entry of the whole names
 
 
-def _check_counts(shards: int | None, max_shard_size: int | None) -> None:
-    if shards is not None and shards < 1:
-        raise UsageError(f"shards: expected 1 or more, got {shards}")
-    if shards is not None and max_shard_size is not None:
-        raise UsageError("shards and max_shard_size: expected one of both")
-
-
 def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
     for checkpoint in checkpoints:
         checkpoint.reader.check_unchanged()
@@ -222,18 +221,22 @@ def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
                 twice.setdefault((earlier.prefix, checkpoint.prefix), []).append(entry.name)
     if twice:
         lines = [_clash(earlier, later, names) for (earlier, later), names in twice.items()]
-        advice = [Advice(command=shlex.join(["tfckpt", "diff", *pair])) for pair in twice if len(set(pair)) > 1]
-        raise advised(PlanError(lines), next(iter(advice), None))
+        pairs = [pair for pair in twice if not _are_one(*pair)]
+        raise advised(PlanError(lines), Advice(compared=pairs[0]) if pairs else None)
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(", ".join(plan.source for plan in plans), "", steps, (), {})
 
 
 def _clash(earlier: str, later: str, names: Sequence[str]) -> str:
     """Return what to say of two sources that both have what may come once."""
-    if later == earlier:
+    if _are_one(earlier, later):
         return f"{later}: given twice"
     are = "is" if len(names) == 1 else "are"
     return f"{later}: tensor {some([repr(name) for name in names], 1)} {are} in {earlier} already"
+
+
+def _are_one(prefix: str, other: str) -> bool:
+    return prefix == other or files.is_same(index_path(prefix), index_path(other))
 
 
 def _is_another_part(known: Entry, entry: Entry) -> bool:

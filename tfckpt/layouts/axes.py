@@ -86,7 +86,12 @@ class Mismatch(NamedTuple):
 
 
 class Size(NamedTuple):
-    """A size of the model, and who says so: a configuration file, an option, or the first tensor that had it."""
+    """A size of the model.
+
+    Attributes:
+        value: the size.
+        origin: who says so: a configuration file, an option, or the first tensor that had it.
+    """
 
     value: int
     origin: str
