@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -103,6 +104,7 @@ def _cores() -> int:
 
 def _block_interrupts() -> None:
     """Have the processes that this thread starts begin without interrupts: one that is starting would print where it was."""
+    resource_tracker.ensure_running()  # whose start would let them through again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
