@@ -234,7 +234,7 @@ def test_there_and_back_again_to_the_byte(tensors: dict[str, Any], tmp_path: Pat
     tfckpt.save(tmp_path / "tf1", tensors)
     tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to="pretrainer", num_heads=2)
     plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert plan.notes[0] == "the model is a 'pretrainer' of ALBERT, at the root"
+    assert plan.notes[0] == "the model is 'pretrainer' of ALBERT, at the root"
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
 
 
@@ -243,7 +243,7 @@ def test_fine_tuned_ones_go_there_and_back_to_the_byte(to: str, tensors: dict[st
     tfckpt.save(tmp_path / "tf1", fine_tuned(tensors, to))
     tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to=to, num_heads=2)
     plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert plan.notes[0] == f"the model is a {to!r} of ALBERT, at the root"
+    assert plan.notes[0] == f"the model is {to!r} of ALBERT, at the root"
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
 
 
@@ -253,7 +253,7 @@ def test_an_encoder_comes_back_as_an_albert(widths: str, tensors: dict[str, Any]
     tfckpt.save(tmp_path / "tf1", equal_widths(tensors) if widths == "equal" else encoder)
     tfckpt.convert(tmp_path / "tf1", tmp_path / "there", num_heads=2)
     plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert plan.notes[0] == "the model is a 'encoder' of ALBERT, at the root"
+    assert plan.notes[0] == "the model is 'encoder' of ALBERT, at the root"
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
 
 
@@ -273,7 +273,7 @@ def test_what_model_garden_saves_comes_back_as_an_albert(name: str, tmp_path: Pa
     )
     tfckpt.save(tmp_path / "saved", tensors | {OBJECT_GRAPH_KEY: graph.serialize()})
     plan = tfckpt.plan(tmp_path / "saved", to="tf1")
-    assert plan.notes[0] == "the model is a 'encoder' of ALBERT, at encoder"
+    assert plan.notes[0] == "the model is 'encoder' of ALBERT, at encoder"
     assert len(plan.steps) == len(tensors)
 
 
@@ -282,4 +282,4 @@ def test_a_bert_of_one_layer_stays_a_bert(bert: str, tmp_path: Path) -> None:
         one = {n: v for n, v in checkpoint.items() if n.startswith("bert/") and "layer_1" not in n and "adam" not in n}
     tfckpt.save(tmp_path / "tf1", one)
     tfckpt.convert(tmp_path / "tf1", tmp_path / "there", num_heads=2)
-    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is a 'encoder' of BERT, at the root"
+    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is 'encoder' of BERT, at the root"

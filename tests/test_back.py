@@ -54,7 +54,7 @@ def test_there_and_back_again(name: str, to: str, tmp_path: Path) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     kept = {step.source for step in tfckpt.convert(source(name), there, to=to).steps}
     plan = tfckpt.convert(there, back, to="tf1")
-    assert plan.notes[0].startswith(f"the model is a {to!r} of BERT")
+    assert plan.notes[0].startswith(f"the model is {to!r} of BERT")
     expected = {name: value for name, value in weights(source(name)).items() if name in kept}
     with tfckpt.open(back) as checkpoint:
         assert sorted(checkpoint) == sorted(expected)
@@ -91,7 +91,7 @@ def test_any_root_will_do(tmp_path: Path) -> None:
     tfckpt.convert(source("classifier_tf115"), tmp_path / "there", to="classifier")
     edit(str(tmp_path / "there"), rename)
     plan = tfckpt.plan(tmp_path / "there", to="tf1")
-    assert plan.notes[0] == "the model is a 'classifier' of BERT, at my_own_name"
+    assert plan.notes[0] == "the model is 'classifier' of BERT, at my_own_name"
 
 
 @pytest.mark.parametrize("to", ["encoder", "pretrainer"])

@@ -7,10 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.api import public_names
 from support.pages import OTHERS, ROOT, Page, run
 from support.scenes import set_up
 
 import tfckpt
+import tfckpt.errors
+import tfckpt.types
 from tfckpt.layouts.catalog import NAMES
 from tfckpt.layouts.defaults import DEFAULT
 
@@ -79,4 +82,8 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
 
 
 def test_the_reference_has_every_public_name_once() -> None:
-    assert sorted(re.findall(r"^::: tfckpt\.(\w+)$", Page("docs/api.md").text, re.MULTILINE)) == sorted(tfckpt.__all__)
+    text = Page("docs/api.md").text
+    assert sorted(re.findall(r"^::: tfckpt\.(\w+)$", text, re.MULTILINE)) == sorted([*tfckpt.__all__, "errors"])
+    assert sorted(re.findall(r"^::: tfckpt\.types\.(\w+)$", text, re.MULTILINE)) == sorted(tfckpt.types.__all__)
+    (listed,) = re.findall(r"^      members: \[(.*)\]$", text, re.MULTILINE)
+    assert sorted(listed.split(", ")) == sorted(set(public_names(tfckpt.errors)) - set(tfckpt.__all__))

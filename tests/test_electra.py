@@ -271,7 +271,7 @@ def test_every_variable_is_converted_or_dropped_by_a_rule(to: str) -> None:
 def test_a_pretrainer_comes_back_to_the_byte(form: str, tmp_path: Path) -> None:
     tfckpt.convert(form, tmp_path / "there", to="pretrainer", fill="normal:1")
     plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert plan.notes == ("the model is a 'pretrainer' of ELECTRA, at the root",)
+    assert plan.notes == ("the model is 'pretrainer' of ELECTRA, at the root",)
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(form)
     assert len(plan.dropped_by_rule()["not in ELECTRA"]) == 8
 
@@ -304,14 +304,14 @@ def test_embeddings_that_training_moved_apart_come_back_as_two(tmp_path: Path) -
 
 def test_an_encoder_that_might_be_bert_is_taken_for_bert_unless_told(tmp_path: Path) -> None:
     tfckpt.convert(electra_form("no projection", tmp_path / "source"), tmp_path / "there", fill="zeros")
-    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is a 'encoder' of BERT, at the root"
+    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is 'encoder' of BERT, at the root"
     plan = tfckpt.plan(tmp_path / "there", to="tf1", model="ELECTRA")
-    assert plan.notes[0] == "the model is a 'encoder' of ELECTRA, at the root"
+    assert plan.notes[0] == "the model is 'encoder' of ELECTRA, at the root"
 
 
 def test_an_encoder_with_a_projection_is_not_berts(tmp_path: Path) -> None:
     tfckpt.convert(ELECTRA, tmp_path / "there", fill="zeros")
-    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is a 'encoder' of ELECTRA, at the root"
+    assert tfckpt.plan(tmp_path / "there", to="tf1").notes[0] == "the model is 'encoder' of ELECTRA, at the root"
 
 
 @pytest.mark.parametrize(

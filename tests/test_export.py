@@ -504,7 +504,7 @@ def test_from_stdout_to_stdin(bert: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "sent", "complaint"),
     [
-        (["import", "-", "{}/out"], b"", "stdin: file: expected 8 bytes or more, got 0"),
+        (["import", "-", "{}/out"], b"", "stdin: file: expected a safetensors or .npz file, got an empty file"),
         (["import", "-", "{}/out", "--as", "npz"], b"x", "stdin: .npz archive: expected a whole zip archive"),
         (["plan", "{source}", "--config", "-"], b"{", "stdin: not JSON: "),
         (["plan", "{source}", "--layout", "-"], b"x", "stdin: not TOML: "),

@@ -97,8 +97,9 @@ def test_the_kind_is_seen_from_the_bytes_whatever_the_name(tmp_path: Path) -> No
         (b"\x93NUMPY\x01\0", "got one array without a name; numpy.savez gives names to arrays"),
         (b"\x89HDF\r\n\x1a\n", "got an HDF5 file, as Keras writes them; Keras reads it"),
         (b"\x80\x02}q\0.", "got a pickle, as PyTorch writes them; safetensors.torch.save_file writes"),
-        (b"", "expected 8 bytes or more, got 0"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "length of the header"),
+        (b"", "got an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer of a few lines"),
+        (b'{"hidden_size": 8}', "got a JSON text"),
     ],
 )
 def test_what_people_have_instead_is_named(tmp_path: Path, data: bytes, message: str) -> None:

@@ -32,6 +32,15 @@ def complaints(manifest: Path, text: str | bytes) -> list[str]:
     return [complaint.removeprefix(f"{manifest}: ") for complaint in caught.value.complaints]
 
 
+def test_a_tilde_is_the_home_directory(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    manifest.write_text(f"{HEADER}~/a,~/b,--config ~/c.json\n")
+    (job,) = tfckpt.read_manifest(manifest)
+    assert [job[name] for name in ("source", "dest", "config")] == [
+        f"{tmp_path}/{name}" for name in ("a", "b", "c.json")
+    ]
+
+
 def test_options_mean_what_they_mean_on_the_command_line(manifest: Path) -> None:
     words = [
         "--to",

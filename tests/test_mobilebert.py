@@ -101,7 +101,7 @@ def test_a_pretrainer_comes_back_to_the_byte(name: str, tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "tf1", weights(name))
     tfckpt.convert(tmp_path / "tf1", tmp_path / "there", to="pretrainer", config=SOURCES[name] / "bert_config.json")
     plan = tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert plan.notes == ("the model is a 'pretrainer' of MobileBERT, at the root",)
+    assert plan.notes == ("the model is 'pretrainer' of MobileBERT, at the root",)
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(tmp_path / "tf1")
 
 

@@ -253,7 +253,7 @@ def test_links_that_are_refused_are_an_error_that_names_the_alternative(
 ) -> None:
     refuse_links(monkeypatch)
     with pytest.raises(
-        UnsupportedError, match=r"cannot be linked .*cross-device link; --mode copy or --mode auto copies it"
+        UnsupportedError, match=r"cannot be linked: .*cross-device link; mode 'copy' or 'auto' copies it"
     ):
         tfckpt.convert(bert, tmp_path / "new" / "out", mode="link")
     assert not (tmp_path / "new").exists()
@@ -261,9 +261,7 @@ def test_links_that_are_refused_are_an_error_that_names_the_alternative(
 
 def test_clones_that_are_refused_are_an_error_too(bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_clones(monkeypatch)
-    with pytest.raises(
-        UnsupportedError, match=r"cannot be cloned .*not supported; --mode copy or --mode auto copies it"
-    ):
+    with pytest.raises(UnsupportedError, match=r"cannot be cloned: .*not supported; mode 'copy' or 'auto' copies it"):
         tfckpt.convert(bert, tmp_path / "new" / "out", mode="reflink")
     assert not (tmp_path / "new").exists()
 
@@ -308,7 +306,7 @@ def test_a_source_whose_files_cannot_be_data_files_is_refused_by_name(bert: str,
         "big": "its values are big-endian",
         "sliced": "stored in slices, which have to be put together",
     }.items():
-        with pytest.raises(UnsupportedError, match=f"cannot be shared by --mode link: .*{why}"):
+        with pytest.raises(UnsupportedError, match=f"cannot be shared by mode 'link': .*{why}"):
             tfckpt.convert(tmp_path / name, tmp_path / "out", mode="link")
         written = tfckpt.convert(tmp_path / name, tmp_path / f"{name}-out", mode="auto", prove=True).written
         assert written is not None

@@ -203,6 +203,18 @@ def test_a_checkpoint_stays_what_it_is_when_the_process_goes_elsewhere(
     assert tfckpt.open("m", format="v2")["w"].tolist() == [1.0] * 4
 
 
+def test_a_checkpoint_is_itself_as_a_file_is(bert: str) -> None:
+    one, other = tfckpt.open(bert), tfckpt.open(bert)
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
+    assert one._ipython_key_completions_() == list(one)
+    one.close()
+    one.close()
+    with pytest.raises(UsageError, match="closed"), one:
+        pass
+
+
 def test_an_index_without_data_opens_and_says_what_is_missing(bert_copy: str) -> None:
     data = f"{bert_copy}.data-00000-of-00001"
     os.unlink(data)

@@ -168,6 +168,18 @@ def test_a_string_or_a_number_alone_is_an_array(tmp_path: Path) -> None:
         assert checkpoint.get_slice("none")[:, 1].shape == (0,)
 
 
+def test_a_part_that_is_all_is_an_array_to_numpy(bert: str) -> None:
+    with tfckpt.open(bert) as checkpoint:
+        name = "bert/embeddings/word_embeddings"
+        part = checkpoint.get_slice(name)
+        assert np.array_equal(np.asarray(part), checkpoint[name])
+        assert np.asarray(part, np.float16).dtype == np.float16
+        with pytest.raises(UsageError, match="a mask is no basic index"):
+            part[True]
+        with pytest.raises(UsageError, match=r"index \(0, 99\): 99 is outside of an axis of 8"):
+            part[0, 99]
+
+
 def test_variants_are_read_whole(tmp_path: Path) -> None:
     messages = np.array([b"ab", b"", b"cde"], object)
     with BundleWriter(str(tmp_path / "m")) as writer:

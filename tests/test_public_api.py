@@ -51,6 +51,21 @@ def test_what_callers_can_rely_on_is_as_it_is_written_down() -> None:
     assert list(describe()) == pinned.splitlines()
 
 
+@pytest.mark.parametrize("name", ["errors", "types"])
+def test_the_public_modules_are_found_behind_a_dot(name: str) -> None:
+    program = f"import tfckpt; print(tfckpt.{name}.__name__, {name!r} in dir(tfckpt), 'Any' in dir(tfckpt))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == f"tfckpt.{name} True False\n"
+
+
+def test_what_is_large_is_told_in_a_line(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.convert(bert, tmp_path / "out")
+    assert repr(plan) == f"<tfckpt.Plan of {bert!r} to 'encoder': 39 steps, 100 dropped>"
+    assert plan.steps[0].dtype_name == "float32"
+    assert repr(tfckpt.prove(bert, tmp_path / "out")) == f"<Proof of '{tmp_path}/out': 39 tensors, 0 differences>"
+    assert repr(tfckpt.diff(bert, bert)) == f"<Comparison of {bert!r} and {bert!r}: 139 pairs, 0 differ>"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'opne'"):
         tfckpt.opne  # noqa: B018

@@ -23,6 +23,7 @@ from tfckpt.bundle.v1_values import FIELDS
 from tfckpt.checkpoint.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import (
+    Advice,
     CheckpointNotFoundError,
     ChecksumError,
     FormatError,
@@ -277,11 +278,14 @@ def test_a_format_that_is_not_there(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "model", {"w": 1})
     with pytest.raises(CheckpointNotFoundError, match=r"model: no V1 checkpoint: no file .*; it is a V2 checkpoint$"):
         tfckpt.open(tmp_path / "model", format="v1")
-    with pytest.raises(CheckpointNotFoundError, match="no file in it ends as V1 checkpoints do"):
+    with pytest.raises(
+        CheckpointNotFoundError, match=r"no V1 checkpoint in this directory; it has V2: model$"
+    ) as caught:
         tfckpt.open(tmp_path, format="v1")
+    assert caught.value.advice == Advice(drop=("--format",))
     with pytest.raises(CheckpointNotFoundError, match=r"saver: no checkpoint: no file .*saver\.index; "):
         tfckpt.open(V1 / "saver", format="v2")
-    with pytest.raises(CheckpointNotFoundError, match=r"no file in it ends in \.index"):
+    with pytest.raises(CheckpointNotFoundError, match=r"no V2 checkpoint in this directory; it has V1: saver, "):
         tfckpt.open(V1, format="v2")
     with pytest.raises(UsageError, match="expected one of v1, v2, got 'V1'"):
         tfckpt.open(V1 / "saver", format="V1")

@@ -1,7 +1,19 @@
-"""``python -m tfckpt``: the same as the command ``tfckpt``."""
+"""The door of the command ``tfckpt``, and of ``python -m tfckpt``."""
 
 import sys
 
-from tfckpt.cli.main import main
+INTERRUPTED = 130  # as `tfckpt.cli.main` has it, which may not be imported yet
 
-sys.exit(main())
+
+def main() -> int:
+    """Run one command; return its exit code. An interrupt may come while what it needs is imported."""
+    try:
+        from tfckpt.cli.main import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

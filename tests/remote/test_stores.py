@@ -151,9 +151,7 @@ def test_a_conversion_writes_the_same_from_and_to_a_store(store: Store, tmp_path
 def test_files_behind_urls_are_not_linked(memory: Store, bert: str, tmp_path: Path, mode: str, ends: str) -> None:
     memory.put_directory(DATA / "bert_tf115", "bert")
     where = (f"{memory.url}/{BERT}", tmp_path / "encoder") if ends == "source" else (bert, f"{memory.url}/encoder")
-    with pytest.raises(
-        UnsupportedError, match=r"files behind URLs share no bytes; --mode copy or --mode auto copies it"
-    ):
+    with pytest.raises(UnsupportedError, match=r"files behind URLs share no bytes; mode 'copy' or 'auto' copies it"):
         tfckpt.convert(*where, mode=mode)
     report = tfckpt.convert(*where, mode="auto", prove=True)
     assert report.written is not None

@@ -63,7 +63,7 @@ def test_that_release_restores_it_and_saves_the_same(restored: Path, to: str) ->
 def test_what_that_release_saves_comes_back(restored: Path, bert: str, tmp_path: Path, to: str) -> None:
     root = ROOTS[to][0]
     plan = tfckpt.convert(restored / f"{root}-1", tmp_path / "back", to="tf1")
-    assert plan.notes[0] == f"the model is a {to!r} of BERT, at {root}"
+    assert plan.notes[0] == f"the model is {to!r} of BERT, at {root}"
     with tfckpt.open(tmp_path / "back") as back, tfckpt.open(bert) as source:
         names = [name for name in source if name.startswith("bert/") and "/adam_" not in name]
         assert sorted(back) == sorted(names)

@@ -54,8 +54,7 @@ def share(path: str, source: Input, *, how: str) -> SharedFile:
     Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
     """
     if is_remote(path) or not isinstance(source, InputFile):
-        why = "files behind URLs share no bytes; --mode copy or --mode auto copies it"
-        raise UnsupportedError(f"{source.path}: cannot be linked to {path}: {why}")
+        raise UnsupportedError(f"{source.path}: cannot be linked to {path}: files behind URLs share no bytes")
     return SharedFile(path, source, how=how)
 
 

@@ -71,7 +71,8 @@ class InputFile:
     """
 
     def __init__(self, path: str, place: str = "") -> None:
-        self.path, self.place = path, place or anchored(path)
+        self.path = path
+        self.place: str = place or anchored(path)
         self._fd = -1
         self._map: mmap.mmap | None = None
         self._mapping = ThreadLock()

@@ -234,9 +234,7 @@ def _link(source: InputFile, temporary: str) -> None:
     try:
         os.link(os.path.realpath(source.place), temporary)
     except OSError as error:
-        raise UnsupportedError(
-            f"{source.path}: cannot be linked to {temporary}: {error.strerror}; --mode copy or --mode auto copies it"
-        ) from error
+        raise UnsupportedError(f"{source.path}: cannot be linked: {error.strerror}") from error
     if not os.path.samestat(os.stat(temporary), os.fstat(source.fd)):
         unlink(temporary)
         raise FormatError("file", path=source.path, expected="the one that was opened", got="another of that name")
@@ -253,8 +251,6 @@ def _clone(source: InputFile, temporary: str) -> None:
         fcntl.ioctl(fd, FICLONE, source.fd)
     except OSError as error:
         unlink(temporary)
-        raise UnsupportedError(
-            f"{source.path}: cannot be cloned to {temporary}: {error.strerror}; --mode copy or --mode auto copies it"
-        ) from error
+        raise UnsupportedError(f"{source.path}: cannot be cloned: {error.strerror}") from error
     finally:
         os.close(fd)

@@ -36,7 +36,8 @@ class RemoteInput:
     """
 
     def __init__(self, url: str, *, readahead: int) -> None:
-        self.path = self.place = url
+        self.path = url
+        self.place = url
         self._fs, self._path = open_store(url)
         self._readahead = readahead
         self._windows: dict[int, bytes] = {}

@@ -49,7 +49,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
     def __init__(self, prefix: str, *, verify: bool = True, source_format: str | None = None) -> None:
         self._prefix, self._verify = prefix, verify
-        self._place = anchored(prefix)
+        self._place: str = anchored(prefix)
         self._verified: set[str] = set()
         self._reading = ThreadLock()  # of the object graph
         self._reader: TensorReader | None = open_reader(prefix, source_format)

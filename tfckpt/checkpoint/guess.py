@@ -124,12 +124,12 @@ def _latest(names: Sequence[str]) -> str:
 
 
 def _the_nearest(typed: str, folder: str, base: str, prefixes: Prefixes) -> Advice | None:
-    """Return the checkpoint in a directory whose name is the most like what was typed."""
+    """Return the checkpoint in a directory whose name is like what was typed; or the only one there."""
     import difflib
 
     found = prefixes(folder)
-    if not found:
+    near = found if len(found) == 1 else difflib.get_close_matches(base, found, n=1)
+    if not near:
         return None
-    near = difflib.get_close_matches(base, found, n=1, cutoff=0)
-    nearest = near[0] if near else found[0]
+    nearest = near[0]
     return Advice(given=typed, meant=nearest if split(typed)[0] == "" else join(folder, nearest))

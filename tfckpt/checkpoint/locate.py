@@ -121,6 +121,11 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     from tfckpt.checkpoint.guess import about_directory, one_of
 
     if not found:
+        other = V1 if source_format == V2 else V2
+        if source_format is not None and (others := _prefixes(directory, other)):
+            what = f"no {source_format.upper()} checkpoint in this directory; it has {other.upper()}: {some(others)}"
+            text = f"{directory}: {what}"
+            raise advised(CheckpointNotFoundError(text), Advice(drop=("--format",)))
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
         what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
         text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"

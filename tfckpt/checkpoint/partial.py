@@ -120,7 +120,10 @@ def _to_range(item: Any, size: int) -> tuple[slice, int | slice]:
     if isinstance(item, bool):  # which NumPy takes for a mask
         raise TypeError("a mask is no basic index")
     if not isinstance(item, slice):
-        at = range(size)[operator.index(item)]
+        number = operator.index(item)
+        if not -size <= number < size:
+            raise IndexError(f"{number} is outside of an axis of {size}")
+        at = number % size
         return slice(at, at + 1), 0
     chosen = range(size)[item]
     if not chosen:

@@ -87,7 +87,24 @@ def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:
 def print_next(command: str, advice: str | None) -> None:
     """Print what to type, if that is known, as the last line on stderr."""
     if advice:
-        print(f"tfckpt {command}: next: {printable(redacted(advice))}", file=sys.stderr)
+        print(f"tfckpt {command}: next: {printable(redacted(_typed_here(advice)))}", file=sys.stderr)
+
+
+def _typed_here(command: str) -> str:
+    """Return a command as the shell finds it that did not find ``tfckpt`` by its name."""
+    import shutil
+
+    started = sys.argv[0]
+    if (
+        os.path.basename(started) not in ("tfckpt", "__main__.py")
+        or not os.path.dirname(started)
+        or shutil.which("tfckpt")
+    ):
+        return command
+    python = shlex.quote(sys.executable)
+    return re.sub(
+        r"^(tfckpt|python3)(?= )", lambda found: f"{python} -m tfckpt" if found[1] == "tfckpt" else python, command
+    )
 
 
 def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:

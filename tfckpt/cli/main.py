@@ -29,10 +29,10 @@ from tfckpt.cli import (
 )
 from tfckpt.cli.advice import next_command, print_next, unmet_requirements
 from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
-from tfckpt.cli.output import printable
+from tfckpt.cli.output import folded, printable
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import paged
-from tfckpt.errors import TfckptError
+from tfckpt.errors import ProofError, TfckptError
 
 # In the order in which --help lists their commands.
 GROUPS = (
@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.verbose:
             _print_traceback()
         advice = next_command(error, args, argv)
-        for line in getattr(error, "complaints", [str(error)]):
+        lines = getattr(error, "complaints", [str(error)])
+        for line in folded(lines) if isinstance(error, ProofError) else lines:
             print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
         print_next(args.command, advice)
         return WRONG_USAGE if isinstance(error, WrongUsageError) else getattr(args, "trouble", FAILED)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from tfckpt.cli import convert
+from tfckpt.cli.options import home_path
 from tfckpt.errors import ManifestError, UsageError
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
@@ -149,7 +150,7 @@ def _job(cells: Mapping[str, str], parser: argparse.ArgumentParser, directory: s
         return f"more cells than columns: {cells['']!r}; a cell with a comma needs quotes around it"
     if missing := [column for column in (SOURCE, DESTINATION) if not cells.get(column)]:
         return f"no {' and no '.join(missing)}"
-    source, dest, options = cells[SOURCE], cells[DESTINATION], cells.get(OPTIONS, "")
+    source, dest, options = home_path(cells[SOURCE]), home_path(cells[DESTINATION]), cells.get(OPTIONS, "")
     try:
         args, unknown = parser.parse_known_args([*shlex.split(options), "--", source, dest])
     except ValueError as error:  # of shlex, or a UsageError

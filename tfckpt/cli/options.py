@@ -29,6 +29,21 @@ SYNONYMS = {
     "targets": "layouts",
 }
 
+# The same of options; of those of other tools, and of other commands here.
+OPTION_SYNONYMS = {
+    "--force": "--overwrite",
+    "-f": "--overwrite",
+    "--map": "--to",
+    "--to": "--map",
+    "--target": "--to",
+    "--config-file": "--config",
+    "--bert_config_file": "--config",
+    "--albert_config_file": "--config",
+    "--exclude_patterns": "--exclude",
+}
+DRY_RUN = "--dry-run"
+UNKNOWN = "unrecognized arguments: "  # how argparse begins
+
 
 class WrongUsageError(UsageError):
     """Options that do not go together, of which argparse knows nothing; exits with the same code as its own errors."""
@@ -46,9 +61,25 @@ class SuggestingParser(argparse.ArgumentParser):
             if message.startswith("argument COMMAND:") and match[1] in SYNONYMS:
                 near = [SYNONYMS[match[1]]]
             message += f"; did you mean {near[0]!r}?" if near else ""
+        elif message.startswith(UNKNOWN) and self.prog == "tfckpt":
+            message += "; options stand behind the command"
+        elif message.startswith(UNKNOWN):
+            message += self._nearest(message.removeprefix(UNKNOWN).split()[0])
         elif message.endswith("required: COMMAND"):
             message += f"; {self.prog} --help lists them"
         super().error(message)
+
+    def _nearest(self, option: str) -> str:
+        """Return what to say of an option that is none."""
+        import difflib
+
+        name = option.partition("=")[0]
+        if name == DRY_RUN:
+            return "; tfckpt plan shows what convert would do"
+        known = [text for text in self._option_string_actions if text.startswith("--")]
+        meant = [text for text in (OPTION_SYNONYMS.get(name), name.replace("_", "-")) if text in known]
+        near = meant or ([] if name in OPTION_SYNONYMS else difflib.get_close_matches(name, known, n=1))
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 class CommandParser(SuggestingParser):
@@ -60,7 +91,7 @@ class CommandParser(SuggestingParser):
     _is_reading = False
 
     def __init__(self, *args: Any, one_dash: bool = False, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **options | {"allow_abbrev": False})
         self._one_dash = one_dash
 
     def parse_known_args(  # type: ignore[override]  # argparse calls it, and no one else
@@ -76,9 +107,12 @@ class CommandParser(SuggestingParser):
             return super().parse_known_args(args, namespace)
         self._is_reading = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_reading = False
+        if unknown:  # else it would be said with the usage of the whole
+            self.error(UNKNOWN + " ".join(unknown))
+        return found, unknown
 
 
 class Targets:

@@ -18,6 +18,7 @@ printable = errors.printable
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+MOST_DIFFERENCES = 20
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
 
 
@@ -52,6 +53,13 @@ def human(nbytes: int) -> str:
     while size >= 1023.95 and unit < len(UNITS) - 1:  # what rounds to 1024.0 is one of the next unit
         size, unit = size / 1024, unit + 1
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{nbytes} B"
+
+
+def folded(lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines that a person reads of many of one kind, and how many more there are."""
+    if len(lines) <= MOST_DIFFERENCES:
+        return lines
+    return [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more differences; --json has them all"]
 
 
 def print_rows(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tfckpt
 from tfckpt.cli.convert import add_request, request_of
 from tfckpt.cli.options import Targets, WrongUsageError, add_source, counting, home_path
-from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.cli.output import folded, print_json_rows, printable
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import Advice, advised
@@ -88,7 +88,7 @@ def cmd_report(args: argparse.Namespace) -> int:
         problems = [] if document.head["mapping"] is None else list(document.head["mapping"]["differences"])
         document = document._replace(tensors=_noting(document.tensors, problems))
         _write(args, document)
-    for line in problems:
+    for line in folded(problems):
         print(f"tfckpt report: {printable(line)}", file=sys.stderr)
     return 1 if problems else 0
 

@@ -57,7 +57,7 @@ def plan_back(
     kept, dropped = exclude(entries, excluded)
     stored = {entry.name: entry for entry in kept}
     sizes = Sizes(match.layout.family.sizes, known_sizes(config, num_heads, complaints))
-    notes = [f"the model is a {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
+    notes = [f"the model is {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
     state = find_state(graph, match, complaints) if slots else FoundState()
     steps: list[Step] = []
     given_up = _given_up(match, stored)

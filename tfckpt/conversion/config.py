@@ -94,9 +94,10 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        from tfckpt.bundle.kinds import advice_for, kind_of
+        from tfckpt.bundle.kinds import TEXT, advice_for, kind_of
 
         kind = kind_of(path)
+        kind = None if kind is TEXT else kind  # as it should be
         text = f"{path}: not JSON: {error}" + (f"; it is {kind.what}; {kind.then}" if kind else "")
         raise advised(ConfigError(text), advice_for(kind, path) if kind else None) from None
     if not isinstance(values, dict):

@@ -21,7 +21,7 @@ from tfckpt.conversion.differences import Distance, Tolerance, aligned
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, rule_beside
 from tfckpt.conversion.request import PathLike
-from tfckpt.errors import PlanError, UsageError
+from tfckpt.errors import Advice, PlanError, UsageError, advised
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Comparer:
         others: list[str] = []
         places = planned_places(plan, self._b, others)
         if others:
-            raise PlanError([f"{self._b.prefix}: {line}" for line in others])
+            raise advised(PlanError([f"{self._b.prefix}: {line}" for line in others]), Advice(unknown=self._b.prefix))
         pairs = [self._step(step, key) for step in plan.steps for key in places.keys.get(step.target) or ("",)]
         ignored = {item.source: item.rule for item in plan.dropped}
         for name in sorted(set(self._b) - {pair.b for pair in pairs} - {OBJECT_GRAPH_KEY}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
@@ -12,7 +12,7 @@ from tfckpt.bundle.dtypes import FLOATING, dtype_name
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.source import Source
-from tfckpt.errors import PlanError, UsageError
+from tfckpt.errors import PlanError, UsageError, some
 from tfckpt.layouts.optimizer import STATE
 from tfckpt.layouts.rules import Drop
 
@@ -64,6 +64,13 @@ class Edits:
             name = re.sub(pattern, replacement, name)
         return name
 
+    def unused(self, names: Collection[str]) -> list[str]:
+        """Return what to say of patterns that choose or rename nothing."""
+        kept = [pattern for pattern in self.keep if not any(Drop("", (pattern,)).matches(name) for name in names)]
+        changes = [pattern for pattern, _ in self.rename if not any(re.search(pattern, name) for name in names)]
+        lines = [f"pattern {pattern!r}, which is to be kept: no tensor" for pattern in kept]
+        return lines + [f"{pattern!r}, which is to be renamed: no tensor" for pattern in changes]
+
     def new_dtype(self, data_type: DataType) -> DataType | None:
         """Return the dtype that tensors of ``data_type`` are cast to; None if they stay as they are."""
         new = FLOATING_NAMES.get(self.cast or "")
@@ -99,6 +106,10 @@ def plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     graph = _edited_graph(checkpoint, steps, dropped)
     used = {item.rule for item in dropped}
     notes = [f"{drop.rule}: no tensor" for drop in edits.rules() if drop.rule not in used]
+    notes += edits.unused(list(checkpoint))
+    if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
+        hint = "a glob matches whole names, such as 'bert/*'"
+        raise PlanError([f"{checkpoint.prefix}: no tensor is left of {len(dropped)}; {hint}"])
     if any(step.cast for step in steps):
         notes.append("TensorFlow does not cast when it restores: the model must have the new dtype too")
     return Plan(checkpoint.prefix, "", tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
@@ -109,10 +120,14 @@ def check_names(source: str, steps: Iterable[Step]) -> None:
     sources: dict[str, list[str]] = {}
     for step in steps:
         sources.setdefault(step.target, []).append(step.source)
-    lines = [f"{source}: {' and '.join(n)} would all be called {t!r}" for t, n in sources.items() if len(n) > 1]
+    lines = [f"{source}: {_together(n)} would all be called {t!r}" for t, n in sources.items() if len(n) > 1]
     lines += [f"{source}: {name} would have no name" for name in sources.get("", [])]
     if lines:
         raise PlanError(lines)
+
+
+def _together(names: Sequence[str]) -> str:
+    return some(names, 2) if len(names) > 2 else " and ".join(names)
 
 
 def _edited_graph(checkpoint: Source, steps: Sequence[Step], dropped: Sequence[Dropped]) -> ObjectGraph | None:

@@ -11,7 +11,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
-from tfckpt.errors import UnsupportedError, UsageError, some
+from tfckpt.errors import Advice, UnsupportedError, UsageError, advised, some
 from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
@@ -97,7 +97,8 @@ def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mod
             writer.share(sources, how=SHARING[attempt])
         except UnsupportedError as error:
             if mode != AUTO:
-                raise
+                text = f"{error}; mode 'copy' or 'auto' copies it"
+                raise advised(UnsupportedError(text), Advice(add=("--mode", AUTO))) from error
             notes.append(str(error))
             continue
         named = sum(nbytes for _, _, nbytes in {(entry.shard, entry.offset, entry.nbytes) for entry in carried})
@@ -115,6 +116,4 @@ def _check_sharable(reader: TensorReader, carried: list[Entry], mode: str) -> No
         why = f"{some(sliced, 1)}: stored in slices, which have to be put together"
     else:
         return
-    raise UnsupportedError(
-        f"{reader.prefix}: cannot be shared by --mode {mode}: {why}; --mode copy or --mode auto copies it"
-    )
+    raise UnsupportedError(f"{reader.prefix}: cannot be shared by mode {mode!r}: {why}")

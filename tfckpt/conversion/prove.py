@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfckpt.bundle.carry import Count, counting
+from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -126,8 +127,10 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count
     entry = dest.entry(key) if key else None
     if entry is None:
         problem = f"missing; {step.source or 'a filled variable'} belongs there"
+    elif entry.data_type != step.data_type and entry.shape == step.shape:
+        problem = f"expected dtype {dtype_name(step.data_type)}, got {entry.dtype_name}"
     elif (entry.data_type, entry.shape) != (step.data_type, step.shape):
-        expected = entry._replace(data_type=step.data_type).dtype_name
+        expected = dtype_name(step.data_type)
         problem = f"expected shape {expected}{list(step.shape)}, got {entry.dtype_name}{list(entry.shape)}"
     else:
         try:

@@ -61,7 +61,9 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
     """
     report = proof.to_json()
     if not proof.unaccounted and all(checked.key and dest.reader.entry(checked.key) for checked in proof.tensors):
-        return ProofError(proof.differences, report)  # what was asked for is there, with other values
+        damaged = next((c for c in (dest, source) if any(_is_damage(line, c) for line in proof.differences)), None)
+        advice = None if damaged is None else Advice(damaged=damaged.prefix)
+        return advised(ProofError(proof.differences, report), advice)  # what was asked for is there, with other values
     found = _other_request(source, dest, request)
     if found is not None:
         text, advice = found
@@ -85,6 +87,10 @@ def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tu
         text = "it has names and shapes of the source's own tensors, as a copy does"
         return text, Advice(compared=(source.prefix, dest.prefix))
     return None
+
+
+def _is_damage(line: str, checkpoint: Checkpoint) -> bool:
+    return f"{checkpoint.prefix}.data-" in line and "checksum" in line
 
 
 def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:

@@ -83,12 +83,18 @@ def make_plan(checkpoint: Source, request: Request) -> Plan:
 
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
+    plan = _plan(checkpoint, request)
+    notes = [f"exclude {t!r}: no variable" for t in request.exclude if not any(t in name for name in checkpoint)]
+    return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
+
+
+def _plan(checkpoint: Source, request: Request) -> Plan:
     custom = None if request.layout is None else _read_layout(request.layout)
     if request.to == AUTO and custom is None:
         from tfckpt.conversion.choose import choose_target
 
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
-        plan = make_plan(checkpoint, request._replace(to=choice.to))
+        plan = _plan(checkpoint, request._replace(to=choice.to))
         return plan._replace(notes=(choice.why, *plan.notes))
     layout = find_layout(request.to, list(checkpoint)) if custom is None else _custom_target(request.to, custom)
     state = parse_options(request.slots, request.optimizer, request.learning_rate)

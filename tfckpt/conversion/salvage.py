@@ -23,7 +23,7 @@ from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError, some
+from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised, some
 from tfckpt.progress import Progress, finish, stages
 
 PathLike = str | os.PathLike[str]
@@ -107,7 +107,8 @@ def salvage(
     reader = found.reader
     try:
         if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
-            raise UsageError(f"{prefix}: source and destination are the same checkpoint")
+            error = UsageError(f"{prefix}: source and destination are the same checkpoint")
+            raise advised(error, Advice(given=os.fspath(dest), meant=f"{prefix}.new"))
         total = sum(entry.nbytes for entry in reader.entries.values())
         reading, writing = stages(progress, total, total)
         damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]

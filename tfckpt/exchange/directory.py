@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,16 @@ from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle import files
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name
 from tfckpt.bundle.local_input import CHUNK_SIZE
-from tfckpt.bundle.paths import join
-from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, UnsupportedError, located
+from tfckpt.bundle.paths import INDEX_SUFFIX, join
+from tfckpt.errors import (
+    Advice,
+    CheckpointExistsError,
+    CheckpointNotFoundError,
+    FormatError,
+    UnsupportedError,
+    advised,
+    located,
+)
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
@@ -52,7 +61,8 @@ def check_free(path: str, *, overwrite: bool) -> None:
     if not files.exists(path):
         return
     if not files.is_directory(path):
-        raise CheckpointExistsError(f"{path}: there is a file of that name, and no directory")
+        error = CheckpointExistsError(f"{path}: there is a file of that name, and no directory")
+        raise advised(error, Advice(given=f"{path}/", meant=f"{path}.arrays/"))
     if not overwrite and files.can_list(path) and (found := files.list_directory(path)):
         raise CheckpointExistsError(f"{path}: not empty ({found[0]}); choose another directory, or overwrite it")
 
@@ -114,9 +124,11 @@ def open_directory(path: str) -> Archive:
     """
     place = join(path, INDEX)
     if not files.is_file(place):
-        raise CheckpointNotFoundError(
+        error = CheckpointNotFoundError(
             f"{path}: no {INDEX}, which says what each array is: expected what tfckpt exports"
         )
+        is_checkpoint = files.can_list(path) and any(n.endswith(INDEX_SUFFIX) for n in files.list_directory(path))
+        raise advised(error, Advice(command=shlex.join(["tfckpt", "ls", path])) if is_checkpoint else None)
     index = files.open_input(place)
     try:
         with located(place, None):

@@ -94,6 +94,7 @@ def export(
         UnsupportedError: the safetensors library is missing, or refuses what was written.
         CheckpointNotFoundError, ChecksumError, ConfigError, FormatError, LayoutError, StorageError, UsageError.
     Example:
+        >>> import numpy as np
         >>> report = tfckpt.export("bert_model.ckpt", "bert.npz", keep=["bert/*"], exclude=["adam"])
         >>> len(report.steps), np.load("bert.npz")["bert/pooler/dense/kernel"].shape
         (39, (8, 8))

@@ -14,7 +14,7 @@ from tfckpt.bundle.dtypes import numpy_dtype
 from tfckpt.bundle.local_input import check_path
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
 from tfckpt.conversion.edits import Edits
 from tfckpt.conversion.execute import COPY
@@ -26,6 +26,11 @@ from tfckpt.exchange.defaults import SOURCE
 from tfckpt.exchange.opening import open_archive
 from tfckpt.exchange.planning import make
 from tfckpt.progress import Progress, finish
+
+WITHOUT_GRAPH = (
+    "keys of objects, and no object graph, without which TensorFlow restores none of them: export with target 'tf1', import "
+    "that, and convert it"
+)
 
 
 def import_(
@@ -97,6 +102,7 @@ def import_(
         PlanError: names and target do not fit; lists all.
         CheckpointExistsError, CheckpointNotFoundError, ConfigError, LayoutError, StorageError, UsageError.
     Example:
+        >>> import numpy as np
         >>> np.savez("weights.npz", w=np.float32([1, 2]), step=np.int64(3))
         >>> _ = tfckpt.import_("weights.npz", "weights.ckpt")
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
@@ -124,6 +130,8 @@ def import_(
     check_path(path)
     with located(path, None), closing(open_archive(path, kind)) as archive:
         plan = make(archive, request, Edits(rename, drop, keep))
+        if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
+            plan = plan._replace(notes=(*plan.notes, WITHOUT_GRAPH))
         if dry_run:
             return plan
         count = counting(progress, plan.nbytes)

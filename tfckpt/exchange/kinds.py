@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from tfckpt.bundle import files
+from tfckpt.bundle.kinds import kind_of
 from tfckpt.bundle.paths import split_query
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised
 from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
 
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
-MAGIC_SIZE = 6
+MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
 # What people have lying beside what can be read: first bytes, what that is, and what to do.
 OTHERS = (
     (b"\x93NUMPY", "one array without a name", "numpy.savez gives names to arrays"),
@@ -39,7 +40,8 @@ def kind_of_dest(path: str, kind: str | None) -> str:
     found = kind or SUFFIXES.get(suffix) or (NPY if bare.endswith("/") or files.is_directory(path) else None)
     if found is None:
         expected = "a name that ends in .safetensors or .npz, or a directory, which ends in /"
-        raise UsageError(f"{path}: cannot tell what to write: expected {expected}; --as says it too")
+        error = UsageError(f"{path}: cannot tell what to write: expected {expected}; --as says it too")
+        raise advised(error, Advice(given=path, meant=f"{path}/"))
     return found
 
 
@@ -56,4 +58,10 @@ def kind_of_source(path: str) -> str:
     for magic, what, hint in OTHERS:
         if start.startswith(magic):
             raise FormatError("file", path=path, expected="a safetensors or .npz file", got=what, hint=hint)
-    return NPZ if start.startswith(b"PK") else SAFETENSORS
+    if start.startswith(b"PK"):
+        return NPZ
+    kind = kind_of(path) if start[8:] != b"{" else None
+    if kind is not None or not start:
+        got = kind.what if kind is not None else "an empty file"
+        raise FormatError("file", path=path, expected="a safetensors or .npz file", got=got)
+    return SAFETENSORS

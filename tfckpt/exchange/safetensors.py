@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.entry import MAX_RANK
-from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.errors import Advice, FormatError, UnsupportedError, advised
 from tfckpt.exchange.dtypes import CODES, DATA_TYPES, RANKS
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def check_library() -> None:
     try:
         import safetensors  # noqa: F401
     except ImportError:
-        raise UnsupportedError(f"safetensors files need a package that is not installed: {HINT}") from None
+        error = UnsupportedError(f"safetensors files need a package that is not installed: {HINT}")
+        raise advised(error, Advice(command="python3 -m pip install 'tfckpt[safetensors]'")) from None
 
 
 def in_order(tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -124,7 +124,7 @@ def find_target(dest: PathLike | Writable, kind: str | None) -> Target:
     check_kind(kind)
     if kind not in (SAFETENSORS, NPZ):
         raise UsageError(
-            f"kind of file: expected {SAFETENSORS!r} or {NPZ!r} for what has no name to tell it, got {kind!r}"
+            f"kind of file: expected {SAFETENSORS!r} or {NPZ!r} for what has no name to tell it, got {kind!r}; --as says it"
         )
     return _Stream(dest.write, kind)
 

@@ -86,5 +86,5 @@ def find_layout(name: str, names: Collection[str] = ()) -> Layout:
         if not isinstance(layout, ObjectLayout) or family in (None, layout.family):
             return layout
     assert family is not None
-    others = [layout.name for layout in OBJECT_LAYOUTS if layout.family == family]
+    others = [layout.name for layout in LAYOUTS if not isinstance(layout, ObjectLayout) or layout.family == family]
     raise UsageError(f"no target {name!r} for {family.name}, which the source is; there are {', '.join(others)}")
