@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import copy
+import errno
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import tfckpt
 from tfckpt.errors import (
     Advice,
     CheckpointExistsError,
@@ -75,6 +78,23 @@ def descendants(cls: type[TfckptError]) -> Iterator[type[TfckptError]]:
     for child in cls.__subclasses__():
         yield child
         yield from descendants(child)
+
+
+def test_the_systems_numbers_are_those_of_the_builtins(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as absent:
+        tfckpt.open(tmp_path / "m")
+    tfckpt.save(tmp_path / "m", {"w": 1})
+    with pytest.raises(FileExistsError) as taken:
+        tfckpt.save(tmp_path / "m", {"w": 1})
+    for error, number in ((absent.value, errno.ENOENT), (taken.value, errno.EEXIST)):
+        again = pickle.loads(pickle.dumps(error))
+        assert (error.errno, again.errno, str(again)) == (number, number, str(error))
+
+
+def test_a_place_that_is_not_there_to_write_to_is_a_refusal() -> None:
+    with pytest.raises(StorageError, match="/proc/none: cannot create: ") as refused:
+        tfckpt.save("/proc/none/m", {"w": 1})
+    assert refused.value.errno == errno.ENOENT
 
 
 def test_these_tables_hold_every_error() -> None:

@@ -153,6 +153,7 @@ def test_a_directory_without_a_checkpoint(tmp_path: Path) -> None:
         ("model", "{0} holds model-1, model-2, model-3"),  # TensorFlow takes no part of a name either
         ("gone/model-1", "the directory {0}/gone does not exist"),
         ("empty/model-1", "{0}/empty holds no checkpoint"),
+        ("model-1.index/model-1", "{0}/model-1.index is a file"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_told_what_lies_there(several: Path, path: str, there: str) -> None:

@@ -199,6 +199,12 @@ def test_another_head_count_is_told_by_the_shapes(bert: str, tmp_path: Path) -> 
         ({"to": "keras"}, {}, ("--to", "keras")),
         ({"to": "keras", "slots": "drop"}, {}, ("--to", "keras", "--slots", "drop")),
         ({"to": "keras", "slots": "drop"}, {"to": "keras"}, ("--slots", "drop")),
+        ({"to": "keras", "num_heads": 2}, {"to": "keras"}, ("--num-heads", "2")),
+        (
+            {"to": "keras", "num_heads": 2, "slots": "drop"},
+            {},
+            ("--to", "keras", "--num-heads", "2", "--slots", "drop"),
+        ),
         ({"keep_names": True}, {}, ("--keep-names",)),
         ({"to": "pretrainer", "keep_names": True}, {}, ("--to", "pretrainer", "--keep-names")),
     ],

@@ -5,7 +5,7 @@
     |- CheckpointExistsError(FileExistsError)      the destination is taken
     |- FormatError(ValueError)                     the bytes are not what the format says
     |  '- ChecksumError                            right shape, wrong bytes
-    |- TensorNotFoundError(KeyError)               carries the nearest names
+    |- TensorNotFoundError(KeyError)               names the nearest
     |- UnsupportedError(NotImplementedError)       legal, but not handled here: dtype, compression, version
     |- PlanError(ValueError)                       rules and source disagree; lists every complaint at once
     |- ProofError(ValueError)                      a converted checkpoint does not hold what its source does
@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from errno import EEXIST, ENOENT
 from typing import Any, NamedTuple, TypeVar
 
 Error = TypeVar("Error", bound="TfckptError")
@@ -124,11 +125,19 @@ def _os_fields(error: TfckptError) -> dict[str, Any]:
 
 
 class CheckpointNotFoundError(TfckptError, FileNotFoundError):
-    """No checkpoint where one was looked for."""
+    """No checkpoint, or no other file, where one was looked for."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.errno = self.errno or ENOENT
 
 
 class CheckpointExistsError(TfckptError, FileExistsError):
     """The destination prefix holds a checkpoint, and overwriting was not asked for."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.errno = self.errno or EEXIST
 
 
 class FormatError(TfckptError, ValueError):
@@ -227,7 +236,7 @@ class ManifestError(TfckptError, ValueError):
 
 
 class ConfigError(TfckptError, ValueError):
-    """A model configuration that is missing, unreadable or not one."""
+    """A model configuration that is unreadable or not one."""
 
 
 class UsageError(TfckptError, ValueError):

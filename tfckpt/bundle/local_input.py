@@ -15,6 +15,7 @@ from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.paths import anchored
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
 
+CREATING = ("create", "lock")  # what needs a directory, and no file
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
 
 # Device, inode, bytes, nanoseconds of the last change: what a file was when it was opened.
@@ -26,9 +27,9 @@ def refusals(action: str, path: str) -> Iterator[None]:
     """Turn an OSError into the tfckpt error that names the file and what was tried."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and action not in CREATING:
+            raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
         refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
         refusal.errno = error.errno  # the cause has it, too, but is not pickled
         raise refusal from error

@@ -183,6 +183,6 @@ def _lies_there(path: str, source_format: str | None) -> str:
     if not files.can_list(directory):
         return "; over HTTP a directory cannot be listed: give the exact prefix, or the URL of an index"
     if not files.is_directory(directory):
-        return f"; the directory {directory} does not exist"
+        return f"; {directory} is a file" if files.is_file(directory) else f"; the directory {directory} does not exist"
     found = _prefixes(directory, source_format)
     return f"; {directory} holds {some(found)}" if found else f"; {directory} holds no checkpoint"

@@ -63,6 +63,8 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReade
 
     Args:
         ckpt_dir_or_file: a prefix, or a directory with a ``checkpoint`` file; also whatever `tfckpt.open` takes.
+    Returns:
+        The reader, which holds its files open as long as it is referred to; `tfckpt.open` has a ``close``.
     Raises:
         CheckpointNotFoundError: nothing there.
     Example:

@@ -22,6 +22,7 @@ from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised, so
 from tfckpt.layouts.catalog import NAMES, TF1
 from tfckpt.layouts.defaults import DEFAULT
 
+SPLIT_BY_HEADS = "*/self_attention/query/kernel"  # in the name-based targets: (hidden, heads, size of a head)
 ABSENT = "no tensor of that name in the destination"
 
 
@@ -60,7 +61,7 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
     One line, too, stands for all variables if there is none. The error's report has every difference all the same.
     """
     report = proof.to_json()
-    if not proof.unaccounted and all(checked.key and dest.reader.entry(checked.key) for checked in proof.tensors):
+    if not proof.unaccounted and all(_has_form(dest, checked.key, checked.step) for checked in proof.tensors):
         damaged = next((c for c in (dest, source) if any(_is_damage(line, c) for line in proof.differences)), None)
         advice = None if damaged is None else Advice(damaged=damaged.prefix)
         return advised(ProofError(proof.differences, report), advice)  # what was asked for is there, with other values
@@ -79,7 +80,9 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
 
 def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tuple[str, Advice] | None:
     """Return what a destination is instead, and what to ask for: the first target whose names and shapes it has."""
-    for made, plan in _candidates(source, dest, request, {}, (DROP,)):
+    split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request.num_heads is None else []
+    heads = next((entry.shape[1] for entry in split if len(entry.shape) > 2), None)
+    for made, plan in _candidates(source, dest, request._replace(num_heads=heads or request.num_heads), {}, (DROP,)):
         options = _changes(request, made, plan)
         if options and _is_whole(plan, dest):
             return f"it has the names and shapes of what {shlex.join(options)} makes of the source", Advice(add=options)
@@ -159,8 +162,8 @@ def _is_whole(plan: Plan, dest: Checkpoint) -> bool:
 
 
 def _has_form(dest: Checkpoint, key: str, step: Step) -> bool:
-    entry = dest.entry(key)
-    return (entry.data_type, entry.shape) == (step.data_type, step.shape)
+    entry = dest.reader.entry(key) if key else None
+    return entry is not None and (entry.data_type, entry.shape) == (step.data_type, step.shape)
 
 
 def _changes(request: Request, made: Request, plan: Plan) -> tuple[str, ...]:
@@ -168,6 +171,8 @@ def _changes(request: Request, made: Request, plan: Plan) -> tuple[str, ...]:
     options: list[str] = []
     if request.to not in (made.to, plan.to):
         options += ["--to", made.to]
+    if made.num_heads != request.num_heads:
+        options += ["--num-heads", str(made.num_heads)]
     if made.slots is not None and made.slots != request.slots:
         options += ["--slots", made.slots]
     if made.keep_names and not request.keep_names:

@@ -61,7 +61,7 @@ def export(
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: where to; or what has a ``write``, which gets the bytes of a safetensors or .npz file in order.
         kind: ``"safetensors"`` (needs the library), ``"npz"`` or ``"npy"``, a directory; unless given, what ``dest`` ends in
-            tells: ``.safetensors``, ``.npz``, or ``/``.
+            tells: ``.safetensors``, ``.npz``, or ``/``, which a `pathlib.Path` does not keep.
         to: whose names and shapes: ``"source"``, as they are; or the name of a target of `convert`, such as ``"tf1"``.
         rename: (regular expression, replacement) pairs, applied to every name in turn, as ``re.sub`` does.
         drop: shell globs of the source's names to leave out.
