@@ -156,8 +156,8 @@ def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]
             return Advice(given=dest, meant=meant)
         if args.command == "demo":
             return Advice(add=(meant,))
-    if not os.path.isfile(where):
-        where = os.path.dirname(where) or os.curdir if not os.path.isdir(where) else where
+    if not os.path.exists(where):
+        where = os.path.dirname(where) or os.curdir
     return Advice(command=shlex.join(["ls", "-ld", where]))
 
 
