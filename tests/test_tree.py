@@ -329,7 +329,10 @@ def test_a_glob_or_a_regular_expression_leaves_what_leads_to_its_tensors(
         "└─ bert  2 variables, 288 bytes",
         "2 of 139 variables, 288 bytes",
     ]
-    assert draw(capsys, bert, "pooler") == ["0 of 139 variables, 0 bytes"]
+    assert main(["tree", bert, "pooler"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:] == ["0 of 139 variables, 0 bytes"]
+    assert err == "tfckpt tree: none of 139 tensors matches; a glob matches whole names, as '*pooler*' does\n"
 
 
 def test_a_filter_knows_keys_paths_of_objects_and_slots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

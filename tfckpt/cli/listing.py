@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import human, is_terminal, print_json, print_rows, printable
+from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows, printable
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -88,9 +87,7 @@ def cmd_ls(args: argparse.Namespace) -> int:
     if args.regex is not None:
         entries = [entry for entry in entries if args.regex.search(entry.name)]
     if count and not entries:
-        literal = args.pattern is not None and not set("*?[") & set(args.pattern)
-        hint = f"; a glob matches whole names, as {printable(f'*{args.pattern}*')!r} does" if literal else ""
-        print(f"tfckpt ls: none of {count} tensors matches{hint}", file=sys.stderr)
+        print_no_match(args, count)
     if args.total:
         _print_totals(entries, args)
     else:

@@ -125,6 +125,13 @@ def guides(*, last: bool) -> tuple[str, str]:
     return corner.translate(ASCII_GUIDES), bar.translate(ASCII_GUIDES)
 
 
+def print_no_match(args: argparse.Namespace, count: int) -> None:
+    """Say on stderr that what chooses among tensors chose none, and why a name without wildcards does not."""
+    literal = args.pattern is not None and not set("*?[") & set(args.pattern)
+    hint = f"; a glob matches whole names, as {printable(f'*{args.pattern}*')!r} does" if literal else ""
+    print(f"tfckpt {args.command}: none of {count} tensors matches{hint}", file=sys.stderr)
+
+
 def print_plan(plan: Plan) -> None:
     """Print what becomes of every variable, then the sums, then what else to know."""
     rows = [(step.source, _change(step), step.target) for step in plan.steps]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import Span, guides, print_json, print_spans, printable
+from tfckpt.cli.output import Span, guides, print_json, print_no_match, print_spans, printable
 from tfckpt.errors import located
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def cmd_tree(args: argparse.Namespace) -> int:
     if args.pattern is not None or args.regex is not None:
         outline = only(outline, _matcher(args))
         variables = {entry.name: entry for entry in (*tensors(outline.root), *outline.rest)}
+        if not variables:
+            print_no_match(args, int(count))
         count = f"{len(variables)} of {count}"
     if args.depth is not None:
         outline = folded(outline, args.depth)
