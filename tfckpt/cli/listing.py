@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows, printable
+from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
