@@ -44,6 +44,12 @@ def test_sources_of_a_merge_are_several(bert: str, tmp_path: Path) -> None:
         tfckpt.merge(bert, tmp_path / "out")
 
 
+def test_no_heads_are_some_to_a_name_based_target_alone(bert: str) -> None:
+    assert tfckpt.plan(bert, to="keras", num_heads=0).steps == tfckpt.plan(bert, to="keras").steps
+    with pytest.raises(UsageError, match="number of attention heads: expected 1 or more, got -1"):
+        tfckpt.plan(bert, to="keras", num_heads=-1)
+
+
 def test_numpys_whole_numbers_are_some(bert: str) -> None:
     assert tfckpt.plan(bert, num_heads=np.int64(2)).num_heads == 2  # type: ignore[arg-type]
 

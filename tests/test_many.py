@@ -296,6 +296,7 @@ sys.path.insert(0, {os.path.dirname(__file__)!r})
 from support.many import touch_and_sleep
 from tfckpt.conversion.processes import Processes
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in what they start in the background
     try:
         with Processes(2, most=2) as processes:
             [processes.submit(touch_and_sleep, os.path.join(sys.argv[1], str(n))) for n in range(2)]

@@ -124,5 +124,7 @@ def test_a_model_after_training_is_told_from_its_source(
     assert (report["proved"], report["at"], len(report["tensors"])) == (True, "model", 39)
     assert {extra["rule"] for extra in report["extras"]} == {"optimizer state"}
     optimizer.apply_gradients([(tf.ones_like(v), v) for v in encoder.trainable_variables])
-    assert main(["prove", bert, checkpoint.write(str(tmp_path / "trained"))]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 39
+    assert main(["prove", bert, checkpoint.write(str(tmp_path / "trained")), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["differences"]) == 39
+    assert err.splitlines()[-1] == "tfckpt prove: and 19 more differences; --json has them all"

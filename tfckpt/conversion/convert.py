@@ -49,7 +49,7 @@ def plan(
             holds, and says why in the plan's notes.
         config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: substrings of names of variables to leave out.
         fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
             needs and the source lacks; unless given, each of them is a complaint.

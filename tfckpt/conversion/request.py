@@ -52,7 +52,7 @@ class Request(NamedTuple):
     def check(self, layout: Layout) -> None:
         """Raise UsageError for what a layout has no place for, and for a head count that no model has."""
         texts("exclude", self.exclude)
-        if self.num_heads is not None:
+        if self.num_heads is not None and not (self.num_heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
             whole_number("number of attention heads", self.num_heads)
         resizes = self.vocab_size is not None or self.max_positions is not None
         if self.scope and not isinstance(layout, HubLayout):
