@@ -67,7 +67,7 @@ class Processes(Executor):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the processes: when they are done, or at once if an interrupt ends the block."""
-        if kind is not None and not issubclass(kind, Exception):
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             with self._lock:
                 self._stopped = True
                 for _, orders in self._pools:
