@@ -239,6 +239,7 @@ def test_an_option_that_is_none_is_told_by_its_command(capsys: Captured, line: s
         ("/venv/bin/tfckpt", "/venv/bin/tfckpt", "tfckpt ls x"),
         ("tfckpt", None, "tfckpt ls x"),
         ("/usr/bin/pytest", None, "tfckpt ls x"),
+        ("/venv/lib/pytest/__main__.py", None, "tfckpt ls x"),
     ],
 )
 def test_a_command_that_the_shell_does_not_find_is_written_so_that_it_does(

@@ -36,6 +36,10 @@ DESTINATIONS = {
     "tf1-to-keras": "checkpoint_to_path",
     "demo": "directory",
 }
+OWN_DOORS = (
+    os.path.join(os.sep, "tfckpt"),
+    os.path.join("tfckpt", "__main__.py"),
+)  # how the command is started by a path
 REPEATED = ("--exclude",)  # options that are given once for each value
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9a-z.]+)")
 STATED_SIZE = re.compile(r": expected (\w+) = (\d+) \(([^()]+\.json)\), got (\d+)")
@@ -91,20 +95,16 @@ def print_next(command: str, advice: str | None) -> None:
 
 
 def _typed_here(command: str) -> str:
-    """Return a command as the shell finds it that did not find ``tfckpt`` by its name."""
+    """Return a command as a shell finds it that does not find ``tfckpt`` by its name."""
     import shutil
 
-    started = sys.argv[0]
-    if (
-        os.path.basename(started) not in ("tfckpt", "__main__.py")
-        or not os.path.dirname(started)
-        or shutil.which("tfckpt")
-    ):
+    is_ours = sys.argv[0].endswith(OWN_DOORS)
+    if not is_ours or shutil.which("tfckpt"):
         return command
     python = shlex.quote(sys.executable)
-    return re.sub(
-        r"^(tfckpt|python3)(?= )", lambda found: f"{python} -m tfckpt" if found[1] == "tfckpt" else python, command
-    )
+    words = {"tfckpt": f"{python} -m tfckpt", "python3": python}
+    first, space, rest = command.partition(" ")
+    return words.get(first, first) + space + rest
 
 
 def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
