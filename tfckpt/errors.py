@@ -127,6 +127,8 @@ def _os_fields(error: TfckptError) -> dict[str, Any]:
 class CheckpointNotFoundError(TfckptError, FileNotFoundError):
     """No checkpoint, or no other file, where one was looked for."""
 
+    errno: int | None
+
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
         self.errno = self.errno or ENOENT
@@ -134,6 +136,8 @@ class CheckpointNotFoundError(TfckptError, FileNotFoundError):
 
 class CheckpointExistsError(TfckptError, FileExistsError):
     """The destination prefix holds a checkpoint, and overwriting was not asked for."""
+
+    errno: int | None
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
