@@ -242,7 +242,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
         Raises: UsageError after `close`.
         """
-        assert self.reader is not None
+        _ = self.reader  # which is refused after `close`, with or without -O
         return self
 
     def __exit__(

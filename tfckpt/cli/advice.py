@@ -36,10 +36,8 @@ DESTINATIONS = {
     "tf1-to-keras": "checkpoint_to_path",
     "demo": "directory",
 }
-OWN_DOORS = (
-    os.path.join(os.sep, "tfckpt"),
-    os.path.join("tfckpt", "__main__.py"),
-)  # how the command is started by a path
+# How the command is started by a path.
+OWN_DOORS = (os.path.join(os.sep, "tfckpt"), os.path.join("tfckpt", "__main__.py"))
 REPEATED = ("--exclude",)  # options that are given once for each value
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9a-z.]+)")
 STATED_SIZE = re.compile(r": expected (\w+) = (\d+) \(([^()]+\.json)\), got (\d+)")
@@ -98,8 +96,7 @@ def _typed_here(command: str) -> str:
     """Return a command as a shell finds it that does not find ``tfckpt`` by its name."""
     import shutil
 
-    is_ours = sys.argv[0].endswith(OWN_DOORS)
-    if not is_ours or shutil.which("tfckpt"):
+    if not sys.argv[0].endswith(OWN_DOORS) or shutil.which("tfckpt"):
         return command
     python = shlex.quote(sys.executable)
     words = {"tfckpt": f"{python} -m tfckpt", "python3": python}
@@ -150,8 +147,7 @@ def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]
     """Return the command that writes where that is permitted and nothing lies; else what shows why it is not."""
     where, _, action = str(error).partition(": cannot ")
     dest = getattr(args, DESTINATIONS.get(args.command, ""), None)
-    is_read = action.startswith(READING)
-    if dest and not is_read and (meant := _elsewhere(dest)) is not None:
+    if dest and not action.startswith(READING) and (meant := _elsewhere(dest)) is not None:
         if any(_names(word, dest) for word in argv):
             return Advice(given=dest, meant=meant)
         if args.command == "demo":

@@ -127,11 +127,11 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count
     entry = dest.entry(key) if key else None
     if entry is None:
         problem = f"missing; {step.source or 'a filled variable'} belongs there"
-    elif entry.data_type != step.data_type and entry.shape == step.shape:
-        problem = f"expected dtype {dtype_name(step.data_type)}, got {entry.dtype_name}"
-    elif (entry.data_type, entry.shape) != (step.data_type, step.shape):
+    elif entry.shape != step.shape:
         expected = dtype_name(step.data_type)
         problem = f"expected shape {expected}{list(step.shape)}, got {entry.dtype_name}{list(entry.shape)}"
+    elif entry.data_type != step.data_type:
+        problem = f"expected dtype {dtype_name(step.data_type)}, got {entry.dtype_name}"
     else:
         try:
             same = _same_values(step, source, dest, entry)
