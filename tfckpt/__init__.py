@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from tfckpt.conversion.convert import convert as convert
     from tfckpt.conversion.convert import plan as plan
     from tfckpt.conversion.convert import prove as prove
-    from tfckpt.conversion.diff import diff as diff
     from tfckpt.conversion.many import convert_many as convert_many
     from tfckpt.conversion.plan import Plan as Plan
-    from tfckpt.conversion.rewrite import merge as merge
-    from tfckpt.conversion.rewrite import rewrite as rewrite
-    from tfckpt.conversion.salvage import Salvage as Salvage
-    from tfckpt.conversion.salvage import salvage as salvage
+    from tfckpt.edit.diff import diff as diff
+    from tfckpt.edit.rewrite import merge as merge
+    from tfckpt.edit.rewrite import rewrite as rewrite
+    from tfckpt.edit.salvage import Salvage as Salvage
+    from tfckpt.edit.salvage import salvage as salvage
     from tfckpt.errors import PlanError as PlanError
     from tfckpt.errors import TfckptError as TfckptError
     from tfckpt.exchange.export import export as export
@@ -46,24 +46,24 @@ _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
     "Plan": "tfckpt.conversion.plan",
     "PlanError": "tfckpt.errors",
-    "Salvage": "tfckpt.conversion.salvage",
+    "Salvage": "tfckpt.edit.salvage",
     "TfckptError": "tfckpt.errors",
     "convert": "tfckpt.conversion.convert",
     "convert_many": "tfckpt.conversion.many",
-    "diff": "tfckpt.conversion.diff",
+    "diff": "tfckpt.edit.diff",
     "export": "tfckpt.exchange.export",
     "import_": "tfckpt.exchange.importing",
     "latest_checkpoint": "tfckpt.checkpoint.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
     "load_variable": "tfckpt.checkpoint.train",
-    "merge": "tfckpt.conversion.rewrite",
+    "merge": "tfckpt.edit.rewrite",
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",
     "read_manifest": "tfckpt.cli.manifest",
-    "rewrite": "tfckpt.conversion.rewrite",
-    "salvage": "tfckpt.conversion.salvage",
+    "rewrite": "tfckpt.edit.rewrite",
+    "salvage": "tfckpt.edit.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
 }
 

@@ -16,11 +16,11 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.train import CheckpointReader
-from tfckpt.conversion.diff import Comparison, Pair
-from tfckpt.conversion.differences import Distance
 from tfckpt.conversion.many import Job, Outcome
 from tfckpt.conversion.plan import Dropped, Fill, Resize, Step, Written
 from tfckpt.conversion.proof import Checked, Extra, Proof
+from tfckpt.edit.diff import Comparison, Pair
+from tfckpt.edit.differences import Distance
 from tfckpt.exchange.targets import Writable
 from tfckpt.layouts.axes import Size
 from tfckpt.progress import Progress

@@ -13,7 +13,7 @@ from tfckpt.cli.terminal import progress_bar
 from tfckpt.layouts.defaults import AUTO
 
 if TYPE_CHECKING:
-    from tfckpt.conversion.diff import Comparison, Pair
+    from tfckpt.edit.diff import Comparison, Pair
 
 DIFFERENT, TROUBLE = 1, 2  # exit codes, as diff(1) has them
 COLUMNS = ("verdict", "tensor", "dtype", "shape", "differing", "first at", "max abs", "max rel")
@@ -67,7 +67,7 @@ def cmd_diff(args: argparse.Namespace) -> int:
 
 
 def _row(pair: Pair) -> tuple[str, ...]:
-    from tfckpt.conversion.diff import index_of
+    from tfckpt.edit.diff import index_of
 
     name = pair.a if pair.b in ("", pair.a) else pair.b if not pair.a else f"{pair.a} -> {pair.b}"
     dtype = " -> ".join(dict.fromkeys(pair.dtypes))
@@ -82,7 +82,7 @@ def _row(pair: Pair) -> tuple[str, ...]:
 
 def _sums(comparison: Comparison) -> list[str]:
     """Return the lines after the table: how many pairs there are of each kind, and what was not compared."""
-    from tfckpt.conversion.diff import ONLY_A, ONLY_B
+    from tfckpt.edit.diff import ONLY_A, ONLY_B
 
     counts: dict[str, int] = {}
     for pair in comparison.pairs:

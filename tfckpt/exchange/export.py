@@ -10,10 +10,10 @@ from tfckpt.bundle.paths import V2, index_path
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.conversion.compute import planned_entry
-from tfckpt.conversion.edits import Edits
 from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Written
 from tfckpt.conversion.request import PathLike, Request
+from tfckpt.edit.edits import Edits
 from tfckpt.exchange import safetensors
 from tfckpt.exchange.defaults import SAFETENSORS, SOURCE
 from tfckpt.exchange.outgoing import Item, choose_forms

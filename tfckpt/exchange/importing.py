@@ -16,10 +16,10 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
-from tfckpt.conversion.edits import Edits
 from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.conversion.request import PathLike, Request
+from tfckpt.edit.edits import Edits
 from tfckpt.errors import located
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.defaults import SOURCE

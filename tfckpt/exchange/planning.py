@@ -5,10 +5,10 @@ from __future__ import annotations
 import glob
 
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.edits import Edits, check_names, plan_edits
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.source import Source
+from tfckpt.edit.edits import Edits, check_names, plan_edits
 from tfckpt.errors import UsageError
 from tfckpt.exchange.defaults import SOURCE
 

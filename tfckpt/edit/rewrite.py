@@ -30,8 +30,8 @@ from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
-from tfckpt.conversion.edits import Edits, plan_edits
 from tfckpt.conversion.plan import Plan, Step
+from tfckpt.edit.edits import Edits, plan_edits
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish
 

@@ -17,10 +17,10 @@ from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
-from tfckpt.conversion.differences import Distance, Tolerance, aligned
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, rule_beside
 from tfckpt.conversion.request import PathLike
+from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.errors import Advice, PlanError, UsageError, advised
 from tfckpt.progress import Progress, finish
 

@@ -1,0 +1,1 @@
+"""Checkpoints changed, joined, mended and compared."""
