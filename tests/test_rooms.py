@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": (
         "object_graph",
+        "object_tensors",
         "object_paths",
         "outline",
         "prune",
