@@ -69,6 +69,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "checkpoint": (
         "object_graph",
         "object_tensors",
+        "way_tree",
+        "graph_edit",
+        "lookup",
+        "roles",
         "object_paths",
         "outline",
         "prune",
@@ -111,7 +115,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "roles",
     ),
-    "edit": ("edits", "rewrite", "salvage", "differences", "diff"),
+    "edit": ("choice", "renaming", "edits", "rewrite", "salvage", "differences", "diff"),
     "exchange": (
         "defaults",
         "kinds",

@@ -23,7 +23,7 @@ survive pickling, which process pools need. None holds the credentials of a URL.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EEXIST, ENOENT
 from typing import Any, NamedTuple, TypeVar
@@ -259,6 +259,16 @@ def some(names: Sequence[str], most: int = 5) -> str:
     """
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def count_of(things: int | Collection[object], noun: str) -> str:
+    """Return, for a message, how many things there are.
+
+    >>> count_of(["a"], "tensor"), count_of(2, "tensor")
+    ('1 tensor', '2 tensors')
+    """
+    count = things if isinstance(things, int) else len(things)
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def printable(text: str) -> str:

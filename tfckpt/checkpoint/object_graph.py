@@ -20,6 +20,7 @@ from tfckpt.errors import FormatError, UsageError
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"  # the only attribute that variables have
 ATTRIBUTES = "/.ATTRIBUTES/"  # stands in a key between the path and the attribute's name
+SLOT_MARK = "/.OPTIMIZER_SLOT/"  # in a key: the variable's path, this, the optimizer's path, the slot's name
 ROOT = 0
 
 Path = tuple[str, ...]  # edge names from the root
@@ -117,6 +118,11 @@ class Node:
         self.registered_saver = registered_saver
         self.has_checkpoint_values = has_checkpoint_values
 
+    def copy(self) -> Node:
+        """Return a node to change."""
+        lists = dict(self.children), list(self.attributes), list(self.slot_variables)
+        return Node(*lists, self.registered_saver, self.has_checkpoint_values)
+
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
     def __eq__(self, other: object) -> bool:
@@ -142,12 +148,13 @@ class ObjectGraph:
     known here, and an unchanged graph byte for byte.
     """
 
-    __slots__ = ("_source", "nodes")
+    __slots__ = ("_read", "_source", "nodes")
     nodes: list[Node]
 
     def __init__(self, nodes: list[Node] | None = None) -> None:
         self.nodes = [Node()] if nodes is None else nodes
         self._source = b""
+        self._read: list[Node] | None = None  # what the bytes say, where somebody keeps it
 
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
@@ -175,6 +182,17 @@ class ObjectGraph:
         graph._source = serialized
         return graph
 
+    def copy(self) -> ObjectGraph:
+        """Return a graph to change. To serialize it costs little, as long as this one stays as it was read.
+
+        >>> graph = ObjectGraph([Node({"a": 1}), Node()])
+        >>> graph.copy() == graph, graph.copy().nodes[0] is graph.nodes[0]
+        (True, False)
+        """
+        copy = ObjectGraph([node.copy() for node in self.nodes])
+        copy._source, copy._read = self._source, self.nodes
+        return copy
+
     def serialize(self) -> bytes:
         """Return the ``TrackableObjectGraph`` message: the very bytes that were read if nothing has changed since.
 
@@ -186,14 +204,16 @@ class ObjectGraph:
             for node in self.nodes:
                 _write_node(node, proto.nodes.add())
             return proto.SerializeToString(deterministic=True)
-        if [_parse_node(node) for node in proto.nodes] == self.nodes:
+        read = [_parse_node(node) for node in proto.nodes] if self._read is None else self._read
+        if read == self.nodes:
             return self._source
         del proto.nodes[len(self.nodes) :]
         for number, node in enumerate(self.nodes):
-            written = proto.nodes[number] if number < len(proto.nodes) else proto.nodes.add()
-            if _parse_node(written) != node:
-                written.Clear()
-                _write_node(node, written)
+            if number >= len(read):
+                _write_node(node, proto.nodes.add())
+            elif read[number] != node:
+                proto.nodes[number].Clear()
+                _write_node(node, proto.nodes[number])
         return proto.SerializeToString(deterministic=True)
 
     def walk(self) -> Iterator[tuple[Path, Node]]:
@@ -285,7 +305,11 @@ class ObjectGraph:
         emptied = before - self.nodes_with_values()
         for node in self.nodes:
             node.slot_variables = [slot for slot in node.slot_variables if slot.slot_variable not in emptied]
-        for number in before - self.nodes_with_values():
+        self.forget_values(before)
+
+    def forget_values(self, before: Collection[int]) -> None:
+        """Have the nodes that led to values before, and now lead to none, say so; ``before`` is of `nodes_with_values`."""
+        for number in set(before) - self.nodes_with_values():
             if self.nodes[number].has_checkpoint_values:
                 self.nodes[number].has_checkpoint_values = False
 

@@ -120,11 +120,13 @@ class Dropped(NamedTuple):
         source: its name.
         rule: name of the rule that says so.
         nbytes: bytes that it takes in the source.
+        role: what it was for, such as ``"model"`` or ``"optimizer state"``; empty where nobody asked.
     """
 
     source: str
     rule: str
     nbytes: int
+    role: str = ""
 
 
 class Written(NamedTuple):
@@ -157,6 +159,7 @@ class Plan(NamedTuple):
         model: path of the model's node in that graph.
         heads_letter: the letter that means the head count in axes patterns.
         written: how it was carried out; None if it was not.
+        moved: objects that are at another path, as (old, new) in key form: of an edit that renames.
     """
 
     source: str
@@ -170,6 +173,7 @@ class Plan(NamedTuple):
     model: str = ""
     heads_letter: str = ""
     written: Written | None = None
+    moved: tuple[tuple[str, str], ...] = ()
 
     @property
     def num_heads(self) -> int | None:
@@ -201,7 +205,8 @@ class Plan(NamedTuple):
             "sizes": {name: {"value": size.value, "origin": size.origin} for name, size in self.sizes.items()},
             "nbytes": self.nbytes,
             "steps": [_step_to_json(step) for step in self.steps],
-            "dropped": [{"source": d.source, "rule": d.rule, "nbytes": d.nbytes} for d in self.dropped],
+            "dropped": [d._asdict() for d in self.dropped],
+            "moved": [{"old": old, "new": new} for old, new in self.moved],
             "notes": list(self.notes),
             "written": None if self.written is None else _written_to_json(self.written),
         }

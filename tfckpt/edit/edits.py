@@ -1,20 +1,24 @@
-"""What a rewrite changes, decided from names and dtypes alone; the object graph follows the keys."""
+"""What a rewrite changes: what goes, what it is called, its dtype; decided from the index and the object graph."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.arguments import texts
 from tfckpt.bundle.dtypes import FLOATING, dtype_name
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.graph_edit import Moved
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.source import Source
-from tfckpt.errors import PlanError, UsageError, some
-from tfckpt.layouts.optimizer import STATE
-from tfckpt.layouts.rules import Drop
+from tfckpt.edit.choice import choose, drop_rule, keep_rule
+from tfckpt.edit.renaming import rename_objects
+from tfckpt.errors import PlanError, UsageError, located, some
 
 FLOATING_NAMES = {dtype_name(data_type): data_type for data_type in FLOATING}
 
@@ -41,19 +45,18 @@ class Edits:
         for pair in self.rename:
             _check_substitution(pair)
 
-    def rules(self) -> Iterator[Drop]:
-        """Yield what drops tensors, `keep` aside."""
-        yield from (Drop(f"pattern {pattern!r}", (pattern,)) for pattern in self.drop)
-        if self.strip_optimizer:
-            yield STATE
+    @property
+    def choose_names(self) -> bool:
+        """Whether tensors may be dropped or get other names."""
+        return bool(self.rename or self.drop or self.keep or self.strip_optimizer)
 
     def rule(self, name: str) -> str | None:
-        """Return the rule that drops a tensor, or None. The object graph goes only by a pattern that matches it."""
-        for drop in self.rules():
-            if drop.matches(name):
-                return drop.rule
-        if self.keep and name != OBJECT_GRAPH_KEY and not Drop("", tuple(self.keep)).matches(name):
-            return f"not among {', '.join(map(repr, self.keep))}"
+        """Return the rule by which a pattern drops a name, or None. The object graph goes only by one that matches it."""
+        for pattern in self.drop:
+            if fnmatchcase(name, pattern):
+                return drop_rule(pattern)
+        if self.keep and name != OBJECT_GRAPH_KEY and not any(fnmatchcase(name, pattern) for pattern in self.keep):
+            return keep_rule(self.keep)
         return None
 
     def new_name(self, name: str) -> str:
@@ -64,12 +67,14 @@ class Edits:
             name = re.sub(pattern, replacement, name)
         return name
 
-    def unused(self, names: Collection[str]) -> list[str]:
-        """Return what to say of patterns that choose or rename nothing."""
-        kept = [pattern for pattern in self.keep if not any(Drop("", (pattern,)).matches(name) for name in names)]
-        changes = [pattern for pattern, _ in self.rename if not any(re.search(pattern, name) for name in names)]
-        lines = [f"pattern {pattern!r}, which is to be kept: no tensor" for pattern in kept]
-        return lines + [f"{pattern!r}, which is to be renamed: no tensor" for pattern in changes]
+    def unused_renames(self, names: Collection[str]) -> list[str]:
+        """Return what to say of patterns that rename nothing; each is looked for in what those before it made of names."""
+        lines = []
+        for pattern, replacement in self.rename:
+            if not any(re.search(pattern, name) for name in names):
+                lines.append(f"{pattern!r}, which is to be renamed: no tensor")
+            names = [re.sub(pattern, replacement, name) for name in names]
+        return lines
 
     def new_dtype(self, data_type: DataType) -> DataType | None:
         """Return the dtype that tensors of ``data_type`` are cast to; None if they stay as they are."""
@@ -90,29 +95,81 @@ def _check_substitution(pair: tuple[str, str]) -> None:
 
 
 def plan_edits(checkpoint: Source, edits: Edits) -> Plan:
-    """Decide what becomes of each tensor of a checkpoint; reads the index, and the object graph if there is one.
+    """Decide what becomes of each tensor of a checkpoint; reads the index, and the object graph if objects are meant.
 
-    Raises: PlanError if two tensors would get one name, or one gets none; FormatError.
+    Raises: PlanError if two tensors would get one name, or one gets none, if a node with other ways in would be split, or
+        if optimizer state is all that could be stripped; UsageError; FormatError.
     """
-    steps, dropped = [], []
-    for entry in checkpoint.entries():
-        rule = edits.rule(entry.name)
-        if rule is not None:
-            dropped.append(Dropped(entry.name, rule, entry.nbytes))
-            continue
-        target, cast = edits.new_name(entry.name), edits.new_dtype(entry.data_type)
-        steps.append(Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast))
-    check_names(checkpoint.prefix, steps)
-    graph = _edited_graph(checkpoint, steps, dropped)
-    used = {item.rule for item in dropped}
-    notes = [f"{drop.rule}: no tensor" for drop in edits.rules() if drop.rule not in used]
-    notes += edits.unused(list(checkpoint))
+    entries, prefix = checkpoint.entries(), checkpoint.prefix
+    if not edits.choose_names:
+        return Plan(prefix, "", tuple(_steps(entries, edits, {})), (), {}, notes=tuple(_cast_notes(entries, edits)))
+    choice = choose(
+        prefix,
+        entries,
+        checkpoint.object_graph,
+        drop=edits.drop,
+        keep=edits.keep,
+        strip_optimizer=edits.strip_optimizer,
+    )
+    kept = [entry for entry in entries if entry.name not in choice.dropped]
+    dropped = [entry for entry in entries if entry.name in choice.dropped]
+    graph = _graph_without(checkpoint.object_graph, choice.dropped, entries)
+    if graph is None:
+        names = {entry.name: edits.new_name(entry.name) for entry in kept}
+        moved, notes = list[Moved](), edits.unused_renames(list(names))
+    else:
+        with located(prefix):
+            renaming = rename_objects(graph, [entry.name for entry in kept], edits.rename)
+        names, moved, notes = renaming.names(), renaming.moved, renaming.notes
+    steps = _steps(kept, edits, names)
+    check_names(prefix, steps)
     if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
-        hint = "a glob matches whole names, such as 'bert/*'"
-        raise PlanError([f"{checkpoint.prefix}: no tensor is left of {len(dropped)}; {hint}"])
-    if any(step.cast for step in steps):
-        notes.append("TensorFlow does not cast when it restores: the model must have the new dtype too")
-    return Plan(checkpoint.prefix, "", tuple(steps), tuple(dropped), {}, notes=tuple(notes), object_graph=graph)
+        hint = "a glob matches whole names, such as 'bert/*', or paths of objects, such as 'model/encoder/*'"
+        raise PlanError([f"{prefix}: no tensor is left of {len(dropped)}; {hint}"])
+    return Plan(
+        prefix,
+        "",
+        tuple(steps),
+        tuple(Dropped(e.name, choice.dropped[e.name], e.nbytes, choice.roles[e.name]) for e in dropped),
+        {},
+        notes=(*choice.notes, *notes, *_cast_notes(entries, edits)),
+        object_graph=None if graph == checkpoint.object_graph else graph,
+        moved=tuple(moved),
+    )
+
+
+def _graph_without(graph: ObjectGraph | None, dropped: Collection[str], entries: Iterable[Entry]) -> ObjectGraph | None:
+    """Return a copy of the graph that asks for no tensor which goes; None if there is none, or it goes itself."""
+    if graph is None or OBJECT_GRAPH_KEY in dropped:
+        return None
+    copy = graph.copy()
+    if dropped:
+        objects = ObjectTensors(graph, [entry.name for entry in entries])
+        gone = frozenset(dropped)
+        keys = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
+        copy.drop_keys({key for key in keys if not gone.isdisjoint(objects.of_key(key))})
+    return copy
+
+
+def _steps(entries: Iterable[Entry], edits: Edits, keys: Mapping[str, str]) -> list[Step]:
+    return [
+        Step(
+            entry.name,
+            keys.get(entry.name, entry.name),
+            entry.data_type,
+            entry.shape,
+            entry.shape,
+            entry.nbytes,
+            cast=edits.new_dtype(entry.data_type),
+        )
+        for entry in entries
+    ]
+
+
+def _cast_notes(entries: Iterable[Entry], edits: Edits) -> list[str]:
+    if any(edits.new_dtype(entry.data_type) for entry in entries):
+        return ["TensorFlow does not cast when it restores: the model must have the new dtype too"]
+    return []
 
 
 def check_names(source: str, steps: Iterable[Step]) -> None:
@@ -128,15 +185,3 @@ def check_names(source: str, steps: Iterable[Step]) -> None:
 
 def _together(names: Sequence[str]) -> str:
     return some(names, 2) if len(names) > 2 else " and ".join(names)
-
-
-def _edited_graph(checkpoint: Source, steps: Sequence[Step], dropped: Sequence[Dropped]) -> ObjectGraph | None:
-    """Return the object graph that fits the new keys; None if the old one does, or does not go along."""
-    renamed = {step.source: step.target for step in steps if step.source != step.target}
-    gone = {item.source for item in dropped}
-    if OBJECT_GRAPH_KEY in gone or not (renamed or gone) or checkpoint.object_graph is None:
-        return None
-    graph = ObjectGraph.parse(checkpoint.object_graph.serialize())
-    graph.drop_keys(gone)
-    graph.rename_keys(renamed)
-    return graph

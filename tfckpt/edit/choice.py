@@ -1,0 +1,161 @@
+"""Which tensors an edit leaves out: those that patterns name, or those that are for training only; objects go whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.lookup import Lookup
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.roles import (
+    COPY,
+    MODEL,
+    MOVING_AVERAGE,
+    OPTIMIZER,
+    TRAINING_STATE,
+    UNKNOWN,
+    find_roles,
+    guessed_suffixes,
+)
+from tfckpt.errors import PlanError, count_of, some
+
+OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with
+
+
+class Choice(NamedTuple):
+    """What goes: the rule of each tensor that does, the role of every tensor, and what to say of it."""
+
+    dropped: Mapping[str, str]
+    roles: Mapping[str, str]
+    notes: Sequence[str]
+
+
+def drop_rule(pattern: str) -> str:
+    """Return what the rule of a pattern that drops is called."""
+    return f"pattern {pattern!r}"
+
+
+def keep_rule(patterns: Iterable[str]) -> str:
+    """Return what the rule is called that drops what no pattern keeps."""
+    return f"not among {', '.join(map(repr, patterns))}"
+
+
+def choose(
+    prefix: str,
+    entries: Sequence[Entry],
+    graph: ObjectGraph | None,
+    *,
+    drop: Iterable[str] = (),
+    keep: Sequence[str] = (),
+    strip_optimizer: bool = False,
+) -> Choice:
+    """Decide which tensors go.
+
+    Args:
+        prefix: of the checkpoint, for messages.
+        entries: what its index says.
+        graph: its object graph, if it has one.
+        drop: globs of what goes: of names, else of objects' paths, else of full names.
+        keep: globs; if there are any, what none of them matches goes, the object graph apart. One that matches names is
+            tried on paths too, since a key may spell another way to what is meant.
+        strip_optimizer: whether optimizer state goes.
+    Raises:
+        PlanError: optimizer state alone is there to strip.
+    """
+    chooser = _Chooser(prefix, entries, graph)
+    for pattern in drop:
+        chooser.drop(pattern)
+    if strip_optimizer:
+        chooser.strip()
+    if keep:
+        chooser.keep(keep)
+    return chooser.choice()
+
+
+class _Chooser:
+    """A checkpoint, and what goes so far."""
+
+    def __init__(self, prefix: str, entries: Sequence[Entry], graph: ObjectGraph | None) -> None:
+        self._prefix, self._entries = prefix, entries
+        self._names = [entry.name for entry in entries]
+        self._lookup = Lookup(graph, self._names)
+        self._objects = None if graph is None else ObjectTensors(graph, self._names)
+        self._roles = find_roles(entries, graph)
+        self._dropped: dict[str, str] = {}
+        self._notes: list[str] = []
+
+    def drop(self, pattern: str) -> None:
+        """Let go what a pattern matches."""
+        rule = drop_rule(pattern)
+        found = self._lookup.match(pattern)
+        if found is None:
+            self._notes.append(f"{rule}: no tensor")
+            return
+        if found.how != "key":
+            self._notes.append(f"{rule}: taken for {found.how}s; {count_of(found.names, 'tensor')}")
+        self._drop(self._whole(found.names), rule)
+
+    def strip(self) -> None:
+        """Let optimizer state go; what the model has too, stays, and what may be meant with it is named."""
+        state = [name for name in self._names if self._roles[name] == OPTIMIZER]
+        left = [name for name in self._names if self._roles[name] in OF_MODEL]
+        if state and not left:
+            raise PlanError(
+                [f"{self._prefix}: optimizer state is all that is there; without it no model variable would be left"]
+            )
+        self._drop(state, OPTIMIZER)
+        if not state:
+            self._notes.append(f"{OPTIMIZER}: no tensor")
+        self._notes += [
+            f"{line}: taken for {OPTIMIZER}, as nearly every variable has one of its shape"
+            for line in guessed_suffixes(self._entries, self._roles)
+        ]
+        for role in (MOVING_AVERAGE, TRAINING_STATE, UNKNOWN):
+            kept = [name for name in self._names if self._roles[name] == role and name not in self._dropped]
+            if kept:
+                self._notes.append(
+                    f"{role}: kept {count_of(kept, 'tensor')}, {some(kept, 3)}; a pattern drops what is named"
+                )
+
+    def keep(self, patterns: Sequence[str]) -> None:
+        """Let go what no pattern matches."""
+        kept: set[str] = {OBJECT_GRAPH_KEY}
+        for pattern in patterns:
+            found = self._lookup.match(pattern)
+            by_path = self._lookup.match_paths(pattern)
+            if found is None:
+                self._notes.append(f"pattern {pattern!r}, which is to be kept: no tensor")
+                continue
+            names = {*found.names, *by_path}
+            if names != set(found.names) or found.how != "key":
+                how = found.how if found.how != "key" else "path"
+                self._notes.append(f"pattern {pattern!r}: taken for {how}s too; {count_of(names, 'tensor')}")
+            kept.update(self._whole(names))
+        self._drop([name for name in self._names if name not in kept], keep_rule(patterns))
+
+    def choice(self) -> Choice:
+        """Return what goes. What a pattern takes of a model is said where a reader may not expect it."""
+        lost = [name for name in self._dropped if self._roles[name] in (MODEL, COPY)]
+        if lost and not any(self._roles[n] in OF_MODEL for n in self._names if n not in self._dropped):
+            self._notes.append(f"no model variable is left: {count_of(lost, 'model variable')} dropped")
+        if self._objects is not None and OBJECT_GRAPH_KEY in self._dropped:
+            self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
+        return Choice(self._dropped, self._roles, self._notes)
+
+    def _drop(self, names: Collection[str], rule: str) -> None:
+        for name in names:
+            self._dropped.setdefault(name, rule)
+
+    def _whole(self, names: Collection[str]) -> list[str]:
+        """Return tensors, and with each that an object has, all that it has: TensorFlow restores an object as a whole."""
+        named, whole = frozenset(names), dict.fromkeys(names)
+        if self._objects is not None:
+            for name in names:
+                if name in self._objects.node_of:
+                    whole |= dict.fromkeys(self._objects.of_node(self._objects.node_of[name]))
+        others = [name for name in whole if name not in named]
+        if others:
+            self._notes.append(f"{some(others, 3)}: of the same objects as what is named, so they go or stay together")
+        return list(whole)
