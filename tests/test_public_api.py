@@ -15,6 +15,7 @@ from tfckpt import errors
 
 NAMES = [
     "Checkpoint",
+    "Draft",
     "Plan",
     "PlanError",
     "Salvage",

@@ -115,7 +115,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "roles",
     ),
-    "edit": ("choice", "renaming", "edits", "rewrite", "salvage", "differences", "diff"),
+    "edit": ("choice", "renaming", "edits", "rewrite", "draft", "salvage", "differences", "diff"),
     "exchange": (
         "defaults",
         "kinds",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tfckpt.conversion.many import convert_many as convert_many
     from tfckpt.conversion.plan import Plan as Plan
     from tfckpt.edit.diff import diff as diff
+    from tfckpt.edit.draft import Draft as Draft
     from tfckpt.edit.rewrite import merge as merge
     from tfckpt.edit.rewrite import rewrite as rewrite
     from tfckpt.edit.salvage import Salvage as Salvage
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 # Public name -> where it lives. Imported on first use, so that `tfckpt --help` needs no NumPy.
 _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
+    "Draft": "tfckpt.edit.draft",
     "Plan": "tfckpt.conversion.plan",
     "PlanError": "tfckpt.errors",
     "Salvage": "tfckpt.edit.salvage",
@@ -69,6 +71,7 @@ _EXPORTS = {
 
 __all__ = [
     "Checkpoint",
+    "Draft",
     "Plan",
     "PlanError",
     "Salvage",

@@ -28,7 +28,11 @@ def test_every_tensor_is_restored_however_it_is_stored(tf: Any, bert: str, tmp_p
 
 def test_an_encoder_with_other_keys_restores(tf: Any, bert: str, tmp_path: Path) -> None:
     tfckpt.convert(bert, tmp_path / "encoder")
-    tfckpt.rewrite(tmp_path / "encoder", tmp_path / "out", rename=[("^encoder/layer_with_weights-", "net/part_")])
+    tfckpt.rewrite(
+        tmp_path / "encoder",
+        tmp_path / "out",
+        rename=[(r"^encoder/layer_with_weights-(.+/\.ATTRIBUTES/)", r"net/part_\1")],
+    )
     assert "net/part_0/embeddings/.ATTRIBUTES/VARIABLE_VALUE" in tfckpt.open(tmp_path / "out")
     encoder = make_encoder("BertEncoder", read_config(Path(bert).parent / "bert_config.json"))
     clear(encoder)

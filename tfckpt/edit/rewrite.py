@@ -67,11 +67,14 @@ def rewrite(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
-        rename: (regular expression, replacement) pairs, applied to every kept name in turn, as ``re.sub`` does.
-        drop: globs of names to leave out; ``*`` also matches ``/``.
-        keep: globs; if any are given, every other name is left out.
+        rename: (regular expression, replacement) pairs, applied in turn, as ``re.sub`` does: to every kept name; of an
+            object-based checkpoint to paths of objects, which are then found there, their slot variables with them; if no
+            path changes, to full names; to keys if the expression names ``/.ATTRIBUTES/``.
+        drop: globs of names to leave out; ``*`` also matches ``/``. One that matches no name is tried on paths of objects,
+            then on full names. An object with several tensors goes as a whole.
+        keep: globs of names, of paths, or of full names; if any are given, everything else is left out.
         cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
-        strip_optimizer: leave out optimizer state, of TF1 and TF2.
+        strip_optimizer: leave out optimizer state, of TF1 and TF2, but not what the model has, too.
         shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
         max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype or rank in
             which TensorFlow could not do it.
@@ -85,7 +88,8 @@ def rewrite(
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
-        PlanError: two tensors would get one name, or none; lists all.
+        PlanError: two tensors would get one name, or none, or an object would vanish from another path; lists all. Or optimizer
+            state is all that there is to strip, or all that is kept is nothing.
         UsageError: an unknown dtype, a regular expression that is none, counts below 1.
         CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
     Example:
@@ -103,9 +107,6 @@ def rewrite(
         if not dry_run:
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
-            listed = list(_pieces(checkpoint.reader, plan.steps, max_shard_size))
-            pieces = sorted(listed, key=lambda p: _place(p.stored))
-            numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
             with BundleWriter(
                 prefix,
                 overwrite=overwrite,
@@ -114,13 +115,29 @@ def rewrite(
                 max_shard_size=max_shard_size,
                 progress=counting(progress, plan.nbytes),
             ) as writer:
-                _write(plan, pieces, numbers, writer, verify=verify)
-                writer.extend_to(shards or 1)
-                _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
+                write_plan(plan, checkpoint.reader, writer, verify=verify, shards=shards, max_shard_size=max_shard_size)
                 writer.finish(check=checkpoint.reader.check_unchanged)
             finish(progress, plan.nbytes)
     log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
+
+
+def write_plan(
+    plan: Plan,
+    reader: TensorReader,
+    writer: BundleWriter,
+    *,
+    verify: bool,
+    shards: int | None = None,
+    max_shard_size: int | None = None,
+) -> None:
+    """Write what a plan makes of one source, in the order in which it lies there; the arguments are those of `rewrite`."""
+    listed = list(_pieces(reader, plan.steps, max_shard_size))
+    pieces = sorted(listed, key=lambda p: _place(p.stored))
+    numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
+    _write(plan, pieces, numbers, writer, verify=verify)
+    writer.extend_to(shards or 1)
+    _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
 
 
 def merge(

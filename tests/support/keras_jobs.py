@@ -1,0 +1,108 @@
+"""What `keras_runs` runs: each function makes checkpoints, or restores one and returns what the model and the optimizer then hold."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+WHICH = sys.argv[1]
+if WHICH == "keras3":
+    import keras
+else:
+    import tf_keras as keras
+
+
+class TwoLayers(keras.Model):  # type: ignore[misc]
+    """Two dense layers of equal shapes; the attributes' names, and the order of building, are the caller's."""
+
+    def __init__(self, first: str = "dense1", second: str = "dense2", built: str = "") -> None:
+        super().__init__()
+        self.names = first, second
+        for name in self.names:
+            setattr(self, name, keras.layers.Dense(4, name=f"layer_{name}"))
+        for name in (built,) if built else ():
+            getattr(self, name).build((None, 4))
+
+    def call(self, x: Any) -> Any:
+        for name in self.names:
+            x = getattr(self, name)(x)
+        return x
+
+
+def make_optimizer() -> Any:
+    return keras.optimizers.legacy.Adam(0.01) if WHICH == "legacy" else keras.optimizers.Adam(0.01)
+
+
+def train(model: Any, optimizer: Any, seed: int, steps: int = 2) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(random.standard_normal((8, 4)).astype("float32")) - 1.0) ** 2)
+        optimizer.apply_gradients(list(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)))
+
+
+def moments(optimizer: Any, model: Any) -> dict[str, Any]:
+    """Return Adam's two moments of each variable, by the path of the variable in the model."""
+    found: dict[str, Any] = {}
+    variables = model.trainable_variables
+    for number, variable in enumerate(variables):
+        name = place(model, variable)
+        if WHICH == "legacy":
+            pair = [optimizer.get_slot(variable, slot) for slot in ("m", "v")]
+        else:
+            where = number if WHICH == "keras3" else optimizer._index_dict[optimizer._var_key(variable)]
+            pair = [optimizer._momentums[where], optimizer._velocities[where]]
+        found[name] = [np.asarray(value).tolist() for value in pair]
+    return found
+
+
+def place(model: Any, variable: Any) -> str:
+    for name in model.names:
+        layer = getattr(model, name)
+        for attribute in ("kernel", "bias"):
+            own = getattr(layer, attribute)
+            if own is variable or (hasattr(own, "path") and own.path == getattr(variable, "path", None)):
+                return f"{name}/{attribute}"
+    raise AssertionError(variable)
+
+
+def state(model: Any, optimizer: Any | None = None) -> dict[str, Any]:
+    """Return the values of a model by path, and of an optimizer."""
+    found: dict[str, Any] = {"model": {}}
+    for name in model.names:
+        for attribute in ("kernel", "bias"):
+            found["model"][f"{name}/{attribute}"] = np.asarray(getattr(getattr(model, name), attribute)).tolist()
+    if optimizer is not None:
+        found["moments"] = moments(optimizer, model)
+        found["step"] = int(np.asarray(optimizer.iterations))
+    return found
+
+
+def save_trained(prefix: str, seed: int = 1, **names: str) -> dict[str, Any]:
+    """Train a model, save it with its optimizer, return what both hold."""
+    keras.utils.set_random_seed(seed)
+    model, optimizer = TwoLayers(**names), make_optimizer()
+    train(model, optimizer, seed)
+    tf.train.Checkpoint(model=model, optimizer=optimizer).write(prefix)
+    return state(model, optimizer)
+
+
+def restore(prefix: str, with_optimizer: bool = True, root: str = "model", **names: str) -> dict[str, Any]:
+    """Restore into a fresh model, by both of TensorFlow's assertions; return what is there then."""
+    keras.utils.set_random_seed(99)
+    model, optimizer = TwoLayers(**names), make_optimizer() if with_optimizer else None
+    model(np.zeros((1, 4), "float32"))
+    if optimizer is None:
+        checkpoint = tf.train.Checkpoint(**{root: model})
+    else:
+        optimizer.build(model.trainable_variables) if WHICH != "legacy" else optimizer._create_all_weights(
+            model.trainable_variables
+        )
+        checkpoint = tf.train.Checkpoint(**{root: model, "optimizer": optimizer})
+    status = checkpoint.read(prefix)
+    status.assert_existing_objects_matched()
+    status.assert_consumed()
+    return state(model, optimizer)

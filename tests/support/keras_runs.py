@@ -1,0 +1,39 @@
+"""Models of Keras 3 and of tf_keras, trained and saved, or restored: run in a process of its own, since one holds one Keras.
+
+``python keras_runs.py WHICH JOBS`` with WHICH one of ``keras3``, ``new``, ``legacy`` (tf_keras with its new optimizers, with its
+legacy ones), JOBS a JSON list of [function, arguments]; prints a JSON list of what they return.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+KINDS = ("keras3", "new", "legacy")
+RATE = 0.01
+
+
+def run(which: str, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Run jobs in a process with the Keras that is asked for; return what each returned."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment["TF_USE_LEGACY_KERAS"] = "0" if which == "keras3" else "1"
+    command = [sys.executable, __file__, which, json.dumps(jobs)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    found: list[Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Run the jobs of the command line."""
+    import keras_jobs
+
+    results = [getattr(keras_jobs, name)(**arguments) for name, arguments in json.loads(sys.argv[2])]
+    print(json.dumps(results))  # noqa: T201 - read by `run`
+
+
+if __name__ == "__main__":
+    main()
