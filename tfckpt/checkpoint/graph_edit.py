@@ -9,7 +9,7 @@ Source: tensorflow/python/checkpoint/restore.py; tensorflow/python/trackable/tra
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -112,21 +112,24 @@ def add_alias(graph: ObjectGraph, alias: str, path: str) -> None:
     graph.nodes[_lead_to_values(graph, names[:-1])].children[names[-1]] = number
 
 
-def add_variable(graph: ObjectGraph, path: str, full_name: str = "") -> str:
+def add_variable(graph: ObjectGraph, path: str, full_name: str = "", *, taken: Container[str] = ()) -> str:
     """Add a variable at a path, and what is missing on the way to it; return the key of its tensor.
 
     Args:
         graph: is changed in place.
         path: in key form.
         full_name: what TensorFlow 1 restores it by, from an object-based checkpoint.
+        taken: keys that other tensors have, whose objects may be elsewhere by now.
     Raises:
-        UsageError: there is a value already, or the path has an empty part.
+        UsageError: there is a value already, its key is taken, or the path has an empty part.
     """
     names = _checked(path)
     node = graph.find(names)
     if node is not None and node.attributes:
         raise UsageError(f"object {path!r}: it has a value already: {node.attributes[0].checkpoint_key!r}")
     key = variable_key(path)
+    if key in taken:
+        raise UsageError(f"object {path!r}: the key {key!r} is that of another object's tensor")
     graph.nodes[_lead_to_values(graph, names)].attributes = [Attribute(VARIABLE_VALUE, key, full_name)]
     return key
 
@@ -298,25 +301,27 @@ class _Renaming:
         owners: dict[Path, int] = {
             self._old[n]: self._ways.all[n].node for n in aims if aims[n] in (None, self._old[n])
         }
-        outcomes: dict[Edge, dict[tuple[str, Path], list[int]]] = {}
+        outcomes: list[tuple[Edge, str, Path, int]] = []  # the edge, its name or where it leads away to, and the way
         for number in aims:
             way = self._ways.all[number]
             natural = (*place[way.parent], way.edge)
-            aim = natural if aims[number] is None else aims[number]
-            assert aim is not None
-            if aim != natural and owners.setdefault(aim, way.node) != way.node:
+            aim = aims[number] or natural
+            owner = number if aim == natural else owners.setdefault(aim, number)
+            if self._ways.all[owner].node != way.node:
                 if self._is_one_thing(way.node):
-                    self._complaints.append(
-                        f"{self._text(number)} would be at {join_path(aim)!r}, where another object is"
-                    )
+                    both = f"{self._text(owner)} and {self._text(number)}"
+                    self._complaints.append(f"{both} would both be at {join_path(aim)!r}")
                 aim = natural  # and what is below it goes there piece by piece
             place[number] = aim
-            in_place = aim[:-1] == place[way.parent]
-            outcome: tuple[str, Path] = (aim[-1], ()) if in_place else ("", aim)
             edge = self._ways.all[way.parent].node, way.edge
-            outcomes.setdefault(edge, {}).setdefault(outcome, []).append(number)
-        changes = {edge: self._change(edge, found) for edge, found in outcomes.items()}
-        return {edge: change for edge, change in changes.items() if change != _Change(edge[1])}
+            outcomes.append((edge, aim[-1], (), number) if aim[:-1] == place[way.parent] else (edge, "", aim, number))
+        changing: dict[Edge, dict[tuple[str, Path], list[int]]] = {
+            edge: {} for edge, name, _, _ in outcomes if name != edge[1]
+        }
+        for edge, name, away, number in outcomes:
+            if edge in changing:
+                changing[edge].setdefault((name, away), []).append(number)
+        return {edge: self._change(edge, found) for edge, found in changing.items()}
 
     def _is_one_thing(self, node: int) -> bool:
         """Whether a node is more than a place for others: then it cannot go in pieces."""

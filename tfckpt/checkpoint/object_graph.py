@@ -33,6 +33,8 @@ def escape(local_name: str) -> str:
     >>> escape("next_sentence.pooler_dense"), escape("output_bias/bias")
     ('next_sentence..pooler_dense', 'output_bias.Sbias')
     """
+    if "." not in local_name and "/" not in local_name:  # most have nothing to hide
+        return local_name
     return local_name.replace(".", "..").replace("/", ".S")
 
 
@@ -318,20 +320,21 @@ class ObjectGraph:
 
         Source: tensorflow/python/checkpoint/util.py, add_checkpoint_values_check.
         """
-        parents: dict[int, list[int]] = {}
+        parents: list[list[int]] = [[] for _ in self.nodes]
         for number, node in enumerate(self.nodes):
             for child in node.children.values():
-                parents.setdefault(child, []).append(number)
-        found = {
+                parents[child].append(number)
+        queue = [
             number
             for number, node in enumerate(self.nodes)
             if node.attributes or node.slot_variables or node.registered_saver is not None
-        }
-        queue = list(found)
+        ]
+        found = set(queue)
         while queue:
-            above = [parent for parent in parents.pop(queue.pop(), []) if parent not in found]
-            found.update(above)
-            queue += above
+            for parent in parents[queue.pop()]:
+                if parent not in found:
+                    found.add(parent)
+                    queue.append(parent)
         return found
 
     def _attributes(self) -> Iterator[Attribute]:
@@ -355,7 +358,10 @@ def _check_key(attribute: Attribute, key: str) -> None:
     """Raise UsageError unless TensorFlow would find an attribute's tensor under ``key``."""
     end = ATTRIBUTES + attribute.name
     if not key.endswith(end):
-        raise UsageError(f"key of {attribute.checkpoint_key!r}: expected one that ends in {end!r}, got {key!r}")
+        raise UsageError(
+            f"key of {attribute.checkpoint_key!r}: expected one that ends in {end!r}, got {key!r}; "
+            f"names are free in a checkpoint without {OBJECT_GRAPH_KEY}"
+        )
     if key.encode("utf-8", "surrogateescape").decode("utf-8", "replace") != key:
         raise UsageError(f"key of {attribute.checkpoint_key!r}: expected UTF-8 text, got {key!r}")
 

@@ -11,7 +11,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint import graph_edit
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Node, ObjectGraph, split_path, variable_key
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Node, ObjectGraph, split_path
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.edit.rewrite import write_plan
@@ -79,10 +79,8 @@ class Draft:
         Raises:
             UsageError: there is a value already; `replace` gives it another.
         """
-        key = variable_key(path)
-        if key in self._added or any(key == place[0] for place in self._stored.values()):
-            raise UsageError(f"key {key!r}: another object's tensor has this name")
-        self._added[graph_edit.add_variable(self.graph, path, full_name)] = value
+        taken = {*self._added, *(key for key, _ in self._stored.values())}
+        self._added[graph_edit.add_variable(self.graph, path, full_name, taken=taken)] = value
 
     def replace(self, path: str, value: npt.ArrayLike) -> None:
         """Give the variable at a path another value, which may have another shape and dtype.

@@ -68,7 +68,7 @@ class Renaming:
             together.setdefault(new, []).append(old)
         lines = [f"{some(old, 2)} would all be called {new!r}" for new, old in together.items() if len(old) > 1]
         if lines:
-            raise PlanError(lines)
+            raise PlanError([*lines, "the object graph needs a key of its own for each"])
         changed = sum(old != new for old, new in mapping.items())
         self.graph.rename_keys(mapping)
         self._follow(mapping)
