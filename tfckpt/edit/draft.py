@@ -26,7 +26,7 @@ PathLike = str | os.PathLike[str]
 class Draft:
     """An object-based checkpoint that is being changed: what `tfckpt rewrite` does to objects, step by step, and more.
 
-    Paths are edge names from the root in key form: joined by ``/``; in a name ``.`` is ``..`` and ``/`` is ``.S``. Whatever the
+    Paths are edge names from the root in key form: joined by ``/``; in a name ``.`` is ``..`` and ``/`` is ``.S``. What the
     steps do not name stays as it is, slot variables and other ways to an object included. Nothing is written before `save`.
 
     Args:

@@ -156,6 +156,15 @@ def _graph_without(graph: ObjectGraph | None, dropped: Collection[str], entries:
     return copy
 
 
+def _renamed(graph: ObjectGraph, kept: Iterable[Entry], edits: Edits, prefix: str) -> Renaming:
+    try:
+        with located(prefix):
+            return rename_objects(graph, [entry.name for entry in kept], edits.rename)
+    except PlanError as error:
+        *lines, hint = error.complaints
+        raise PlanError([*(f"{prefix}: {line}" for line in lines), hint]) from None
+
+
 def _steps(entries: Iterable[Entry], edits: Edits, keys: Mapping[str, str]) -> list[Step]:
     return [
         Step(

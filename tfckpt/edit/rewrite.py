@@ -88,8 +88,8 @@ def rewrite(
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
-        PlanError: two tensors would get one name, or none, or an object would vanish from another path; lists all. Or optimizer
-            state is all that there is to strip, or all that is kept is nothing.
+        PlanError: two tensors would get one name, or none, or an object would vanish from another path; lists all. Or no
+            model variable would be left by ``strip_optimizer``, or nothing at all by ``keep``.
         UsageError: an unknown dtype, a regular expression that is none, counts below 1.
         CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
     Example:
