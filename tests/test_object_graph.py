@@ -322,3 +322,29 @@ def _variable_paths(nodes: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], 
             if not name.startswith("layer-"):
                 queue.append(((*path, name), by_id[child]))
     return found
+
+
+def test_taking_all_that_is_stored_of_nodes_leaves_edges_and_slots_of_others() -> None:
+    graph = training_graph()
+    graph.nodes[3].attributes.append(Attribute("other", "model/b/.ATTRIBUTES/other"))
+    graph.nodes[7].registered_saver = ("my.Saver", "later")
+    graph.drop_values({3, 6, 7})
+    assert [len(node.attributes) for node in graph.nodes] == [0, 0, 1, 0, 0, 1, 0, 0]
+    assert graph.nodes[7].registered_saver is None
+    assert graph.nodes[4].slot_variables == []
+    assert graph.nodes[1].children == training_graph().nodes[1].children
+    assert values_flags(graph) == [True, True, True, False, True, True, False, False]
+
+
+def test_a_variable_that_lost_its_value_and_not_its_slot_is_waited_for() -> None:
+    nodes = [Node({"model": 1, "optimizer": 3}), Node({"a": 2}), Node(), Node(), Node()]
+    nodes[2].attributes = [Attribute("VARIABLE_VALUE", variable_key("model/a"))]
+    nodes[3].slot_variables = [SlotVariable(2, "m", 4)]
+    nodes[4].attributes = [Attribute("VARIABLE_VALUE", SLOT)]
+    for node in nodes:
+        node.has_checkpoint_values = True
+    graph = ObjectGraph(nodes)
+    graph.drop_values({2})
+    assert values_flags(graph) == [True] * 5
+    graph.drop_keys({SLOT})
+    assert values_flags(graph) == [False] * 5
