@@ -280,6 +280,20 @@ def test_a_path_without_one_value_is_an_error_that_helps(tmp_path: Path, path: s
         checkpoint.key_at(path)
 
 
+def test_the_key_of_an_object_that_is_no_variable_is_that_of_its_tensor(tmp_path: Path) -> None:
+    graph = ObjectGraph()
+    for path, key in ("it", "it/.ATTRIBUTES/ITERATOR"), ("table", "table/.ATTRIBUTES/table"):
+        graph.nodes[graph.node_at((path,))].attributes.append(Attribute(key.rpartition("/")[2], key))
+    graph.nodes[graph.node_at(("saved",))].registered_saver = ("my.Saver", "saved")
+    names = ["it/.ATTRIBUTES/ITERATOR_STATE", "table/.ATTRIBUTES/table-keys", "table/.ATTRIBUTES/table-values", "saved"]
+    tfckpt.save(tmp_path / "c", {OBJECT_GRAPH_KEY: graph.serialize(), **dict.fromkeys(names, 1)})
+    with tfckpt.open(tmp_path / "c") as checkpoint:
+        assert checkpoint.key_at("it") == names[0]
+        assert checkpoint.key_at("saved") == "saved"
+        with pytest.raises(TensorNotFoundError, match=f"several values at 'table': '{names[1]}', '{names[2]}'$"):
+            checkpoint.key_at("table")
+
+
 def test_a_name_based_checkpoint_has_no_paths(bert: str) -> None:
     with tfckpt.open(bert) as checkpoint, pytest.raises(TensorNotFoundError, match="a name-based checkpoint"):
         checkpoint.key_at("bert/pooler/dense/kernel")

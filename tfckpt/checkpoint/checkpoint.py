@@ -166,7 +166,7 @@ class Checkpoint(Mapping[str, "Array"]):
         """
         from tfckpt.checkpoint.object_paths import key_at
 
-        return key_at(self.object_graph, path, self._prefix)
+        return key_at(self.object_graph, self, path, self._prefix)
 
     def verify(self, name: str | None = None, *, progress: Progress | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.

@@ -170,14 +170,37 @@ def find_intact(reader: TensorReader, damage: Sequence[Finding]) -> Intact:
         return intact
     if OBJECT_GRAPH_KEY in lost:
         return intact._replace(notes=("the object graph is lost: TensorFlow restores what was saved by names only",))
-    entry = reader.entries.get(OBJECT_GRAPH_KEY)
-    if entry is None or entry.data_type != DT_STRING or entry.shape != ():
-        return intact
     try:
-        graph = ObjectGraph.parse(reader.read(entry, verify=True).item())
+        graph = _read_graph(reader)
     except FormatError as error:
         return intact._replace(notes=(f"the object graph goes along as it is, and cannot be read: {error}",))
+    if graph is None:
+        return intact
     return _fitted(intact, graph, frozenset(name for name in lost if name is not None), unnamed=None in lost)
+
+
+def dangling(reader: TensorReader) -> list[str]:
+    """Return the keys in an undamaged checkpoint's object graph for which TensorFlow would look in vain."""
+    try:
+        graph = _read_graph(reader)
+    except FormatError:
+        return []
+    if graph is None:
+        return []
+    tensors = ObjectTensors(graph, reader.entries)
+    keys = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    return [key for key in keys if tensors.is_broken(key)]
+
+
+def _read_graph(reader: TensorReader) -> ObjectGraph | None:
+    """Return the object graph; None if there is none.
+
+    Raises: FormatError.
+    """
+    entry = reader.entries.get(OBJECT_GRAPH_KEY)
+    if entry is None or entry.data_type != DT_STRING or entry.shape != ():
+        return None
+    return ObjectGraph.parse(reader.read(entry, verify=True).item())
 
 
 def _fitted(intact: Intact, graph: ObjectGraph, lost: frozenset[str], *, unnamed: bool) -> Intact:
