@@ -50,14 +50,13 @@ def cmd_verify(args: argparse.Namespace) -> int:
     if left is not None:
         print_next("verify", salvaging(prefix, (item.path for item in damage), vain=not left.has_values))
     if missing:
-        named = some([repr(key) for key in missing])
-        what = f"the object graph names {named}, and no such tensor is here"
-        print(
-            f"tfckpt verify: note: {printable(what)}: TensorFlow restores nothing for who asks for it", file=sys.stderr
-        )
+        what = f"the object graph names {some([repr(key) for key in missing])}, and no such tensor is here"
+        then = "TensorFlow's restore fails as a whole for a program that asks for it"
+        print(f"tfckpt verify: note: {printable(what)}: {then}", file=sys.stderr)
     if args.json:
         counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
-        print_json(counts | {"damaged": [item.to_json() for item in damage], "missing": missing})
+        more = {"missing": missing} if missing else {}
+        print_json(counts | {"damaged": [item.to_json() for item in damage]} | more)
     elif not damage:
         print(f"{printable(prefix)}: {len(entries)} tensors, {total:,} bytes: every checksum matches")
     return 1 if damage else 0
