@@ -18,7 +18,7 @@ from tfckpt.bundle.damage import Finding, find_all, survey
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
@@ -251,9 +251,14 @@ def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | No
     pieces = [(stored, entry, part) for entry in saved for part, stored in reader.pieces(entry)]
     pieces.sort(key=lambda piece: (piece[0].shard, piece[0].offset, piece[0].nbytes))
     numbers = {shard: n for n, shard in enumerate(dict.fromkeys(stored.shard for stored, _, _ in pieces))}
+    first: dict[tuple[int, ...], str] = {}
     for stored, entry, part in pieces:
         writer.extend_to(numbers[stored.shard] + 1)
-        if entry.name == OBJECT_GRAPH_KEY and graph is not None:
+        place = place_of(reader, entry)
+        same_as = entry.name if place is None else first.setdefault(place, entry.name)
+        if same_as != entry.name and OBJECT_GRAPH_KEY not in (same_as, entry.name):
+            writer.alias(entry.name, entry.shape, of=same_as)
+        elif entry.name == OBJECT_GRAPH_KEY and graph is not None:
             writer.add(OBJECT_GRAPH_KEY, graph.serialize())
         else:
             _write_piece(reader, stored, entry, part, writer)
