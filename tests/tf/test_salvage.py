@@ -42,7 +42,23 @@ def test_tensorflow_restores_the_objects_whose_values_are_intact(tf: Any, tmp_pa
 
 def make_objects(tf: Any) -> Any:
     """Return a checkpoint of objects that save several tensors, and one variable, of which nothing holds a value of note."""
+
+    class Two(tf.Module):  # type: ignore[misc]
+        """Each of its tensors has an attribute of its own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = tf.constant(0), tf.constant(0)
+
+        def _serialize_to_tensors(self) -> Any:
+            return {"a": self.a, "b": self.b}
+
+        def _restore_from_tensors(self, tensors: Any) -> Any:
+            self.a, self.b = tensors["a"], tensors["b"]
+            return tf.no_op()
+
     return tf.train.Checkpoint(
+        two=Two(),
         table=tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1),
         it=iter(tf.data.Dataset.range(10)),
         w=tf.Variable([0.0, 0.0]),
@@ -56,6 +72,7 @@ def write_objects(tf: Any, prefix: Path) -> str:
     next(checkpoint.it), next(checkpoint.it)
     checkpoint.w.assign([1.0, 2.0])
     checkpoint.v.assign(3.0)
+    checkpoint.two.a, checkpoint.two.b = tf.constant(4), tf.constant(5)
     return str(checkpoint.write(str(prefix)))
 
 
@@ -68,11 +85,12 @@ def restored(tf: Any, prefix: Path) -> dict[str, Any]:
         "it": int(next(checkpoint.it)),
         "w": checkpoint.w.numpy().tolist(),
         "v": float(checkpoint.v),
+        "two": (int(checkpoint.two.a), int(checkpoint.two.b)),
     }
 
 
-SAVED = {"table": [7, 8], "it": 2, "w": [1.0, 2.0], "v": 3.0}
-OWN = {"table": [-1, -1], "it": 0, "w": [0.0, 0.0], "v": 0.0}
+SAVED = {"table": [7, 8], "it": 2, "w": [1.0, 2.0], "v": 3.0, "two": (4, 5)}
+OWN = {"table": [-1, -1], "it": 0, "w": [0.0, 0.0], "v": 0.0, "two": (0, 0)}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +100,7 @@ OWN = {"table": [-1, -1], "it": 0, "w": [0.0, 0.0], "v": 0.0}
         ("table/.ATTRIBUTES/table-values", "table", ("table/.ATTRIBUTES/table-keys",)),
         ("table/.ATTRIBUTES/table-keys", "table", ("table/.ATTRIBUTES/table-values",)),
         ("it/.ATTRIBUTES/ITERATOR_STATE", "it", ()),
+        ("two/.ATTRIBUTES/a", "two", ("two/.ATTRIBUTES/b",)),
     ],
 )
 def test_an_object_is_restored_whole_or_not_at_all_and_the_others_are(

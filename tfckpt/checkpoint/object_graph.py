@@ -292,6 +292,11 @@ class ObjectGraph:
 
         Args:
             numbers: of the nodes.
+        Example:
+            >>> graph = ObjectGraph([Node({"t": 1}), Node(attributes=[Attribute("table", "t/.ATTRIBUTES/table")])])
+            >>> graph.drop_values([1])
+            >>> graph.nodes[1].attributes, graph.nodes_with_values()
+            ([], set())
         """
         before = self._waited_for()
         for number in numbers:

@@ -97,6 +97,8 @@ def rewrite(
     """
     prefix = check_prefix(dest)
     shards = None if shards is None else whole_number("shards", shards)
+    if max_shard_size is not None:
+        max_shard_size = whole_number("maximum shard size", max_shard_size, " byte")
     if shards is not None and max_shard_size is not None:
         raise UsageError("shards and max_shard_size: expected one of both")
     edits = Edits(rename, drop, keep, cast, strip_optimizer)
