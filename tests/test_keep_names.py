@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_INT32
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.cli.main import main
 from tfckpt.conversion.prove import prove
 from tfckpt.errors import ProofError, UsageError
+from tfckpt.sstable.checksum import crc32c, mask
 
 HEAD = "cls/seq_relationship/output_weights"
 
@@ -146,3 +149,116 @@ def test_a_second_entry_over_written_bytes(tmp_path: Path) -> None:
     with tfckpt.open(tmp_path / "shared") as checkpoint:
         np.testing.assert_array_equal(checkpoint["b"], [[0, 1], [2, 3], [4, 5]])
         assert checkpoint["c"] == 7
+
+
+def saved(source: Path, dest: Path) -> None:
+    with tfckpt.open(source) as checkpoint:
+        tfckpt.save(dest, checkpoint)
+
+
+def saved_in_small_files(source: Path, dest: Path) -> None:
+    with tfckpt.open(source) as checkpoint:
+        tfckpt.save(dest, checkpoint, max_shard_size=3000)
+
+
+def data_bytes(prefix: Path) -> int:
+    return sum(path.stat().st_size for path in prefix.parent.glob(f"{prefix.name}.data-*"))
+
+
+COPIES: dict[str, Callable[[Path, Path], object]] = {
+    "rewrite": tfckpt.rewrite,
+    "shards": lambda source, dest: tfckpt.rewrite(source, dest, shards=3),
+    "max_shard_size": lambda source, dest: tfckpt.rewrite(source, dest, max_shard_size=3000),
+    "big_endian": lambda source, dest: tfckpt.rewrite(source, dest, big_endian=True),
+    "merge": lambda source, dest: tfckpt.merge([source], dest),
+    "salvage": tfckpt.salvage,
+    "save": saved,
+    "save in small files": saved_in_small_files,
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_stores_once_what_is_stored_once(bert: str, tmp_path: Path, copy: str) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    COPIES[copy](tmp_path / "dual", tmp_path / "copy")
+    assert data_bytes(tmp_path / "copy") == data_bytes(tmp_path / "dual")
+    with tfckpt.open(tmp_path / "dual") as source, tfckpt.open(tmp_path / "copy") as checkpoint:
+        checkpoint.verify()
+        assert list(checkpoint) == list(source)
+        for name, value in source.items():
+            np.testing.assert_array_equal(checkpoint[name], value, name)
+            assert checkpoint.entry(name).shape == value.shape
+        assert len({range_of(checkpoint, name) for name in checkpoint}) == len({range_of(source, n) for n in source})
+
+
+def test_a_copy_spread_over_files_fills_each(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    tfckpt.rewrite(tmp_path / "dual", tmp_path / "copy", shards=3, drop=["_CHECK*"])
+    sizes = [path.stat().st_size for path in sorted(tmp_path.glob("copy.data-*"))]
+    assert len(sizes) == 3
+    assert min(sizes) > sum(sizes) / 6
+
+
+def test_what_is_cut_is_copied_for_every_name(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    tfckpt.rewrite(tmp_path / "dual", tmp_path / "copy", max_shard_size=200)
+    with tfckpt.open(tmp_path / "dual") as source, tfckpt.open(tmp_path / "copy") as checkpoint:
+        assert any(entry.slices for entry in checkpoint.entries())
+        for name, value in source.items():
+            np.testing.assert_array_equal(checkpoint[name], value, name)
+
+
+def test_tensors_that_are_cast_share_their_new_bytes(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    tfckpt.rewrite(tmp_path / "dual", tmp_path / "half", cast="float16", drop=["_CHECK*"])
+    with tfckpt.open(tmp_path / "dual") as source, tfckpt.open(tmp_path / "half") as half:
+        assert data_bytes(tmp_path / "half") == sum({range_of(half, n): half.entry(n).nbytes for n in half}.values())
+        assert len({range_of(half, name) for name in half}) == len({range_of(source, name) for name in half})
+        for name, value in half.items():
+            np.testing.assert_array_equal(value, source[name].astype(value.dtype), name)
+
+
+def test_the_name_that_is_left_has_the_bytes(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    plan = tfckpt.rewrite(tmp_path / "dual", tmp_path / "names", keep=["bert/*"], drop=["_CHECK*"])
+    assert not any(step.same_as for step in plan.steps)
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "names") as checkpoint:
+        for name, value in checkpoint.items():
+            np.testing.assert_array_equal(value, source[name], name)
+
+
+def test_the_report_of_a_rewrite_says_what_shares_its_bytes(
+    bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tfckpt.convert(bert, tmp_path / "dual", keep_names=True)
+    assert main(["rewrite", str(tmp_path / "dual"), str(tmp_path / "copy")]) == 0
+    out = capsys.readouterr().out
+    with tfckpt.open(tmp_path / "dual") as source:
+        stored = {range_of(source, name): source.entry(name).nbytes for name in source}
+    assert out.count(" same bytes\t") == 39
+    assert f"{sum(stored.values()):,} bytes" in out
+
+
+def test_bytes_that_overlap_in_part_are_copied(tmp_path: Path) -> None:
+    """And those of one place that are something else: another dtype, or another checksum."""
+    values = np.arange(8, dtype=np.float32)
+    with BundleWriter(str(tmp_path / "source")) as writer:
+        writer.add("whole", values)
+        whole = writer._entries[b"whole"]
+        half = mask(crc32c(values[:4].tobytes()))
+        writer._entries[b"part"] = whole._replace(name="part", shape=(4,), nbytes=16, crc32c=half)
+        writer._entries[b"ints"] = whole._replace(name="ints", data_type=DT_INT32)
+        writer.finish()
+    tfckpt.rewrite(tmp_path / "source", tmp_path / "copy")
+    assert data_bytes(tmp_path / "copy") == 32 + 16 + 32
+    with tfckpt.open(tmp_path / "copy") as checkpoint:
+        assert checkpoint["whole"].tolist() == values.tolist()
+        assert checkpoint["part"].tolist() == [0.0, 1.0, 2.0, 3.0]
+        assert checkpoint["ints"].tolist() == values.view(np.int32).tolist()
+
+
+def test_empty_tensors_at_the_end_make_no_file_of_their_own(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "source", {"a": [1.0], "b": [2.0], "z": np.zeros((0, 3))})
+    tfckpt.rewrite(tmp_path / "source", tmp_path / "copy", shards=2)
+    assert len(list(tmp_path.glob("copy.data-*"))) == 2
+    assert tfckpt.open(tmp_path / "copy")["z"].shape == (0, 3)

@@ -280,6 +280,20 @@ def test_a_path_without_one_value_is_an_error_that_helps(tmp_path: Path, path: s
         checkpoint.key_at(path)
 
 
+def test_the_key_of_an_object_that_is_no_variable_is_that_of_its_tensor(tmp_path: Path) -> None:
+    graph = ObjectGraph()
+    for path, key in ("it", "it/.ATTRIBUTES/ITERATOR"), ("table", "table/.ATTRIBUTES/table"):
+        graph.nodes[graph.node_at((path,))].attributes.append(Attribute(key.rpartition("/")[2], key))
+    graph.nodes[graph.node_at(("saved",))].registered_saver = ("my.Saver", "saved")
+    names = ["it/.ATTRIBUTES/ITERATOR_STATE", "table/.ATTRIBUTES/table-keys", "table/.ATTRIBUTES/table-values", "saved"]
+    tfckpt.save(tmp_path / "c", {OBJECT_GRAPH_KEY: graph.serialize(), **dict.fromkeys(names, 1)})
+    with tfckpt.open(tmp_path / "c") as checkpoint:
+        assert checkpoint.key_at("it") == names[0]
+        assert checkpoint.key_at("saved") == "saved"
+        with pytest.raises(TensorNotFoundError, match=f"several values at 'table': '{names[1]}', '{names[2]}'$"):
+            checkpoint.key_at("table")
+
+
 def test_a_name_based_checkpoint_has_no_paths(bert: str) -> None:
     with tfckpt.open(bert) as checkpoint, pytest.raises(TensorNotFoundError, match="a name-based checkpoint"):
         checkpoint.key_at("bert/pooler/dense/kernel")
@@ -322,3 +336,29 @@ def _variable_paths(nodes: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], 
             if not name.startswith("layer-"):
                 queue.append(((*path, name), by_id[child]))
     return found
+
+
+def test_taking_all_that_is_stored_of_nodes_leaves_edges_and_slots_of_others() -> None:
+    graph = training_graph()
+    graph.nodes[3].attributes.append(Attribute("other", "model/b/.ATTRIBUTES/other"))
+    graph.nodes[7].registered_saver = ("my.Saver", "later")
+    graph.drop_values({3, 6, 7})
+    assert [len(node.attributes) for node in graph.nodes] == [0, 0, 1, 0, 0, 1, 0, 0]
+    assert graph.nodes[7].registered_saver is None
+    assert graph.nodes[4].slot_variables == []
+    assert graph.nodes[1].children == training_graph().nodes[1].children
+    assert values_flags(graph) == [True, True, True, False, True, True, False, False]
+
+
+def test_a_variable_that_lost_its_value_and_not_its_slot_is_waited_for() -> None:
+    nodes = [Node({"model": 1, "optimizer": 3}), Node({"a": 2}), Node(), Node(), Node()]
+    nodes[2].attributes = [Attribute("VARIABLE_VALUE", variable_key("model/a"))]
+    nodes[3].slot_variables = [SlotVariable(2, "m", 4)]
+    nodes[4].attributes = [Attribute("VARIABLE_VALUE", SLOT)]
+    for node in nodes:
+        node.has_checkpoint_values = True
+    graph = ObjectGraph(nodes)
+    graph.drop_values({2})
+    assert values_flags(graph) == [True] * 5
+    graph.drop_keys({SLOT})
+    assert values_flags(graph) == [False] * 5

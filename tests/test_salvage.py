@@ -18,6 +18,8 @@ from support import bundles, v1
 
 import tfckpt
 from tfckpt.bundle.damage import find_all, slice_name, survey
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, variable_key
 from tfckpt.cli.main import main
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, UsageError
 from tfckpt.sstable.format import FOOTER_SIZE, SNAPPY
@@ -373,3 +375,71 @@ def test_a_survey_of_what_is_whole_finds_nothing(bert: str) -> None:
     assert not found.notes
     assert find_all(found.reader) == []
     found.reader.close()
+
+
+def objects_in_two_files(tmp_path: Path) -> str:
+    """Return the prefix of a checkpoint whose values are in the first data file, and the object graph in the second."""
+    graph = ObjectGraph([Node({"w": 1}), Node(attributes=[Attribute("VARIABLE_VALUE", variable_key("w"))])])
+    prefix = str(tmp_path / "two")
+    with BundleWriter(prefix) as writer:
+        writer.add(variable_key("w"), [1.0, 2.0])
+        writer.next_shard()
+        writer.add("_CHECKPOINTABLE_OBJECT_GRAPH", graph.serialize())
+        writer.finish()
+    return prefix
+
+
+@pytest.mark.parametrize("missing", [(".data-00000-of-00002",), (".data-00000-of-00002", ".data-00001-of-00002")])
+def test_verify_advises_no_salvage_that_would_save_nothing(
+    tmp_path: Path, capsys: Captured, missing: tuple[str, ...]
+) -> None:
+    source = objects_in_two_files(tmp_path)
+    for suffix in missing:
+        os.unlink(source + suffix)
+    assert main(["verify", source]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"tfckpt verify: next: ls -l {tmp_path}"
+    with pytest.raises(FormatError, match="expected an intact tensor, got none"):
+        tfckpt.salvage(source, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_verify_advises_a_salvage_that_saves_something(tmp_path: Path, capsys: Captured) -> None:
+    source = objects_in_two_files(tmp_path)
+    os.unlink(source + ".data-00001-of-00002")
+    assert main(["verify", source]) == 1
+    *_, advice = capsys.readouterr().err.splitlines()
+    assert advice.startswith(f"tfckpt verify: next: tfckpt salvage {source} ")
+    assert main(advice.partition("next: tfckpt ")[2].split()) == 1
+    assert tfckpt.open(f"{source}.salvaged")[variable_key("w")].tolist() == [1.0, 2.0]
+
+
+def test_verify_of_an_index_of_nothing_whole_advises_no_salvage(
+    make: Callable[[str], str], tmp_path: Path, capsys: Captured
+) -> None:
+    source = make("plain")
+    Path(source + ".index").write_bytes(bytes(5000))
+    assert main(["verify", source]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"tfckpt verify: next: ls -l {tmp_path / 'source'}"
+
+
+def test_verify_names_what_the_object_graph_has_and_the_checkpoint_has_not(tmp_path: Path, capsys: Captured) -> None:
+    table = Node(attributes=[Attribute("table", "t/.ATTRIBUTES/table")])
+    graph = ObjectGraph(
+        [Node({"w": 1, "t": 2}), Node(attributes=[Attribute("VARIABLE_VALUE", variable_key("w"))]), table]
+    )
+    halves = {f"t/.ATTRIBUTES/table-{half}": [1] for half in ("keys", "values")}
+    tensors: dict[str, Any] = {"_CHECKPOINTABLE_OBJECT_GRAPH": graph.serialize(), variable_key("w"): 1, **halves}
+    tfckpt.save(tmp_path / "whole", tensors)
+    assert main(["verify", str(tmp_path / "whole"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert ("missing" in json.loads(out), err) == (False, "")
+
+    del tensors["t/.ATTRIBUTES/table-values"], tensors[variable_key("w")]
+    tfckpt.save(tmp_path / "broken", tensors)
+    assert main(["verify", str(tmp_path / "broken"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["missing"] == [variable_key("w"), "t/.ATTRIBUTES/table"]
+    assert err == (
+        f"tfckpt verify: note: the object graph names {variable_key('w')!r}, 't/.ATTRIBUTES/table', and no such tensor is "
+        "here: TensorFlow's restore fails as a whole for a program that asks for it\n"
+    )

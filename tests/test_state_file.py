@@ -256,3 +256,72 @@ def test_a_state_file_that_names_no_text_is_an_error(outside: Path, text: bytes)
     with pytest.raises(FormatError) as caught:
         tfckpt.latest_checkpoint(outside / "in")
     assert caught.value.path == f"{outside}/in/checkpoint"
+
+
+@pytest.mark.parametrize(
+    "path", [r"C:\\Users\\me\\model\\model-1", r"sub\\..\\model-1", r"\\\\host\\share\\model-1", "D:/runs/model-1"]
+)
+def test_a_path_of_windows_is_understood_by_its_last_part(
+    outside: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tfckpt.save(outside / "in" / "model-9", {"global_step": 9})
+    write(outside / "in", f'model_checkpoint_path: "{path}"')
+    with caplog.at_level(logging.WARNING, logger="tfckpt"):
+        assert tfckpt.open(outside / "in")["global_step"] == 1
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f", which is not in here: reading {outside}/in/model-1")
+
+
+def test_a_name_with_a_backslash_is_a_name(outside: Path) -> None:
+    tfckpt.save(outside / "in" / r"a\model-1", {"global_step": 7})
+    write(outside / "in", r'model_checkpoint_path: "/gone/a\\model-1"')
+    assert tfckpt.open(outside / "in")["global_step"] == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [('model_checkpoint_path: "gone"', "names gone, which is not in here"), ("", "names no checkpoint")],
+)
+def test_the_command_line_says_what_it_reads_instead_once(
+    outside: Path, text: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(outside / "in", text)
+    for command in "ls", "verify", "tree":
+        assert main([command, f"{outside}/in"]) == 0
+        err = capsys.readouterr().err
+        assert err == f"tfckpt {command}: note: {outside}/in/checkpoint {why}: reading {outside}/in/model-1\n"
+
+
+def test_what_the_state_file_says_is_read_without_a_word(outside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(outside / "in", 'model_checkpoint_path: "model-1"')
+    assert main(["ls", f"{outside}/in"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("named", ["best-2", "/mnt/runs/best-2", r"C:\\runs\\best-2"])
+def test_a_state_file_of_another_name_leads_to_what_it_names(
+    tmp_path: Path, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in 2, 10:
+        tfckpt.save(tmp_path / f"best-{step}", {"global_step": step})
+    (tmp_path / "best_dev_checkpoint").write_text(f'model_checkpoint_path: "{named}"\n')
+    for typed in f"{tmp_path}/best_dev_checkpoint", str(tmp_path):
+        assert main(["ls", typed]) == 1
+        message, advice = capsys.readouterr().err.splitlines()
+        assert "truncated" not in message
+        assert advice == f"tfckpt ls: next: tfckpt ls {tmp_path}/best-2"
+
+
+def test_state_files_of_other_names_that_disagree_are_not_followed(tmp_path: Path) -> None:
+    for step in 2, 10:
+        tfckpt.save(tmp_path / f"best-{step}", {"global_step": step})
+        (tmp_path / f"checkpoint_{step}").write_text(f'model_checkpoint_path: "best-{step}"\n')
+    with pytest.raises(CheckpointNotFoundError, match="a directory with 2 checkpoints: name one of"):
+        tfckpt.open(tmp_path)
+
+
+def test_a_state_file_of_another_name_whose_checkpoint_is_gone_says_so(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "best-2", {"global_step": 2})
+    (tmp_path / "best_dev_checkpoint").write_text('model_checkpoint_path: "gone"\n')
+    with pytest.raises(CheckpointNotFoundError, match="a state file, which names gone, and that is not in"):
+        tfckpt.open(tmp_path / "best_dev_checkpoint")

@@ -6,10 +6,14 @@ Whoever listens has imported logging, so this does not: it costs as much as open
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tfckpt.errors import redacted
 
 CALLER = 3  # stack levels up to whoever calls `info` or `warning`
+
+_listeners: list[Callable[[str], None]] = []  # beside the logger, which costs an import
 
 
 def info(message: str, *args: object) -> None:
@@ -19,7 +23,23 @@ def info(message: str, *args: object) -> None:
 
 def warning(message: str, *args: object) -> None:
     """Say what is not as a user would expect."""
+    for listen in _listeners:
+        listen(message % tuple(map(_shown, args)))
     _log("WARNING", message, args)
+
+
+@contextmanager
+def warnings_to(listen: Callable[[str], None]) -> Iterator[None]:
+    """Have every warning told to ``listen`` as well: the command line's way to hear them without logging."""
+    _listeners.append(listen)
+    try:
+        yield
+    finally:
+        _listeners.remove(listen)
+
+
+def _shown(arg: object) -> object:
+    return redacted(arg) if isinstance(arg, str) else arg
 
 
 def _log(level: str, message: str, args: tuple[object, ...]) -> None:
@@ -29,5 +49,4 @@ def _log(level: str, message: str, args: tuple[object, ...]) -> None:
     logger = logging.getLogger("tfckpt")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # else a warning that nobody handles goes to stderr
-    shown = (redacted(arg) if isinstance(arg, str) else arg for arg in args)
-    logger.log(getattr(logging, level), message, *shown, stacklevel=CALLER)
+    logger.log(getattr(logging, level), message, *map(_shown, args), stacklevel=CALLER)

@@ -32,6 +32,7 @@ from tfckpt.bundle.slices import check_cover
 from tfckpt.bundle.strings import decode_strings, parse_head, read_head
 from tfckpt.bundle.variants import decode_variants
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.state_file import latest_checkpoint, read_state, update_state
 from tfckpt.cli import tree
@@ -156,7 +157,14 @@ def graph(data: bytes) -> None:
     list(tree.draw(outline)), tree.to_json(outline.root)
     for path, node in parsed.walk():
         assert parsed.find(path) is node
+    tensors = ObjectTensors(
+        parsed, [entry.name for entry in entries] + [f"{key}{n}" for key in keys[1::2] for n in "ab"]
+    )
+    assert set(tensors.node_of).isdisjoint(tensors.unclaimed)
+    for name, number in tensors.node_of.items():
+        assert name in tensors.of_node(number)
     parsed.drop_keys(keys[1:3])
+    parsed.drop_values(range(0, len(parsed.nodes), 2))
     _quietly(lambda: parsed.rename_keys({key: key + "x" for key in keys[:1]}))
     ObjectGraph.parse(parsed.serialize())
 

@@ -113,6 +113,17 @@ def test_a_state_file_leads_to_a_checkpoint_though_nothing_can_be_listed(site: S
     assert tfckpt.latest_checkpoint(f"{site.url}/bert") == f"{site.url}/bert/model.ckpt-3"
 
 
+@pytest.mark.parametrize("named", ["/home/me/bert/model.ckpt-3", "C:\\bert\\model.ckpt-3", "../run/model.ckpt-3"])
+def test_of_a_path_that_leads_elsewhere_the_last_part_counts(
+    site: Site, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_state(str(site.directory / "bert"), CheckpointState(named))
+    with caplog.at_level("WARNING", logger="tfckpt"):
+        assert tfckpt.open(f"{site.url}/bert").prefix.endswith("/bert/model.ckpt-3")
+    (record,) = caplog.records
+    assert f"names {named}, which is not in here: reading " in record.getMessage()
+
+
 def test_a_state_file_does_not_lead_out_of_its_directory(site: Site) -> None:
     write_state(str(site.directory / "other"), CheckpointState("../bert/model.ckpt-3"))
     with pytest.raises(CheckpointNotFoundError):

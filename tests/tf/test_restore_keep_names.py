@@ -63,3 +63,28 @@ def test_names_and_keys_are_read_one_by_one(tf: Any, whole: str, values: dict[st
         np.testing.assert_array_equal(tf.train.load_variable(whole, name), value, name)
     key = "next_sentence..pooler_dense/kernel/.ATTRIBUTES/VARIABLE_VALUE"
     np.testing.assert_array_equal(tf.train.load_variable(whole, key), values["bert/pooler/dense/kernel"])
+
+
+@pytest.mark.parametrize("options", [{}, {"shards": 2}, {"cast": "bfloat16"}], ids=str)
+def test_a_rewrite_that_stores_bytes_once_is_read_under_both_names(
+    tf: Any, bert: str, dual: str, values: dict[str, Any], tmp_path: Path, options: Any
+) -> None:
+    plan = tfckpt.rewrite(dual, tmp_path / "copy", **options)
+    reader = tf.train.load_checkpoint(str(tmp_path / "copy"))
+    pairs = [(step.target, step.same_as) for step in plan.steps if step.same_as is not None]
+    assert len(pairs) == 39
+    stored = sum(path.stat().st_size for path in tmp_path.glob("copy.data-*"))
+    assert stored < 1.01 * sum(path.stat().st_size for path in Path(dual).parent.glob("bert.data-*"))
+    for name, key in pairs:
+        one, other = (np.asarray(reader.get_tensor(n)) for n in (name, key))
+        assert one.tobytes() == other.tobytes()
+    names = [name for name in reader.get_variable_to_shape_map() if name in values]
+    assert len(names) == 39
+    for name in names:
+        expected = tf.cast(values[name], reader.get_variable_to_dtype_map()[name]).numpy()
+        np.testing.assert_array_equal(reader.get_tensor(name), expected, name)
+    if "cast" not in options:
+        encoder = make_encoder("BertEncoder", read_config(Path(bert).parent / "bert_config.json"))
+        clear(encoder)
+        tf.train.Checkpoint(model=encoder).read(str(tmp_path / "copy")).expect_partial()
+        assert_holds(encoder, values, num_heads=2)

@@ -95,5 +95,15 @@ def open_reader(prefix: str, source_format: str | None = None) -> TensorReader:
     return BundleReader(prefix)
 
 
+def place_of(reader: TensorReader, entry: Entry) -> tuple[int, ...] | None:
+    """Return what a tensor has in common with others that are stored once with it, as values of one dtype.
+
+    None of one that shares with none: whose bytes are none, or in slices, or in a V1 file, where they have no place.
+    """
+    if reader.format == V1 or entry.slices or not entry.nbytes:
+        return None
+    return entry.shard, entry.offset, entry.nbytes, entry.crc32c, entry.data_type, entry.size
+
+
 def _is_only_v1(prefix: str) -> bool:
     return not files.exists(index_path(prefix)) and has_any_file(prefix)

@@ -181,6 +181,11 @@ class BundleWriter:
         self._check_name(encode_name(name))
         self._entries[encode_name(name)] = entry._replace(name=name, shape=shape)
 
+    def holds_whole(self, name: str) -> bool:
+        """Whether a tensor is written, and not in slices: `alias` takes it."""
+        entry = self._entries.get(encode_name(name))
+        return entry is not None and not entry.slices
+
     def carry_slice(
         self,
         name: str,

@@ -16,7 +16,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
 from tfckpt.bundle.paths import V2, anchored, index_path
-from tfckpt.bundle.tensor_reader import TensorReader, open_reader
+from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import Advice, FormatError, TensorNotFoundError, UsageError, advised, located
@@ -166,7 +166,7 @@ class Checkpoint(Mapping[str, "Array"]):
         """
         from tfckpt.checkpoint.object_paths import key_at
 
-        return key_at(self.object_graph, path, self._prefix)
+        return key_at(self.object_graph, self, path, self._prefix)
 
     def verify(self, name: str | None = None, *, progress: Progress | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
@@ -339,7 +339,8 @@ def save(
     Args:
         prefix: the exact prefix; ``prefix.index`` and ``prefix.data-00000-of-00001`` appear when all is written.
         tensors: values by name: anything ``np.asarray`` takes; ``str`` and ``bytes`` become string tensors; records such as
-            ``tf.qint8.as_numpy_dtype`` become quantized ones, and an open `Checkpoint` keeps its dtypes.
+            ``tf.qint8.as_numpy_dtype`` become quantized ones, and an open `Checkpoint` keeps its dtypes, and stores once what
+            it stores once.
         overwrite: replace a checkpoint that is there.
         sync: return only when the files have reached the disk.
         max_shard_size: bytes of a data file: tensors that do not fit go to the next, and larger ones are cut into slices
@@ -367,8 +368,14 @@ def save(
                 writer.add(name, value)
             writer.finish()
             return
-        for entry in tensors.entries():  # not mapped: a file that is cut short meanwhile is an error, no SIGBUS
-            writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)
+        first: dict[tuple[int, ...], str] = {}
+        for entry in tensors.entries():
+            place = place_of(tensors.reader, entry)
+            same_as = entry.name if place is None else first.setdefault(place, entry.name)
+            if same_as != entry.name and writer.holds_whole(same_as):
+                writer.alias(entry.name, entry.shape, of=same_as)
+            else:  # not mapped: a file that is cut short meanwhile is an error, no SIGBUS
+                writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)
         writer.finish(check=tensors.reader.check_unchanged)
 
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 from tfckpt.bundle import files
 from tfckpt.bundle.kinds import advice_for, kind_of
 from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
-from tfckpt.errors import Advice, TfckptError
+from tfckpt.checkpoint.state_file import STATE_FILE, last_parts, read_state
+from tfckpt.errors import Advice, TfckptError, printable
 
-STATE_FILE = "checkpoint"
 SAVED_MODEL, VARIABLES = "saved_model.pb", os.path.join("variables", "variables")
 MOST_DIRECTORIES, MOST_FILES = 20, 100  # that are looked into
 
@@ -83,6 +83,13 @@ def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple
     if base == SAVED_MODEL and files.exists(index_path(join(folder, VARIABLES))):
         text = "it is the graph of a SavedModel; the values of its variables are in variables/variables"
         return text, Advice(given=typed, meant=os.path.normpath(join(folder, VARIABLES)))
+    if named := _named_in(folder, base):
+        text = f"it is a state file, which names {printable(named)}"
+        found = prefixes(folder)
+        own = next((part for part in last_parts(named) if part in found), None)
+        if own is not None:
+            return text, Advice(given=typed, meant=join(folder, own))
+        return f"{text}, and that is not in {folder}", looking(typed)
     kind = kind_of(typed)
     nearest = _the_nearest(typed, folder, base, prefixes)
     if kind is None:
@@ -113,6 +120,25 @@ def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Advice | N
 def one_of(directory: str, names: Sequence[str]) -> Advice:
     """Return what to type where a directory has several checkpoints: the one with the highest number."""
     return Advice(given=directory, meant=join(directory, _latest(names)))
+
+
+def named_elsewhere(directory: str, found: Sequence[str]) -> tuple[str, str] | None:
+    """Return a state file of another name, and which of the checkpoints ``found`` it names; None unless there is one such.
+
+    TensorFlow calls it ``latest_filename``; trainers have ``best_dev_checkpoint`` and the like.
+    """
+    others = [name for name in files.list_directory(directory) if name != STATE_FILE and STATE_FILE in name]
+    named = {name: _named_in(directory, name) for name in others[:MOST_FILES]}
+    own = [(name, part) for name, path in named.items() for part in last_parts(path) if part in found]
+    return own[0] if len(own) == 1 else None
+
+
+def _named_in(folder: str, name: str) -> str:
+    """Return the path in a state file; empty if it is none."""
+    with suppress(TfckptError):  # a guess that fails is none
+        state = read_state(folder, name, strict=True)
+        return state.model_checkpoint_path if state is not None else ""
+    return ""
 
 
 def _latest(names: Sequence[str]) -> str:

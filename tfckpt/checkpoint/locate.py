@@ -100,7 +100,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
     A state file that came with a download never leads out of it: of a path that would, the last part counts.
     """
-    from tfckpt.checkpoint.state_file import STATE_FILE, read_state  # a prefix needs none
+    from tfckpt.checkpoint.state_file import last_parts, read_state  # a prefix needs none
 
     state = read_state(directory)
     named = state.model_checkpoint_path if state is not None else ""
@@ -108,17 +108,16 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     if prefix is not None:
         return prefix
     found = _prefixes(directory, source_format)
-    base = os.path.basename(named)
-    if base in found or len(found) == 1:
-        prefix = join(directory, base if base in found else found[0])
+    base = next((part for part in last_parts(named) if part in found), None)
+    if base is not None or len(found) == 1:
+        prefix = join(directory, found[0] if base is None else base)
         if state is not None:
-            why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
-            log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
+            _say_instead(directory, named, prefix)
         return prefix
     nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):
         return nameless
-    from tfckpt.checkpoint.guess import about_directory, one_of
+    from tfckpt.checkpoint.guess import about_directory, named_elsewhere, one_of
 
     if not found:
         other = V1 if source_format == V2 else V2
@@ -131,8 +130,22 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
         text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"
         raise advised(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
+    if state is None and (elsewhere := named_elsewhere(directory, found)):
+        file, base = elsewhere
+        text = (
+            f"{directory}: a directory with {len(found)} checkpoints; it has no state file, and its {file} names {base}"
+        )
+        raise advised(CheckpointNotFoundError(text), Advice(given=directory, meant=join(directory, base)))
     text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {some(found)}"
     raise advised(CheckpointNotFoundError(text), one_of(directory, found))
+
+
+def _say_instead(directory: str, named: str, prefix: str) -> None:
+    """Log which checkpoint is read instead of the one that a state file names."""
+    from tfckpt.checkpoint.state_file import STATE_FILE
+
+    why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
+    log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:
@@ -156,16 +169,24 @@ def _named_beside(directory: str, source_format: str | None) -> str | None:
     """Return the prefix that the state file names of a directory which cannot be listed, if there is a checkpoint in it."""
     if files.can_list(directory) or strip_suffix(directory) != directory:
         return None
-    from tfckpt.checkpoint.state_file import read_state
+    from tfckpt.checkpoint.state_file import last_parts, read_state
 
     state = read_state(directory)
-    path = os.path.normpath(state.model_checkpoint_path) if state is not None else os.curdir
-    prefix = join(directory, path)
-    if path == os.curdir or os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+    named = state.model_checkpoint_path if state is not None else ""
+    path = os.path.normpath(named)
+    if not named or path == os.curdir:
         return None
-    if source_format != V1 and files.exists(index_path(prefix)):
-        return prefix
-    return find_v1(prefix) if source_format != V2 else None
+    leads_out = os.path.isabs(path) or path.split(os.sep)[0] == os.pardir
+    for part in dict.fromkeys(([] if leads_out else [path]) + last_parts(named)):
+        prefix = join(directory, part)
+        found = prefix if source_format != V1 and files.exists(index_path(prefix)) else None
+        if found is None and source_format != V2:
+            found = find_v1(prefix)
+        if found is not None:
+            if part != path:
+                _say_instead(directory, named, found)
+            return found
+    return None
 
 
 def _prefixes(directory: str, source_format: str | None) -> list[str]:

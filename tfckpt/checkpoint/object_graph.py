@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import ClassVar, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -301,9 +301,33 @@ class ObjectGraph:
             keys: keys that no attribute has are ignored.
         """
         dropped = frozenset(keys)
-        before = self.nodes_with_values()
+        before = self._waited_for()
         for node in self.nodes:
             node.attributes = [a for a in node.attributes if a.checkpoint_key not in dropped]
+        self._forget_emptied(before)
+
+    def drop_values(self, numbers: Collection[int]) -> None:
+        """Take from nodes all that is stored of them: every attribute, and a registered saver; edges and slots stay.
+
+        The rest of the graph follows as in `drop_keys`. An object of several tensors is restored whole or not at all, and
+        TensorFlow's restore of everything fails if one of them is missing.
+
+        Args:
+            numbers: of the nodes.
+        Example:
+            >>> graph = ObjectGraph([Node({"t": 1}), Node(attributes=[Attribute("table", "t/.ATTRIBUTES/table")])])
+            >>> graph.drop_values([1])
+            >>> graph.nodes[1].attributes, graph.nodes_with_values()
+            ([], set())
+        """
+        before = self._waited_for()
+        for number in numbers:
+            self.nodes[number].attributes = []
+            self.nodes[number].registered_saver = None
+        self._forget_emptied(before)
+
+    def _forget_emptied(self, before: Set[int]) -> None:
+        """Let the graph say of those nodes ``before`` that nothing is stored for any more that they are not waited for."""
         emptied = before - self.nodes_with_values()
         for node in self.nodes:
             node.slot_variables = [slot for slot in node.slot_variables if slot.slot_variable not in emptied]
@@ -311,25 +335,35 @@ class ObjectGraph:
 
     def forget_values(self, before: Collection[int]) -> None:
         """Have the nodes that led to values before, and now lead to none, say so; ``before`` is of `nodes_with_values`."""
-        for number in set(before) - self.nodes_with_values():
+        for number in set(before) - self._waited_for():
             if self.nodes[number].has_checkpoint_values:
                 self.nodes[number].has_checkpoint_values = False
+
+    def _waited_for(self) -> set[int]:
+        """Return the nodes with values; and variables that have slots alone, which get them if they are created later."""
+        owners = [slot.original_variable for node in self.nodes for slot in node.slot_variables]
+        return self._leading_to([*self._with_values(), *owners])
 
     def nodes_with_values(self) -> set[int]:
         """Return the numbers of nodes that hold something stored, or from which edges lead to one that does.
 
         Source: tensorflow/python/checkpoint/util.py, add_checkpoint_values_check.
         """
+        return self._leading_to(self._with_values())
+
+    def _with_values(self) -> Iterator[int]:
+        for number, node in enumerate(self.nodes):
+            if node.attributes or node.slot_variables or node.registered_saver is not None:
+                yield number
+
+    def _leading_to(self, numbers: Iterable[int]) -> set[int]:
+        """Return these nodes, and all from which edges lead to one of them."""
         parents: list[list[int]] = [[] for _ in self.nodes]
         for number, node in enumerate(self.nodes):
             for child in node.children.values():
                 parents[child].append(number)
-        queue = [
-            number
-            for number, node in enumerate(self.nodes)
-            if node.attributes or node.slot_variables or node.registered_saver is not None
-        ]
-        found = set(queue)
+        found = set(numbers)
+        queue = list(found)
         while queue:
             for parent in parents[queue.pop()]:
                 if parent not in found:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import itertools
+from collections.abc import Collection
 
 from tfckpt.checkpoint.object_graph import ObjectGraph, join_path, path_to, split_path
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.errors import TensorNotFoundError, some
 
 MOST_COMPARED = 5000  # paths among which a message looks for near ones
 
 
-def key_at(graph: ObjectGraph | None, path: str, prefix: str) -> str:
-    """Return the key of the tensor at a path in key form, in the graph of the checkpoint ``prefix``.
+def key_at(graph: ObjectGraph | None, names: Collection[str], path: str, prefix: str) -> str:
+    """Return the key of the tensor at a path in key form, in the graph of the checkpoint ``prefix`` of tensors ``names``.
 
     Raises: TensorNotFoundError: no object there, or not one with one value; names what is near. Or there is no graph.
     """
@@ -24,6 +26,9 @@ def key_at(graph: ObjectGraph | None, path: str, prefix: str) -> str:
     if node is None:
         raise TensorNotFoundError(f"{prefix}: no object at {path!r}{_near_path(graph, path)}")
     keys = [attribute.checkpoint_key for attribute in node.attributes]
+    if len(keys) != 1 or keys[0] not in names:  # no variable's
+        number = next(number for number, other in enumerate(graph.nodes) if other is node)
+        keys = list(ObjectTensors(graph, names).of_node(number)) or keys
     if len(keys) == 1:
         return keys[0]
     if keys:

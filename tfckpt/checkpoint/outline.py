@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from tfckpt.checkpoint.object_graph import (
     escape,
     split_path,
 )
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.errors import FormatError
 
 KERAS_NUMBER = re.compile(r"layer(_with_weights)?-[0-9]+")
@@ -158,9 +158,9 @@ class _Drawing:
     def __init__(self, graph: ObjectGraph, entries: Sequence[Entry], *, everything: bool) -> None:
         self._nodes = graph.nodes
         self.unclaimed = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
-        self._names = sorted(self.unclaimed)
         self._entries = dict(self.unclaimed)
-        self._prefixes: set[str] = set()  # and slots: what many references name is drawn for the first of them
+        self._tensors = ObjectTensors(graph, self._entries)
+        self._drawn: set[str] = set()  # keys, and slots: what many references name is drawn for the first of them
         self._slots_drawn: set[int] = set()
         room = _Room((name for node in graph.nodes for name in node.children), MAX_PATHS_RATIO)
         valued = graph.nodes_with_values()
@@ -180,6 +180,7 @@ class _Drawing:
         if place.depth == MAX_DEPTH and node.children:
             branch.note = "deeper levels are not drawn"
         self._add_values(branch, node)
+        self._add_saved(branch, number)
         for name, child in self._children(number):
             target = self._places[child]
             if (target.parent, target.name) == (number, name) and child != ROOT:  # an edge to the root may have no name
@@ -199,6 +200,15 @@ class _Drawing:
             else:
                 branch.children += [Branch(e.name.rpartition(ATTRIBUTES)[2], e.name, e) for e in found]
 
+    def _add_saved(self, branch: Branch, number: int) -> None:
+        """Add the tensors of a registered saver."""
+        for name in self._tensors.of_saver(number):
+            entry = self.unclaimed.pop(name, None)
+            if entry is not None and name == branch.path and branch.entry is None:
+                branch.entry = entry
+            elif entry is not None:
+                branch.children.append(Branch(name.rpartition("/")[2], name, entry))
+
     def _slots(self, node: Node) -> Iterator[Slot]:
         for slot in node.slot_variables:
             if slot.slot_variable not in self._places and slot.slot_variable not in self._slots_drawn:
@@ -210,14 +220,11 @@ class _Drawing:
                         yield Slot(slot.slot_name, path, entry)
 
     def _claim(self, key: str) -> Iterator[Entry]:
-        """Yield the tensors of an attribute: the one of its key, else those of tables and iterators: ``<key>-keys``."""
-        names = [key] if key in self._entries else []
-        if not names and ATTRIBUTES in key and key not in self._prefixes:
-            self._prefixes.add(key)
-            start = bisect_left(self._names, key)
-            names_from = (self._names[at] for at in range(start, len(self._names)))
-            names = list(itertools.takewhile(lambda name: name.startswith(key), names_from))
-            names = [name for name in names if name in self.unclaimed]
+        """Yield the tensors of an attribute; if they are not called as its key, only the first time."""
+        names = self._tensors.of_key(key)
+        if names != (key,):
+            names = () if key in self._drawn else names
+            self._drawn.add(key)
         for name in names:
             self.unclaimed.pop(name, None)
             yield self._entries[name]

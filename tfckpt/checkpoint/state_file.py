@@ -28,15 +28,25 @@ class CheckpointState(NamedTuple):
     last_preserved_timestamp: float = 0.0
 
 
-def read_state(directory: str, filename: str | None = None) -> CheckpointState | None:
-    """Return a directory's state, or None if it has no state file.
+def read_state(directory: str, filename: str | None = None, *, strict: bool = False) -> CheckpointState | None:
+    """Return a directory's state, or None if it has no state file; a ``strict`` reader knows every field.
 
     Raises: FormatError if the file is not a CheckpointState in protobuf's text format; StorageError.
     """
     path = join(directory, filename or STATE_FILE)
     if not files.exists(path) or files.is_directory(path):
         return None
-    return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path)
+    return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path, strict=strict)
+
+
+def last_parts(named: str) -> list[str]:
+    r"""Return what may be the name of a checkpoint at the end of a path, also of one of Windows; the path may be gone.
+
+    >>> last_parts(r"C:\Users\me\model\ckpt-20"), last_parts("/home/me/model/ckpt-20")
+    (['C:\\Users\\me\\model\\ckpt-20', 'ckpt-20'], ['ckpt-20'])
+    """
+    parts = [named.rpartition("/")[2], named.replace("\\", "/").rpartition("/")[2]]
+    return list(filter(None, dict.fromkeys(parts)))
 
 
 def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointState:

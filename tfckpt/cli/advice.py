@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import is_remote, join, split, strip_suffix
+from tfckpt.bundle.paths import is_remote, join, looking, split, strip_suffix
 from tfckpt.cli.output import printable
 from tfckpt.errors import (
     Advice,
@@ -61,7 +61,7 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
     if advice.folder:
         return shlex.join(["ls", "-l", advice.folder])
     if advice.damaged and args.command == "verify":
-        return salvaging(args.prefix)
+        return salvaging(args.prefix, vain=True)
     return shlex.join(["tfckpt", *_words(advice, args, argv)])
 
 
@@ -77,12 +77,18 @@ def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> lis
     return words
 
 
-def salvaging(prefix: str, paths: Iterable[str] = ()) -> str:
-    """Return the command that saves what is intact of a damaged checkpoint; first of all, its files must be readable."""
+def salvaging(prefix: str, paths: Iterable[str] = (), *, vain: bool = False) -> str | None:
+    """Return the command that saves what is intact of a damaged checkpoint; first of all, its files must be readable.
+
+    Where that is ``vain``, since nothing is, it shows what is left of the files.
+    """
     for path in paths:
         if os.path.exists(path) and not _may(os.R_OK, path):
             return shlex.join(["ls", "-ld", path])
     prefix = strip_suffix(prefix)
+    if vain:
+        found = looking(prefix)
+        return None if found is None else shlex.join(["ls", "-l", found.folder])
     return shlex.join(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
 
 

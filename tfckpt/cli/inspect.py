@@ -11,6 +11,7 @@ from tfckpt.cli.advice import print_next, salvaging
 from tfckpt.cli.options import add_source
 from tfckpt.cli.output import print_json, printable
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.errors import some
 
 if TYPE_CHECKING:
     from tfckpt.bundle.damage import Finding
@@ -26,25 +27,36 @@ def add_commands(
 
 
 def cmd_verify(args: argparse.Namespace) -> int:
-    """Check every tensor; name each that is damaged, not only the first, and what of the index is."""
+    """Check every tensor; name each that is damaged, not only the first, and what of the index is.
+
+    What an undamaged object graph names and is not there is no damage, but TensorFlow would stumble over it.
+    """
     from tfckpt.bundle.carry import counting
     from tfckpt.bundle.damage import find_all, survey
     from tfckpt.checkpoint.locate import find_prefix
+    from tfckpt.edit.salvage import dangling, find_intact
 
     found = survey(find_prefix(args.prefix, args.format), args.format)
     entries = found.reader.entries
     total = sum(entry.nbytes for entry in entries.values())
     with progress_bar("verifying", quiet=args.quiet) as progress:
         damage = [*found.damage, *find_all(found.reader, progress=counting(progress, total))]
+    left = find_intact(found.reader, damage) if damage else None
+    missing = dangling(found.reader) if left is None else []
     found.reader.close()
     prefix = found.reader.prefix
     for line in lines(damage):
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
-    if damage:
-        print_next("verify", salvaging(prefix, (item.path for item in damage)))
+    if left is not None:
+        print_next("verify", salvaging(prefix, (item.path for item in damage), vain=not left.has_values))
+    if missing:
+        what = f"the object graph names {some([repr(key) for key in missing])}, and no such tensor is here"
+        then = "TensorFlow's restore fails as a whole for a program that asks for it"
+        print(f"tfckpt verify: note: {printable(what)}: {then}", file=sys.stderr)
     if args.json:
         counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
-        print_json(counts | {"damaged": [item.to_json() for item in damage]})
+        more = {"missing": missing} if missing else {}
+        print_json(counts | {"damaged": [item.to_json() for item in damage]} | more)
     elif not damage:
         print(f"{printable(prefix)}: {len(entries)} tensors, {total:,} bytes: every checksum matches")
     return 1 if damage else 0

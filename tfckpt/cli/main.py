@@ -7,10 +7,11 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
+from tfckpt import log
 from tfckpt.cli import (
     completion,
     convert,
@@ -127,8 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stack.enter_context(_termination_as_exit())
-        if args.verbose:
-            stack.enter_context(_log_shown())
+        stack.enter_context(_log_shown() if args.verbose else log.warnings_to(_printer_of_notes(args.command)))
         if args.quiet and getattr(args, "reports", False) and not args.json:
             stack.enter_context(redirect_stdout(io.StringIO()))
         for name in ("config", "layout"):
@@ -156,6 +156,18 @@ def _termination_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _printer_of_notes(command: str) -> Callable[[str], None]:
+    """Return what prints a warning of the library: each once, however often a file is opened."""
+    printed: set[str] = set()
+
+    def note(text: str) -> None:
+        if text not in printed:
+            printed.add(text)
+            print(f"tfckpt {command}: note: {printable(text)}", file=sys.stderr)
+
+    return note
 
 
 @contextmanager

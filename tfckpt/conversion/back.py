@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.bundle.entry import Entry, encode_name
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.config import Config
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
@@ -79,7 +80,9 @@ def plan_back(
             notes += [note] if note else []
     if state.step in stored:
         steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
-    dropped += [Dropped(key, STATE.rule, stored[key].nbytes) for key in sorted(state.other & stored.keys())]
+    tensors = ObjectTensors(graph, stored)
+    others = sorted(name for key in state.other for name in tensors.of_key(key))
+    dropped += [Dropped(name, STATE.rule, stored[name].nbytes) for name in others]
     dropped += _rest(stored, steps, dropped, match, complaints)
     if resizing is not None:
         steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)

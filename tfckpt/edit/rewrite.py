@@ -7,6 +7,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
@@ -62,7 +63,8 @@ def rewrite(
 ) -> Plan:
     """Copy a checkpoint with changes; one that changes nothing writes the same bytes, but no data file in which nothing lies.
 
-    Of an object-based checkpoint, the object graph goes along with what it names, whatever ``keep`` says.
+    Of an object-based checkpoint, the object graph goes along with what it names, whatever ``keep`` says. Tensors over the
+    same bytes, as ``convert(keep_names=True)`` writes them, are stored once.
 
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
@@ -99,11 +101,13 @@ def rewrite(
     """
     prefix = check_prefix(dest)
     shards = None if shards is None else whole_number("shards", shards)
+    if max_shard_size is not None:
+        max_shard_size = whole_number("maximum shard size", max_shard_size, " byte")
     if shards is not None and max_shard_size is not None:
         raise UsageError("shards and max_shard_size: expected one of both")
     edits = Edits(rename, drop, keep, cast, strip_optimizer)
     with open_checkpoint(source, format=source_format) as checkpoint:
-        plan = plan_edits(checkpoint, edits)
+        plan = _stored_once(plan_edits(checkpoint, edits), checkpoint.reader, max_shard_size)
         if not dry_run:
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
@@ -182,7 +186,7 @@ def merge(
         orders = {checkpoint.reader.big_endian for checkpoint in checkpoints}
         if len(orders) != 1:
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
-        plans = [plan_edits(checkpoint, Edits()) for checkpoint in checkpoints]
+        plans = [_stored_once(plan_edits(checkpoint, Edits()), checkpoint.reader) for checkpoint in checkpoints]
         plan = _joined(plans, checkpoints)
         listed: list[Piece] = []
         pieces: list[Piece] = []
@@ -262,6 +266,28 @@ def _is_another_part(known: Entry, entry: Entry) -> bool:
     return same_tensor and bool(known.slices and entry.slices) and set(known.slices).isdisjoint(entry.slices)
 
 
+def _stored_once(plan: Plan, reader: TensorReader, max_shard_size: int | None = None) -> Plan:
+    """Return the plan in which tensors that share their bytes in the source share them still, as `--keep-names` has it."""
+    first: dict[object, str] = {}
+    steps = []
+    for step in plan.steps:
+        place = None if step.source == OBJECT_GRAPH_KEY else place_of(reader, planned_entry(step, reader))
+        kept = None if place is None else (step.cast, place)
+        same_as = first.get(kept)
+        if kept is not None and same_as is None and not _is_cut(step, max_shard_size):
+            first[kept] = step.target
+        steps.append(step if same_as is None else step._replace(same_as=same_as))
+    return plan._replace(steps=tuple(steps))
+
+
+def _is_cut(step: Step, max_shard_size: int | None) -> bool:
+    """Whether a writer makes slices of a tensor, which no other can share."""
+    if max_shard_size is None or not is_sliceable(step.data_type if step.cast is None else step.cast, len(step.shape)):
+        return False
+    nbytes = step.nbytes if step.cast is None else math.prod(step.shape) * numpy_dtype(step.cast).itemsize
+    return nbytes > max_shard_size
+
+
 def _place(stored: Entry) -> tuple[int, int, int]:
     """Return what sorts entries as they were written: one without bytes begins where the next one does."""
     return stored.shard, stored.offset, stored.nbytes
@@ -299,8 +325,10 @@ def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
     if count is None:
         numbers = _numbering(pieces)
         return [numbers[id(piece.reader), piece.stored.shard] for piece in pieces]
-    ends = list(accumulate(piece.stored.nbytes for piece in pieces))
-    return [(end - piece.stored.nbytes) * count // max(1, ends[-1]) for piece, end in zip(pieces, ends, strict=True)]
+    sizes = [0 if piece.step.same_as is not None else piece.stored.nbytes for piece in pieces]
+    starts = list(accumulate(sizes, initial=0))
+    total = max(1, starts.pop())
+    return [min(start * count // total, count - 1) for start in starts]  # what has no bytes may stand at the very end
 
 
 def _numbering(pieces: Iterable[Piece]) -> dict[tuple[int, int], int]:
@@ -330,6 +358,9 @@ def _write(
     for reader in {id(piece.reader): piece.reader for piece in pieces}.values():
         reader.check_sharing(piece.stored for piece in pieces if piece.reader is reader)
     for piece, shard in zip(pieces, shards, strict=True):
+        if piece.step.same_as is not None:
+            writer.alias(piece.step.target, piece.step.shape, of=piece.step.same_as)
+            continue
         writer.extend_to(shard + 1)
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())

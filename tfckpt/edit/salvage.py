@@ -6,9 +6,9 @@ Strategy: every tensor is read once to learn whether it is intact, then those th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
@@ -18,11 +18,12 @@ from tfckpt.bundle.damage import Finding, find_all, survey
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised, some
 from tfckpt.progress import Progress, finish, stages
 
@@ -38,6 +39,8 @@ class Salvage:
         saved: the tensors that were written.
         damage: what was wrong with the source, place by place; a tensor that any of it is in was not written.
         notes: what else to know.
+        set_aside: tensors that are intact and were not written, since another of the same object is lost: the values of a
+            table without its keys.
     """
 
     source: str
@@ -45,6 +48,7 @@ class Salvage:
     saved: tuple[Entry, ...]
     damage: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -63,7 +67,8 @@ class Salvage:
         ]
         damage = [item.to_json() for item in self.damage]
         where = {"source": self.source, "destination": self.destination}
-        return {**where, "saved": saved, "lost": list(self.lost), "damage": damage, "notes": list(self.notes)}
+        unsaved = {"lost": list(self.lost), "set_aside": list(self.set_aside), "damage": damage}
+        return {**where, "saved": saved, **unsaved, "notes": list(self.notes)}
 
 
 def salvage(
@@ -78,8 +83,9 @@ def salvage(
     """Write what is intact of a damaged checkpoint: each tensor whose checksums match its bytes, and nothing else.
 
     Data files may be missing or cut short, and the index damaged: blocks of it that are whole are found even without its
-    footer. A partitioned tensor goes as a whole or not at all. The object graph goes along if it is intact, without what is
-    known to be lost, so that TensorFlow restores the rest. The result is V2, also of a V1 source.
+    footer. A partitioned tensor goes as a whole or not at all, and so does an object of several tensors, such as a table. The
+    object graph goes along if it is intact, without what is known to be lost, so that TensorFlow restores the rest. The
+    result is V2, also of a V1 source.
 
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
@@ -91,7 +97,7 @@ def salvage(
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
     Raises:
-        FormatError: nothing is intact; then nothing is written.
+        FormatError: no tensor is intact but perhaps the object graph; then nothing is written.
         CheckpointNotFoundError: no checkpoint, or no index: without it nothing is known of a data file's tensors.
         CheckpointExistsError, StorageError, UsageError.
     Example:
@@ -113,23 +119,22 @@ def salvage(
         reading, writing = stages(progress, total, total)
         damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]
         finish(reading, total)
-        lost = {item.tensor for item in damage}
-        saved = [entry for name, entry in reader.entries.items() if name not in lost]
-        if damage and not saved:
+        left = find_intact(reader, damage)
+        if damage and not left.has_values:
             hint = f"{len(damage)} places are damaged, the first: {damage[0].reason}"
             raise FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
-        graph, notes = _fitting_graph(reader, saved, lost) if damage else (None, [])
+        saved = left.entries
         count = counting(writing, sum(entry.nbytes for entry in saved))
         with BundleWriter(
             prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian, progress=count
         ) as writer:
-            _write(reader, saved, graph, writer)
+            _write(reader, saved, left.graph, writer)
             writer.finish(check=reader.check_unchanged)
         finish(writing, total)
     finally:
         reader.close()
     log.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
-    return Salvage(reader.prefix, prefix, tuple(saved), tuple(damage), (*found.notes, *notes))
+    return Salvage(reader.prefix, prefix, saved, tuple(damage), (*found.notes, *left.notes), left.set_aside)
 
 
 def _find_prefix(source: PathLike, source_format: str | None) -> str:
@@ -143,29 +148,102 @@ def _find_prefix(source: PathLike, source_format: str | None) -> str:
         raise
 
 
-def _fitting_graph(
-    reader: TensorReader, saved: Iterable[Entry], lost: Iterable[str | None]
-) -> tuple[ObjectGraph | None, list[str]]:
-    """Return the object graph without the keys of what is lost, if that changes it; and what to say of it."""
-    names = {entry.name: entry for entry in saved}
-    if OBJECT_GRAPH_KEY not in names:
-        gone = "the object graph is lost: TensorFlow restores what was saved by names only"
-        return None, [gone] if OBJECT_GRAPH_KEY in lost else []
-    entry = names[OBJECT_GRAPH_KEY]
-    if entry.data_type != DT_STRING or entry.shape != ():
-        return None, []
+class Intact(NamedTuple):
+    """What can be saved of a checkpoint: its tensors, and the object graph if it is to be changed for them."""
+
+    entries: tuple[Entry, ...]
+    graph: ObjectGraph | None = None
+    notes: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is more to save than an object graph."""
+        return any(entry.name != OBJECT_GRAPH_KEY for entry in self.entries)
+
+
+def find_intact(reader: TensorReader, damage: Sequence[Finding]) -> Intact:
+    """Return what can be saved, as far as the damage is known."""
+    lost = {item.tensor for item in damage}
+    intact = Intact(tuple(entry for name, entry in reader.entries.items() if name not in lost))
+    if not damage:
+        return intact
+    if OBJECT_GRAPH_KEY in lost:
+        return intact._replace(notes=("the object graph is lost: TensorFlow restores what was saved by names only",))
     try:
-        graph = ObjectGraph.parse(reader.read(entry, verify=True).item())
+        graph = _read_graph(reader)
     except FormatError as error:
-        return None, [f"the object graph goes along as it is, and cannot be read: {error}"]
-    asked = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
-    missing = asked - names.keys()
-    if not missing:
-        return None, []
-    graph.drop_keys(missing)
-    return graph, [
-        f"the object graph goes without {len(missing)} values that are lost: {some([repr(name) for name in sorted(missing)])}"
-    ]
+        return intact._replace(notes=(f"the object graph goes along as it is, and cannot be read: {error}",))
+    if graph is None:
+        return intact
+    return _fitted(intact, graph, frozenset(name for name in lost if name is not None), unnamed=None in lost)
+
+
+def dangling(reader: TensorReader) -> list[str]:
+    """Return the keys in an undamaged checkpoint's object graph for which TensorFlow would look in vain."""
+    try:
+        graph = _read_graph(reader)
+    except FormatError:
+        return []
+    if graph is None:
+        return []
+    tensors = ObjectTensors(graph, reader.entries)
+    keys = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    return [key for key in keys if tensors.is_broken(key)]
+
+
+def _read_graph(reader: TensorReader) -> ObjectGraph | None:
+    """Return the object graph; None if there is none.
+
+    Raises: FormatError.
+    """
+    entry = reader.entries.get(OBJECT_GRAPH_KEY)
+    if entry is None or entry.data_type != DT_STRING or entry.shape != ():
+        return None
+    return ObjectGraph.parse(reader.read(entry, verify=True).item())
+
+
+def _fitted(intact: Intact, graph: ObjectGraph, lost: frozenset[str], *, unnamed: bool) -> Intact:
+    """Return what is intact with a graph that leads to nothing lost, and without what is left of objects in it.
+
+    Args:
+        intact: the tensors.
+        graph: the object graph, which is changed.
+        lost: the names of tensors that are known to be lost.
+        unnamed: whether others are lost.
+    """
+    tensors = ObjectTensors(graph, [*(entry.name for entry in intact.entries), *lost])
+    keys = [frozenset(attribute.checkpoint_key for attribute in node.attributes) for node in graph.nodes]
+    broken = {
+        key
+        for key in frozenset().union(*keys)
+        if tensors.is_broken(key) or (unnamed and not tensors.is_whole(key)) or not lost.isdisjoint(tensors.of_key(key))
+    }
+    gone = {number for number, own in enumerate(keys) if not own.isdisjoint(broken)}
+    unsaved = {n for n in range(len(keys)) if not lost.isdisjoint(tensors.of_saver(n))}
+    stay = {name for n, own in enumerate(keys) if n not in gone for key in own for name in tensors.of_key(key)}
+    belong = {name for n in gone | unsaved for name in tensors.of_node(n)} - stay
+    notes = list(_of_savers(graph, lost.intersection(tensors.unclaimed)))
+    if gone or unsaved:
+        names = sorted(broken | {saver[1] for n in unsaved if (saver := graph.nodes[n].registered_saver) is not None})
+        count = f"{len(names)} values that are lost"
+        notes.insert(0, f"the object graph goes without {count}: {some([repr(name) for name in names])}")
+    aside = tuple(entry.name for entry in intact.entries if entry.name in belong)
+    if aside:
+        why = "intact, and not written, since another tensor of the same object is lost"
+        notes.append(f"{some([repr(name) for name in aside])}: {why}")
+    graph.drop_values(gone | unsaved)
+    entries = tuple(entry for entry in intact.entries if entry.name not in belong)
+    return Intact(entries, graph if gone or unsaved else None, tuple(notes), aside)
+
+
+def _of_savers(graph: ObjectGraph, lost: Collection[str]) -> Iterator[str]:
+    """Yield what to say of lost tensors that no object leads to, if there is an object whose saver may ask for them."""
+    savers = dict.fromkeys(node.registered_saver[0] for node in graph.nodes if node.registered_saver is not None)
+    if savers and lost:
+        who = f"an object saved by {some([repr(name) for name in savers])}"
+        names = some([repr(name) for name in sorted(lost)])
+        yield f"{names}: lost; if {who} asks for it, TensorFlow restores nothing"
 
 
 def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | None, writer: BundleWriter) -> None:
@@ -173,9 +251,14 @@ def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | No
     pieces = [(stored, entry, part) for entry in saved for part, stored in reader.pieces(entry)]
     pieces.sort(key=lambda piece: (piece[0].shard, piece[0].offset, piece[0].nbytes))
     numbers = {shard: n for n, shard in enumerate(dict.fromkeys(stored.shard for stored, _, _ in pieces))}
+    first: dict[tuple[int, ...], str] = {}
     for stored, entry, part in pieces:
         writer.extend_to(numbers[stored.shard] + 1)
-        if entry.name == OBJECT_GRAPH_KEY and graph is not None:
+        place = place_of(reader, entry)
+        same_as = entry.name if place is None else first.setdefault(place, entry.name)
+        if same_as != entry.name and OBJECT_GRAPH_KEY not in (same_as, entry.name):
+            writer.alias(entry.name, entry.shape, of=same_as)
+        elif entry.name == OBJECT_GRAPH_KEY and graph is not None:
             writer.add(OBJECT_GRAPH_KEY, graph.serialize())
         else:
             _write_piece(reader, stored, entry, part, writer)
