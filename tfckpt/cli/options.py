@@ -202,13 +202,17 @@ def add_edits(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REGEX=REPLACEMENT",
-        help="change names, as re.sub does; repeated, one after the other",
+        help="change names, or paths of objects, as re.sub does; repeated, one after the other",
     )
     parser.add_argument(
-        "--drop", action="append", default=[], metavar="PATTERN", help="leave out names that match a shell glob"
+        "--drop",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out what matches a shell glob: names, paths, or full names",
     )
     parser.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN", help="leave out names that match none of these"
+        "--keep", action="append", default=[], metavar="PATTERN", help="leave out what matches none of these"
     )
 
 

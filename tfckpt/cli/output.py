@@ -12,7 +12,7 @@ from tfckpt.cli.terminal import make_console
 if TYPE_CHECKING:
     import argparse
 
-    from tfckpt.conversion.plan import Plan, Step, Written
+    from tfckpt.conversion.plan import Dropped, Plan, Step, Written
 
 printable = errors.printable
 
@@ -147,11 +147,20 @@ def print_plan(plan: Plan) -> None:
     target = f" to {plan.to}" if plan.to else ""
     print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
     for rule, items in plan.dropped_by_rule().items():
-        print(f"dropped: {len(items)} ({printable(rule)})")
+        print(f"dropped: {len(items)} ({printable(rule)}){_by_role(items)}")
     for name, size in plan.sizes.items():
         print(f"{name}: {size.value} ({printable(size.origin)})")
     for note in plan.notes:
         print(f"note: {printable(note)}")
+
+
+def _by_role(items: Iterable[Dropped]) -> str:
+    """Return what tensors that are dropped by one rule were for, unless the rule says it, or nobody asked."""
+    from collections import Counter
+
+    counts = Counter(item.role for item in items if item.role not in ("", item.rule))
+    roles = ", ".join(f"{count} {role}" for role, count in counts.most_common())
+    return f": {roles}" if roles else ""
 
 
 def report_written(
