@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "paths",
         "ordered_code",
         "dtypes",
+        "typed",
         "slices",
         "entry",
         "strings",
