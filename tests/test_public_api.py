@@ -19,6 +19,7 @@ NAMES = [
     "PlanError",
     "Salvage",
     "TfckptError",
+    "average",
     "convert",
     "convert_many",
     "diff",

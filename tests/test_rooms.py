@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": (
         "object_graph",
+        "agreement",
         "object_tensors",
         "object_paths",
         "outline",
@@ -112,7 +113,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "roles",
     ),
-    "edit": ("edits", "rewrite", "salvage", "differences", "diff"),
+    "edit": ("edits", "rewrite", "average", "salvage", "differences", "diff"),
     "exchange": (
         "defaults",
         "kinds",
@@ -149,6 +150,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tree",
         "report",
         "rewrite",
+        "average",
         "exchange",
         "demo",
         "completion",

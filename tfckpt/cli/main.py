@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
 from tfckpt.cli import (
+    average,
     completion,
     convert,
     demo,
@@ -47,6 +48,7 @@ GROUPS = (
     tree,
     report,
     rewrite,
+    average,
     exchange,
     demo,
     completion,
