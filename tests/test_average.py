@@ -206,8 +206,9 @@ def test_values_that_are_not_finite_are_noted(tmp_path: Path, caplog: pytest.Log
 
 
 def test_one_source_is_copied(runs: list[str], tmp_path: Path) -> None:
-    tfckpt.average(runs[:1], tmp_path / "out")
+    plan = tfckpt.average(runs[:1], tmp_path / "out")
     assert bundle_bytes(tmp_path / "out") == bundle_bytes(runs[0])
+    assert plan.notes[0] == f"{len(AVERAGED) + 4} tensors are as in the one source"
 
 
 def test_files_and_slices_are_as_in_the_last_source(tmp_path: Path) -> None:
@@ -254,6 +255,16 @@ def test_v1_sources_are_averaged_too(tmp_path: Path) -> None:
         expected = np.mean(ROWS[:, :20], axis=0, dtype=np.float64).astype(np.float32)
         np.testing.assert_array_equal(averaged["w"], expected)
         assert averaged["step"] == 2
+
+
+def test_a_last_source_that_is_not_the_newest_is_noted(tmp_path: Path) -> None:
+    for step in (5, 10):
+        tfckpt.save(tmp_path / f"ckpt-{step}", {"w": [1.0, step], "global_step": np.int64(step), "version": 2})
+    sources = sorted(tmp_path.glob("ckpt-*.index"))
+    plan = tfckpt.average(sources, tmp_path / "out")
+    last = tmp_path / "ckpt-5"
+    assert f"smaller in {last}, which should be the newest, than in another source: global_step" in plan.notes
+    assert not any("newest" in note for note in tfckpt.average(sources[::-1], tmp_path / "right").notes)
 
 
 def test_a_damaged_source_ends_it(runs: list[str], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name
+from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V1
 from tfckpt.bundle.slices import Ranges, whole
@@ -208,7 +208,8 @@ def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step]) -> Iterator
     """Yield what to know of an average."""
     last = checkpoints[-1].prefix
     averaged = [step for step in steps if _is_averaged(step)]
-    yield f"{len(averaged)} tensors are the average of {len(checkpoints)} checkpoints"
+    several = f"the average of {len(checkpoints)} checkpoints" if len(checkpoints) > 1 else "as in the one source"
+    yield f"{len(averaged)} tensors are {several}"
     kept: dict[str, list[str]] = {}
     for step in steps:
         if not _is_averaged(step):
@@ -216,13 +217,28 @@ def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step]) -> Iterator
             kept.setdefault(rule, []).append(step.source)
     for rule, names in kept.items():
         yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
+    older = [step.source for step in steps if _is_behind(step, checkpoints)]
+    if older:
+        yield f"smaller in {last}, which should be the newest, than in another source: {some(older)}"
     scalars = [step.source for step in averaged if step.shape == () and _varies(step.source, checkpoints)]
     if scalars:
         yield f"scalars that differ, averaged as if they were weights: {some(scalars)}"
 
 
+def _is_behind(step: Step, checkpoints: Sequence[Checkpoint]) -> bool:
+    """Whether an integer that may count steps is smaller in the last source than in another: shells sort 10 before 9."""
+    if step.shape != () or not is_numeric(step.data_type) or numpy_dtype(step.data_type).kind not in "iu":
+        return False
+    *others, last = (int(_value(checkpoint, step.source)) for checkpoint in checkpoints)
+    return any(other > last for other in others)
+
+
+def _value(checkpoint: Checkpoint, name: str) -> Array:
+    return checkpoint.reader.read(_entry(checkpoint, name), verify=False, mapped=False)
+
+
 def _varies(name: str, checkpoints: Sequence[Checkpoint]) -> bool:
-    return len({c.reader.read(_entry(c, name), verify=False, mapped=False).tobytes() for c in checkpoints}) > 1
+    return len({_value(checkpoint, name).tobytes() for checkpoint in checkpoints}) > 1
 
 
 class _Mean:
