@@ -1,70 +1,48 @@
-"""Average checkpoints of one training run, which often evaluates better than any of them. NumPy only, no TensorFlow.
+"""Average the last checkpoints of a run, the newest counting most, as if their exponential moving average had been kept.
 
     pip install tfckpt
     python examples/average.py averaged.ckpt model.ckpt-1000 model.ckpt-2000 model.ckpt-3000
+    python examples/average.py averaged.ckpt model.ckpt-1000 model.ckpt-2000 model.ckpt-3000 --decay 0.9
 
-One tensor at a time is in memory, whatever the checkpoints weigh. Floating-point tensors are averaged in float64 and stored
-in their own dtype; everything else (the step, strings, the object graph of TensorFlow 2) is the last checkpoint's. So the
-average restores as the last one does, be it name-based or object-based.
+Without --decay all count the same. `tfckpt.average` does the work, in memory that does not grow with the checkpoints: numbers
+with a fraction are averaged in float64 and stored in their own dtype; everything else (the step, strings, the object graph of
+TensorFlow 2) is the last checkpoint's. So the average restores as the last one does, be it name-based or object-based.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
 
 import tfckpt
 
 
-class Average(Mapping[str, npt.NDArray[Any]]):
-    """A mapping whose values are computed when they are asked for: `tfckpt.save` asks for one after the other."""
+def moving_average(count: int, decay: float) -> list[float]:
+    """Return what each of ``count`` checkpoints adds to ``average = decay * average + (1 - decay) * checkpoint``.
 
-    def __init__(self, checkpoints: Sequence[tfckpt.Checkpoint]) -> None:
-        self.checkpoints, self.last = checkpoints, checkpoints[-1]
-        shapes = [{entry.name: (entry.dtype_name, entry.shape) for entry in each.entries()} for each in checkpoints]
-        for each, found in zip(checkpoints, shapes, strict=True):
-            differing = sorted(dict(found.items() ^ shapes[-1].items()))
-            if differing:
-                raise ValueError(f"{each.prefix} and {self.last.prefix} differ in {', '.join(differing[:5])}")
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        entry = self.last.entry(name)
-        if not np.issubdtype(entry.dtype, np.floating) and entry.dtype_name != "bfloat16":
-            return self.last[name]
-        total = np.zeros(entry.shape, np.float64)
-        for checkpoint in self.checkpoints:
-            total += checkpoint[name]  # a view of the file: no copy
-        return np.asarray(total / len(self.checkpoints)).astype(entry.dtype)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.last)
-
-    def __len__(self) -> int:
-        return len(self.last)
+    The first one is where the average begins.
+    """
+    return [decay ** (count - 1 - n) * (1 - decay if n else 1) for n in range(count)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Average the checkpoints of the command line."""
-    parser = argparse.ArgumentParser(description="Average checkpoints, one tensor at a time.")
+    parser = argparse.ArgumentParser(description="Average checkpoints of a run.")
     parser.add_argument("dest", help="prefix of the checkpoint to write")
-    parser.add_argument("sources", nargs="+", help="checkpoints: prefixes, or directories")
+    parser.add_argument("sources", nargs="+", help="checkpoints: prefixes, or directories; the newest last")
+    parser.add_argument("--decay", type=float, help="of the moving average, above 0 and below 1")
     parser.add_argument("--overwrite", action="store_true", help="replace what is under DEST")
     args = parser.parse_args(argv)
+    weights = None if args.decay is None else moving_average(len(args.sources), args.decay)
     try:
-        with ExitStack() as stack:
-            checkpoints = [stack.enter_context(tfckpt.open(source)) for source in args.sources]
-            average = Average(checkpoints)
-            tfckpt.save(args.dest, average, overwrite=args.overwrite)
-            print(f"{args.dest}: {len(average)} tensors, the average of {len(checkpoints)} checkpoints")
-    except (tfckpt.TfckptError, ValueError) as error:
+        plan = tfckpt.average(args.sources, args.dest, weights=weights, overwrite=args.overwrite)
+    except tfckpt.TfckptError as error:
         print(f"average: {error}", file=sys.stderr)
         return 1
+    for note in plan.notes:
+        print(f"note: {note}")
+    print(f"{args.dest}: {len(plan.steps)} tensors, the average of {len(args.sources)} checkpoints")
     return 0
 
 

@@ -40,8 +40,9 @@ def test_an_argument_in_a_sense_that_nobody_means(
 
 
 def test_sources_of_a_merge_are_several(bert: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"sources: expected a list of checkpoints, got '.*model.ckpt-3'"):
-        tfckpt.merge(bert, tmp_path / "out")
+    for call in (tfckpt.merge, tfckpt.average):
+        with pytest.raises(UsageError, match=r"sources: expected a list of checkpoints, got '.*model.ckpt-3'"):
+            call(bert, tmp_path / "out")
 
 
 def test_no_heads_are_some_to_a_name_based_target_alone(bert: str) -> None:

@@ -68,6 +68,10 @@ def merge(source: str, directory: Path, progress: Progress | None) -> None:
     tfckpt.merge([source], directory / "out", sync=False, progress=progress)
 
 
+def average(source: str, directory: Path, progress: Progress | None) -> None:
+    tfckpt.average([source, source], directory / "out", sync=False, progress=progress)
+
+
 def salvage(source: str, directory: Path, progress: Progress | None) -> None:
     assert not tfckpt.salvage(source, directory / "out", sync=False, progress=progress).damage
 
@@ -90,7 +94,7 @@ def import_(source: str, directory: Path, progress: Progress | None) -> None:
 
 
 EXPORTS = (export, export_safetensors, export_directory, import_)
-WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, salvage, *EXPORTS)
+WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, average, salvage, *EXPORTS)
 CALLS = (*WRITERS, verify, find_damage, prove, diff, diff_across_layouts)
 Call = Callable[[str, Path, Progress | None], None]
 

@@ -60,7 +60,8 @@ def steps(tmp_path: Path) -> list[str]:
 def test_the_average_is_that_of_every_number_and_the_rest_is_the_last_ones(steps: list[str], tmp_path: Path) -> None:
     result = run("average", "averaged", *(Path(step).name for step in steps), cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "averaged: 4 tensors, the average of 3 checkpoints\n"
+    assert result.stdout.splitlines()[-1] == "averaged: 4 tensors, the average of 3 checkpoints"
+    assert "note: int64, not averaged but as in model.ckpt-3000: global_step" in result.stdout.splitlines()
     checkpoints = [dict(tfckpt.open(step)) for step in steps]
     averaged = dict(tfckpt.open(tmp_path / "averaged"))
     for name in ("table", "half"):
@@ -69,6 +70,14 @@ def test_the_average_is_that_of_every_number_and_the_rest_is_the_last_ones(steps
         assert averaged[name].dtype == checkpoints[0][name].dtype
     assert averaged["global_step"] == 3000
     assert averaged["who"] == b"run 2"
+
+
+def test_a_moving_average_is_that_of_its_definition(steps: list[str], tmp_path: Path) -> None:
+    assert load("average")([str(tmp_path / "out"), *steps, "--decay", "0.75"]) == 0
+    first, *rest = (tfckpt.open(step)["table"].astype(np.float64) for step in steps)
+    for table in rest:
+        first = 0.75 * first + 0.25 * table
+    np.testing.assert_allclose(tfckpt.open(tmp_path / "out")["table"], first, rtol=1e-7)
 
 
 def test_averaging_keeps_the_object_graph(bert: str, tmp_path: Path) -> None:
@@ -98,7 +107,10 @@ def test_checkpoints_of_different_models_are_not_averaged(steps: list[str], tmp_
     tfckpt.save(tmp_path / "other", {"table": np.zeros((2, 2), np.float32)}, sync=False)
     result = run("average", str(tmp_path / "out"), steps[0], str(tmp_path / "other"))
     assert result.returncode == 1
-    assert result.stderr.startswith(f"average: {steps[0]} and {tmp_path / 'other'} differ in global_step, half, table")
+    assert result.stderr.splitlines() == [
+        f"average: {tmp_path / 'other'}: lacks 3 of the tensors of {steps[0]}: 'global_step', 'half', 'who'",
+        f"{steps[0]}: tensor 'table' is float32[200, 30], and float32[2, 2] in {tmp_path / 'other'}",
+    ]
     assert not list(tmp_path.glob("out*"))
 
 

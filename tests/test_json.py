@@ -59,6 +59,7 @@ CASES = [
     (["convert-many", "{manifest}", "--jobs", "1"], "convert_many", 1),
     (["rewrite", "{bert}", "{out}", "--cast", "float16", "--dry-run"], "plan", 0),
     (["merge", "{bert}", "{out}"], "plan", 0),
+    (["average", "{bert}", "{bert}", "{out}", "--weights", "1,2"], "plan", 0),
     (["export", "{trained}", "{out}/", "--to", "tf1"], "plan", 0),
     (["export", "{odd}", "{out}.npz", "--keep", "s*", "--dry-run"], "plan", 0),
     (["import", "{arrays}", "{out}"], "plan", 0),

@@ -20,6 +20,7 @@ NAMES = [
     "PlanError",
     "Salvage",
     "TfckptError",
+    "average",
     "convert",
     "convert_many",
     "diff",

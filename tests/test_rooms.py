@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "paths",
         "ordered_code",
         "dtypes",
+        "typed",
         "slices",
         "entry",
         "strings",
@@ -68,6 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": (
         "object_graph",
+        "agreement",
         "object_tensors",
         "way_tree",
         "graph_edit",
@@ -115,7 +117,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "roles",
     ),
-    "edit": ("choice", "renaming", "edits", "rewrite", "draft", "salvage", "differences", "diff"),
+    "edit": ("choice", "renaming", "edits", "rewrite", "average", "draft", "salvage", "differences", "diff"),
     "exchange": (
         "defaults",
         "kinds",
@@ -152,6 +154,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tree",
         "report",
         "rewrite",
+        "average",
         "exchange",
         "demo",
         "completion",

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify": ("S",),
     "rewrite": ("S", "D", "--shards", "2"),
     "merge": ("S", "D"),
+    "average": ("S", "D"),
     "salvage": ("S", "D"),
     "export": ("S", ".npz"),
     "import": ("A", "D"),
@@ -128,6 +129,7 @@ WRITERS: dict[str, Callable[[Path, Path], object]] = {
     "convert": tfckpt.convert,
     "rewrite": lambda source, dest: tfckpt.rewrite(source, dest, cast="float16"),
     "merge": lambda source, dest: tfckpt.merge([source], dest),
+    "average": lambda source, dest: tfckpt.average([source, source], dest),
     "salvage": tfckpt.salvage,
     "save": lambda source, dest: tfckpt.save(dest, tfckpt.open(source)),
 }

@@ -137,6 +137,7 @@ def test_the_bar_tells_how_much_how_fast_and_how_long(bert: str, tmp_path: Path)
         ["convert", "{bert}", "{tmp}/out"],
         ["rewrite", "{bert}", "{tmp}/out"],
         ["merge", "{bert}", "{tmp}/out"],
+        ["average", "{bert}", "{bert}", "{tmp}/out"],
         ["verify", "{bert}"],
         ["demo", "{tmp}/demo"],
         ["prove", "{bert}", "{tmp}/done"],
@@ -150,7 +151,7 @@ def test_quiet_is_silence_where_the_exit_code_says_all(
     tfckpt.convert(bert, tmp_path / "done")
     argv = [argument.format(bert=bert, tmp=tmp_path) for argument in argv]
     assert succeed(capsys, *argv, "-q") == []
-    again = ["--overwrite"] if argv[0] in ("convert", "rewrite", "merge") else []
+    again = ["--overwrite"] if argv[0] in ("convert", "rewrite", "merge", "average") else []
     assert succeed_json(capsys, *argv, "-q", *again)  # what is asked for is printed
 
 
@@ -182,7 +183,7 @@ def test_verbose_shows_the_log_and_where_a_failure_came_from(bert: str, tmp_path
 SLOW = """
 import os, signal, sys
 from contextlib import contextmanager
-from tfckpt.cli import convert, exchange, rewrite, salvage, tf1_to_keras
+from tfckpt.cli import average, convert, exchange, rewrite, salvage, tf1_to_keras
 from tfckpt.cli.main import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background starts out ignoring it
@@ -191,7 +192,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in
 def progress_bar(label, quiet=False):
     yield lambda done, total: os.kill(os.getpid(), signal.{signal})
 
-for module in (convert, exchange, rewrite, salvage, tf1_to_keras):
+for module in (average, convert, exchange, rewrite, salvage, tf1_to_keras):
     module.progress_bar = progress_bar
 sys.exit(main(sys.argv[1:]))
 """
@@ -204,6 +205,7 @@ sys.exit(main(sys.argv[1:]))
         "convert {bert} {out}",
         "rewrite {bert} {out}",
         "merge {bert} {out}",
+        "average {bert} {bert} {out}",
         "salvage {bert} {out}",
         "export {bert} {out}.npz",
         "tf1-to-keras --checkpoint_from_path={bert} --checkpoint_to_path={out}",

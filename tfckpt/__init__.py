@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfckpt.conversion.convert import prove as prove
     from tfckpt.conversion.many import convert_many as convert_many
     from tfckpt.conversion.plan import Plan as Plan
+    from tfckpt.edit.average import average as average
     from tfckpt.edit.diff import diff as diff
     from tfckpt.edit.draft import Draft as Draft
     from tfckpt.edit.rewrite import merge as merge
@@ -50,6 +51,7 @@ _EXPORTS = {
     "PlanError": "tfckpt.errors",
     "Salvage": "tfckpt.edit.salvage",
     "TfckptError": "tfckpt.errors",
+    "average": "tfckpt.edit.average",
     "convert": "tfckpt.conversion.convert",
     "convert_many": "tfckpt.conversion.many",
     "diff": "tfckpt.edit.diff",
@@ -76,6 +78,7 @@ __all__ = [
     "PlanError",
     "Salvage",
     "TfckptError",
+    "average",
     "convert",
     "convert_many",
     "diff",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from tfckpt.bundle.carry import Damage
 from tfckpt.bundle.damage import Finding
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.typed import TypedArray
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.train import CheckpointReader
@@ -47,6 +48,7 @@ __all__ = [
     "Resize",
     "Size",
     "Step",
+    "TypedArray",
     "Writable",
     "Written",
 ]

@@ -216,6 +216,7 @@ def _read_parts(checkpoint: tfckpt.Checkpoint, item: Entry) -> None:
     part = checkpoint.get_slice(item.name)
     if item.shape:
         _quietly(lambda: part[-1:, ..., -1])
+        _quietly(lambda: part[[-1, 0]])
         part[:1]
     else:
         part[()]

@@ -78,6 +78,12 @@ def test_a_part_of_a_tensor_is_a_part_of_its_bytes(large: Site) -> None:
     assert large.nbytes() <= BIG + 10_000
 
 
+def test_rows_of_a_list_of_ids_are_fetched_alone(large: Site) -> None:
+    with tfckpt.open(f"{large.url}/model") as checkpoint:
+        assert checkpoint.get_slice("layer_03/kernel")[[BIG // 4 - 1, 0, BIG // 8, 0]].tolist() == [3.0] * 4
+    assert large.nbytes() <= 3 * 131_072 + 10_000 < BIG  # a request each, with what stands around
+
+
 def test_large_runs_of_bytes_are_carried_as_they_are(large: Site, tmp_path: Path) -> None:
     tfckpt.rewrite(f"{large.url}/model", tmp_path / "model", sync=False)
     assert bundle_bytes(tmp_path / "model") == bundle_bytes(large.directory / "model")

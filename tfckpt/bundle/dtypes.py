@@ -1,7 +1,8 @@
 """TensorFlow's dtypes and NumPy's, one row each.
 
-NumPy cannot tell qint8 from int8, so an `Entry` keeps the DataType; arrays carry quantized values as plain integers, as
-TensorFlow's own reader returns them. Types below one byte are stored one byte an element, as ml_dtypes holds them.
+NumPy cannot tell qint8 from int8, nor variants from strings, so an `Entry` keeps the DataType, and so do arrays of these
+(`tfckpt.bundle.typed`), whose elements are plain integers, as TensorFlow's own reader returns them. Types below one byte are
+stored one byte an element, as ml_dtypes holds them.
 Source: tensorflow/core/framework/types.proto, tensorflow/python/framework/dtypes.py.
 """
 
@@ -65,6 +66,8 @@ QUANTIZED = (
     types_pb2.DT_QINT16,
     types_pb2.DT_QUINT16,
 )
+
+UNNAMED = (*QUANTIZED, types_pb2.DT_VARIANT)  # for which NumPy has no word: their arrays remember TensorFlow's
 
 FLOATING = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
 

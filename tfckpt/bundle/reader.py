@@ -7,6 +7,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import accumulate, pairwise
@@ -20,7 +21,19 @@ from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
 from tfckpt.bundle.paths import V2, anchored, index_path, looking, shard_path
-from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.slices import (
+    NEAR,
+    Picked,
+    Ranges,
+    TensorSlice,
+    along,
+    brackets,
+    check_cover,
+    intersection,
+    relative,
+    shape_of,
+    whole,
+)
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, advised, located
@@ -156,6 +169,29 @@ class BundleReader:
         file, nbytes = self._file(entry), last - first + item_size(entry.data_type)
         stored = (file.view if mapped else file.read_at)(entry.offset + first, nbytes)
         return shaped(entry.name, lambda: numeric_box(entry, stored, shape, big_endian=self.header.big_endian))
+
+    def read_picked(self, entry: Entry, box: Ranges, picked: Picked) -> Array:
+        """Return of a box what is wanted along one axis: rows of numbers are read alone, those far from each other by turns.
+
+        Of slices only those are read that hold some of it. Otherwise as `read_box`.
+        """
+        import numpy as np
+
+        if not len(picked.ids) or 0 in shape_of(box):
+            return self.read_box(entry, picked.of(box))
+        if entry.slices:
+            return self._assemble_picked(entry, box, picked)
+        if entry.data_type == DT_STRING:
+            return self._string_box(entry, box, picked)
+        row = item_size(entry.data_type) * math.prod(shape_of(box[picked.axis + 1 :])) if entry.is_numeric else NEAR
+        runs = picked.runs(box, row)
+        self._file(entry)  # the bytes are there, before as many are allocated
+        array = shaped(entry.name, lambda: np.empty(shape_of(picked.of(box)), entry.dtype))
+        for run in runs:
+            own = Picked(picked.axis, picked.ids[run])
+            part = self.read_box(entry, own.within(box))
+            array[along(whole(array.shape), own.axis, run)] = part.take(own.ids - own.ids[0], own.axis)
+        return array
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
         """Return what is stored of a tensor: itself, or its slices, each with its own entry, even if they are not all."""
@@ -348,13 +384,16 @@ class BundleReader:
         with located(file.path, entry.offset):
             return parse_head(head, entry.size, entry.nbytes, big_endian=self.header.big_endian)
 
-    def _string_box(self, entry: Entry, box: Ranges) -> Array:
-        """Return a box of a string tensor; reads the lengths of all strings and the bytes of those in it."""
+    def _string_box(self, entry: Entry, box: Ranges, picked: Picked | None = None) -> Array:
+        """Return a box of a string tensor, or some of it; reads the lengths of all strings and the bytes of those in it."""
         import numpy as np
 
         lengths, data_at, _ = self._string_head(entry)
         ends = list(accumulate(lengths, initial=entry.offset + data_at))
-        wanted = shaped(entry.name, lambda: np.arange(entry.size).reshape(entry.shape)[box]).reshape(-1)
+        numbers = shaped(entry.name, lambda: np.arange(entry.size).reshape(entry.shape)[box])
+        if picked is not None:
+            numbers = numbers.take(picked.ids - box[picked.axis].start, picked.axis)
+        wanted = numbers.reshape(-1)
         strings: list[bytes] = []
         for run in filter(len, np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)):
             own = ends[run[0] : run[-1] + 2]
@@ -362,7 +401,7 @@ class BundleReader:
             strings += [data[start - own[0] : end - own[0]] for start, end in pairwise(own)]
         array: Array = np.empty(len(strings), entry.dtype)
         array[:] = strings
-        return array.reshape(shape_of(box))
+        return array.reshape(numbers.shape)
 
     def _string_crc(self, entry: Entry) -> int:
         file = self._file(entry)
@@ -389,17 +428,38 @@ class BundleReader:
         """Return a box of a partitioned tensor, from the slices that it touches: all of each by ``read``, or just a part."""
         import numpy as np
 
-        parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
-        touched = [(part, stored, shared) for part, stored, shared in parts if shared is not None]
-        for _, stored, _ in touched:
-            self._file(stored)  # the bytes are there: an index that lies makes nobody allocate what it claims
-        self.check_sharing(stored for _, stored, _ in touched)  # and it does not claim the same ones for many slices
+        touched = self._touched(entry, box)
         array = shaped(entry.name, lambda: np.empty(shape_of(box), entry.dtype))
         for part, stored, shared in touched:
             inside = relative(shared, part)
             part_of = self.read_box(stored, inside, mapped=mapped) if read is None else read(stored)[inside]
             array[relative(shared, box)] = part_of
         return array
+
+    def _assemble_picked(self, entry: Entry, box: Ranges, picked: Picked) -> Array:
+        """Return some of a box of a partitioned tensor, from the slices that hold any of it."""
+        import numpy as np
+
+        touched = self._touched(entry, box, picked)
+        array = shaped(entry.name, lambda: np.empty(shape_of(picked.of(box)), entry.dtype))
+        for part, stored, shared in touched:
+            chosen, own = picked.inside(part)
+            values = self.read_picked(stored, own.within(relative(shared, part)), own)
+            array[along(relative(shared, box), picked.axis, chosen)] = values
+        return array
+
+    def _touched(self, entry: Entry, box: Ranges, picked: Picked | None = None) -> list[tuple[Ranges, Entry, Ranges]]:
+        """Return the slices that hold something of a box: where each lies, its entry, and what they share."""
+        parts = [(part, stored, intersection(part, box)) for part, stored in self.slices(entry)]
+        touched = [
+            (part, stored, shared)
+            for part, stored, shared in parts
+            if shared is not None and (picked is None or len(picked.inside(part)[1].ids))
+        ]
+        for _, stored, _ in touched:
+            self._file(stored)  # the bytes are there: an index that lies makes nobody allocate what it claims
+        self.check_sharing(stored for _, stored, _ in touched)  # and it does not claim the same ones for many slices
+        return touched
 
 
 def _open_data(path: str, place: str) -> Input:

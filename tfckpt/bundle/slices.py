@@ -8,15 +8,61 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
 from tfckpt.errors import FormatError, UnsupportedError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 Ranges = tuple[slice, ...]  # a box of a tensor: start and stop of each dimension
 MOST_CORNERS = 1 << 21  # of all boxes; a thousand slices may be cut in eleven dimensions
 MOST_COMPARED = 500  # boxes of which a message names two that overlap
+FEW_RUNS = 256  # each is read by itself; of more, those are joined that lie near
+NEAR = 1 << 12  # bytes between two that are read rather than skipped
+
+
+class Picked(NamedTuple):
+    """What is wanted of a box along one axis: numbers in the whole tensor, sorted, each once.
+
+    The box reaches from the first to the last of them.
+    """
+
+    axis: int
+    ids: npt.NDArray[np.intp]
+
+    def inside(self, part: Ranges) -> tuple[slice, Picked]:
+        """Return which of the numbers lie in another box, and these in its coordinates."""
+        low, high = part[self.axis].start, part[self.axis].stop
+        chosen = slice(*(int(at) for at in self.ids.searchsorted((low, high))))
+        return chosen, Picked(self.axis, self.ids[chosen] - low)
+
+    def of(self, box: Ranges) -> Ranges:
+        """Return the box with its axis as long as what is wanted of it: where that is put together."""
+        return along(box, self.axis, slice(0, len(self.ids)))
+
+    def within(self, box: Ranges) -> Ranges:
+        """Return the part of the box that reaches from the first number to the last."""
+        return along(box, self.axis, slice(int(self.ids[0]), int(self.ids[-1]) + 1))
+
+    def runs(self, box: Ranges, row: int) -> list[slice]:
+        """Return which of the numbers are read together, as one box: neighbours, if they are rows of ``row`` bytes.
+
+        Where the axis is not the first of which the box has several, one box from first to last is no longer than each.
+        """
+        import numpy as np
+
+        if math.prod(shape_of(box[: self.axis])) != 1:
+            return [slice(0, len(self.ids))]
+        gaps = np.diff(self.ids)
+        ends = np.flatnonzero(gaps > 1) + 1
+        if len(ends) >= FEW_RUNS:
+            ends = np.flatnonzero(gaps > 1 + NEAR // row) + 1
+        bounds = [0, *ends.tolist(), len(self.ids)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 class TensorSlice(NamedTuple):
@@ -83,6 +129,15 @@ class TensorSlice(NamedTuple):
                 raise FormatError("slice range", expected=f"inside [0, {size})", got=f"start {start}, length {length}")
             ranges.append(slice(start, stop))
         return tuple(ranges)
+
+
+def along(box: Ranges, axis: int, range_: slice) -> Ranges:
+    """Return the box with another range along one axis.
+
+    >>> along((slice(0, 4), slice(0, 8)), 1, slice(2, 5))
+    (slice(0, 4, None), slice(2, 5, None))
+    """
+    return (*box[:axis], range_, *box[axis + 1 :])
 
 
 def whole(shape: tuple[int, ...]) -> Ranges:

@@ -11,7 +11,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.files import Input
 from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
-from tfckpt.bundle.slices import Ranges, TensorSlice
+from tfckpt.bundle.slices import Picked, Ranges, TensorSlice
 from tfckpt.bundle.v1_files import has_any_file
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class TensorReader(Protocol):
 
     def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
         """Return a box of a tensor."""
+
+    def read_picked(self, entry: Entry, box: Ranges, picked: Picked) -> Array:
+        """Return of a box what is wanted along one axis."""
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
         """Return what can be read of a tensor one by one: itself, or its slices."""

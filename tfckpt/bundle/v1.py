@@ -28,7 +28,18 @@ from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
 from tfckpt.bundle.paths import V1, v1_paths
-from tfckpt.bundle.slices import Ranges, TensorSlice, brackets, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.slices import (
+    Picked,
+    Ranges,
+    TensorSlice,
+    along,
+    brackets,
+    check_cover,
+    intersection,
+    relative,
+    shape_of,
+    whole,
+)
 from tfckpt.bundle.v1_files import check_complete
 from tfckpt.bundle.v1_values import FIELDS, decode_values
 from tfckpt.bundle.values import shaped
@@ -143,6 +154,22 @@ class V1Reader:
         for part, shared, part_values in values:
             assert shared is not None
             array[relative(shared, box)] = part_values[relative(shared, part)]
+        return array
+
+    def read_picked(self, entry: Entry, box: Ranges, picked: Picked) -> Array:
+        """Return of a box what is wanted along one axis; reads all of each slice that holds some of it, once."""
+        if not len(picked.ids) or 0 in shape_of(box):
+            return self.read_box(entry, picked.of(box))
+        tensor, found = self._tensors[entry.name], []
+        for part, tensor_slice, shard in self._parts(tensor):
+            shared, (chosen, own) = intersection(part, box), picked.inside(part)
+            if shared is not None and len(own.ids):
+                values = self._slice(tensor, tensor_slice, shard)[own.within(relative(shared, part))]
+                where = along(relative(shared, box), picked.axis, chosen)
+                found.append((where, values.take(own.ids - own.ids[0], picked.axis)))
+        array = shaped(tensor.name, lambda: np.empty(shape_of(picked.of(box)), entry.dtype))
+        for where, values in found:
+            array[where] = values
         return array
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:

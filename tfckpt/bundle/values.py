@@ -87,7 +87,7 @@ def encode_array(
     """Return a tensor's DataType, shape, stored bytes and their masked checksum.
 
     ``str`` becomes UTF-8; a NumPy bytes ("S") array loses trailing NULs, as it does in TensorFlow. ``data_type`` tells
-    what NumPy cannot: quantized integers from plain ones, variants from strings.
+    what NumPy cannot: quantized integers from plain ones, variants from strings. A `TypedArray` knows it itself.
 
     >>> _, shape, stored, crc = encode_array("w", np.float32([1, 2]))
     >>> shape, bytes(stored).hex(), hex(crc)
@@ -100,6 +100,10 @@ def encode_array(
         return data_type, (), *ENCODERS[data_type]([_as_bytes(name, value)], big_endian=big_endian)
     import numpy as np
 
+    from tfckpt.bundle.typed import TypedArray
+
+    if isinstance(value, TypedArray) and data_type is None:
+        data_type = value.data_type
     try:
         array = np.asarray(value)
         natural = data_type_of(array.dtype)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, counting
+from tfckpt.bundle.dtypes import UNNAMED
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
@@ -36,7 +37,8 @@ class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
-    ``bytes``. Those of a V1 checkpoint are always new arrays. Made by `tfckpt.open`.
+    ``bytes``. Those of a V1 checkpoint are always new arrays. Quantized tensors and variants are `tfckpt.types.TypedArray`,
+    which remember that they are. Made by `tfckpt.open`.
 
     Threads may share one, and so may forked processes: reading moves no position in a file. Pickled, it is the path, and its
     files are opened again where it is unpickled. Close it when nobody reads from it any more: what another thread is reading
@@ -116,6 +118,8 @@ class Checkpoint(Mapping[str, "Array"]):
     def get_slice(self, name: str) -> PartialTensor:
         """Return a tensor to index: only the bytes that an index needs are read, from the slices that hold them.
 
+        An index may have one list of ids, or one mask: only those rows are read.
+
         Checksums cover whole tensors, so parts are not verified; call ``verify(name)`` first where that matters. Of strings
         all lengths are read, of variants everything; of a V1 checkpoint the whole slices that the index touches.
 
@@ -125,8 +129,9 @@ class Checkpoint(Mapping[str, "Array"]):
             TensorNotFoundError: there is none; names the nearest.
         Example:
             >>> ckpt = tfckpt.open("bert_model.ckpt")
-            >>> ckpt.get_slice("bert/embeddings/word_embeddings")[10:20, 0].shape
-            (10,)
+            >>> table = ckpt.get_slice("bert/embeddings/word_embeddings")
+            >>> table[10:20, 0].shape, table[[3, 1, 3]].shape, len(table)
+            ((10,), (3, 8), 30)
         """
         return PartialTensor(self.reader, self.entry(name))
 
@@ -226,7 +231,11 @@ class Checkpoint(Mapping[str, "Array"]):
         array = self.reader.read(entry, verify=self._verify and entry.name not in self._verified, mapped=mapped)
         if self._verify:
             self._verified.add(entry.name)
-        return array
+        if entry.data_type not in UNNAMED:
+            return array
+        from tfckpt.bundle.typed import typed  # few have any
+
+        return typed(array, entry.data_type)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.reader.entry(name) is not None
@@ -339,8 +348,8 @@ def save(
     Args:
         prefix: the exact prefix; ``prefix.index`` and ``prefix.data-00000-of-00001`` appear when all is written.
         tensors: values by name: anything ``np.asarray`` takes; ``str`` and ``bytes`` become string tensors; records such as
-            ``tf.qint8.as_numpy_dtype`` become quantized ones, and an open `Checkpoint` keeps its dtypes, and stores once what
-            it stores once.
+            ``tf.qint8.as_numpy_dtype`` become quantized ones, and what comes from a `Checkpoint` keeps its dtype; an open
+            `Checkpoint` itself stores once what it stores once.
         overwrite: replace a checkpoint that is there.
         sync: return only when the files have reached the disk.
         max_shard_size: bytes of a data file: tensors that do not fit go to the next, and larger ones are cut into slices

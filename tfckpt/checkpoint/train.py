@@ -38,10 +38,12 @@ class CheckpointReader:
     def get_tensor(self, tensor_str: str) -> Any:
         """Return a tensor: an array that may be written to; for scalars a NumPy scalar, or ``bytes``.
 
+        Quantized tensors and variants are `tfckpt.types.TypedArray`, scalars too.
+
         Raises: TensorNotFoundError, ChecksumError.
         """
         array = self._checkpoint[tensor_str]
-        return array[()] if array.ndim == 0 else array.copy()
+        return array[()] if array.ndim == 0 and type(array) is np.ndarray else array.copy()
 
     def debug_string(self) -> bytes:
         """Return one line a tensor: name, dtype, shape."""

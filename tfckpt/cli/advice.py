@@ -31,7 +31,7 @@ READING = ("open", "read", "map", "list", "look at")  # what may be refused of a
 FROM_CHECKPOINT = ("convert", "rewrite", "salvage")  # that write a checkpoint and take one
 # What commands call the path that they write to.
 DESTINATIONS = {
-    **dict.fromkeys((*FROM_CHECKPOINT, "merge", "export", "import"), "dest"),
+    **dict.fromkeys((*FROM_CHECKPOINT, "merge", "average", "export", "import"), "dest"),
     "report": "output",
     "tf1-to-keras": "checkpoint_to_path",
     "demo": "directory",

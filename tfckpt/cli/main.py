@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 import tfckpt
 from tfckpt import log
 from tfckpt.cli import (
+    average,
     completion,
     convert,
     demo,
@@ -48,6 +49,7 @@ GROUPS = (
     tree,
     report,
     rewrite,
+    average,
     exchange,
     demo,
     completion,

@@ -1,0 +1,347 @@
+"""The average of checkpoints of one training, which often evaluates better than any of them.
+
+Strategy: what is no number with a fraction goes over from the last source as it is stored, the object graph too. The rest is
+read from all sources side by side, a piece at a time, averaged in float64 and rounded once. What could be another model's is
+refused: names, dtypes and shapes must be equal, and the object graphs must mean the same by their keys.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfckpt import log
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle.carry import counting
+from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import V1
+from tfckpt.bundle.slices import Ranges, whole
+from tfckpt.bundle.stream import runs
+from tfckpt.bundle.values import swap
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.agreement import disagreement
+from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.plan import Plan, Step
+from tfckpt.edit.rewrite import Piece, _arrange, _numbering, _pieces, _place, _spread, _write_piece
+from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
+from tfckpt.progress import Progress, finish, stages
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values import Array
+
+PathLike = str | os.PathLike[str]
+
+AVERAGED = frozenset(
+    number for number in NUMERIC if dtype_name(number).startswith(("float", "bfloat", "complex"))
+)  # of the rest a mean is none: a step, a flag, a quantized number
+MOST_NAMED = 20  # tensors of other dtypes or shapes, in a message
+PIECE = 1 << 18  # elements of each source that are in memory at a time
+
+
+def average(
+    sources: Sequence[PathLike],
+    dest: PathLike,
+    *,
+    weights: Sequence[float] | None = None,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Write the average of checkpoints of one model: of every floating-point and complex tensor, in its own dtype.
+
+    It is computed in float64 and rounded once; values that are equal in all sources stay as they are, bit for bit. Integers,
+    flags, strings, quantized tensors and the object graph are the last source's, byte for byte, and so are the number of data
+    files and how tensors are partitioned. A piece of a tensor at a time is in memory.
+
+    Optimizer state is averaged like the rest. So is a scalar that is floating-point and differs, such as a learning rate that
+    decays; the plan's notes name it.
+
+    Args:
+        sources: checkpoints, each as for `open`, the newest last. They are only read.
+        dest: the exact prefix of the files to write.
+        weights: a positive number for each source; only their ratios count. All equal unless given.
+        verify: compare the checksums of what is read with its bytes; of what is averaged, before anything is written.
+        sync: return only when the files have reached the disk.
+        overwrite: replace a checkpoint that is under ``dest``.
+        dry_run: return the plan, and write nothing.
+        progress: called with (bytes done, bytes in all): what is compared, and what is written.
+    Returns:
+        The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
+    Raises:
+        PlanError: the sources differ in names, dtypes or shapes, or in what their object graphs mean by a key; lists all.
+        UsageError: no source; weights that are not positive numbers, one for each; ``dest`` is one of the sources.
+        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
+    Example:
+        >>> for step in (1, 2, 3):
+        ...     tfckpt.save(f"run-{step}", {"w": [1.0, 2.0 * step], "step": step})
+        >>> plan = tfckpt.average(["run-1", "run-2", "run-3"], "averaged", weights=[1, 1, 2])
+        >>> {name: value.tolist() for name, value in tfckpt.open("averaged").items()}
+        {'step': 3, 'w': [1.0, 4.5]}
+    """
+    prefix = check_prefix(dest)
+    if isinstance(sources, str | os.PathLike):
+        raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
+    paths = list(sources)
+    if not paths:
+        raise UsageError("average: expected one source or more, got none")
+    shares = _shares(weights, len(paths))
+    with ExitStack() as stack:
+        checkpoints = [stack.enter_context(open_checkpoint(path)) for path in paths]
+        plan = _plan(checkpoints)
+        if dry_run:
+            return plan
+        for checkpoint in checkpoints:
+            check_apart(checkpoint, prefix)
+            checkpoint.reader.check_sharing(checkpoint.entries())
+        chosen = [step.source for step in plan.steps if _is_averaged(step)]
+        total = sum(_entry(c, name).nbytes for c in checkpoints for name in chosen) if verify else 0
+        comparing, writing = stages(progress, total, plan.nbytes)
+        if verify:
+            count = counting(comparing, total)
+            for checkpoint in checkpoints:
+                checkpoint.reader.compare([_entry(checkpoint, name) for name in chosen], progress=count)
+        with BundleWriter(
+            prefix,
+            overwrite=overwrite,
+            sync=sync,
+            big_endian=checkpoints[-1].reader.big_endian,
+            progress=counting(writing, plan.nbytes),
+        ) as writer:
+            odd = _Mean(checkpoints, shares).write(plan.steps, writer, verify=verify)
+            writer.finish(check=lambda: _check_unchanged(checkpoints))
+        finish(progress, total + plan.nbytes)
+    log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
+    return plan._replace(notes=(*plan.notes, *odd))
+
+
+def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
+    for checkpoint in checkpoints:
+        checkpoint.reader.check_unchanged()
+
+
+def _is_averaged(step: Step) -> bool:
+    return step.data_type in AVERAGED
+
+
+def _entry(checkpoint: Checkpoint, name: str) -> Entry:
+    return checkpoint.reader.entries[name]
+
+
+def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
+    """Return the weights as parts of the largest; equal ones are all 1, so that nothing is lost by multiplying.
+
+    Raises: UsageError.
+    """
+    if weights is None:
+        return [1.0] * count
+    try:
+        found = [float(weight) for weight in weights if not isinstance(weight, bool | str)]
+        given = len(weights)
+    except (TypeError, ValueError):
+        raise UsageError(f"weights: expected a list of numbers, got {weights!r}") from None
+    if given != count:
+        raise UsageError(f"weights: expected {count}, one for each source, got {given}")
+    if len(found) != count or not all(weight > 0 and math.isfinite(weight) for weight in found):
+        raise UsageError(f"weights: expected positive numbers, got {list(weights)!r}")
+    return [weight / max(found) for weight in found]
+
+
+def _plan(checkpoints: Sequence[Checkpoint]) -> Plan:
+    """Return what becomes of each tensor.
+
+    Raises: PlanError, with every difference of any source from the last.
+    """
+    *others, last = checkpoints
+    complaints = {other.prefix: list(_differences(other, last)) for other in others}
+    if lines := [line for found in complaints.values() for line in found]:
+        first = next(prefix for prefix, found in complaints.items() if found)
+        raise advised(PlanError(lines), Advice(compared=(first, last.prefix)))
+    steps = tuple(Step(e.name, e.name, e.data_type, e.shape, e.shape, e.nbytes) for e in last.entries())
+    source = ", ".join(checkpoint.prefix for checkpoint in checkpoints)
+    return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps)))
+
+
+def _differences(other: Checkpoint, last: Checkpoint) -> Iterator[str]:
+    """Yield, a line each, why a checkpoint and the last one are not of one model."""
+    if other.prefix == last.prefix:
+        return
+    ours, theirs = ({e.name: (e.data_type, e.shape) for e in checkpoint.entries()} for checkpoint in (other, last))
+    for here, there, a, b in ((theirs, ours, other, last), (ours, theirs, last, other)):
+        if missing := [repr(name) for name in here if name not in there]:
+            yield f"{a.prefix}: lacks {len(missing)} of the tensors of {b.prefix}: {some(missing)}"
+    unlike = [name for name in ours if ours[name] != theirs.get(name, ours[name])]
+    for name in unlike[:MOST_NAMED]:
+        yield f"{other.prefix}: tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
+    if len(unlike) > MOST_NAMED:
+        yield f"{other.prefix}: {len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
+    if ours == theirs and (line := _graphs_differ(other, last)):
+        yield f"{other.prefix}: the object graph is not that of {last.prefix}: {line}"
+
+
+def _kind(kind: tuple[DataType, tuple[int, ...]]) -> str:
+    return f"{dtype_name(kind[0])}{list(kind[1])}"
+
+
+def _graphs_differ(other: Checkpoint, last: Checkpoint) -> str | None:
+    if OBJECT_GRAPH_KEY not in last or other[OBJECT_GRAPH_KEY].tolist() == last[OBJECT_GRAPH_KEY].tolist():
+        return None
+    graph, reference = other.object_graph, last.object_graph
+    assert graph is not None, other
+    assert reference is not None, last
+    return disagreement(graph, reference)
+
+
+def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step]) -> Iterator[str]:
+    """Yield what to know of an average."""
+    last = checkpoints[-1].prefix
+    averaged = [step for step in steps if _is_averaged(step)]
+    several = f"the average of {len(checkpoints)} checkpoints" if len(checkpoints) > 1 else "as in the one source"
+    yield f"{len(averaged)} tensors are {several}"
+    kept: dict[str, list[str]] = {}
+    for step in steps:
+        if not _is_averaged(step):
+            rule = "object graph" if step.source == OBJECT_GRAPH_KEY else dtype_name(step.data_type)
+            kept.setdefault(rule, []).append(step.source)
+    for rule, names in kept.items():
+        yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
+    older = [step.source for step in steps if _is_behind(step, checkpoints)]
+    if older:
+        yield f"smaller in {last}, which should be the newest, than in another source: {some(older)}"
+    scalars = [step.source for step in averaged if step.shape == () and _varies(step.source, checkpoints)]
+    if scalars:
+        yield f"scalars that differ, averaged as if they were weights: {some(scalars)}"
+
+
+def _is_behind(step: Step, checkpoints: Sequence[Checkpoint]) -> bool:
+    """Whether an integer that may count steps is smaller in the last source than in another: shells sort 10 before 9."""
+    if step.shape != () or not is_numeric(step.data_type) or numpy_dtype(step.data_type).kind not in "iu":
+        return False
+    *others, last = (int(_value(checkpoint, step.source)) for checkpoint in checkpoints)
+    return any(other > last for other in others)
+
+
+def _value(checkpoint: Checkpoint, name: str) -> Array:
+    return checkpoint.reader.read(_entry(checkpoint, name), verify=False, mapped=False)
+
+
+def _varies(name: str, checkpoints: Sequence[Checkpoint]) -> bool:
+    return len({_value(checkpoint, name).tobytes() for checkpoint in checkpoints}) > 1
+
+
+class _Mean:
+    """The tensors of several checkpoints that are averaged, piece by piece, and the rest of the last one."""
+
+    def __init__(self, checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> None:
+        self._checkpoints, self._shares = checkpoints, shares
+        self._odd: dict[str, int] = {}
+
+    def write(self, steps: Sequence[Step], writer: BundleWriter, *, verify: bool) -> list[str]:
+        """Write everything as the last source has it; return what to say of values that are not finite."""
+        listed = list(_pieces(self._checkpoints[-1].reader, steps))
+        pieces = sorted(listed, key=lambda piece: _place(piece.stored))
+        for piece, shard in zip(pieces, _spread(pieces, None), strict=True):
+            writer.extend_to(shard + 1)
+            if not _is_averaged(piece.step):
+                _write_piece(piece, writer, verify=verify)
+            else:
+                self._write(piece, writer)
+        _arrange(listed, _numbering(pieces), writer)
+        for name, count in self._odd.items():
+            log.warning("%s: %d values are not finite in the average", printable(name), count)
+        if not self._odd:
+            return []
+        names = [f"{name} ({count:,})" for name, count in self._odd.items()]
+        return [f"values that are no finite numbers in some source, and in the average: {some(names)}"]
+
+    def _write(self, piece: Piece, writer: BundleWriter) -> None:
+        name, stored, part = piece.step.target, piece.stored, piece.part
+        box = whole(piece.step.shape) if part is None else part.within(piece.step.shape)
+        content = self._chunks(piece.step.source, box, big_endian=writer.big_endian), stored.nbytes, None
+        if part is None:
+            writer.carry(name, stored.data_type, stored.shape, *content)
+        else:
+            writer.carry_slice(name, stored.data_type, piece.step.shape, part, *content)
+
+    def _chunks(self, name: str, box: Ranges, *, big_endian: bool) -> Iterator[memoryview]:
+        """Yield the bytes of a box of an averaged tensor."""
+        sources = [(checkpoint.reader, _entry(checkpoint, name)) for checkpoint in self._checkpoints]
+        shape = tuple(r.stop - r.start for r in box)
+        # Of a V1 checkpoint every read decodes all of a slice.
+        most = math.prod(shape) if any(reader.format == V1 for reader, _ in sources) else PIECE
+        for run in runs(shape, max(1, most)):
+            at = tuple(slice(o.start + r.start, o.start + r.stop) for o, r in zip(box, run, strict=True))
+            arrays = (reader.read_box(entry, at, mapped=False) for reader, entry in sources)
+            values, odd = mean(arrays, self._shares)
+            if odd:
+                self._odd[name] = self._odd.get(name, 0) + odd
+            yield (swap(values) if big_endian != (sys.byteorder == "big") else values).view(np.uint8).data
+
+
+def mean(arrays: Iterable[Array], weights: Sequence[float]) -> tuple[Array, int]:
+    """Return the weighted mean of arrays of one floating-point or complex dtype, flat, and how many are not finite.
+
+    What is equal in all is as it was; infinities that are equal in all are not counted.
+
+    >>> mean([np.float32([1, 2]), np.float32([1, 5])], [1.0, 0.5])
+    (array([1., 3.], dtype=float32), 0)
+    """
+    parts = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    first, whole_weight = parts[0], math.fsum(weights)
+    same = np.logical_and.reduce([_bits(part) == _bits(first) for part in parts]).all(axis=1)
+    with np.errstate(all="ignore"):
+        total = _sum(parts, weights) / whole_weight
+        beyond = ~np.isfinite(total)
+        if beyond.any():  # perhaps the sum alone is too large
+            total[beyond] = _sum([part[beyond] for part in parts], [weight / whole_weight for weight in weights])
+        result = rounded(total, first.dtype)
+        odd = (~np.isfinite(total) & ~same) | np.isnan(total)
+    result[same] = first[same]
+    return result, int(np.count_nonzero(odd))
+
+
+def _sum(parts: Sequence[Array], weights: Sequence[float]) -> Array:
+    wide = np.complex128 if parts[0].dtype.kind == "c" else np.float64
+    total: Array = np.zeros(len(parts[0]), wide)
+    for part, weight in zip(parts, weights, strict=True):
+        total += part.astype(wide) if weight == 1 else part.astype(wide) * weight
+    return total
+
+
+def _bits(values: Array) -> npt.NDArray[Any]:
+    """Return the bits of flat values as integers, in a row for each."""
+    width = component_size(values.dtype)
+    return values.view(f"u{width}").reshape(len(values), -1)
+
+
+def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return float64 or complex128 values in a smaller dtype, rounded once, to the nearest.
+
+    ml_dtypes rounds to float32 on the way. What is lost there must leave a trace, or what lies just beyond the middle between
+    two numbers would be taken for the middle: the last bit is set of all that is not exact (rounding to odd).
+
+    >>> import ml_dtypes
+    >>> values = np.array([1 + 2**-8 + 2**-40])
+    >>> values.astype(ml_dtypes.bfloat16).item(), rounded(values, np.dtype(ml_dtypes.bfloat16)).item()
+    (1.0, 1.0078125)
+    """
+    if dtype.kind != "V":
+        return values.astype(dtype)
+    single = values.astype(np.float32)
+    inexact = (single != values) & np.isfinite(values)
+    away = inexact & (np.abs(single.astype(np.float64)) > np.abs(values))
+    single[away] = np.nextafter(single[away], np.float32(0))
+    single.view(np.uint32)[inexact] |= np.uint32(1)
+    return single.astype(dtype)
