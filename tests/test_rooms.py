@@ -69,6 +69,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "checkpoint": (
         "object_graph",
         "object_tensors",
+        "optimizers",
+        "graph_roles",
+        "named_roles",
+        "roles",
         "object_paths",
         "outline",
         "prune",
@@ -109,9 +113,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "processes",
         "many",
         "cluster",
-        "roles",
     ),
-    "edit": ("edits", "rewrite", "salvage", "differences", "diff"),
+    "edit": ("edits", "rewrite", "salvage", "differences", "selection", "diff"),
     "exchange": (
         "defaults",
         "kinds",

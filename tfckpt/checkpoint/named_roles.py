@@ -50,7 +50,9 @@ DEEPEST_SCOPE, LONGEST_SUFFIX = 3, 2  # parts before and behind a variable's nam
 SCALARS = frozenset({*HYPERPARAMETERS, "iter", "iteration", "iterations", "lr"})
 LOWER_NAMES = frozenset(name.lower() for name in OPTIMIZER_NAMES)
 MOST_PARTS = 64
-MOST_ABOVE = 4  # parts from a slot of a known kind up to its variable; TF1 spells some with a piece of the name repeated
+MOST_ABOVE = (
+    4  # parts from a slot of a known kind up to its variable; TF1 spells some with a piece of the name repeated
+)
 
 
 def roles_of_names(entries: Iterable[Entry]) -> dict[str, str]:
@@ -154,7 +156,7 @@ class _Names:
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
 
     def _told_without_variable(self, name: str) -> str | None:
-        """Return the role that the last part of a name tells though its variable is not there: only a name that nothing else has."""
+        """Return the role that the last part of a name tells though its variable is not there: of the plainest alone."""
         above, _, last = name.rpartition("/")
         if not above or above in self.entries:
             return None

@@ -1,10 +1,11 @@
 """The words by which training state is known: roles, and what optimizers and averages call their variables.
 
-Where there is an object graph, its structure tells most, and the edges named here the rest; with names alone, these tables are
-the last resort. Source: tensorflow/python/training/{slot_creator,optimizer,moving_averages,adam,...}.py (a variable's name,
-then the optimizer's: ``X/Adam``, ``X/Adam_1``); tensorflow/python/trackable (``.OPTIMIZER_SLOT``); tf_keras/src/optimizers and
-optimizers/legacy; keras/src/optimizers; google-research/bert optimization.py (adam_m, adam_v); mesh_tensorflow/optimize.py
-(``X_slot_vr``); NVIDIA/DeepLearningExamples LanguageModeling/BERT (accum, good_steps); official/modeling/optimization.
+Where there is an object graph, its structure tells most, and the edges named here the rest; with names alone, these tables
+are the last resort. Source: tensorflow/python/training (slot_creator.py and the optimizers beside it: a variable's name, then
+the optimizer's: ``X/Adam``, ``X/Adam_1``; moving_averages.py); tensorflow/python/trackable (``.OPTIMIZER_SLOT``);
+tf_keras/src/optimizers and optimizers/legacy; keras/src/optimizers; google-research/bert optimization.py (adam_m, adam_v);
+mesh_tensorflow/optimize.py (``X_slot_vr``); NVIDIA/DeepLearningExamples TensorFlow/LanguageModeling/BERT (accum, good_steps);
+official/modeling/optimization.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ SLOT_NAMES = frozenset({
     "gradient_accumulator", "linear", "mg", "momentum", "momentum_cache", "momentum_var", "mom", "rms", "vhat", "velocity",
     "squared_gradients", "average_gradient",
 })  # fmt: skip
-SLOT_LETTERS = frozenset({"m", "v", "u", "c", "r", "vr", "vc", "h", "slow"})  # mean something below an optimizer's name alone
+SLOT_LETTERS = frozenset(
+    {"m", "v", "u", "c", "r", "vr", "vc", "h", "slow"}
+)  # mean something below an optimizer's name alone
 AVERAGE_NAMES = frozenset({"ExponentialMovingAverage", "EMA"})
 AVERAGE_WORDS = frozenset({*AVERAGE_NAMES, "ema", "shadow", "average", "moving_average", "polyak", "swa"})
 STATE_BESIDE = frozenset({"accum", "accum_grads", "grad_accum", "accumulated_gradients", "biased", "local_step"})
