@@ -11,6 +11,7 @@ import pytest
 from support.commands import Captured, plain, shown_here, succeed, succeed_json
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.cli.listing import COLUMNS
@@ -176,7 +177,7 @@ def test_nothing_has_totals_too(prefix: str, capsys: Captured) -> None:
     ],
 )
 def test_the_role_of_a_tensor(name: str, role: str) -> None:
-    assert find_roles([Entry(name, 1, (), 0, 0, 4, 0)], None) == {name: role}
+    assert find_roles([Entry(name, DT_FLOAT, (), 0, 0, 4, 0)], None) == {name: role}
 
 
 @pytest.mark.parametrize(

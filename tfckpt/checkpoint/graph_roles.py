@@ -20,6 +20,7 @@ from tfckpt.checkpoint.optimizers import (
     AVERAGE_NAMES,
     AVERAGE_WORDS,
     AVERAGED,
+    CALLED,
     COPY,
     HYPERPARAMETERS,
     ITERATOR,
@@ -115,6 +116,7 @@ class _Nodes:
     def __init__(self, graph: ObjectGraph, tensors: ObjectTensors, entries: Mapping[str, Entry]) -> None:
         self._nodes, self._tensors, self._entries = graph.nodes, tensors, entries
         self._optimizers = {number for number, node in enumerate(self._nodes) if is_optimizer(node)}
+        self._optimizers |= {child for child in self._called_optimizers() if LEGACY_STEP in self._nodes[child].children}
         self._state: dict[int, str] = {}
         self._elsewhere: list[int] = []  # what an optimizer's node leads to and is not its own
         self._taken: set[tuple[int, str]] = set()  # containers of a role: many edges may lead to one that is long
@@ -129,6 +131,12 @@ class _Nodes:
         roles = {**dict.fromkeys(behind_metrics, METRIC), **self._state, **dict.fromkeys(model, MODEL)}
         roles.update((number, role) for number, role in self._told_by_name() if roles.get(number) == MODEL)
         return {**roles, **dict.fromkeys(self._metric_variables(), METRIC)}
+
+    def _called_optimizers(self) -> Iterator[int]:
+        for node in self._nodes:
+            for edge, child in node.children.items():
+                if edge == CALLED or edge.endswith(f"_{CALLED}"):
+                    yield child
 
     def _take_state(self, node: Node) -> None:
         """Note what an optimizer has made; what else its node leads to is walked as if the root led there."""

@@ -98,7 +98,7 @@ class _Names:
                 if role is None:
                     open_places[name] = place
             elif role is None:
-                role = self._told_without_variable(name)
+                role = told_by_last(name)
             roles[name] = MODEL if role is None else role
         slots = self._slots_by_number(open_places, {n for n in roles if roles[n] == MODEL and n not in open_places})
         for name, place in open_places.items():
@@ -154,16 +154,6 @@ class _Names:
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
                 if owner is not None and fits(entry, owner):
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
-
-    def _told_without_variable(self, name: str) -> str | None:
-        """Return the role that the last part of a name tells though its variable is not there: of the plainest alone."""
-        above, _, last = name.rpartition("/")
-        if not above or above in self.entries:
-            return None
-        word = _unnumbered(last)
-        if word in AVERAGE_NAMES:
-            return MOVING_AVERAGE
-        return OPTIMIZER if _is_optimizer(last, exactly=True) or LETTERED.fullmatch(word) else None
 
     def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
         """Return the scopes and suffixes that stand around nearly every variable that training moves."""
@@ -238,6 +228,19 @@ def told_by_suffix(suffix: str) -> str | None:
     if _is_optimizer(last) or word in SLOT_NAMES or LETTERED.fullmatch(word):
         return OPTIMIZER
     return OPTIMIZER if rest and _is_optimizer(first) and _is_slot(last) else None
+
+
+def told_by_last(name: str) -> str | None:
+    """Return the role that a name tells though no variable is there that it fits: its last part is one that nothing else has.
+
+    >>> told_by_last("kernel/adam_m"), told_by_last("kernel/momentum")
+    ('optimizer state', None)
+    """
+    above, _, last = name.rpartition("/")
+    word = _unnumbered(last)
+    if above and word in AVERAGE_NAMES:
+        return MOVING_AVERAGE
+    return OPTIMIZER if above and (_is_optimizer(last, exactly=True) or LETTERED.fullmatch(word)) else None
 
 
 def _is_slot(part: str) -> bool:

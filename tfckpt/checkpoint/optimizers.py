@@ -34,7 +34,7 @@ RATES = frozenset({"_iterations", "_learning_rate", "_current_learning_rate"})  
 OPTIMIZER_EDGES = frozenset({*RATES, "_variables", "_trainable_variables"})  # an optimizer has two or more
 POWERS = frozenset({"beta1_power", "beta2_power"})  # of tf.compat.v1.train.AdamOptimizer
 TRAINED = frozenset({"_trainable_variables", "_model_weights"})  # what these lead to is the model's
-LEGACY_STEP = "iter"
+CALLED, LEGACY_STEP = "optimizer", "iter"  # by these alone, where a node holds nothing else
 HYPERPARAMETERS = frozenset({
     "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value", "l1_regularization_strength",
     "l2_regularization_strength", "learning_rate", "learning_rate_power", "momentum", "rho", "weight_decay",

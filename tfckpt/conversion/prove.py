@@ -15,7 +15,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.roles import BESIDE, COPY, find_roles
+from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
@@ -101,7 +101,7 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
 def roles_beside(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Return the roles of the tensors that a checkpoint may have beside the model, by name."""
     roles = find_roles(checkpoint.entries(), checkpoint.object_graph)
-    return {name: role for name, role in roles.items() if role in BESIDE or role == COPY}
+    return {name: role for name, role in roles.items() if role in BESIDE}
 
 
 def _nbytes(checkpoint: Checkpoint) -> int:
