@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 MODEL, OPTIMIZER, AVERAGE, STATE = "model", "optimizer state", "moving average", "training state"
 Truth = Mapping[str, Iterable[Any]]  # variables by role
-Case = tuple[str, Callable[[str], None], Truth]  # its name, what writes it to a prefix, and what it holds
+Case = tuple[str, Callable[[str], object], Truth]  # its name, what writes it to a prefix, and what it holds
 
 
 class Numbers:
@@ -81,23 +82,26 @@ def checkpoints(name: str, model: Any, optimizer: Any, state: Truth) -> Iterator
     """Yield the usual checkpoints of a model that is compiled with an optimizer."""
     whole = {MODEL: weights(model), **state}
     both = tf.train.Checkpoint(model=model, optimizer=optimizer)
-    yield f"{name}-both", lambda prefix: both.write(prefix) and None, whole
+    yield f"{name}-both", both.write, whole
     root = tf.train.Checkpoint(model)
-    yield f"{name}-root", lambda prefix: root.write(prefix) and None, whole
+    yield f"{name}-root", root.write, whole
     named = tf.train.Checkpoint(net=model, generator_optimizer=optimizer)
-    yield f"{name}-named", lambda prefix: named.write(prefix) and None, whole
+    yield f"{name}-named", named.write, whole
 
 
 def keras3() -> Iterator[Case]:
     """Yield checkpoints of every optimizer of Keras 3."""
-    import keras
+    from tensorflow import keras
 
     abstract = {"Optimizer", "MultiOptimizer", "OptimizerMap", "LossScaleOptimizer"}
     kinds = [kind for kind in map(keras.optimizers.__dict__.get, dir(keras.optimizers)) if isinstance(kind, type)]
     kinds = [kind for kind in kinds if kind.__name__ not in abstract]
     assert len(kinds) >= 11, kinds
     made = [(kind.__name__, kind()) for kind in kinds]
-    made += [("sgd-momentum", keras.optimizers.SGD(momentum=0.9)), ("centered", keras.optimizers.RMSprop(centered=True))]
+    made += [
+        ("sgd-momentum", keras.optimizers.SGD(momentum=0.9)),
+        ("centered", keras.optimizers.RMSprop(centered=True)),
+    ]
     made += [("amsgrad", keras.optimizers.Adam(amsgrad=True)), ("ema", keras.optimizers.Adam(use_ema=True))]
     made += [("accumulating", keras.optimizers.Lion(gradient_accumulation_steps=2, use_ema=True))]
     made += [("scaled", keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(use_ema=True)))]
@@ -110,8 +114,8 @@ def keras3() -> Iterator[Case]:
         state = {OPTIMIZER: [*optimizer.variables, *inner.variables], AVERAGE: averages}
         yield from checkpoints(name, model, optimizer, state)
         alone = tf.train.Checkpoint(opt=optimizer)
-        yield f"{name}-alone", lambda p, c=alone: c.write(p) and None, {MODEL: model.trainable_variables, **state}
-    yield "saved", lambda prefix: tf.saved_model.save(model, prefix), {MODEL: weights(model), **state}
+        yield f"{name}-alone", alone.write, {MODEL: model.trainable_variables, **state}
+    yield "saved", partial(tf.saved_model.save, model), {MODEL: weights(model), **state}
 
 
 def tf_keras() -> Iterator[Case]:
@@ -124,7 +128,10 @@ def tf_keras() -> Iterator[Case]:
     assert len(kinds) >= 21, kinds
     made = [(name, kind()) for name, kind in kinds.items() if not name.endswith("Optimizer")]
     made += [("sgd-momentum", keras.optimizers.SGD(momentum=0.9)), ("ema", keras.optimizers.Adam(use_ema=True))]
-    made += [("legacy-momentum", legacy.SGD(momentum=0.9)), ("legacy-centered", legacy.RMSprop(centered=True, momentum=0.1))]
+    made += [
+        ("legacy-momentum", legacy.SGD(momentum=0.9)),
+        ("legacy-centered", legacy.RMSprop(centered=True, momentum=0.1)),
+    ]
     made += [("legacy-scheduled", legacy.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.1, 0.2])))]
     made += [("scheduled", keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.1, 0.2])))]
     scaled = keras.mixed_precision.LossScaleOptimizer
@@ -140,11 +147,16 @@ def garden() -> Iterator[Case]:
     legacy = keras.optimizers.legacy
     made = [("adamw", legacy_adamw.AdamWeightDecay()), ("lamb", lamb.LAMB()), ("lars", lars.LARS())]
     made += [("average", ema_optimizer.ExponentialMovingAverage(legacy.Adam()))]
-    made += [("average-adamw", ema_optimizer.ExponentialMovingAverage(legacy_adamw.AdamWeightDecay(), trainable_weights_only=False))]
-    yield from _of_tf_keras(keras, made)
+    made += [
+        (
+            "average-adamw",
+            ema_optimizer.ExponentialMovingAverage(legacy_adamw.AdamWeightDecay(), trainable_weights_only=False),
+        )
+    ]
+    yield from _of_tf_keras(keras, made, saves=False)  # their configurations hold what no SavedModel takes
 
 
-def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]]) -> Iterator[Case]:
+def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]], *, saves: bool = True) -> Iterator[Case]:
     for name, optimizer in made:
         model = layers(keras, embeds=name != "lars")
         if hasattr(optimizer, "shadow_copy"):
@@ -167,8 +179,10 @@ def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]]) -> Iterator[Case]:
         counters = [] if scale is None else [scale._current_loss_scale, scale._counter]
         state = {OPTIMIZER: found, AVERAGE: averages, STATE: counters}
         yield from checkpoints(name, model, optimizer, state)
-    metrics = {"metric": [v for metric in model.metrics for v in metric.variables]}
-    yield "saved", lambda prefix: model.save(prefix), {MODEL: model.variables, **state, **metrics}
+        if saves and name in ("Adam", "legacy-Adam", "scaled"):
+            metrics = {"metric": [v for metric in model.metrics for v in metric.variables]}
+            truth = {MODEL: weights(model), **state, **metrics}
+            yield f"{name}-saved", model.save, truth
 
 
 def _variables(optimizer: Any) -> list[Any]:
@@ -182,7 +196,7 @@ def tf1(directory: str) -> Iterator[dict[str, Any]]:
     kinds = {name: getattr(train, name) for name in dir(train) if name.endswith("Optimizer")}
     assert len(kinds) == 12, kinds
     made: dict[str, Callable[[], Any]] = {
-        name: lambda kind=kind: kind(0.1)
+        name: partial(kind, 0.1)
         for name, kind in kinds.items()
         if name not in ("Optimizer", "AdagradDAOptimizer", "MomentumOptimizer", "SyncReplicasOptimizer")
     }
@@ -255,7 +269,7 @@ def main() -> None:
         found = {"tf1": tf1, "graph_keras": graph_keras}[kind](directory)
     else:
         found = write({"keras3": keras3, "tf_keras": tf_keras, "garden": garden}[kind](), directory)
-    print(json.dumps(list(found)))
+    sys.stdout.write(json.dumps(list(found)))
 
 
 if __name__ == "__main__":

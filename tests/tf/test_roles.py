@@ -19,7 +19,9 @@ pytestmark = pytest.mark.tf
 PROGRAM = Path(__file__).parents[1] / "support" / "training.py"
 
 
-@pytest.mark.parametrize(("kind", "least"), [("keras3", 60), ("tf_keras", 70), ("garden", 20), ("tf1", 26), ("graph_keras", 8)])
+@pytest.mark.parametrize(
+    ("kind", "least"), [("keras3", 60), ("tf_keras", 70), ("garden", 20), ("tf1", 26), ("graph_keras", 8)]
+)
 def test_roles_are_what_the_optimizer_says_that_it_keeps(tf: Any, tmp_path: Path, kind: str, least: int) -> None:
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "0" if kind == "keras3" else "1"}
     command = [sys.executable, str(PROGRAM), kind, str(tmp_path)]

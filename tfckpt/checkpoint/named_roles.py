@@ -8,6 +8,7 @@ weight, as ``kernel/v`` and ``w/mask`` are: it is unknown, and stays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -84,7 +85,8 @@ class _Names:
     """The tensors of one checkpoint by their names, without the ``:0`` that some have at the end."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.entries = {entry.name.removesuffix(":0"): entry for entry in entries}
+        by_name = {entry.name: entry for entry in entries}
+        self.entries = {_own_name(name, by_name): entry for name, entry in by_name.items()}
 
     def roles(self) -> dict[str, str]:
         """Return the role of each."""
@@ -137,7 +139,7 @@ class _Names:
 
     def _places(self, name: str, entry: Entry) -> Iterator[_Place]:
         """Yield each place that a name can have, those without a scope first."""
-        cuts = [at for at, letter in enumerate(name) if letter == "/"]
+        cuts = [match.start() for match in re.finditer("/", name)]
         if not cuts or len(cuts) > MOST_PARTS:
             return
         last = name[cuts[-1] + 1 :]
@@ -185,6 +187,11 @@ class _Names:
         for scope, names in scopes.items():
             if len(names) > 1 and names in METRIC_VARIABLES:
                 yield from (f"{scope}/{last}" for last in names)
+
+
+def _own_name(name: str, names: Collection[str]) -> str:
+    short = name.removesuffix(":0")
+    return name if short in names else short
 
 
 def fits(slot: Entry, variable: Entry) -> bool:
