@@ -373,7 +373,8 @@ def test_ls_tells_roles_by_the_graph(tmp_path: Path, capsys: Captured) -> None:
     paths = ["opt/_iterations", "opt/_learning_rate", "opt/_variables/2", "opt/_trainable_variables/0"]
     graph, _ = graph_of(*paths)
     tensors: dict[str, Any] = {variable_key(path): np.float32(1) for path in paths}
-    tfckpt.save(tmp_path / "ck", {**tensors, OBJECT_GRAPH_KEY: graph.serialize()})
+    tensors[OBJECT_GRAPH_KEY] = graph.serialize()
+    tfckpt.save(tmp_path / "ck", tensors)
     lines = succeed(capsys, "ls", str(tmp_path / "ck"), "opt/_t*", "--columns", "role")
     assert lines == ["model"]
     groups = succeed_json(capsys, "ls", str(tmp_path / "ck"), "--total", "role")["groups"]
@@ -425,7 +426,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
     """Prefixes of two checkpoints that differ in a slot, in the step, and in one mask."""
     weights = {"a/kernel": np.ones(K, np.float32), "a/bias": np.ones(B, np.float32)}
     for name, change in (("before", 0), ("after", 1)):
-        state = {"a/kernel/Adam": np.full(K, change, np.float32), "global_step": np.int64(change)}
+        state: dict[str, Any] = {"a/kernel/Adam": np.full(K, change, np.float32), "global_step": np.int64(change)}
         masks = {"a/kernel/mask": np.full(K, change, np.float32)}
         more = {"only_after/Adam": np.ones(B, np.float32)} if change else {}
         tfckpt.save(tmp_path / name, {**weights, **state, **masks, **more})
