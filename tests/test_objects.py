@@ -107,7 +107,8 @@ def test_an_object_that_would_vanish_from_another_way_is_not_moved(source: str, 
     with pytest.raises(PlanError) as caught:
         tfckpt.rewrite(source, tmp_path / "out", rename=[("^model/dense2/kernel", "head/kernel")])
     assert caught.value.complaints[0] == (
-        f"{source}: 'model/dense2/kernel' would move to 'head/kernel' and vanish from 'model/layer-1/kernel', where it is found too"
+        f"{source}: 'model/dense2/kernel' would move to 'head/kernel' and vanish from 'model/layer-1/kernel', "
+        "where it is found too"
     )
     assert not list(tmp_path.glob("out*"))
 

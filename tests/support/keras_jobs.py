@@ -1,4 +1,4 @@
-"""What `keras_runs` runs: each function makes checkpoints, or restores one and returns what the model and the optimizer then hold."""
+"""What `keras_runs` runs: each function makes checkpoints, or restores one and returns what was restored."""
 
 from __future__ import annotations
 
