@@ -41,7 +41,8 @@ def train(model: Any, optimizer: Any, seed: int, steps: int = 2) -> None:
     for _ in range(steps):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((model(random.standard_normal((8, 4)).astype("float32")) - 1.0) ** 2)
-        optimizer.apply_gradients(list(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(list(zip(gradients, model.trainable_variables, strict=True)))
 
 
 def moments(optimizer: Any, model: Any) -> dict[str, Any]:
