@@ -1,7 +1,7 @@
-"""Models of Keras 3 and of tf_keras, trained and saved, or restored: run in a process of its own, since one holds one Keras.
+"""Models of Keras 3 and of tf_keras, trained and saved, or restored; in processes of their own, since one holds one Keras.
 
-``python keras_runs.py WHICH JOBS``: WHICH is ``keras3``, ``new`` or ``legacy`` (tf_keras and its new or its legacy optimizers), JOBS
-a JSON list of [function, arguments]; prints a JSON list of what they return.
+``python keras_runs.py WHICH JOBS`` with WHICH one of ``keras3``, ``new`` and ``legacy`` (tf_keras with its new optimizers, with
+its legacy ones), JOBS a JSON list of [function, arguments]; prints a JSON list of what they return.
 """
 
 from __future__ import annotations
