@@ -71,6 +71,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "object_tensors",
         "object_paths",
         "outline",
+        "ways",
+        "lookup",
         "prune",
         "state_file",
         "guess",

@@ -20,6 +20,7 @@ from tfckpt.errors import FormatError, UsageError
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"  # the only attribute that variables have
 ATTRIBUTES = "/.ATTRIBUTES/"  # stands in a key between the path and the attribute's name
+SLOT_MARK = "/.OPTIMIZER_SLOT/"  # in a key: the variable's path, this, the optimizer's path, the slot's name
 ROOT = 0
 
 Path = tuple[str, ...]  # edge names from the root
@@ -221,12 +222,17 @@ class ObjectGraph:
 
     def find(self, path: Path) -> Node | None:
         """Return the node at the end of ``path``, or None."""
+        number = self.number_at(path)
+        return None if number is None else self.nodes[number]
+
+    def number_at(self, path: Path) -> int | None:
+        """Return the number of the node at the end of ``path``, or None; `node_at` adds what is missing."""
         number: int | None = ROOT
         for name in path:
             if number is None:
                 return None
             number = self.nodes[number].children.get(name)
-        return None if number is None else self.nodes[number]
+        return number
 
     def node_at(self, path: Path) -> int:
         """Return the number of the node at ``path``, adding what is missing on the way."""
