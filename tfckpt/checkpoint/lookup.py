@@ -1,8 +1,8 @@
 """What a person types, and the tensors that it means: a key, an object's path, or the full name of a variable.
 
 The three are tried in this order, so that what is a key is never anything else. A path is any way through the graph, in key
-form. The ``full_name`` is what TensorFlow 1 would call a variable; TensorFlow 2 still writes it into the graph, and it need not
-be one variable's alone. Of a slot variable the path is that of its key: the variable's, ``.OPTIMIZER_SLOT``, the optimizer's,
+form. The ``full_name`` is what TensorFlow 1 would call a variable; TensorFlow 2 still writes it into the graph, and it may be
+that of several. Of a slot variable the path is that of its key: the variable's, ``.OPTIMIZER_SLOT``, the optimizer's,
 the slot's name. An object with several tensors, such as a table, has them below its path, as in a tree: ``table/table-keys``.
 Source: tensorflow/core/protobuf/trackable_object_graph.proto; tensorflow/python/checkpoint/util.py.
 """

@@ -62,7 +62,7 @@ def paths_to(graph: ObjectGraph, numbers: Collection[int]) -> Paths:
     except _NoRoomError:
         is_complete = False
         with suppress(_NoRoomError):
-            for number, path in _chief_ways(graph, edges, _Room(graph)):
+            for number, path in _chief_ways(graph, found, edges, _Room(graph)):
                 if number in found:
                     found[number][path] = None
     paths = Paths((number, tuple(sorted(ways, key=len))) for number, ways in found.items() if ways)
@@ -154,24 +154,31 @@ def _passes(way: Way, number: int) -> bool:
     return at is not None
 
 
-def _chief_ways(graph: ObjectGraph, edges: Mapping[int, Edges], room: _Room) -> Iterator[tuple[int, str]]:
-    """Yield the ways that matter most: those that a tree draws, the shortest, and those by which keys are spelled.
+def _chief_ways(
+    graph: ObjectGraph, wanted: Collection[int], edges: Mapping[int, Edges], room: _Room
+) -> Iterator[tuple[int, str]]:
+    """Yield the ways that matter most: the shortest, those by which keys are spelled, those that a tree draws.
 
     Raises: _NoRoomError.
     """
     from tfckpt.checkpoint.outline import drawn_paths  # which few need
 
-    with suppress(FormatError):  # such a graph has no tree
-        drawn = drawn_paths(graph)
-        yield from drawn.items()
-        yield from _one_edge_on(drawn.items(), edges, room)
-    for number, node in enumerate(graph.nodes):
-        for attribute in node.attributes:
+    ways = graph.ways()
+    for number in wanted:
+        if number in ways:
+            path = join_path(path_to(number, ways))
+            room.take(1, len(path))
+            yield number, path
+    for number in wanted:
+        for attribute in graph.nodes[number].attributes:
             path = attribute.checkpoint_key.partition(ATTRIBUTES)[0]
             room.take(1, len(path))
             if graph.number_at(split_path(path)) == number:
                 yield number, path
-    ways = graph.ways()
+    with suppress(FormatError):  # such a graph has no tree
+        drawn = drawn_paths(graph)
+        yield from drawn.items()
+        yield from _one_edge_on(drawn.items(), edges, room)
     shortest = ((number, join_path(path_to(number, ways))) for number in ways if edges.get(number))
     yield from _one_edge_on(shortest, edges, room)
 
