@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, counting
@@ -389,6 +390,9 @@ def save(
 ) -> None:
     """Write a name-based checkpoint, byte for byte what TensorFlow's ``SaveV2`` writes for these tensors in this order.
 
+    If an object graph is among them, tensors that no object of it leads to, and keys of it that are not there, are named in a
+    warning of the logger ``tfckpt``: TensorFlow restores by the graph alone.
+
     Args:
         prefix: the exact prefix; ``prefix.index`` and ``prefix.data-00000-of-00001`` appear when all is written.
         tensors: values by name: anything ``np.asarray`` takes; ``str`` and ``bytes`` become string tensors; records such as
@@ -411,14 +415,22 @@ def save(
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
     from tfckpt.bundle.writer import BundleWriter  # whoever only reads needs none
+    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:
         if not isinstance(tensors, Checkpoint):
+            graph: npt.ArrayLike | None = None
             for name, value in tensors.items():
                 writer.add(name, value)
+                graph = value if name == OBJECT_GRAPH_KEY else graph
             writer.finish()
+            if graph is not None:
+                from tfckpt.checkpoint.object_tensors import against_restoring
+
+                for line in against_restoring(graph, list(tensors)):
+                    log.warning("%s: %s", os.fspath(prefix), line)
             return
         for entry in tensors.entries():  # not mapped: a file that is cut short meanwhile is an error, no SIGBUS
             writer.add(entry.name, tensors._read(entry, mapped=False), entry.data_type)

@@ -9,9 +9,10 @@ Source: tensorflow/python/checkpoint/{save_util,restore}.py; tensorflow/python/o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.errors import FormatError, some
 
 
 class ObjectTensors:
@@ -54,6 +55,40 @@ class ObjectTensors:
         return tuple(
             name for attribute in self._graph.nodes[number].attributes for name in self.of_key(attribute.checkpoint_key)
         )
+
+
+def against_restoring(value: object, names: Collection[str]) -> Iterator[str]:
+    """Yield what to say of tensors that are saved with an object graph and do not fit it.
+
+    Args:
+        value: the graph's tensor: bytes, or an array of them without dimensions.
+        names: the names of all tensors.
+    Example:
+        >>> from tfckpt.checkpoint.object_graph import Attribute, Node
+        >>> graph = ObjectGraph([Node({"w": 1}), Node(attributes=[Attribute("VARIABLE_VALUE", "w/.ATTRIBUTES/VARIABLE_VALUE")])])
+        >>> [line.partition(":")[0] for line in against_restoring(graph.serialize(), ["v"])]
+        ["no object leads to 'v'", "missing 'w/.ATTRIBUTES/VARIABLE_VALUE'"]
+
+    Source: tensorflow/python/checkpoint/restore.py.
+    """
+    import numpy as np  # which has made the arrays
+
+    try:
+        serialized = value if isinstance(value, bytes) else np.asarray(value, object).item()
+        if not isinstance(serialized, bytes):
+            raise ValueError
+        graph = ObjectGraph.parse(serialized)
+    except (FormatError, ValueError):
+        yield f"tensor {OBJECT_GRAPH_KEY!r} holds no object graph: TensorFlow will restore nothing by objects"
+        return
+    tensors = ObjectTensors(graph, names)
+    if unclaimed := [repr(name) for name in tensors.unclaimed]:
+        how = "give the graph an object for each before (tfckpt.types.ObjectGraph)"
+        yield f"no object leads to {some(unclaimed)}: tf.train.Checkpoint will not restore what no object leads to; {how}"
+    asked = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    if missing := [repr(key) for key in asked if not tensors.of_key(key)]:
+        how = "save them too, or take them out of the graph (tfckpt.types.ObjectGraph.drop_keys)"
+        yield f"missing {some(missing)}: the object graph asks for them, and TensorFlow's restoring fails; {how}"
 
 
 def _below(key: str, ordered: list[str]) -> tuple[str, ...]:
