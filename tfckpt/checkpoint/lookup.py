@@ -165,6 +165,14 @@ class Lookup:
             if len(names) == 1
         }
 
+    def spellings(self) -> list[str]:
+        """Return everything that `find` takes: keys, then paths, then full names of one variable."""
+        if self._graph is None:
+            return list(self._names)
+        paths = (path for path, names in self._all_paths(self._graph) if names)
+        full = (text for text, of_key in self._full(self._graph).items() if len(of_key) == 1)
+        return list(dict.fromkeys((*self._names, *paths, *full)))
+
     def near(self, text: str) -> list[str]:
         """Return, for a message, up to three keys, paths and full names that are spelled like ``text``, or hold it."""
         import difflib

@@ -65,9 +65,10 @@ def against_restoring(value: object, names: Collection[str]) -> Iterator[str]:
         names: the names of all tensors.
     Example:
         >>> from tfckpt.checkpoint.object_graph import Attribute, Node
-        >>> graph = ObjectGraph([Node({"w": 1}), Node(attributes=[Attribute("VARIABLE_VALUE", "w/.ATTRIBUTES/VARIABLE_VALUE")])])
+        >>> value = Attribute("VARIABLE_VALUE", "w/.ATTRIBUTES/VARIABLE_VALUE")
+        >>> graph = ObjectGraph([Node({"w": 1}), Node(attributes=[value])])
         >>> [line.partition(":")[0] for line in against_restoring(graph.serialize(), ["v"])]
-        ["no object leads to 'v'", "missing 'w/.ATTRIBUTES/VARIABLE_VALUE'"]
+        ["no object of the graph leads to 'v'", "the graph asks for 'w/.ATTRIBUTES/VARIABLE_VALUE'"]
 
     Source: tensorflow/python/checkpoint/restore.py.
     """
@@ -83,12 +84,16 @@ def against_restoring(value: object, names: Collection[str]) -> Iterator[str]:
         return
     tensors = ObjectTensors(graph, names)
     if unclaimed := [repr(name) for name in tensors.unclaimed]:
-        how = "give the graph an object for each before (tfckpt.types.ObjectGraph)"
-        yield f"no object leads to {some(unclaimed)}: tf.train.Checkpoint will not restore what no object leads to; {how}"
+        how = "give the graph an object with that key (tfckpt.types.ObjectGraph) before it is saved"
+        yield f"no object of the graph leads to {some(unclaimed)}: TensorFlow will not restore {_them(unclaimed)}; {how}"
     asked = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
     if missing := [repr(key) for key in asked if not tensors.of_key(key)]:
-        how = "save them too, or take them out of the graph (tfckpt.types.ObjectGraph.drop_keys)"
-        yield f"missing {some(missing)}: the object graph asks for them, and TensorFlow's restoring fails; {how}"
+        them, how = _them(missing), "or take the key out of the graph (tfckpt.types.ObjectGraph.drop_keys)"
+        yield f"the graph asks for {some(missing)}: TensorFlow will not restore without {them}; save {them}, {how}"
+
+
+def _them(names: Collection[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _below(key: str, ordered: list[str]) -> tuple[str, ...]:
