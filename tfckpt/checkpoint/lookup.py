@@ -179,6 +179,10 @@ class Lookup:
 
         candidates = list(itertools.islice(self._names, MOST_COMPARED))
         if self._graph is not None:
+            from tfckpt.checkpoint.object_paths import existing_part
+
+            _, there = existing_part(self._graph, text)
+            candidates += [path for path in there[:MOST_COMPARED] if self._at_path(self._graph, path)]
             ways, nodes = self._graph.ways(), self._graph.nodes
             variables = [number for number in ways if nodes[number].attributes][:MOST_COMPARED]
             candidates += [join_path(path_to(number, ways)) for number in variables]

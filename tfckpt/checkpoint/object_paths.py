@@ -43,7 +43,7 @@ def _near_path(graph: ObjectGraph, path: str) -> str:
     """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
     ways = graph.ways()
     variables = (join_path(path_to(number, ways)) for number in ways if graph.nodes[number].attributes)
-    _, there = _existing_part(graph, path)
+    _, there = existing_part(graph, path)
     compared = itertools.islice(itertools.chain(there, variables), MOST_COMPARED)
     near = difflib.get_close_matches(path, list(compared), n=3)
     return f"; did you mean {', '.join(map(repr, near))}?" if near else f"; {where_it_ends(graph, path)}"
@@ -56,12 +56,12 @@ def where_it_ends(graph: ObjectGraph, path: str) -> str:
     >>> where_it_ends(ObjectGraph([Node({"model": 1}), Node({"w": 2, "b": 2}), Node()]), "model/kernel")
     "'model' leads to 'model/w', 'model/b'"
     """
-    names, there = _existing_part(graph, path)
+    names, there = existing_part(graph, path)
     where = repr(join_path(names)) if names else "the root"
     return f"{where} leads to {some([repr(path) for path in there]) or 'nothing'}"
 
 
-def _existing_part(graph: ObjectGraph, path: str) -> tuple[Path, list[str]]:
+def existing_part(graph: ObjectGraph, path: str) -> tuple[Path, list[str]]:
     """Return the longest part of a path that leads to an object, and the paths that go on from there."""
     names = split_path(path)
     while (deepest := graph.find(names)) is None:
