@@ -31,7 +31,7 @@ from tfckpt.checkpoint.object_graph import (
 from tfckpt.checkpoint.outline import outline_objects
 from tfckpt.checkpoint.ways import paths_of_variables
 from tfckpt.cli.main import main
-from tfckpt.errors import FormatError, TensorNotFoundError
+from tfckpt.errors import FormatError, TensorNotFoundError, UsageError
 
 GRAPHS = sorted((Path(__file__).parent / "data" / "graphs").glob("*.json"))
 
@@ -526,3 +526,109 @@ def test_a_save_says_of_a_graph_that_is_none(tmp_path: Path, caplog: pytest.LogC
     tfckpt.save(tmp_path / "c", {"a": 1, OBJECT_GRAPH_KEY: graph})
     (line,) = warnings_of(caplog)
     assert line.startswith(f"{tmp_path / 'c'}: tensor '{OBJECT_GRAPH_KEY}' holds no object graph")
+
+
+# --- exports
+
+
+def exported(path: Path, directory: Path, **options: Any) -> dict[str, float]:
+    """Return the values of an export, by the names that they have there."""
+    tfckpt.export(path, directory / "out.npz", sync=False, overwrite=True, **options)
+    with np.load(directory / "out.npz") as found:
+        return {name: float(found[name]) for name in found.files}
+
+
+def plan_of(prefix: str, tmp_path: Path, **options: Any) -> tfckpt.Plan:
+    return tfckpt.export(prefix, tmp_path / "out.npz", dry_run=True, **options)
+
+
+@pytest.mark.parametrize("form", ["key", "path"])
+def test_an_export_calls_tensors_as_asked(prefix: str, tmp_path: Path, form: Any) -> None:
+    expected = {CALLED[form](name): number for name, number in values().items()}
+    assert exported(Path(prefix), tmp_path, names=form) == expected
+    assert not plan_of(prefix, tmp_path, names=form).notes
+
+
+def test_an_export_by_full_names_says_what_has_none(prefix: str, tmp_path: Path) -> None:
+    expected = {(CALLED["full"](n) or CALLED["path"](n)): number for n, number in values().items() if n not in TWINS}
+    assert exported(Path(prefix), tmp_path, names="full", drop=["twi*"]) == expected
+    notes = plan_of(prefix, tmp_path, names="full", drop=["twi*"]).notes
+    assert notes == (
+        f"pattern 'twi*': no key, but full names of variables: '{TWINS[0]}', '{TWINS[1]}'",
+        f"names: 4 tensors have no full name, and what has none keeps its path: '{STATE}', '{STEP}', '{TABLE[0]}' and 1 more",
+    )
+
+
+def test_two_tensors_of_one_full_name_are_an_error_that_names_their_keys(prefix: str, tmp_path: Path) -> None:
+    with pytest.raises(tfckpt.PlanError) as caught:
+        plan_of(prefix, tmp_path, names="full")
+    assert caught.value.complaints == (f"{prefix}: {TWINS[0]} and {TWINS[1]} would all be called 'twin'",)
+    with pytest.raises(UsageError, match="names: expected one of key, path, full, got 'paths'"):
+        plan_of(prefix, tmp_path, names="paths")
+
+
+SUFFIX = (r"/\.ATTRIBUTES/VARIABLE_VALUE$", "")
+
+
+def test_a_rename_may_take_the_end_of_keys_off_where_no_graph_is_written(prefix: str, tmp_path: Path) -> None:
+    found = exported(Path(prefix), tmp_path, rename=[SUFFIX])
+    assert found == {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): n for name, n in values().items()}
+    found = exported(Path(prefix), tmp_path, names="full", keep=["dense/*"], rename=[("^dense/", "d.")])
+    assert found == {"d.kernel": 0, "d.bias": 1}
+
+
+def test_an_export_to_objects_may_be_renamed_too(bert: str, tmp_path: Path) -> None:
+    tfckpt.export(
+        bert, tmp_path / "out.npz", to="encoder", keep_names=True, rename=[SUFFIX], drop=["cls/*"], sync=False
+    )
+    with np.load(tmp_path / "out.npz") as found, tfckpt.open(bert) as source:
+        np.testing.assert_array_equal(found["encoder/layer_with_weights-6/kernel"], source["bert/pooler/dense/kernel"])
+        np.testing.assert_array_equal(found["bert/pooler/dense/kernel"], source["bert/pooler/dense/kernel"])
+    tfckpt.export(bert, tmp_path / "path.npz", to="encoder", names="path", sync=False)
+    with np.load(tmp_path / "path.npz") as found, tfckpt.open(bert) as source:
+        np.testing.assert_array_equal(found["encoder/_pooler_layer/kernel"], source["bert/pooler/dense/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"keep": ["opt/model/dense/*"]}, {KERNEL, BIAS, SLOT}),
+        ({"keep": ["dense/k*", "net/step/*"]}, {KERNEL, STEP}),
+        ({"drop": ["net/dense/*", "tab*e", "it", "twi*"]}, {STEP}),
+        ({"drop": ["dense/kernel"], "keep": ["net/*"]}, {BIAS, STEP, SLOT}),
+    ],
+)
+def test_an_export_leaves_out_by_paths_and_full_names(
+    prefix: str, tmp_path: Path, options: dict[str, list[str]], names: set[str]
+) -> None:
+    assert exported(Path(prefix), tmp_path, **options) == {name: values()[name] for name in names}
+    plan = plan_of(prefix, tmp_path, **options)
+    assert {item.source for item in plan.dropped} == {*values(), OBJECT_GRAPH_KEY} - names
+    assert any("no key, but " in note for note in plan.notes)
+
+
+def test_an_export_of_which_a_pattern_means_nothing_says_so(prefix: str, tmp_path: Path) -> None:
+    notes = plan_of(prefix, tmp_path, drop=["nothing*"], keep=["net/*", "nor this"], rename=[("^x", "y")]).notes
+    assert notes == (
+        "pattern 'nothing*': no tensor",
+        "pattern 'nor this', which is to be kept: no tensor",
+        "'^x', which is to be renamed: no tensor",
+    )
+    with pytest.raises(tfckpt.PlanError, match="no tensor is left of 9; a glob matches whole names"):
+        plan_of(prefix, tmp_path, keep=["nothing*"])
+    with pytest.raises(TensorNotFoundError, match="2 variables have the full name 'twin'"):
+        plan_of(prefix, tmp_path, drop=["twin"])
+
+
+def test_an_export_without_edits_does_not_parse_the_graph(
+    prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObjectGraph, "parse", None)
+    assert exported(Path(prefix), tmp_path, drop=["net/*"], keep=["one/*", "two/*"]) == {TWINS[0]: 4, TWINS[1]: 5}
+
+
+def test_a_name_based_export_has_no_other_names_and_says_so(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    lines = succeed(capsys, "export", bert, str(tmp_path / "o.npz"), "--names", "full", "--keep", "bert/pooler/*")
+    assert lines[-2].startswith(
+        "note: names: 6 tensors have no full name, and what has none keeps its path: 'bert/pool"
+    )
