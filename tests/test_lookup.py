@@ -310,7 +310,7 @@ def test_what_a_tree_draws_is_what_ls_calls_it_and_what_is_found(path: Path) -> 
     graph = graph_of(path)
     lookup = Lookup(graph, keys_of(graph))
     tree = drawn(graph)
-    assert {key: text for key, text in lookup.paths().items() if "/.OPTIMIZER_SLOT/" not in text} == tree
+    assert {key: text for key, text in lookup.called("path").items() if "/.OPTIMIZER_SLOT/" not in text} == tree
     for key, text in tree.items():
         assert lookup.find(text) == Found((key,), "path")
         assert lookup.match(f"{text[:-1]}[{text[-1]}]") == Found((key,), "path")
@@ -360,7 +360,7 @@ def test_more_ways_than_can_be_counted_cost_little_and_leave_the_chief_ones(coun
     assert shortest in paths
     assert all(graph.number_at(split_path(path)) == count for path in paths)
     if count == 60:  # of the longer one no tree is drawn
-        assert lookup.paths()[keys_of(graph)[0]] in paths
+        assert lookup.called("path")[keys_of(graph)[0]] in paths
         assert keys_of(graph)[0].partition("/.ATTRIBUTES/")[0] in paths
     assert lookup.match("a/*/a") == Found(tuple(keys_of(graph)), "path")
     assert not lookup.is_complete

@@ -171,8 +171,8 @@ def _look_up(parsed: ObjectGraph, keys: list[str]) -> None:
         assert found is None or set(found.names) <= {*keys}
     for text in (*keys[1:4], *lookup.spellings()[:50]):
         _quietly(partial(lookup.find, text))
-        lookup.near(text[1:])
-    _quietly(lookup.paths)
+        lookup.near(text[1:], 100)
+    _quietly(partial(lookup.called, "path"))
     list(against_restoring(parsed.serialize(), keys[::2]))
 
 

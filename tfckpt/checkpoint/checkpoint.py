@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tfckpt.checkpoint.object_graph import ObjectGraph
 
 
+MOST_COMPARED = 5000  # names of each kind among which a message looks for near ones
+
+
 class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
@@ -133,7 +136,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
     def _not_found(self, text: str) -> TensorNotFoundError:
         """Return the error that there is no such tensor, with what is near."""
-        near = self.lookup.near(text)
+        near = self.lookup.near(text, MOST_COMPARED)
         hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
         if self.object_graph is not None and not near:
             from tfckpt.checkpoint.object_paths import where_it_ends
@@ -318,7 +321,7 @@ class Checkpoint(Mapping[str, "Array"]):
     def _ipython_key_completions_(self) -> list[str]:
         names = list(self)
         with suppress(FormatError):  # such a graph leaves the keys
-            names += self.lookup.paths().values()
+            names += self.lookup.called("path").values()
         return list(dict.fromkeys(names))
 
     def __repr__(self) -> str:

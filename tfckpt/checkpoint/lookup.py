@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from tfckpt.checkpoint.object_graph import (
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 How: TypeAlias = Literal["key", "path", "full name"]
 Form: TypeAlias = Literal["key", "path", "full"]
-MOST_COMPARED = 5000  # names of each kind among which a message looks for near ones
-SLOT_PATHS = 200_000, 8  # paths of slot variables that are spelled: so many, and so many more for each
+OTHER_PATHS = (
+    200_000,
+    8,
+)  # of slot variables, and below objects, that are spelled: so many, and so many more for each tensor
+Meaning: TypeAlias = "int | str"  # of a path: the number of an object, or a tensor's name
 WILD = frozenset("*?[")
 
 
@@ -74,7 +77,7 @@ class Lookup:
         self._tensors: ObjectTensors | None = None
         self._of_full_name: dict[str, dict[str, tuple[str, ...]]] | None = None
         self._ways: Paths | None = None
-        self._has_all_slots = True
+        self._has_all_others = True
 
     def find(self, text: str) -> Found | None:
         """Return the tensors that a text means; None if it means none.
@@ -113,16 +116,16 @@ class Lookup:
         found = [name for name in self._names if matches(name)]
         if found or self._graph is None:
             return Found(tuple(found), "key") if found else None
-        if names := _of_matching(self._all_paths(self._graph), matches):
-            return Found(self._in_order(names), "path")
-        full = ((text, names) for text, of_key in self._full(self._graph).items() for names in of_key.values())
-        names = _of_matching(full, matches)
-        return Found(self._in_order(names), "full name") if names else None
+        if meant := {meaning for path, meaning in self._all_paths(self._graph) if matches(path)}:
+            return Found(self._tensors_of(self._graph, meant), "path")
+        full = self._full(self._graph)
+        keys: set[Meaning] = {key for text, of_key in full.items() if matches(text) for key in of_key}
+        return Found(self._tensors_of(self._graph, keys), "full name") if keys else None
 
     @property
     def is_complete(self) -> bool:
         """Whether `match` and `select` have had every path to compare; else the graph has too many."""
-        return self._has_all_slots and (self._ways is None or self._ways.is_complete)
+        return self._has_all_others and (self._ways is None or self._ways.is_complete)
 
     def called(self, form: Form) -> dict[str, str]:
         """Return what tensors are called by their paths or their full names, by key; those that have none are left out.
@@ -133,9 +136,9 @@ class Lookup:
         """
         if form == "key":
             return {name: name for name in self._names}
-        return self.paths() if form == "path" else self.full_names()
+        return self._drawn() if form == "path" else self._full_names()
 
-    def paths(self) -> dict[str, str]:
+    def _drawn(self) -> dict[str, str]:
         """Return the path of each tensor that objects lead to, as a tree draws it.
 
         Raises: FormatError if paths would be far longer than all names in the graph together.
@@ -145,16 +148,20 @@ class Lookup:
         from tfckpt.checkpoint.outline import drawn_paths
 
         drawn = drawn_paths(self._graph)
+        slots = self._slot_paths(self._graph, {number: (path,) for number, path in drawn.items()})
         paths: dict[str, str] = {}
-        for number, path in drawn.items():
-            for name, text in self._labelled(self._graph, number, path):
-                paths.setdefault(name, text)
-        for text, number in self._slot_paths(self._graph, {number: (path,) for number, path in drawn.items()}):
-            for name in self._of_node(self._graph, number):
-                paths.setdefault(name, text)
+        seen: set[Meaning] = set()  # objects and keys
+        for number, path in itertools.chain(drawn.items(), ((number, path) for path, number in slots)):
+            if number in seen:
+                continue
+            seen.add(number)
+            for key, is_value in _keys(self._graph, number).items():
+                for name in () if key in seen else self._of_key(self._graph, key):
+                    paths.setdefault(name, path if is_value and name == key else _below(path, name))
+                seen.add(key)
         return paths
 
-    def full_names(self) -> dict[str, str]:
+    def _full_names(self) -> dict[str, str]:
         """Return the full name of each variable that has one, by its key."""
         if self._graph is None:
             return {}
@@ -169,25 +176,30 @@ class Lookup:
         """Return everything that `find` takes: keys, then paths, then full names of one variable."""
         if self._graph is None:
             return list(self._names)
-        paths = (path for path, names in self._all_paths(self._graph) if names)
+        paths = (path for path, _ in self._all_paths(self._graph))
         full = (text for text, of_key in self._full(self._graph).items() if len(of_key) == 1)
         return list(dict.fromkeys((*self._names, *paths, *full)))
 
-    def near(self, text: str) -> list[str]:
-        """Return, for a message, up to three keys, paths and full names that are spelled like ``text``, or hold it."""
+    def near(self, text: str, most: int) -> list[str]:
+        """Return, for a message, up to three keys, paths and full names that are spelled like ``text``, or hold it.
+
+        Args:
+            text: what is none of them.
+            most: how many of each kind are compared.
+        """
         import difflib
 
-        candidates = list(itertools.islice(self._names, MOST_COMPARED))
+        candidates = list(itertools.islice(self._names, most))
         if self._graph is not None:
             from tfckpt.checkpoint.object_paths import existing_part
 
             _, there = existing_part(self._graph, text)
-            candidates += [path for path in there[:MOST_COMPARED] if self._at_path(self._graph, path)]
+            candidates += [path for path in there[:most] if self._at_path(self._graph, path)]
             ways, nodes = self._graph.ways(), self._graph.nodes
-            variables = [number for number in ways if nodes[number].attributes][:MOST_COMPARED]
+            variables = [number for number in ways if nodes[number].attributes][:most]
             candidates += [join_path(path_to(number, ways)) for number in variables]
             names = (text for text, of_key in self._full(self._graph).items() if len(of_key) == 1)
-            candidates += itertools.islice(names, MOST_COMPARED)
+            candidates += itertools.islice(names, most)
         candidates = list(dict.fromkeys(candidates))
         return difflib.get_close_matches(text, candidates, n=3) or [other for other in candidates if text in other][:3]
 
@@ -202,17 +214,26 @@ class Lookup:
         number = _number_at(graph, path)
         if number is None:
             return ()
-        labelled = tuple(name for name in self._of_node(graph, number) if name.endswith(ATTRIBUTES + label))
+        names = self._of_node(graph, number)
         keys = [a.checkpoint_key for a in graph.nodes[number].attributes if mark and a.name == label]
-        return labelled or tuple(dict.fromkeys(name for key in keys for name in self.tensors(graph).of_key(key)))
+        named = [name for name in names if name.endswith(ATTRIBUTES + label)]
+        return tuple(named) or tuple(name for key in dict.fromkeys(keys) for name in self._of_key(graph, key))
 
     def _of_node(self, graph: ObjectGraph, number: int) -> tuple[str, ...]:
-        keys = [attribute.checkpoint_key for attribute in graph.nodes[number].attributes]
-        if not all(key in self._names for key in keys):
-            keys = [name for key in keys for name in self.tensors(graph).of_key(key)]
-        return tuple(dict.fromkeys(keys))
+        names = (name for key in _keys(graph, number) for name in self._of_key(graph, key))
+        return tuple(dict.fromkeys(names))
 
-    def tensors(self, graph: ObjectGraph) -> ObjectTensors:
+    def _of_key(self, graph: ObjectGraph, key: str) -> tuple[str, ...]:
+        """Return the tensors of an attribute by its key, which is its one tensor's name unless there are several."""
+        return (key,) if key in self._names else self._objects(graph).of_key(key)
+
+    def _tensors_of(self, graph: ObjectGraph, meant: Set[Meaning]) -> tuple[str, ...]:
+        """Return the tensors of objects, attributes or themselves, in order; each attribute is looked at once."""
+        keys = {key for m in meant for key in (_keys(graph, m) if isinstance(m, int) else (m,))}
+        names = {name for key in keys for name in self._of_key(graph, key)}
+        return tuple(name for name in self._names if name in names)
+
+    def _objects(self, graph: ObjectGraph) -> ObjectTensors:
         """Return the tensors of each object; made when the first of several tensors, or of none, comes up."""
         if self._tensors is None:
             from tfckpt.checkpoint.object_tensors import ObjectTensors
@@ -227,43 +248,41 @@ class Lookup:
             for node in graph.nodes:
                 for attribute in node.attributes:
                     key = attribute.checkpoint_key
-                    names = (key,) if key in self._names else self.tensors(graph).of_key(key)
-                    if attribute.full_name and names:
+                    names = self._of_key(graph, key) if attribute.full_name else ()
+                    if names:
                         self._of_full_name.setdefault(attribute.full_name, {})[key] = names
         return self._of_full_name
 
-    def _all_paths(self, graph: ObjectGraph) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _all_paths(self, graph: ObjectGraph) -> Iterator[tuple[str, Meaning]]:
         """Yield every path with what it means."""
         if self._ways is None:
             from tfckpt.checkpoint.ways import paths_to
 
             ends = (number for number, node in enumerate(graph.nodes) if node.attributes or node.slot_variables)
             self._ways = paths_to(graph, list(ends))
+        left = OTHER_PATHS[0] + OTHER_PATHS[1] * len(self._names)
         for number, ways in self._ways.items():
-            names = self._of_node(graph, number)
-            for path in ways if names else ():
-                yield path, names
-                yield from ((text, (name,)) for name, text in self._labelled(graph, number, path) if text != path)
-        for text, number in self._slot_paths(graph, self._ways):
-            yield text, self._of_node(graph, number)
-
-    def _labelled(self, graph: ObjectGraph, number: int, path: str) -> Iterator[tuple[str, str]]:
-        """Yield each tensor of an object with its own path: a variable's is the object's, others are below it."""
-        for attribute in graph.nodes[number].attributes:
-            key = attribute.checkpoint_key
-            for name in (key,) if key in self._names else self.tensors(graph).of_key(key):
-                is_value = attribute.name == VARIABLE_VALUE and name == key
-                label = name.rpartition(ATTRIBUTES)[2]
-                yield name, path if is_value else f"{path}/{label}" if path else label
+            keys = _keys(graph, number)
+            if not any(self._of_key(graph, key) for key in keys):
+                continue
+            yield from ((path, number) for path in ways)
+            several = [key for key, is_value in keys.items() if not is_value or key not in self._names]
+            left -= len(ways) * sum(len(self._of_key(graph, key)) for key in several)
+            if left < 0:
+                self._has_all_others = False
+                continue
+            for name in itertools.chain.from_iterable(self._of_key(graph, key) for key in several):
+                yield from ((_below(path, name), name) for path in ways)
+        yield from self._slot_paths(graph, self._ways)
 
     def _slot_paths(self, graph: ObjectGraph, ways: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, int]]:
         """Yield paths of slot variables, each with the node's number."""
         slots = [(number, slot) for number, node in enumerate(graph.nodes) for slot in node.slot_variables]
-        left = SLOT_PATHS[0] + SLOT_PATHS[1] * len(slots)
+        left = OTHER_PATHS[0] + OTHER_PATHS[1] * len(slots)
         for number, slot in slots:
             variables, optimizers = ways.get(slot.original_variable, ()), ways.get(number, ())
             if len(variables) * len(optimizers) > left:
-                self._has_all_slots = False
+                self._has_all_others = False
                 variables, optimizers = variables[:1], optimizers[:1]
             left -= len(variables) * len(optimizers)
             name = escape(slot.slot_name)
@@ -271,12 +290,19 @@ class Lookup:
                 for optimizer in optimizers:
                     yield f"{path}{SLOT_MARK}{optimizer}/{name}", slot.slot_variable
 
-    def _in_order(self, names: Set[str]) -> tuple[str, ...]:
-        return tuple(name for name in self._names if name in names)
+
+def _keys(graph: ObjectGraph, number: int) -> dict[str, bool]:
+    """Return the keys of an object's attributes, each with whether it is that of a variable's value."""
+    keys: dict[str, bool] = {}
+    for attribute in graph.nodes[number].attributes:
+        keys[attribute.checkpoint_key] = keys.get(attribute.checkpoint_key, False) or attribute.name == VARIABLE_VALUE
+    return keys
 
 
-def _of_matching(texts: Iterable[tuple[str, tuple[str, ...]]], matches: Callable[[str], object]) -> set[str]:
-    return {name for text, names in texts if matches(text) for name in names}
+def _below(path: str, name: str) -> str:
+    """Return the path of one tensor of several at a path."""
+    label = name.rpartition(ATTRIBUTES)[2]
+    return f"{path}/{label}" if path else label
 
 
 def _number_at(graph: ObjectGraph, path: str) -> int | None:

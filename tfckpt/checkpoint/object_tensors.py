@@ -39,10 +39,10 @@ class ObjectTensors:
         for number, node in enumerate(graph.nodes):
             for attribute in node.attributes:
                 key = attribute.checkpoint_key
-                if key not in self._of_key:
+                if key not in self._of_key:  # many attributes may have one key of many tensors
                     self._of_key[key] = (key,) if key in held else _below(key, others)
-                for name in self._of_key[key]:
-                    self.node_of.setdefault(name, number)
+                    for name in self._of_key[key]:
+                        self.node_of.setdefault(name, number)
         # What no object leads to:
         self.unclaimed = tuple(name for name in ordered if name not in self.node_of and name != OBJECT_GRAPH_KEY)
 
