@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import tfckpt
 from benchmarks.measure import environment, machine
@@ -62,7 +63,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 def write(prefix: Path, seed: int) -> None:
     """Write a checkpoint of blocks, each of which two edges lead to, and of an optimizer with a slot for some variables."""
     nodes = [Node({"model": 1, "optimizer": 2}), Node(), Node()]
-    tensors: dict[str, object] = {}
+    tensors: dict[str, npt.ArrayLike] = {}
 
     def add(path: str, full_name: str) -> int:
         tensors[variable_key(path)] = np.full(16, seed, np.float32)

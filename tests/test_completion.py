@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
 import runpy
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.commands import Captured, fail, succeed
 
 import tfckpt
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Attribute, ObjectGraph, variable_key
 from tfckpt.cli.completion import SHELLS
 from tfckpt.cli.main import build_parser
 
@@ -61,6 +64,75 @@ def test_bash_completes(script: Path, tmp_path: Path, words: list[str], expected
     command = ["bash", "-c", COMPLETE, "bash", str(script), "tfckpt", *words]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=30)
     assert sorted(result.stdout.split()) == expected
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> str:
+    """Prefix of a checkpoint with a variable ``net/dense/kernel``, also at ``alias``, and names that a shell would run."""
+    graph = ObjectGraph()
+    kernel = Attribute("VARIABLE_VALUE", variable_key("net/dense/kernel"), "full/kernel")
+    number = graph.node_at(("net", "dense", "kernel"))
+    graph.nodes[number].attributes.append(kernel)
+    graph.add_edge(("alias",), number)
+    tensors = {kernel.checkpoint_key: 1.0, "net/$(touch run)": 2.0, "net/a b": 3.0, "net/`x`": 4.0, "net/d": 5.0}
+    tfckpt.save(tmp_path / "c", tensors | {OBJECT_GRAPH_KEY: graph.serialize()})
+    return str(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ls", "./c", "net/dense/kernel/"], [variable_key("net/dense/kernel")]),
+        (["ls", "./c", "net/d"], ["net/d", "net/dense/kernel", variable_key("net/dense/kernel")]),
+        (["tree", "--depth", "2", "./c", "al"], ["alias"]),
+        (["show", "--no-stats", "c.index", "net/d", "full"], ["full/kernel"]),
+        (["rewrite", "./c", "./out", "--drop", "fu"], ["full/kernel"]),
+        (
+            ["export", "./c", "./out.npz", "--keep", "net/dense/k"],
+            ["net/dense/kernel", variable_key("net/dense/kernel")],
+        ),
+        (["ls", "./c", "net/$"], []),
+        (["ls", "./nothing", "net/"], []),
+    ],
+    ids=" ".join,
+)
+def test_bash_completes_names_of_tensors(
+    script: Path, tmp_path: Path, objects: str, words: list[str], expected: list[str]
+) -> None:
+    door = tmp_path / "bin" / "tfckpt"
+    door.parent.mkdir()
+    door.write_text(f'#!/bin/sh\nexec {sys.executable} -m tfckpt "$@"\n')
+    door.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{door.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "-c", COMPLETE, "bash", str(script), "tfckpt", *words]
+    result = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=30, env=environment
+    )
+    assert sorted(result.stdout.split()) == expected
+    assert result.stderr == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_names_that_a_shell_gets_are_all_but_those_that_it_would_break_or_run(
+    objects: str, capsys: Captured
+) -> None:
+    lines = succeed(capsys, "completion", "zsh", "--names-of", objects)
+    key = variable_key("net/dense/kernel")
+    assert lines == [OBJECT_GRAPH_KEY, "net/d", key, "alias", "net/dense/kernel", "full/kernel"]
+    assert succeed(capsys, "completion", "fish", "--names-of", objects, "--beginning=al") == ["alias"]
+    fail(capsys, "completion", "bash", "--names-of", f"{objects}.nothing")
+
+
+def test_of_a_damaged_graph_the_keys_are_completed(tmp_path: Path, capsys: Captured) -> None:
+    tfckpt.save(tmp_path / "c", {"a": 1, OBJECT_GRAPH_KEY: b"\xff"})
+    assert succeed(capsys, "completion", "bash", "--names-of", str(tmp_path / "c")) == [OBJECT_GRAPH_KEY, "a"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_asks_for_names_of_tensors(capsys: Captured, shell: str) -> None:
+    text = "\n".join(succeed(capsys, "completion", shell))
+    assert f"tfckpt completion {shell} --names-of=" in text
+    assert text.count("_tfckpt_names") >= 7  # its own, and of ls, tree, show; of --drop and --keep
 
 
 @pytest.mark.parametrize("shell", SHELLS)

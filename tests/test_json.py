@@ -35,6 +35,8 @@ CASES = [
     (["ls", "{bert}"], "ls", 0),
     (["ls", "{bert}", "--columns", ",".join(COLUMNS)], "ls", 0),
     (["ls", "{odd}"], "ls", 0),
+    (["ls", "{odd}", "--names", "full"], "ls", 0),
+    (["ls", "{trained}", "--names", "path"], "ls", 0),
     *((["ls", "{bert}", "--total", by], "totals", 0) for by in ("prefix", "dtype", "role", "shard")),
     (["tree", "{bert}"], "tree", 0),
     (["tree", "{trained}", "--all"], "tree", 0),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import tfckpt
@@ -38,7 +39,7 @@ def source(tmp_path: Path) -> str:
         Node(attributes=[Attribute("VARIABLE_VALUE", SLOT, "Adam/net/d1/kernel/m")], has_checkpoint_values=True),
         value("model/layer-1/bias", "net/d2/bias"),
     ]
-    tensors = {
+    tensors: dict[str, npt.ArrayLike] = {
         f"{TABLE}-keys": np.array([b"a", b"b"], object),
         f"{TABLE}-values": np.array([1, 2], np.int64),
         variable_key("optimizer/iter"): np.int64(7),
@@ -279,7 +280,10 @@ def test_a_name_based_checkpoint_has_no_draft(bert: str) -> None:
 
 def test_circles_and_shared_objects_are_renamed(tmp_path: Path) -> None:
     nodes = [Node({"a": 1, "b": 1}), Node({"up": 0, "self": 1, "w": 2}), value("a/w")]
-    tensors = {variable_key("a/w"): np.ones(2), "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize()}
+    tensors: dict[str, npt.ArrayLike] = {
+        variable_key("a/w"): np.ones(2),
+        "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize(),
+    }
     tfckpt.save(tmp_path / "c", tensors)
     tfckpt.rewrite(tmp_path / "c", tmp_path / "out", rename=[("/w$", "/kernel")])
     assert at(tmp_path / "out", "b/kernel") == at(tmp_path / "out", "a/self/up/a/kernel") == [1, 1]
@@ -287,7 +291,10 @@ def test_circles_and_shared_objects_are_renamed(tmp_path: Path) -> None:
 
 def test_a_graph_of_countless_ways_is_refused_in_no_time(tmp_path: Path) -> None:
     nodes = [Node({f"e{n}": number + 1 for n in range(10)}) for number in range(60)] + [value("x")]
-    tensors = {variable_key("x"): np.ones(2), "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize()}
+    tensors: dict[str, npt.ArrayLike] = {
+        variable_key("x"): np.ones(2),
+        "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize(),
+    }
     tfckpt.save(tmp_path / "c", tensors)
     with pytest.raises(FormatError, match="ways through the object graph"):
         tfckpt.rewrite(tmp_path / "c", tmp_path / "out", rename=[("e1", "x")])

@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import struct
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,9 @@ from tfckpt.bundle.entry import HEADER_KEY, MAX_RANK, Entry, Header
 from tfckpt.bundle.reader import MAX_SHARING
 from tfckpt.bundle.slices import TensorSlice, check_cover
 from tfckpt.bundle.strings import encode_strings, read_head
+from tfckpt.checkpoint.lookup import Lookup
 from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable
+from tfckpt.checkpoint.object_tensors import against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.state_file import STATE_FILE_LIMIT
 from tfckpt.cli.main import main
@@ -411,6 +415,45 @@ def test_an_object_graph_of_any_form_is_drawn_and_searched_in_time(make: Callabl
         match_models(graph, find_models(""))
     assert len(graph.ways()) <= len(graph.nodes)
     assert ObjectGraph.parse(graph.serialize()) == graph
+
+
+def leading(graph: ObjectGraph) -> ObjectGraph:
+    """Return a graph of which every object may hold a value, so that each is at the end of ways."""
+    for node in graph.nodes[-100:]:
+        node.attributes = node.attributes or [Attribute("VARIABLE_VALUE", "k", "full")]
+    return graph
+
+
+WAYS: dict[str, Callable[[], ObjectGraph]] = {
+    **{name: partial(lambda make: leading(make()), make) for name, make in GRAPHS.items()},
+    "diamonds": lambda: leading(ObjectGraph([Node({"a": n + 1, "b": n + 1}) for n in range(5000)] + [Node()])),
+    "all to all": lambda: leading(ObjectGraph([Node({str(n): n for n in range(120)}) for _ in range(120)])),
+    "there and back": lambda: leading(
+        ObjectGraph([Node({"a": min(n + 1, 2000), "b": max(n - 1, 0), "c": n // 2}) for n in range(2001)])
+    ),
+    "optimizers": lambda: ObjectGraph(
+        [
+            Node({f"{n}": 1 + n % 2 for n in range(4000)}),
+            Node(attributes=[Attribute("VARIABLE_VALUE", "k")]),
+            Node(slot_variables=[SlotVariable(1, "m", 1) for _ in range(4000)]),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("make", WAYS.values(), ids=WAYS)
+def test_the_ways_of_an_object_graph_of_any_form_are_found_in_time(make: Callable[[], ObjectGraph]) -> None:
+    graph = make()
+    lookup = Lookup(graph, ["k", *(f"/.ATTRIBUTES/{n:04}" for n in range(2000))])
+    start = time.process_time()
+    with at_most(192 << 20):
+        for pattern in ("a*b", "*[0-9]/zzz"):
+            lookup.match(pattern)
+        with suppress(FormatError):
+            lookup.called("path")
+        lookup.near("zzz", 5000)
+        list(against_restoring(graph.serialize(), ["k"]))
+    assert time.process_time() - start < 30
 
 
 @pytest.mark.parametrize("number", [3, (1 << 31) - 1, -1])

@@ -14,6 +14,7 @@ from tfckpt.bundle.carry import Damage
 from tfckpt.bundle.damage import Finding
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.typed import TypedArray
+from tfckpt.checkpoint.lookup import Found, Lookup
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.train import CheckpointReader
@@ -37,7 +38,9 @@ __all__ = [
     "Extra",
     "Fill",
     "Finding",
+    "Found",
     "Job",
+    "Lookup",
     "Node",
     "ObjectGraph",
     "Outcome",

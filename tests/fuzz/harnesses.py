@@ -31,8 +31,9 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header
 from tfckpt.bundle.slices import check_cover
 from tfckpt.bundle.strings import decode_strings, parse_head, read_head
 from tfckpt.bundle.variants import decode_variants
+from tfckpt.checkpoint.lookup import Lookup
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.object_tensors import ObjectTensors, against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.state_file import latest_checkpoint, read_state, update_state
 from tfckpt.cli import tree
@@ -163,10 +164,23 @@ def graph(data: bytes) -> None:
     assert set(tensors.node_of).isdisjoint(tensors.unclaimed)
     for name, number in tensors.node_of.items():
         assert name in tensors.of_node(number)
+    _look_up(parsed, keys)
     parsed.drop_keys(keys[1:3])
     parsed.drop_values(range(0, len(parsed.nodes), 2))
     _quietly(lambda: parsed.rename_keys({key: key + "x" for key in keys[:1]}))
     ObjectGraph.parse(parsed.serialize())
+
+
+def _look_up(parsed: ObjectGraph, keys: list[str]) -> None:
+    lookup = Lookup(parsed, dict.fromkeys(keys[::2]))
+    for pattern in ("*", "*a*/[!b]*", "no such path/*"):
+        found = lookup.match(pattern)
+        assert found is None or set(found.names) <= {*keys}
+    for text in (*keys[1:4], *lookup.spellings()[:50]):
+        _quietly(partial(lookup.find, text))
+        lookup.near(text[1:], 100)
+    _quietly(partial(lookup.called, "path"))
+    list(against_restoring(parsed.serialize(), keys[::2]))
 
 
 def match(data: bytes) -> None:

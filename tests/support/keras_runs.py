@@ -1,7 +1,7 @@
 """Models of Keras 3 and of tf_keras, trained and saved, or restored; in processes of their own, since one holds one Keras.
 
-``python keras_runs.py WHICH JOBS`` with WHICH one of ``keras3``, ``new`` and ``legacy`` (tf_keras with its new optimizers, with
-its legacy ones), JOBS a JSON list of [function, arguments]; prints a JSON list of what they return.
+``python keras_runs.py WHICH JOBS`` with WHICH one of ``keras3``, ``new`` and ``legacy`` (tf_keras with new or with legacy
+optimizers), JOBS a JSON list of [function, arguments]; prints a JSON list of what they return.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 KINDS = ("keras3", "new", "legacy")
@@ -21,6 +22,7 @@ def run(which: str, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     environment["TF_USE_LEGACY_KERAS"] = "0" if which == "keras3" else "1"
     command = [sys.executable, __file__, which, json.dumps(jobs)]
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")])
     result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     found: list[Any] = json.loads(result.stdout.splitlines()[-1])
@@ -29,7 +31,7 @@ def run(which: str, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
 
 def main() -> None:
     """Run the jobs of the command line."""
-    import keras_jobs
+    from support import keras_jobs  # which needs the Keras that `run` has chosen
 
     results = [getattr(keras_jobs, name)(**arguments) for name, arguments in json.loads(sys.argv[2])]
     print(json.dumps(results))  # noqa: T201 - read by `run`

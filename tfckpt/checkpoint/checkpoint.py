@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import os
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, counting
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfckpt.bundle.values import Array
+    from tfckpt.checkpoint.lookup import Found, Lookup
     from tfckpt.checkpoint.object_graph import ObjectGraph
 
 
-MOST_COMPARED = 5000  # names among which a message looks for near ones
+MOST_COMPARED = 5000  # names of each kind among which a message looks for near ones
 
 
 class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
+
+    Its names are the tensors' keys. Where one tensor is asked for (``[]``, ``in``, ``get``, `entry`, `get_slice`, `verify`),
+    the path of its object, by any way that leads there, and the full name of a variable will do as well: see `lookup`.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
     ``bytes``. Those of a V1 checkpoint are always new arrays. Quantized tensors and variants are `tfckpt.types.TypedArray`,
@@ -85,35 +90,62 @@ class Checkpoint(Mapping[str, "Array"]):
         """Return what the index says of each tensor, sorted by name; reads no data.
 
         Args:
-            pattern: a glob that whole names must match, e.g. ``"bert/encoder/layer_0/*"``: ``*`` also matches ``/``.
+            pattern: a glob that whole names must match, e.g. ``"bert/encoder/layer_0/*"``: ``*`` also matches ``/``. If no
+                key does, those are meant of which an object's path matches; if none does, a full name.
         Raises:
-            FormatError: the index is damaged.
+            FormatError: the index is damaged; or nothing but the object graph could tell, and that is.
+            TensorNotFoundError: there is no wildcard in it, and it is the full name of several variables.
         Example:
             >>> ckpt = tfckpt.open("bert_model.ckpt")
             >>> [(e.name, e.dtype_name, e.shape) for e in ckpt.entries("bert/pooler/*/kernel")]
             [('bert/pooler/dense/kernel', 'float32', (8, 8))]
         """
-        entries = self.reader.entries.values()
-        return [e for e in entries if pattern is None or fnmatch.fnmatchcase(e.name, pattern)]
+        entries = self.reader.entries
+        if pattern is None:
+            return list(entries.values())
+        found = [entry for name, entry in entries.items() if fnmatch.fnmatchcase(name, pattern)]
+        if found or self.object_graph is None:
+            return found
+        meant = self.lookup.match(pattern)
+        return [] if meant is None else [entries[name] for name in meant.names]
 
     def entry(self, name: str) -> Entry:
         """Return what the index says of one tensor.
 
+        Args:
+            name: its key, the path of its object, or the full name of a variable.
         Raises:
-            TensorNotFoundError: there is none; names the nearest.
+            TensorNotFoundError: there is none, or not one; names the nearest, or those that there are.
+            FormatError: it is no key, and the object graph is damaged.
         """
         entry = self.reader.entry(name)
-        if entry is None:
-            import difflib  # to import it costs more than to look up a name that is there
+        if entry is not None:
+            return entry
+        found = self._find(name)
+        if found is None:
+            raise self._not_found(name)
+        if len(found.names) > 1:
+            names = ", ".join(map(repr, found.names))
+            raise TensorNotFoundError(f"{self._prefix}: {name!r} is not one tensor; there are {names}")
+        return self.reader.entries[found.names[0]]
 
-            names = list(itertools.islice(self.reader.entries, MOST_COMPARED))
-            near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name in other][:3]
-            error = TensorNotFoundError(
-                f"{self._prefix}: no tensor {name!r}"
-                + (f"; did you mean {', '.join(map(repr, near))}?" if near else "")
-            )
-            raise advised(error, Advice(given=name, meant=near[0]) if near else None)
-        return entry
+    def _find(self, text: str) -> Found | None:
+        """Return what is meant by a text that is no key; parses the object graph if there is one, and nothing else.
+
+        Raises: TensorNotFoundError, FormatError.
+        """
+        return None if self.object_graph is None else self.lookup.find(text)
+
+    def _not_found(self, text: str) -> TensorNotFoundError:
+        """Return the error that there is no such tensor, with what is near."""
+        near = self.lookup.near(text, MOST_COMPARED)
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        if self.object_graph is not None and not near:
+            from tfckpt.checkpoint.object_paths import where_it_ends
+
+            hint = f"; {where_it_ends(self.object_graph, text)}"
+        error = TensorNotFoundError(f"{self._prefix}: no tensor {text!r}{hint}")
+        return advised(error, Advice(given=text, meant=near[0]) if near else None)
 
     def get_slice(self, name: str) -> PartialTensor:
         """Return a tensor to index: only the bytes that an index needs are read, from the slices that hold them.
@@ -124,9 +156,10 @@ class Checkpoint(Mapping[str, "Array"]):
         all lengths are read, of variants everything; of a V1 checkpoint the whole slices that the index touches.
 
         Args:
-            name: the tensor's name.
+            name: the tensor's name, as for `entry`.
         Raises:
-            TensorNotFoundError: there is none; names the nearest.
+            TensorNotFoundError: there is none, or not one; names the nearest, or those that there are.
+            FormatError: it is no key, and the object graph is damaged.
         Example:
             >>> ckpt = tfckpt.open("bert_model.ckpt")
             >>> table = ckpt.get_slice("bert/embeddings/word_embeddings")
@@ -143,14 +176,24 @@ class Checkpoint(Mapping[str, "Array"]):
         """
         from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph  # the half of checkpoints has none
 
-        if OBJECT_GRAPH_KEY not in self:
+        entry = self.reader.entry(OBJECT_GRAPH_KEY)
+        if entry is None:
             return None
-        entry = self.entry(OBJECT_GRAPH_KEY)
         with located(f"{self._prefix}: tensor {OBJECT_GRAPH_KEY!r}"):
             if entry.data_type != DT_STRING or entry.shape != ():
                 expected, got = "a string scalar", f"{entry.dtype_name}{list(entry.shape)}"
                 raise FormatError("object graph", expected=expected, got=got)
             return ObjectGraph.parse(self[OBJECT_GRAPH_KEY].item())
+
+    @once
+    def lookup(self) -> Lookup:
+        """The `Lookup` of this checkpoint: finds tensors by key, object path or full name, and tells which of them it was.
+
+        Raises: FormatError if the object graph is damaged.
+        """
+        from tfckpt.checkpoint.lookup import Lookup  # whoever asks by keys needs none
+
+        return Lookup(self.object_graph, self.reader.entries, where=self._prefix)
 
     def key_at(self, path: str) -> str:
         """Return the key of the tensor of the variable at an object path; any path that leads there will do.
@@ -158,7 +201,8 @@ class Checkpoint(Mapping[str, "Array"]):
         Args:
             path: edge names from the root in key form: joined by ``/``, in a name ``.`` is ``..`` and ``/`` is ``.S``.
         Raises:
-            TensorNotFoundError: no object there, or not one with one value; names what is near. Or there is no object graph.
+            TensorNotFoundError: no object there, or not one with one tensor; names what is near, or the tensors. Or there is
+                no object graph.
             FormatError: the object graph is damaged.
         Example:
             >>> report = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder")
@@ -171,13 +215,13 @@ class Checkpoint(Mapping[str, "Array"]):
         """
         from tfckpt.checkpoint.object_paths import key_at
 
-        return key_at(self.object_graph, self, path, self._prefix)
+        return key_at(self.object_graph, path, self._prefix, self.reader.entries)
 
     def verify(self, name: str | None = None, *, progress: Progress | None = None) -> None:
         """Compare every checksum with its bytes, in bounded memory; of one tensor if ``name`` is given.
 
         Args:
-            name: the one tensor to verify.
+            name: the one tensor to verify, as for `entry`.
             progress: called with (bytes done, bytes in all).
         Raises:
             ChecksumError: names the file, the tensor and its first byte.
@@ -215,6 +259,8 @@ class Checkpoint(Mapping[str, "Array"]):
     def __getitem__(self, name: str) -> Array:
         """Return a tensor's values: stored dtype and shape, C order.
 
+        Args:
+            name: as for `entry`.
         Raises: TensorNotFoundError, ChecksumError, FormatError, UnsupportedError (a resource, a shape that NumPy refuses).
         """
         return self._read(self.entry(name), mapped=True)
@@ -238,7 +284,15 @@ class Checkpoint(Mapping[str, "Array"]):
         return typed(array, entry.data_type)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.reader.entry(name) is not None
+        if not isinstance(name, str):
+            return False
+        if self.reader.entry(name) is not None:
+            return True
+        try:
+            found = self._find(name)
+        except TensorNotFoundError:  # it is not one variable's name
+            return False
+        return found is not None and len(found.names) == 1
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.reader.entries)
@@ -274,7 +328,10 @@ class Checkpoint(Mapping[str, "Array"]):
         return object.__hash__(self)
 
     def _ipython_key_completions_(self) -> list[str]:
-        return list(self)
+        names = list(self)
+        with suppress(FormatError):  # such a graph leaves the keys
+            names += self.lookup.called("path").values()
+        return list(dict.fromkeys(names))
 
     def __repr__(self) -> str:
         state = "closed" if self._reader is None else f"{len(self)} tensors"
@@ -345,6 +402,9 @@ def save(
 ) -> None:
     """Write a name-based checkpoint, byte for byte what TensorFlow's ``SaveV2`` writes for these tensors in this order.
 
+    If an object graph is among them, tensors that no object of it leads to, and keys of it that are not there, are named in a
+    warning of the logger ``tfckpt``: TensorFlow restores by the graph alone.
+
     Args:
         prefix: the exact prefix; ``prefix.index`` and ``prefix.data-00000-of-00001`` appear when all is written.
         tensors: values by name: anything ``np.asarray`` takes; ``str`` and ``bytes`` become string tensors; records such as
@@ -368,14 +428,22 @@ def save(
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
     from tfckpt.bundle.writer import BundleWriter  # whoever only reads needs none
+    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
     ) as writer:
         if not isinstance(tensors, Checkpoint):
+            graph: npt.ArrayLike | None = None
             for name, value in tensors.items():
                 writer.add(name, value)
+                graph = value if name == OBJECT_GRAPH_KEY else graph
             writer.finish()
+            if graph is not None:
+                from tfckpt.checkpoint.object_tensors import against_restoring
+
+                for line in against_restoring(graph, list(tensors)):
+                    log.warning("%s: %s", os.fspath(prefix), line)
             return
         first: dict[tuple[int, ...], str] = {}
         for entry in tensors.entries():

@@ -243,12 +243,17 @@ class ObjectGraph:
 
     def find(self, path: Path) -> Node | None:
         """Return the node at the end of ``path``, or None."""
+        number = self.number_at(path)
+        return None if number is None else self.nodes[number]
+
+    def number_at(self, path: Path) -> int | None:
+        """Return the number of the node at the end of ``path``, or None; `node_at` adds what is missing."""
         number: int | None = ROOT
         for name in path:
             if number is None:
                 return None
             number = self.nodes[number].children.get(name)
-        return None if number is None else self.nodes[number]
+        return number
 
     def node_at(self, path: Path) -> int:
         """Return the number of the node at ``path``, adding what is missing on the way."""

@@ -6,17 +6,18 @@ import difflib
 import itertools
 from collections.abc import Collection
 
-from tfckpt.checkpoint.object_graph import ObjectGraph, join_path, path_to, split_path
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.object_graph import ObjectGraph, Path, join_path, path_to, split_path
 from tfckpt.errors import TensorNotFoundError, some
 
 MOST_COMPARED = 5000  # paths among which a message looks for near ones
 
 
-def key_at(graph: ObjectGraph | None, names: Collection[str], path: str, prefix: str) -> str:
-    """Return the key of the tensor at a path in key form, in the graph of the checkpoint ``prefix`` of tensors ``names``.
+def key_at(graph: ObjectGraph | None, path: str, prefix: str, names: Collection[str]) -> str:
+    """Return the key of the tensor at a path in key form, in the graph of the checkpoint ``prefix``, which has these tensors.
 
-    Raises: TensorNotFoundError: no object there, or not one with one value; names what is near. Or there is no graph.
+    An attribute that no tensor belongs to names the key that is missing.
+
+    Raises: TensorNotFoundError: no object there, or not one with one tensor; names what is near. Or there is no graph.
     """
     if graph is None:
         raise TensorNotFoundError(
@@ -26,8 +27,11 @@ def key_at(graph: ObjectGraph | None, names: Collection[str], path: str, prefix:
     if node is None:
         raise TensorNotFoundError(f"{prefix}: no object at {path!r}{_near_path(graph, path)}")
     keys = [attribute.checkpoint_key for attribute in node.attributes]
-    if len(keys) != 1 or keys[0] not in names:  # no variable's
-        number = next(number for number, other in enumerate(graph.nodes) if other is node)
+    if len(keys) != 1 or keys[0] not in names:  # a table's key is no tensor's, an iterator's is not that of its tensor
+        from tfckpt.checkpoint.object_tensors import ObjectTensors
+
+        number = graph.number_at(split_path(path))
+        assert number is not None, path
         keys = list(ObjectTensors(graph, names).of_node(number)) or keys
     if len(keys) == 1:
         return keys[0]
@@ -40,13 +44,27 @@ def _near_path(graph: ObjectGraph, path: str) -> str:
     """Return, for a message, the paths of variables that are spelled like ``path``, else what its existing part leads to."""
     ways = graph.ways()
     variables = (join_path(path_to(number, ways)) for number in ways if graph.nodes[number].attributes)
+    _, there = existing_part(graph, path)
+    compared = itertools.islice(itertools.chain(there, variables), MOST_COMPARED)
+    near = difflib.get_close_matches(path, list(compared), n=3)
+    return f"; did you mean {', '.join(map(repr, near))}?" if near else f"; {where_it_ends(graph, path)}"
+
+
+def where_it_ends(graph: ObjectGraph, path: str) -> str:
+    """Return, for a message, what the part of a path that exists leads to.
+
+    >>> from tfckpt.checkpoint.object_graph import Node
+    >>> where_it_ends(ObjectGraph([Node({"model": 1}), Node({"w": 2, "b": 2}), Node()]), "model/kernel")
+    "'model' leads to 'model/w', 'model/b'"
+    """
+    names, there = existing_part(graph, path)
+    where = repr(join_path(names)) if names else "the root"
+    return f"{where} leads to {some([repr(path) for path in there]) or 'nothing'}"
+
+
+def existing_part(graph: ObjectGraph, path: str) -> tuple[Path, list[str]]:
+    """Return the longest part of a path that leads to an object, and the paths that go on from there."""
     names = split_path(path)
     while (deepest := graph.find(names)) is None:
         names = names[:-1]
-    there = [join_path((*names, child)) for child in deepest.children]
-    compared = itertools.islice(itertools.chain(there, variables), MOST_COMPARED)
-    near = difflib.get_close_matches(path, list(compared), n=3)
-    if near:
-        return f"; did you mean {', '.join(map(repr, near))}?"
-    where = repr(join_path(names)) if names else "the root"
-    return f"; {where} leads to {some([repr(path) for path in there]) or 'nothing'}"
+    return names, [join_path((*names, child)) for child in deepest.children]

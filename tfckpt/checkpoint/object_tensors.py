@@ -11,9 +11,10 @@ tensorflow/python/saved_model/registration/registration.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.errors import FormatError, some
 
 KEYS, VALUES = "-keys", "-values"  # of a table, which is nothing without both
 WHOLE = (frozenset({KEYS, VALUES}), frozenset({"_STATE"}))  # what is added to a key, of tables and of iterators
@@ -115,3 +116,42 @@ def _by_longest(beginnings: Iterable[str], names: Sequence[str]) -> dict[str, tu
 def _leave(around: list[str], name: str) -> None:
     while around and not name.startswith(around[-1]):
         around.pop()
+
+
+def against_restoring(value: object, names: Collection[str]) -> Iterator[str]:
+    """Yield what to say of tensors that are saved with an object graph and do not fit it.
+
+    Args:
+        value: the graph's tensor: bytes, or an array of them without dimensions.
+        names: the names of all tensors.
+    Example:
+        >>> from tfckpt.checkpoint.object_graph import Attribute, Node
+        >>> value = Attribute("VARIABLE_VALUE", "w/.ATTRIBUTES/VARIABLE_VALUE")
+        >>> graph = ObjectGraph([Node({"w": 1}), Node(attributes=[value])])
+        >>> [line.partition(":")[0] for line in against_restoring(graph.serialize(), ["v"])]
+        ["no object of the graph leads to 'v'", "the graph asks for 'w/.ATTRIBUTES/VARIABLE_VALUE'"]
+
+    Source: tensorflow/python/checkpoint/restore.py.
+    """
+    import numpy as np  # which has made the arrays
+
+    try:
+        serialized = value if isinstance(value, bytes) else np.asarray(value, object).item()
+        if not isinstance(serialized, bytes):
+            raise ValueError
+        graph = ObjectGraph.parse(serialized)
+    except (FormatError, ValueError):
+        yield f"tensor {OBJECT_GRAPH_KEY!r} holds no object graph: TensorFlow will restore nothing by objects"
+        return
+    tensors = ObjectTensors(graph, names)
+    if unclaimed := [repr(name) for name in tensors.unclaimed]:
+        how = "give the graph an object with that key (tfckpt.types.ObjectGraph) before it is saved"
+        yield f"no object of the graph leads to {some(unclaimed)}: TensorFlow will not restore {_them(unclaimed)}; {how}"
+    asked = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    if missing := [repr(key) for key in asked if not tensors.of_key(key)]:
+        them, how = _them(missing), "or take the key out of the graph (tfckpt.types.ObjectGraph.drop_keys)"
+        yield f"the graph asks for {some(missing)}: TensorFlow will not restore without {them}; save {them}, {how}"
+
+
+def _them(names: Collection[str]) -> str:
+    return "it" if len(names) == 1 else "them"

@@ -132,6 +132,15 @@ def outline_objects(graph: ObjectGraph, entries: Sequence[Entry], *, everything:
     return Outline(drawing.branch(ROOT), tuple(drawing.unclaimed.values()))
 
 
+def drawn_paths(graph: ObjectGraph) -> dict[int, str]:
+    """Return, by its number, the path under which `outline_objects` draws each object that edges reach.
+
+    Raises: FormatError if the paths would be far longer than all names of edges together.
+    """
+    edges, _ = _without_copies(graph, graph.nodes_with_values())
+    return {number: place.path for number, place in _places(edges, _spelled(graph), _room_of(graph)).items()}
+
+
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:
     """Return a sort key by which numbers in names count as numbers.
 
@@ -162,7 +171,7 @@ class _Drawing:
         self._tensors = ObjectTensors(graph, self._entries)
         self._drawn: set[str] = set()  # keys, and slots: what many references name is drawn for the first of them
         self._slots_drawn: set[int] = set()
-        room = _Room((name for node in graph.nodes for name in node.children), MAX_PATHS_RATIO)
+        room = _room_of(graph)
         valued = graph.nodes_with_values()
         self._edges, stand_in = _without_copies(graph, valued)
         self._places = _places(self._edges, _spelled(graph), room)
@@ -248,6 +257,10 @@ class _Drawing:
             return min([first[child], *(first[other] for other in below if other in first)])
 
         return [(names[child], child) for child in sorted(names, key=position_of)]
+
+
+def _room_of(graph: ObjectGraph) -> _Room:
+    return _Room((name for node in graph.nodes for name in node.children), MAX_PATHS_RATIO)
 
 
 def _is_keras_number(name: str) -> bool:

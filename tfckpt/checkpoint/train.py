@@ -32,14 +32,16 @@ class CheckpointReader:
         return {entry.name: entry.dtype for entry in self._checkpoint.entries()}
 
     def has_tensor(self, tensor_str: str) -> bool:
-        """Whether there is a tensor of that name."""
-        return tensor_str in self._checkpoint
+        """Whether there is a tensor of that name: its key, as TensorFlow would answer."""
+        return self._checkpoint.reader.entry(tensor_str) is not None
 
     def get_tensor(self, tensor_str: str) -> Any:
         """Return a tensor: an array that may be written to; for scalars a NumPy scalar, or ``bytes``.
 
         Quantized tensors and variants are `tfckpt.types.TypedArray`, scalars too.
 
+        Args:
+            tensor_str: its name; what else `Checkpoint.entry` takes will do.
         Raises: TensorNotFoundError, ChecksumError.
         """
         array = self._checkpoint[tensor_str]

@@ -15,7 +15,7 @@ from tfckpt.cli.stdin import NAME as STDIN
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
-from tfckpt.exchange.defaults import KINDS, SOURCE
+from tfckpt.exchange.defaults import FORMS, KEY, KINDS, SOURCE
 from tfckpt.layouts.defaults import AUTO
 
 
@@ -27,6 +27,12 @@ def add_commands(
     add_source(export, "source")
     export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
     _add_choices(export)
+    export.add_argument(
+        "--names",
+        choices=FORMS,
+        default=KEY,
+        help="what tensors of objects are called: by key, by the path that tree draws, or by full name (default: key)",
+    )
     export.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
     export.set_defaults(run=cmd_export, reports=True)
 
@@ -69,7 +75,9 @@ def cmd_export(args: argparse.Namespace) -> int:
     is_stream = args.dest == STREAM
     dest = _stdout() if is_stream and not args.dry_run else args.dest
     with progress_bar("exporting", quiet=args.quiet) as progress:
-        plan = tfckpt.export(args.source, dest, **_options_of(args), verify=args.verify, progress=progress)
+        plan = tfckpt.export(
+            args.source, dest, **_options_of(args), names=args.names, verify=args.verify, progress=progress
+        )
     with redirect_stdout(sys.stderr) if is_stream and not args.quiet else nullcontext():
         where = "stdout" if is_stream else None
         return report_written(plan, args, written=not args.dry_run, where=where, verified=args.verify)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
-from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows, printable
+from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.output import human, is_terminal, print_json, print_meant, print_no_match, print_rows, printable
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -43,6 +43,10 @@ COLUMNS = {
 DEFAULT = ("name", "dtype", "shape", "bytes")
 STYLES = {"dtype": "green", "shape": "cyan", "bytes": "yellow", "size": "yellow", "role": "magenta", "share": "yellow"}
 GROUPINGS = ("prefix", "dtype", "role", "shard")
+FORMS = {"key": "name", "path": "path", "full": "full_name"}  # what JSON calls them
+KEY = "key"
+
+Names = Mapping[str, str]  # what tensors are called that are not called by their keys
 
 
 def add_commands(
@@ -52,6 +56,12 @@ def add_commands(
     ls = commands.add_parser("ls", parents=[common], help="list tensors: name, dtype, shape, bytes")
     add_source(ls)
     add_filter(ls)
+    ls.add_argument(
+        "--names",
+        choices=tuple(FORMS),
+        default=KEY,
+        help="how tensors are called: by key, by the path that tree draws, or by full name (default: key)",
+    )
     ls.add_argument(
         "--columns",
         type=_columns,
@@ -87,18 +97,33 @@ def _columns(text: str) -> tuple[str, ...]:
 def cmd_ls(args: argparse.Namespace) -> int:
     """List tensors, or sums of them. Reads the index only, and the object graph where roles are shown."""
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
-        entries, count = checkpoint.entries(args.pattern), len(checkpoint)
+        entries, count = _chosen(checkpoint, args), len(checkpoint)
+        names = {} if args.names == KEY else checkpoint.lookup.called(args.names)
         asked = args.total == "role" or (not args.total and "role" in (*args.columns, args.sort))
         roles = _roles(checkpoint, asked=asked) if asked or _is_summed_up(args) else {}
-    if args.regex is not None:
-        entries = [entry for entry in entries if args.regex.search(entry.name)]
     if count and not entries:
         print_no_match(args, count)
     if args.total:
-        _print_totals(entries, roles, args)
+        _print_totals(entries, names, roles, args)
     else:
-        _print_tensors(_sorted(entries, args.sort, roles, reverse=args.reverse), roles, args)
+        _print_tensors(_sorted(entries, names, args.sort, roles, reverse=args.reverse), names, roles, args)
     return 0
+
+
+def _chosen(checkpoint: Checkpoint, args: argparse.Namespace) -> list[Entry]:
+    """Return the tensors that are asked for, and say so if not by their keys."""
+    entries = checkpoint.entries()
+    if args.pattern is None and args.regex is None:
+        return entries
+    matches = matcher(args)
+    by_key = [entry for entry in entries if matches(entry.name)]
+    if by_key or checkpoint.object_graph is None:
+        return by_key
+    found = matched_otherwise(args, checkpoint.lookup)
+    if found is None:
+        return []
+    print_meant(args, found, checkpoint.lookup)
+    return list(map(checkpoint.entry, found.names))
 
 
 def _is_summed_up(args: argparse.Namespace) -> bool:
@@ -120,11 +145,11 @@ def _roles(checkpoint: Checkpoint, *, asked: bool) -> Roles:
     return find_roles(checkpoint.entries(), graph)
 
 
-def _sorted(entries: list[Entry], column: str | None, roles: Roles, *, reverse: bool) -> list[Entry]:
+def _sorted(entries: list[Entry], names: Names, column: str | None, roles: Roles, *, reverse: bool) -> list[Entry]:
     if column == "name":
         from tfckpt.checkpoint.outline import natural_order
 
-        entries = sorted(entries, key=lambda entry: natural_order(entry.name))
+        entries = sorted(entries, key=lambda entry: natural_order(names.get(entry.name, entry.name)))
     elif column in ("bytes", "size"):  # a size as people say it does not sort
         entries = sorted(entries, key=lambda entry: -entry.nbytes)
     elif column is not None and COLUMNS[column].is_number:
@@ -134,15 +159,19 @@ def _sorted(entries: list[Entry], column: str | None, roles: Roles, *, reverse: 
     return entries[::-1] if reverse else entries
 
 
-def _print_tensors(entries: Sequence[Entry], roles: Roles, args: argparse.Namespace) -> None:
-    names = ["size" if name == "bytes" and args.human else name for name in args.columns]
-    columns = [COLUMNS[name] for name in names]
+def _print_tensors(entries: Sequence[Entry], names: Names, roles: Roles, args: argparse.Namespace) -> None:
+    shown = ["size" if name == "bytes" and args.human else name for name in args.columns]
+    columns = [COLUMNS[name] for name in shown]
     if args.json:
+        if args.names != KEY:
+            columns.append(Column(FORMS[args.names], lambda e, _: names.get(e.name), lambda e, _: e.name))
         print_json([{column.key: column.value(entry, roles) for column in columns} for entry in entries])
         return
+    called = COLUMNS["name"]._replace(cell=lambda entry, _: names.get(entry.name, entry.name))
+    columns = [called if column.key == "name" else column for column in columns]
     rows = [[column.cell(entry, roles) for column in columns] for entry in entries]
-    numbers = [name for name in names if COLUMNS[name].is_number]
-    print_rows(names, rows, styles=STYLES, numbers=numbers)
+    numbers = [name for name in shown if COLUMNS[name].is_number]
+    print_rows(shown, rows, styles=STYLES, numbers=numbers)
     if is_terminal():
         print(_summary(entries, roles))
 
@@ -171,10 +200,10 @@ def _percent(part: _Sum, total: _Sum) -> str:
     return f"{100 * part.nbytes / total.nbytes if total.nbytes else 0:.1f} %"
 
 
-def _print_totals(entries: list[Entry], roles: Roles, args: argparse.Namespace) -> None:
+def _print_totals(entries: list[Entry], names: Names, roles: Roles, args: argparse.Namespace) -> None:
     """Print what each group holds and which share of the bytes that is."""
     group_of: dict[str, Callable[[Entry], str]] = {
-        "prefix": lambda entry: prefix_of(entry.name, args.depth),
+        "prefix": lambda entry: prefix_of(names.get(entry.name, entry.name), args.depth),
         "dtype": lambda entry: entry.dtype_name,
         "role": lambda entry: roles[entry.name],
         "shard": lambda entry: str(entry.shard),
@@ -194,8 +223,8 @@ def _print_totals(entries: list[Entry], roles: Roles, args: argparse.Namespace) 
         (group, str(s.tensors), str(s.elements), size(s.nbytes), _percent(s, total))
         for group, s in ((group, sums[group]) for group in groups)
     ]
-    names = (args.total, "tensors", "elements", "size" if args.human else "bytes", "share")
-    print_rows(names, rows, styles=STYLES, numbers=names[1:])
+    shown = (args.total, "tensors", "elements", "size" if args.human else "bytes", "share")
+    print_rows(shown, rows, styles=STYLES, numbers=shown[1:])
     if is_terminal():
         print(_summary(entries, roles))
 

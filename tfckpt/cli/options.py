@@ -6,9 +6,12 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfckpt.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfckpt.checkpoint.lookup import Found, Lookup
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 
@@ -181,10 +184,35 @@ def add_source(parser: argparse.ArgumentParser, name: str = "prefix") -> None:
 
 def add_filter(parser: argparse.ArgumentParser, what: str = "names") -> None:
     """Add what chooses among tensors: a glob, a regular expression, or both."""
-    parser.add_argument("pattern", metavar="PATTERN", nargs="?", help=f"shell glob that {what} must match")
+    parser.add_argument(
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        help=f"shell glob that {what} must match; if none does, paths of objects, or full names of variables",
+    )
     parser.add_argument(
         "--regex", type=_regex, metavar="REGEX", help=f"{what} must have a match of this regular expression"
     )
+
+
+def matcher(args: argparse.Namespace) -> Callable[[str], bool]:
+    """Return whether a text is one that `add_filter`'s arguments ask for."""
+    import fnmatch
+
+    def matches(text: str) -> bool:
+        if args.pattern is not None and not fnmatch.fnmatchcase(text, args.pattern):
+            return False
+        return args.regex is None or args.regex.search(text) is not None
+
+    return matches
+
+
+def matched_otherwise(args: argparse.Namespace, lookup: Lookup) -> Found | None:
+    """Return the tensors that `add_filter`'s arguments ask for where no key is one: by paths or full names.
+
+    Raises: TensorNotFoundError, if a name without wildcards is that of several variables.
+    """
+    return lookup.match(args.pattern) if args.regex is None else lookup.select(matcher(args))
 
 
 def _regex(text: str) -> re.Pattern[str]:

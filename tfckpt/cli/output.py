@@ -12,13 +12,16 @@ from tfckpt.cli.terminal import make_console
 if TYPE_CHECKING:
     import argparse
 
+    from tfckpt.checkpoint.lookup import Found, Lookup
     from tfckpt.conversion.plan import Dropped, Plan, Step, Written
 
 printable = errors.printable
+some = errors.some
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 MOST_DIFFERENCES = 20
+MEANT = {"path": ("the path of an object", "paths of objects"), "full name": ("a full name", "full names")}
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
 
 
@@ -130,6 +133,17 @@ def print_no_match(args: argparse.Namespace, count: int) -> None:
     literal = args.pattern is not None and not set("*?[") & set(args.pattern)
     hint = f"; a glob matches whole names, as {printable(f'*{args.pattern}*')!r} does" if literal else ""
     print(f"tfckpt {args.command}: none of {count} tensors matches{hint}", file=sys.stderr)
+
+
+def print_meant(args: argparse.Namespace, found: Found, lookup: Lookup, text: str | None = None) -> None:
+    """Say on stderr what was taken where it was no key: the tensors of ``text``, or what chooses among all."""
+    if args.quiet or found.how == "key":
+        return
+    one, many = MEANT[found.how]
+    tensors = some([printable(repr(name)) for name in found.names], 3)
+    said = f"no key matches; {many} do: {tensors}" if text is None else f"{printable(repr(text))} is {one}: {tensors}"
+    more = "" if lookup.is_complete else "; there are more paths than are compared"
+    print(f"tfckpt {args.command}: {said}{more}", file=sys.stderr)
 
 
 def print_plan(plan: Plan) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import add_source, counting
-from tfckpt.cli.output import bar_block, human, is_terminal, print_json, print_spans, printable
+from tfckpt.cli.output import bar_block, human, is_terminal, print_json, print_meant, print_spans, printable
 from tfckpt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add_commands(
     show = commands.add_parser("show", parents=[common], help="show a tensor: statistics, a histogram, some values")
     add_source(show)
     show.add_argument(
-        "tensor", metavar="TENSOR", nargs="+", help="name, or path of an object; - reads names from stdin"
+        "tensor", metavar="TENSOR", nargs="+", help="name, path of an object, or full name; - reads names from stdin"
     )
     show.add_argument(
         "--slice", metavar="INDEX", help=f"values to show, as in NumPy: '0, :5' (default: the first {HEAD})"
@@ -53,8 +53,7 @@ def cmd_show(args: argparse.Namespace) -> int:
     index = None if args.slice is None else parse_index(args.slice)
     documents = []
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
-        for n, name in enumerate(_names(args.tensor)):
-            entry = _find(checkpoint, name)
+        for n, entry in enumerate(_entries(checkpoint, args)):
             chosen = _head(entry.shape) if index is None else index
             values = checkpoint.get_slice(entry.name)[chosen]
             if values.size > MOST_VALUES:
@@ -78,11 +77,17 @@ def _names(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def _find(checkpoint: Checkpoint, name: str) -> Entry:
-    """Return the tensor of a name, or of an object's path."""
-    if name not in checkpoint and checkpoint.object_graph is not None:
-        name = checkpoint.key_at(name)
-    return checkpoint.entry(name)
+def _entries(checkpoint: Checkpoint, args: argparse.Namespace) -> Iterator[Entry]:
+    """Yield the tensors that are asked for; of an object with several, all."""
+    for text in _names(args.tensor):
+        entry = checkpoint.reader.entry(text)
+        found = checkpoint.lookup.find(text) if entry is None and checkpoint.object_graph is not None else None
+        if found is None:
+            yield checkpoint.entry(text)
+            continue
+        if found.how != "path" or len(found.names) > 1:  # what is shown names the one tensor of a path
+            print_meant(args, found, checkpoint.lookup, text)
+        yield from map(checkpoint.entry, found.names)
 
 
 def _head(shape: tuple[int, ...]) -> tuple[int | slice, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import Span, guides, print_json, print_no_match, print_spans, printable
+from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.output import Span, guides, print_json, print_meant, print_no_match, print_spans, printable
 from tfckpt.errors import located
 
 if TYPE_CHECKING:
@@ -46,14 +46,17 @@ def cmd_tree(args: argparse.Namespace) -> int:
     from tfckpt.checkpoint.prune import folded, only, tensors
 
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
-        graph, entries = checkpoint.object_graph, checkpoint.entries()
+        graph, entries, lookup = checkpoint.object_graph, checkpoint.entries(), checkpoint.lookup
         prefix = checkpoint.prefix
     with located(prefix):
         outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
     variables = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
     count = str(len(variables))
     if args.pattern is not None or args.regex is not None:
-        outline = only(outline, _matcher(args))
+        whole, outline = outline, only(outline, matcher(args))
+        if not any((*tensors(outline.root), *outline.rest)) and (meant := matched_otherwise(args, lookup)) is not None:
+            outline = only(whole, frozenset(meant.names).__contains__)
+            print_meant(args, meant, lookup)
         variables = {entry.name: entry for entry in (*tensors(outline.root), *outline.rest)}
         if not variables:
             print_no_match(args, int(count))
@@ -68,18 +71,6 @@ def cmd_tree(args: argparse.Namespace) -> int:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
         print_spans([*_align(rows), [(f"{count} variables, {nbytes:,} bytes", NAME)]])
     return 0
-
-
-def _matcher(args: argparse.Namespace) -> Callable[[str], bool]:
-    """Return whether a name or a path is asked for."""
-    import fnmatch
-
-    def matches(text: str) -> bool:
-        if args.pattern is not None and not fnmatch.fnmatchcase(text, args.pattern):
-            return False
-        return args.regex is None or args.regex.search(text) is not None
-
-    return matches
 
 
 def draw(outline: Outline, *, everything: bool = False) -> Iterator[Row]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import translate
 from typing import NamedTuple
 
 from tfckpt.bundle.entry import Entry
@@ -80,7 +82,7 @@ class _Chooser:
     def __init__(self, prefix: str, entries: Sequence[Entry], graph: ObjectGraph | None) -> None:
         self._prefix, self._entries = prefix, entries
         self._names = [entry.name for entry in entries]
-        self._lookup = Lookup(graph, self._names)
+        self._lookup = Lookup(graph, self._names, where=prefix)
         self._objects = None if graph is None else ObjectTensors(graph, self._names)
         self._roles = find_roles(entries, graph)
         self._dropped: dict[str, str] = {}
@@ -124,7 +126,7 @@ class _Chooser:
         kept: set[str] = {OBJECT_GRAPH_KEY}
         for pattern in patterns:
             found = self._lookup.match(pattern)
-            by_path = self._lookup.match_paths(pattern)
+            by_path = self._lookup.at_paths(re.compile(translate(pattern)).match)
             if found is None:
                 self._notes.append(f"pattern {pattern!r}, which is to be kept: no tensor")
                 continue
@@ -142,6 +144,8 @@ class _Chooser:
             self._notes.append(f"no model variable is left: {count_of(lost, 'model variable')} dropped")
         if self._objects is not None and OBJECT_GRAPH_KEY in self._dropped:
             self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
+        if not self._lookup.is_complete:
+            self._notes.append("the graph has more paths than are compared with patterns; keys are compared with all")
         return Choice(self._dropped, self._roles, self._notes)
 
     def _drop(self, names: Collection[str], rule: str) -> None:

@@ -2,3 +2,4 @@
 
 SAFETENSORS, NPZ, NPY = KINDS = ("safetensors", "npz", "npy")
 SOURCE = "source"  # the target that leaves names and shapes as they are
+KEY, PATH, FULL = FORMS = ("key", "path", "full")  # what tensors are called

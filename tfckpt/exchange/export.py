@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from tfckpt import log
 from tfckpt.bundle.carry import counting
@@ -31,6 +32,7 @@ def export(
     rename: Sequence[tuple[str, str]] = (),
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
+    names: Literal["key", "path", "full"] = "key",
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -63,9 +65,13 @@ def export(
         kind: ``"safetensors"`` (needs the library), ``"npz"`` or ``"npy"``, a directory; unless given, what ``dest`` ends in
             tells: ``.safetensors``, ``.npz``, or ``/``, which a `pathlib.Path` does not keep.
         to: whose names and shapes: ``"source"``, as they are; or the name of a target of `convert`, such as ``"tf1"``.
-        rename: (regular expression, replacement) pairs, applied to every name in turn, as ``re.sub`` does.
-        drop: shell globs of the source's names to leave out.
-        keep: shell globs; if any are given, every other name is left out.
+        rename: (regular expression, replacement) pairs, applied to every name in turn, as ``re.sub`` does. There is no object
+            graph that would need them, so they may take the end off keys: ``("/.ATTRIBUTES/VARIABLE_VALUE$", "")``.
+        drop: shell globs of the source's names to leave out; of keys, or if none matches, of objects' paths or full names.
+        keep: shell globs as for ``drop``; if any are given, every other tensor is left out.
+        names: what tensors of objects are called: ``"key"``, by their keys; ``"path"``, by the paths that ``tfckpt tree``
+            draws; ``"full"``, as TensorFlow 1 would, such as ``lstm/lstm_cell/kernel``. What lacks a full name has its path,
+            and what has no path its key, which is noted. ``rename`` comes after that.
         config: as for `plan`; this and what follows are for targets other than ``"source"``, but for ``exclude``.
         num_heads: as for `plan`.
         exclude: substrings of names of variables to leave out.
@@ -89,7 +95,9 @@ def export(
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
-        PlanError: a tensor has no form or no name there (strings in safetensors), or source and target do not fit; lists all.
+        PlanError: a tensor has no form or no name there (strings in safetensors), two would have one name, or source and
+            target do not fit; lists all.
+        TensorNotFoundError: a name in ``drop`` or ``keep`` without wildcards is the full name of several variables.
         CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
         UnsupportedError: the safetensors library is missing, or refuses what was written.
         CheckpointNotFoundError, ChecksumError, ConfigError, FormatError, LayoutError, StorageError, UsageError.
@@ -120,7 +128,7 @@ def export(
         layout=layout,
     )
     with open_checkpoint(source, format=source_format) as checkpoint:
-        plan = without_graph(make(checkpoint, request, Edits(rename, drop, keep)))
+        plan = without_graph(make(checkpoint, request, Edits(rename, drop, keep), names))
         items = choose_forms(plan, target.kind, checkpoint.reader)
         if dry_run:
             return plan

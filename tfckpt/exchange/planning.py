@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 import glob
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.lookup import Form, Found, Lookup
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.source import Source
 from tfckpt.edit.edits import Edits, check_names, plan_edits
-from tfckpt.errors import UsageError
-from tfckpt.exchange.defaults import SOURCE
+from tfckpt.errors import PlanError, UsageError, some
+from tfckpt.exchange.defaults import FORMS, FULL, KEY, PATH, SOURCE
 
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
+WHAT = {"path": "paths of objects", "full name": "full names of variables"}
+LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "what has none keeps its path")}
 
 
-def make(source: Source, request: Request, edits: Edits) -> Plan:
+def make(source: Source, request: Request, edits: Edits, names: Form | None = None) -> Plan:
     """Decide what a request and then the user's own edits make of a source.
 
-    Raises: PlanError, ConfigError, FormatError; UsageError for options that the target has no place for.
+    Args:
+        source: what is read.
+        request: whose names and shapes.
+        edits: globs are of the source's keys, its paths or its full names, substitutions of the new names.
+        names: what tensors are called where no object graph is written; None where it is.
+    Raises: PlanError, ConfigError, FormatError; UsageError for options that the target has no place for; TensorNotFoundError
+        for a full name of several variables.
     """
+    if names is not None and names not in FORMS:
+        raise UsageError(f"names: expected one of {', '.join(FORMS)}, got {names!r}")
     if request.to == SOURCE and request.layout is None:
         if request != Request(to=SOURCE, exclude=request.exclude):
             raise UsageError(
                 f"target {SOURCE!r}: names and shapes stay, so of a conversion's options only exclude has a meaning"
             )
         excluded = tuple(f"*{glob.escape(text)}*" for text in request.exclude)
-        return plan_edits(source, Edits(edits.rename, (*edits.drop, *excluded), edits.keep))
-    return _edited(make_plan(source, request), edits)
+        plan = plan_edits(_WithoutGraph(source), Edits(drop=excluded))
+        graph = None if names in (None, KEY) else source.object_graph
+    else:
+        plan = make_plan(source, request)
+        graph = plan.object_graph
+        if names is None and graph is not None and (edits.rename or edits.drop or edits.keep):
+            raise UsageError(f"rename, drop, keep: the object graph of {plan.to!r} needs its tensors by their keys")
+    plan = _chosen(plan, source, edits)
+    if names is not None and names != KEY:
+        plan = _called(plan, graph, names)
+    return _renamed(plan, edits)
 
 
 def without_graph(plan: Plan) -> Plan:
@@ -37,20 +60,110 @@ def without_graph(plan: Plan) -> Plan:
     return plan._replace(steps=steps, dropped=(*plan.dropped, *dropped), object_graph=None)
 
 
-def _edited(plan: Plan, edits: Edits) -> Plan:
-    """Return a conversion's plan with edits: sources are dropped, targets renamed.
+class _WithoutGraph:
+    """A source of which no object graph follows what becomes of the tensors."""
 
-    Raises: PlanError if two tensors would get one name, or one gets none; UsageError for keys that an object graph needs.
+    object_graph: ObjectGraph | None = None
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.prefix = source.prefix
+
+    def entries(self) -> list[Entry]:
+        return self._source.entries()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source)
+
+
+class _Patterns:
+    """The user's globs, each held against a source's keys, then its paths, then its full names; with what to say of it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._keys = Lookup(None, list(source))
+        self._lookup: Lookup | None = None
+        self.notes: list[str] = []
+
+    def match(self, pattern: str, missing: str) -> Sequence[str]:
+        """Return the keys that a glob means, and note if they are meant by another name, or there are none."""
+        found = self._keys.match(pattern) or self._otherwise(pattern)
+        if found is None:
+            self.notes.append(f"pattern {pattern!r}{missing}: no tensor")
+            return ()
+        if found.how != "key":
+            names = some([repr(name) for name in found.names], 3)
+            self.notes.append(f"pattern {pattern!r}: no key, but {WHAT[found.how]}: {names}")
+            if self._lookup is not None and not self._lookup.is_complete:
+                self.notes.append(f"pattern {pattern!r}: there are more paths than are compared")
+        return found.names
+
+    def _otherwise(self, pattern: str) -> Found | None:
+        graph = self._source.object_graph
+        if graph is None:
+            return None
+        if self._lookup is None:
+            self._lookup = Lookup(graph, list(self._source), where=self._source.prefix)
+        return self._lookup.match(pattern)
+
+
+def _chosen(plan: Plan, source: Source, edits: Edits) -> Plan:
+    """Return the plan without what the user's globs leave out.
+
+    Raises: PlanError if ``keep`` leaves nothing.
     """
-    if plan.object_graph is not None and (edits.rename or edits.drop or edits.keep):
-        raise UsageError(f"rename, drop, keep: the object graph of {plan.to!r} needs its tensors by their keys")
-    steps: list[Step] = []
-    dropped = list(plan.dropped)
-    for step in plan.steps:
-        rule = edits.rule(step.source)
-        if rule is None:
-            steps.append(step._replace(target=edits.new_name(step.target)))
-        else:
-            dropped.append(Dropped(step.source, rule, step.nbytes))
-    check_names(plan.source, steps)
-    return plan._replace(steps=tuple(steps), dropped=tuple(dropped))
+    if not edits.drop and not edits.keep:
+        return plan
+    patterns = _Patterns(source)
+    rules: dict[str, str] = {}
+    for pattern in edits.drop:
+        for name in patterns.match(pattern, ""):
+            rules.setdefault(name, f"pattern {pattern!r}")
+    kept = {name for pattern in edits.keep for name in patterns.match(pattern, ", which is to be kept")}
+    if edits.keep:
+        rule = f"not among {', '.join(map(repr, edits.keep))}"
+        for step in plan.steps:
+            if step.source not in kept and step.source != OBJECT_GRAPH_KEY:
+                rules.setdefault(step.source, rule)
+    steps = tuple(step for step in plan.steps if step.source not in rules)
+    dropped = [Dropped(step.source, rules[step.source], step.nbytes) for step in plan.steps if step.source in rules]
+    if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
+        hint = "a glob matches whole names, such as 'bert/*'"
+        raise PlanError([f"{plan.source}: no tensor is left of {len(plan.dropped) + len(dropped)}; {hint}"])
+    return plan._replace(steps=steps, dropped=(*plan.dropped, *dropped), notes=(*plan.notes, *patterns.notes))
+
+
+def _called(plan: Plan, graph: ObjectGraph | None, form: Form) -> Plan:
+    """Return the plan with targets called by their objects' paths, or by full names; what has none keeps what it has."""
+    lookup = Lookup(graph, [step.target for step in plan.steps])
+    paths, names = lookup.called("path"), lookup.called(form)
+    lacking = [step.target for step in plan.steps if step.target not in names and step.target != OBJECT_GRAPH_KEY]
+    what, kept = LACKED[form]
+    are = "tensor has" if len(lacking) == 1 else "tensors have"
+    notes = [f"names: {len(lacking)} {are} no {what}, and {kept}: {some([repr(name) for name in lacking], 3)}"]
+    plan = plan._replace(notes=(*plan.notes, *(notes if lacking else ())))
+    return _retargeted(plan, {**paths, **names})
+
+
+def _renamed(plan: Plan, edits: Edits) -> Plan:
+    """Return the plan with the user's substitutions in its targets.
+
+    Raises: PlanError if two tensors would get one name, or one gets none.
+    """
+    names = [step.target for step in plan.steps]
+    unused = [pattern for pattern, _ in edits.rename if not any(re.search(pattern, name) for name in names)]
+    notes = [f"{pattern!r}, which is to be renamed: no tensor" for pattern in unused]
+    plan = plan._replace(notes=(*plan.notes, *notes))
+    plan = _retargeted(plan, {name: edits.new_name(name) for name in names}) if edits.rename else plan
+    check_names(plan.source, plan.steps)
+    return plan
+
+
+def _retargeted(plan: Plan, names: Mapping[str, str]) -> Plan:
+    """Return the plan with other targets, by those that it has."""
+
+    def changed(step: Step) -> Step:
+        same_as = None if step.same_as is None else names.get(step.same_as, step.same_as)
+        return step._replace(target=names.get(step.target, step.target), same_as=same_as)
+
+    return plan._replace(steps=tuple(map(changed, plan.steps)))
