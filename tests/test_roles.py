@@ -135,6 +135,8 @@ def test_a_known_suffix_tells_the_role_even_of_one_variable(suffix: str, role: s
         ("net/loss_scale", K, MODEL),
         ("net/dense/kernel/part_1/v", (1, 4), UNKNOWN),
         ("net/dense/kernel/v", K, UNKNOWN),
+        ("net/dense/kernel/linear", K, UNKNOWN),
+        ("net/dense/kernel/Ftrl/linear", K, OPTIMIZER),
         ("net/dense/kernel/mask", K, UNKNOWN),
         ("net/dense/kernel/W", (5, 5), MODEL),
         ("net/dense/kernel/momentum", (5, 5), MODEL),

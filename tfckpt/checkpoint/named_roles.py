@@ -32,9 +32,9 @@ from tfckpt.checkpoint.optimizers import (
     POWER,
     RANDOM_NAMES,
     RANDOM_STATE,
-    SLOT_LETTERS,
     SLOT_NAMES,
     SLOT_TAIL,
+    SLOT_WORDS,
     STATE_BESIDE,
     STATE_SCALARS,
     STATISTICS,
@@ -252,7 +252,7 @@ def told_by_last(name: str) -> str | None:
 
 def _is_slot(part: str) -> bool:
     word = _unnumbered(part)
-    return word in SLOT_NAMES or word in SLOT_LETTERS
+    return word in SLOT_NAMES or word in SLOT_WORDS
 
 
 def _unnumbered(part: str) -> str:

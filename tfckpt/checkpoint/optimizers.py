@@ -72,13 +72,13 @@ OPTIMIZER_NAMES = frozenset({
     "RectifiedAdam", "SGD", "SGDW", "SM3", "ScheduleFreeAdamW", "Shampoo", "Yogi",
 })  # fmt: skip
 SLOT_NAMES = frozenset({
-    "accum_grad", "accum_var", "accumulator", "accumulator_var", "delta_accumulator", "exp_avg", "exp_avg_sq",
-    "gradient_accumulator", "linear", "mg", "momentum", "momentum_cache", "momentum_var", "mom", "rms", "vhat", "velocity",
-    "squared_gradients", "average_gradient",
+    "accum_grad", "accum_var", "delta_accumulator", "exp_avg", "exp_avg_sq", "gradient_accumulator", "momentum",
+    "momentum_cache", "rms", "squared_gradients", "vhat",
 })  # fmt: skip
-SLOT_LETTERS = frozenset(
-    {"m", "v", "u", "c", "r", "vr", "vc", "h", "slow"}
-)  # mean something below an optimizer's name alone
+# What means a slot where an optimizer's name stands beside it, and may be a weight elsewhere.
+SLOT_WORDS = frozenset(
+    {"m", "v", "u", "c", "r", "h", "vr", "vc", "accumulator", "linear", "mg", "mom", "slow", "velocity"}
+)
 AVERAGE_NAMES = frozenset({"ExponentialMovingAverage", "EMA"})
 AVERAGE_WORDS = frozenset({*AVERAGE_NAMES, "ema", "shadow", "average", "moving_average", "polyak", "swa"})
 STATE_BESIDE = frozenset({"accum", "accum_grads", "grad_accum", "accumulated_gradients", "biased", "local_step"})
