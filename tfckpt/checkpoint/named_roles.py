@@ -20,6 +20,7 @@ from tfckpt.checkpoint.optimizers import (
     AVERAGE_NAMES,
     AVERAGE_WORDS,
     HYPERPARAMETERS,
+    LEARNING_RATE,
     LETTERED,
     METRIC,
     METRIC_VARIABLES,
@@ -117,7 +118,11 @@ class _Names:
         if entry.size <= 1:
             if last == STEP or last in STATE_SCALARS:
                 return TRAINING_STEP if last == STEP else TRAINING_STATE
-            if POWER.fullmatch(last) or (last in SCALARS and _is_optimizer(above.rpartition("/")[2])):
+            if (
+                POWER.fullmatch(last)
+                or last == LEARNING_RATE
+                or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
+            ):
                 return OPTIMIZER
         if entry.data_type == DT_VARIANT and "iterator" in name.lower():
             return TRAINING_STATE
