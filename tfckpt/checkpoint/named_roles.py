@@ -159,7 +159,8 @@ class _Names:
         for begin in cuts[:DEEPEST_SCOPE]:
             for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
-                if owner is not None and fits(entry, owner):
+                has_suffix = end < len(name)
+                if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
 
     def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
