@@ -117,6 +117,8 @@ def test_a_known_suffix_tells_the_role_even_of_one_variable(suffix: str, role: s
         ("opt/scope/beta1_power", (), OPTIMIZER),
         ("training/Adam/iterations", (), OPTIMIZER),
         ("SGD/learning_rate", (), OPTIMIZER),
+        ("OptimizeLoss/learning_rate", (), OPTIMIZER),
+        ("signal_early_stopping/STOP", (), TRAINING_STATE),  # tf.estimator
         ("global_step", (), TRAINING_STEP),
         ("scope/global_step", (), TRAINING_STEP),
         ("loss_scale", (), TRAINING_STATE),
@@ -135,6 +137,8 @@ def test_a_known_suffix_tells_the_role_even_of_one_variable(suffix: str, role: s
         ("net/loss_scale", K, MODEL),
         ("net/dense/kernel/part_1/v", (1, 4), UNKNOWN),
         ("net/dense/kernel/v", K, UNKNOWN),
+        ("net/dense/kernel/linear", K, UNKNOWN),
+        ("net/dense/kernel/Ftrl/linear", K, OPTIMIZER),
         ("net/dense/kernel/mask", K, UNKNOWN),
         ("net/dense/kernel/W", (5, 5), MODEL),
         ("net/dense/kernel/momentum", (5, 5), MODEL),
@@ -272,10 +276,20 @@ def test_what_is_reached_outside_the_optimizer_is_the_models() -> None:
 def test_a_model_that_an_optimizer_leads_to_is_the_models() -> None:
     """Wrappers keep the model whose weights they average; a user's trainer may look like an optimizer."""
     paths = ("a/_iterations", "a/_learning_rate", "a/_model/kernel", "a/_model_weights/0", "a/layers/0/kernel")
-    trainer = ("t/iter", "t/learning_rate", "t/net/kernel", "t/weight", "t/weights/0")
-    graph, entries = graph_of(*paths, *trainer, shapes={"t/weight": K, "t/weights/0": K})
+    trainer = ("t/iter", "t/learning_rate", "t/net/kernel", "t/temperature", "t/momentum", "t/weights/0")
+    graph, entries = graph_of(*paths, *trainer, shapes={"t/momentum": K, "t/weights/0": K})
     state = {"a/_iterations", "a/_learning_rate", "t/iter", "t/learning_rate"}
     assert found_in(graph, entries) == {path: OPTIMIZER if path in state else MODEL for path in (*paths, *trainer)}
+
+
+def test_a_plain_module_that_is_called_optimizer_and_holds_state_alone_is_one() -> None:
+    """Sonnet's optimizers are modules: a step, and lists of moments. A layer of this name has weights."""
+    state = ("optimizer/step", "optimizer/m/0", "optimizer/v/0", "critic_optimizer/m/0")
+    weights = ("net/w/0", "net/optimizer/kernel", "net/optimizer/bias", "other/m/0")
+    shapes = dict.fromkeys((*state[1:], *weights), K) | {"net/optimizer/bias": B}
+    graph, entries = graph_of(*state, *weights, "optimizer/kept/0=net/w/0", shapes=shapes)
+    found = found_in(graph, entries)
+    assert found == dict.fromkeys(state, OPTIMIZER) | dict.fromkeys(weights, MODEL)
 
 
 def test_copies_that_keras_exports_are_told_from_equal_tensors_elsewhere() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 MODEL, OPTIMIZER, AVERAGE, STATE = "model", "optimizer state", "moving average", "training state"
+COPY, RANDOM = "copy", "random state"
 Truth = Mapping[str, Iterable[Any]]  # variables by role
 Case = tuple[str, Callable[[str], object], Truth]  # its name, what writes it to a prefix, and what it holds
 
@@ -40,9 +41,9 @@ class Numbers:
         return self._of[id(value)]
 
     def by_role(self, truth: Truth) -> dict[str, list[int]]:
-        """Return the numbers of variables, by role; a variable that is in several has the last."""
-        roles = {self.of(variable): role for role, variables in truth.items() for variable in variables}
-        found: dict[str, list[int]] = {}
+        """Return the numbers of variables, by role; a variable that is in several has the last, but for copies."""
+        roles = {self.of(v): role for role, variables in truth.items() for v in variables if role != COPY}
+        found = {COPY: [self.of(variable) for variable in truth[COPY]]} if COPY in truth else {}
         for number, role in sorted(roles.items()):
             found.setdefault(role, []).append(number)
         return found
@@ -83,8 +84,9 @@ def checkpoints(name: str, model: Any, optimizer: Any, state: Truth) -> Iterator
     whole = {MODEL: weights(model), **state}
     both = tf.train.Checkpoint(model=model, optimizer=optimizer)
     yield f"{name}-both", both.write, whole
-    root = tf.train.Checkpoint(model)
-    yield f"{name}-root", root.write, whole
+    if getattr(model, "optimizer", None) is not None:
+        root = tf.train.Checkpoint(model)
+        yield f"{name}-root", root.write, whole
     named = tf.train.Checkpoint(net=model, generator_optimizer=optimizer)
     yield f"{name}-named", named.write, whole
 
@@ -116,6 +118,9 @@ def keras3() -> Iterator[Case]:
         alone = tf.train.Checkpoint(opt=optimizer)
         yield f"{name}-alone", alone.write, {MODEL: model.trainable_variables, **state}
     yield "saved", partial(tf.saved_model.save, model), {MODEL: weights(model), **state}
+    seeds = [variable for variable in model.variables if "seed_generator_state" in variable.name]
+    truth = {MODEL: weights(model), COPY: weights(model), RANDOM: seeds}
+    yield "exported", partial(model.export, verbose=False), truth
 
 
 def tf_keras() -> Iterator[Case]:
@@ -154,6 +159,11 @@ def garden() -> Iterator[Case]:
         )
     ]
     yield from _of_tf_keras(keras, made, saves=False)  # their configurations hold what no SavedModel takes
+    train = tf.compat.v1.train
+    for name in ("AdagradOptimizer", "AdamOptimizer", "FtrlOptimizer", "ProximalAdagradOptimizer", "RMSPropOptimizer"):
+        model, optimizer = layers(keras, embeds=False), getattr(train, name)(0.1)
+        optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])
+        yield from checkpoints(name, model, optimizer, {OPTIMIZER: optimizer.variables()})
 
 
 def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]], *, saves: bool = True) -> Iterator[Case]:

@@ -26,8 +26,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.checkpoint.way_tree import Way, WayTree
-from tfckpt.errors import FormatError, PlanError, UsageError, some
+from tfckpt.checkpoint.ways import Way, all_ways
+from tfckpt.errors import PlanError, UsageError, some
 
 Rename = Callable[[str], str]
 
@@ -225,14 +225,14 @@ class _Renaming:
     """
 
     def __init__(self, graph: ObjectGraph, rename: Rename) -> None:
-        self._graph, self._ways = graph, WayTree(graph)
-        if not self._ways.complete:
-            raise FormatError("ways through the object graph", expected=f"at most {len(self._ways.all):,}", got="more")
+        self._graph = graph
+        values = {number for number, node in enumerate(graph.nodes) if node.attributes or node.registered_saver}
+        self._ways = all_ways(graph, values)
         self._complaints: list[str] = []
         self._old: list[Path] = [()]
-        for way in self._rest():
-            self._old.append((*self._old[way.parent], way.edge))
-        self._values = {number for number in self._ways.to_values() if number}
+        for way, before in self._steps():
+            self._old.append((*self._old[before], way.edge))
+        self._values = {way.number for way in self._ways[1:] if way.node in values}
         self._new = {number: self._renamed(number, rename) for number in self._values}
         if not self.changes_something:
             self._new = self._with_objects(rename)
@@ -257,13 +257,15 @@ class _Renaming:
         self._graph.rename_keys(keys)
         return Changes(self._moved(changes), keys)
 
-    def _rest(self) -> Iterator[Way]:
-        """Yield every way but that to the root, while the list of paths grows with them."""
-        yield from itertools.islice(self._ways.all, 1, None)
+    def _steps(self) -> Iterator[tuple[Way, int]]:
+        """Yield every way but that to the root, and the number of the one before it."""
+        for way in itertools.islice(self._ways, 1, None):
+            assert way.before is not None, way
+            yield way, way.before.number
 
     def _renamed(self, number: int, rename: Rename) -> Path:
         path = self._old[number]
-        old = join_path(path)
+        old = self._ways[number].path
         renamed = rename(old)
         if renamed == old:
             return path
@@ -275,19 +277,19 @@ class _Renaming:
     def _with_objects(self, rename: Rename) -> dict[int, Path]:
         """Return the new path of each way to a value by those of the objects on it: the first to change takes all along."""
         new: list[Path] = [()]
-        for number, way in enumerate(self._rest(), start=1):
-            goes_along = new[way.parent] != self._old[way.parent] or number in self._values
-            new.append((*new[way.parent], way.edge) if goes_along else self._renamed(number, rename))
+        for way, before in self._steps():
+            goes_along = new[before] != self._old[before] or way.number in self._values
+            new.append((*new[before], way.edge) if goes_along else self._renamed(way.number, rename))
         return {number: new[number] for number in self._values}
 
     def _aims(self) -> dict[int, Path | None]:
         """Return where the object of each way to a value goes; None if what is behind it parts, so that it goes nowhere."""
         aims: dict[int, Path | None] = {**self._new}
         leading: dict[int, None] = {}
-        for number in range(len(self._ways.all) - 1, 0, -1):
-            if number not in aims and number not in leading:
+        for way, parent in reversed(list(self._steps())):
+            aim = aims.get(way.number)
+            if way.number not in aims and way.number not in leading:
                 continue  # it leads to values that it has passed, in a circle
-            aim, parent = aims.get(number), self._ways.all[number].parent
             leading[parent] = None
             if aim is not None and parent and parent not in self._new:
                 above = aim[:-1] or None  # what leaves for the root's own edges takes nothing along
@@ -298,23 +300,22 @@ class _Renaming:
         """Return what becomes of edges. Complains of what would split a node, and of two objects in one place."""
         aims = self._aims()
         place: dict[int, Path] = {0: ()}
-        owners: dict[Path, int] = {
-            self._old[n]: self._ways.all[n].node for n in aims if aims[n] in (None, self._old[n])
-        }
+        owners: dict[Path, int] = {self._old[n]: self._ways[n].node for n in aims if aims[n] in (None, self._old[n])}
         outcomes: list[tuple[Edge, str, Path, int]] = []  # the edge, its name or where it leads away to, and the way
-        for number in aims:
-            way = self._ways.all[number]
-            natural = (*place[way.parent], way.edge)
-            aim = aims[number] or natural
-            owner = number if aim == natural else owners.setdefault(aim, number)
-            if self._ways.all[owner].node != way.node:
+        for way, before in self._steps():
+            if way.number not in aims:
+                continue
+            natural = (*place[before], way.edge)
+            aim = aims[way.number] or natural
+            owner = way.number if aim == natural else owners.setdefault(aim, way.number)
+            if self._ways[owner].node != way.node:
                 if self._is_one_thing(way.node):
-                    both = f"{self._text(owner)} and {self._text(number)}"
+                    both = f"{self._text(owner)} and {self._text(way.number)}"
                     self._complaints.append(f"{both} would both be at {join_path(aim)!r}")
                 aim = natural  # and what is below it goes there piece by piece
-            place[number] = aim
-            edge = self._ways.all[way.parent].node, way.edge
-            outcomes.append((edge, aim[-1], (), number) if aim[:-1] == place[way.parent] else (edge, "", aim, number))
+            place[way.number] = aim
+            edge, in_place = (self._ways[before].node, way.edge), aim[:-1] == place[before]
+            outcomes.append((edge, aim[-1] if in_place else "", () if in_place else aim, way.number))
         changing: dict[Edge, dict[tuple[str, Path], list[int]]] = {
             edge: {} for edge, name, _, _ in outcomes if name != edge[1]
         }
@@ -345,17 +346,17 @@ class _Renaming:
         return _Change(next(iter(names), edge[1]), tuple(aways))
 
     def _text(self, number: int) -> str:
-        return repr(join_path(self._old[number]))
+        return repr(self._ways[number].path)
 
     def _moved(self, changes: Mapping[Edge, _Change]) -> tuple[Moved, ...]:
         """Return the edges that changed, by the first way to each."""
         first: dict[Edge, int] = {}
-        for number, way in enumerate(self._rest(), start=1):
-            edge = self._ways.all[way.parent].node, way.edge
+        for way, before in self._steps():
+            edge = self._ways[before].node, way.edge
             if edge in changes:
-                first.setdefault(edge, number)
+                first.setdefault(edge, way.number)
         return tuple(
-            Moved(join_path(self._old[number]), join_path(new))
+            Moved(self._ways[number].path, join_path(new))
             for edge, number in first.items()
             for new in changes[edge].away or [(*self._old[number][:-1], changes[edge].name)]
         )

@@ -20,6 +20,7 @@ from tfckpt.checkpoint.optimizers import (
     AVERAGE_NAMES,
     AVERAGE_WORDS,
     HYPERPARAMETERS,
+    LEARNING_RATE,
     LETTERED,
     METRIC,
     METRIC_VARIABLES,
@@ -32,9 +33,9 @@ from tfckpt.checkpoint.optimizers import (
     POWER,
     RANDOM_NAMES,
     RANDOM_STATE,
-    SLOT_LETTERS,
     SLOT_NAMES,
     SLOT_TAIL,
+    SLOT_WORDS,
     STATE_BESIDE,
     STATE_SCALARS,
     STATISTICS,
@@ -117,7 +118,11 @@ class _Names:
         if entry.size <= 1:
             if last == STEP or last in STATE_SCALARS:
                 return TRAINING_STEP if last == STEP else TRAINING_STATE
-            if POWER.fullmatch(last) or (last in SCALARS and _is_optimizer(above.rpartition("/")[2])):
+            if (
+                POWER.fullmatch(last)
+                or last == LEARNING_RATE
+                or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
+            ):
                 return OPTIMIZER
         if entry.data_type == DT_VARIANT and "iterator" in name.lower():
             return TRAINING_STATE
@@ -154,7 +159,8 @@ class _Names:
         for begin in cuts[:DEEPEST_SCOPE]:
             for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
-                if owner is not None and fits(entry, owner):
+                has_suffix = end < len(name)
+                if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
 
     def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
@@ -252,7 +258,7 @@ def told_by_last(name: str) -> str | None:
 
 def _is_slot(part: str) -> bool:
     word = _unnumbered(part)
-    return word in SLOT_NAMES or word in SLOT_LETTERS
+    return word in SLOT_NAMES or word in SLOT_WORDS
 
 
 def _unnumbered(part: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, ObjectGraph, escape, join_path, path_to, split_path
 from tfckpt.errors import FormatError
@@ -22,8 +22,29 @@ FREE_STEPS = 200_000
 MAX_PATHS_RATIO = 64
 FREE_CHARACTERS = 1 << 20
 
-Way: TypeAlias = "tuple[int, str, Way | None, int]"  # a node, its path, the way to its parent, and how long that is
-Edges: TypeAlias = "list[tuple[str, int]]"  # of one node: names as they stand in paths
+Edges: TypeAlias = (
+    "list[tuple[str, str, int]]"  # of one node: names as they are, as they stand in paths, and where they lead
+)
+
+
+class Way(NamedTuple):
+    """A way from the root to a node.
+
+    Attributes:
+        number: ways are counted in the order in which they are found, the short ones first; that to the root is 0.
+        node: where it leads.
+        edge: the name of its last edge.
+        path: of the node, in key form.
+        before: the way without its last edge; None before the root.
+        length: how many edges it has.
+    """
+
+    number: int
+    node: int
+    edge: str
+    path: str
+    before: Way | None
+    length: int
 
 
 class Paths(dict[int, tuple[str, ...]]):
@@ -56,9 +77,9 @@ def paths_to(graph: ObjectGraph, numbers: Collection[int]) -> Paths:
     found: dict[int, dict[str, None]] = {number: {} for number in sorted(wanted)}
     is_complete = True
     try:
-        for number, path in _all_ways(edges, _Room(graph)):
-            if number in found:
-                found[number][path] = None
+        for way in _all_ways(edges, _Room(graph)):
+            if way.node in found:
+                found[way.node][way.path] = None
     except _NoRoomError:
         is_complete = False
         with suppress(_NoRoomError):
@@ -68,6 +89,17 @@ def paths_to(graph: ObjectGraph, numbers: Collection[int]) -> Paths:
     paths = Paths((number, tuple(sorted(ways, key=len))) for number, ways in found.items() if ways)
     paths.is_complete = is_complete
     return paths
+
+
+def all_ways(graph: ObjectGraph, numbers: Collection[int]) -> list[Way]:
+    """Return every way that leads to one of some nodes, or on to one, and comes to no node twice; short ones first.
+
+    Raises: FormatError if there are too many.
+    """
+    try:
+        return list(_all_ways(_edges_towards(graph, frozenset(numbers)), _Room(graph)))
+    except _NoRoomError:
+        raise FormatError("ways through the object graph", expected="as many as a model has", got="far more") from None
 
 
 class _NoRoomError(Exception):
@@ -105,7 +137,9 @@ def _edges_towards(graph: ObjectGraph, wanted: Collection[int]) -> Mapping[int, 
         leading.update(above)
         queue += above
     return {
-        number: [(escape(name), child) for name, child in graph.nodes[number].children.items() if child in leading]
+        number: [
+            (name, escape(name), child) for name, child in graph.nodes[number].children.items() if child in leading
+        ]
         for number in sorted(leading)
     }
 
@@ -115,7 +149,7 @@ def _before_circles(edges: Mapping[int, Edges]) -> set[int]:
     parents: dict[int, list[int]] = {}
     left = {number: len(below) for number, below in edges.items()}
     for number, below in edges.items():
-        for _, child in below:
+        for *_, child in below:
             parents.setdefault(child, []).append(number)
     ends = [number for number, count in left.items() if not count]
     while ends:
@@ -128,29 +162,31 @@ def _before_circles(edges: Mapping[int, Edges]) -> set[int]:
     return set(left)
 
 
-def _all_ways(edges: Mapping[int, Edges], room: _Room) -> Iterator[tuple[int, str]]:
+def _all_ways(edges: Mapping[int, Edges], room: _Room) -> Iterator[Way]:
     """Yield every way that comes to no node twice, the short ones first.
 
     Raises: _NoRoomError.
     """
     circular = _before_circles(edges)
-    queue: deque[Way] = deque([(ROOT, "", None, 0)])
+    queue = deque([Way(0, ROOT, "", "", None, 0)])
+    count = 1
     while queue:
         way = queue.popleft()
-        number, path, _, length = way
-        yield number, path
-        for name, child in edges.get(number, ()):
+        yield way
+        for name, spelled, child in edges.get(way.node, ()):
             may_return = child in circular
-            room.take(1 + length if may_return else 1, len(path) + len(name) + 1)
+            room.take(1 + way.length if may_return else 1, len(way.path) + len(spelled) + 1)
             if not (may_return and _passes(way, child)):
-                queue.append((child, f"{path}/{name}" if number != ROOT else name, way, length + 1))
+                path = f"{way.path}/{spelled}" if way.node != ROOT else spelled
+                queue.append(Way(count, child, name, path, way, way.length + 1))
+                count += 1
 
 
-def _passes(way: Way, number: int) -> bool:
+def _passes(way: Way, node: int) -> bool:
     """Whether a way comes to a node."""
     at: Way | None = way
-    while at is not None and at[0] != number:
-        at = at[2]
+    while at is not None and at.node != node:
+        at = at.before
     return at is not None
 
 
@@ -188,6 +224,6 @@ def _one_edge_on(
 ) -> Iterator[tuple[int, str]]:
     for number, path in paths:
         room.take(1, len(path))
-        for name, child in edges.get(number, ()):
-            room.take(1, len(path) + len(name) + 1)
-            yield child, f"{path}/{name}" if number != ROOT else name
+        for _, spelled, child in edges.get(number, ()):
+            room.take(1, len(path) + len(spelled) + 1)
+            yield child, f"{path}/{spelled}" if number != ROOT else spelled

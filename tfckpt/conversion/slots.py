@@ -16,6 +16,7 @@ from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import (
     ATTRIBUTES,
+    SLOT_MARK,
     VARIABLE_VALUE,
     Attribute,
     Node,
@@ -31,7 +32,6 @@ from tfckpt.layouts.optimizer import (
     ADAM_SLOTS,
     ADAM_WEIGHT_DECAY,
     OPTIMIZERS,
-    SLOT_MARK,
     TRAINING_STEP,
     Optimizer,
     position,

@@ -1,8 +1,7 @@
-"""Names under which optimizers keep their state, in both generations.
+"""Where the optimizers that conversions carry along keep their state, in both generations.
 
-Source: google-research/bert optimization.py (adam_m, adam_v); tensorflow/python/training/slot_creator.py and the optimizers
-beside it (the others of TF1: a variable's name, then the slot's); tensorflow/python/checkpoint/saveable_compat.py (TF2 keys);
-official/modeling/optimization/legacy_adamw.py (AdamWeightDecay); tf_keras/src/optimizers/optimizer.py and adamw.py (AdamW).
+Source: google-research/bert optimization.py (adam_m, adam_v); official/modeling/optimization/legacy_adamw.py
+(AdamWeightDecay); tf_keras/src/optimizers/optimizer.py and adamw.py (AdamW).
 """
 
 from __future__ import annotations
@@ -12,41 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, Drop, ObjectLayout
+from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, ObjectLayout
 
-STATE = Drop(
-    "optimizer state",
-    (
-        "*/adam_m",
-        "*/adam_v",
-        "*/Adam",
-        "*/Adam_1",
-        "beta1_power",
-        "beta2_power",
-        "*/lamb_m",
-        "*/lamb_v",
-        "*/LAMB",
-        "*/LAMB_1",
-        "*/Momentum",
-        "*/Adagrad",
-        "*/Adadelta",
-        "*/Adadelta_1",
-        "*/RMSProp",
-        "*/RMSProp_1",
-        "*/Ftrl",
-        "*/Ftrl_1",
-        "*/beta1_power",
-        "*/beta2_power",
-        "*/.OPTIMIZER_SLOT/*",
-        "optimizer/*",
-        "*/optimizer/*",
-    ),
-)
 # What google-research's Adam keeps for a variable, by the name of Keras's slot for the same.
 ADAM_SLOTS = {"m": "adam_m", "v": "adam_v"}
 TRAINING_STEP = "global_step"
-
-SLOT_MARK = "/.OPTIMIZER_SLOT/"  # in a key: the variable's path, this, the optimizer's path, the slot's name
 
 
 class Optimizer(NamedTuple):
