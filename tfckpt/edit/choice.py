@@ -23,6 +23,7 @@ from tfckpt.checkpoint.roles import (
 )
 from tfckpt.errors import PlanError, count_of, some
 
+STRIPPED = (OPTIMIZER, TRAINING_STATE)
 OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with
 
 
@@ -100,14 +101,14 @@ class _Chooser:
         self._drop(self._whole(found.names), rule)
 
     def strip(self) -> None:
-        """Let optimizer state go; what the model has too, stays, and what may be meant with it is named."""
-        state = [name for name in self._names if self._roles[name] == OPTIMIZER]
-        left = [name for name in self._names if self._roles[name] in OF_MODEL]
-        if state and not left:
+        """Let the optimizer's state go, and what training scales and accumulates for it; name what may be meant with it."""
+        state = [entry.name for entry in self._entries if self._is_stripped(entry)]
+        if state and not self._left(state):
             raise PlanError(
                 [f"{self._prefix}: optimizer state is all that is there; without it no model variable would be left"]
             )
-        self._drop(state, OPTIMIZER)
+        for role in STRIPPED:
+            self._drop([name for name in state if self._roles[name] == role], role)
         if not state:
             self._notes.append(f"{OPTIMIZER}: no tensor")
         self._notes += [
@@ -120,6 +121,15 @@ class _Chooser:
                 self._notes.append(
                     f"{role}: kept {count_of(kept, 'tensor')}, {some(kept, 3)}; a pattern drops what is named"
                 )
+
+    def _is_stripped(self, entry: Entry) -> bool:
+        """Whether a tensor is the optimizer's; where an iterator of data stands, which is no number, is not."""
+        return self._roles[entry.name] in STRIPPED and entry.is_numeric
+
+    def _left(self, gone: Collection[str]) -> bool:
+        """Whether anything of a model stays."""
+        without = frozenset(gone)
+        return any(role in OF_MODEL and name not in without for name, role in self._roles.items())
 
     def keep(self, patterns: Sequence[str]) -> None:
         """Let go what no pattern matches."""
@@ -140,7 +150,7 @@ class _Chooser:
     def choice(self) -> Choice:
         """Return what goes. What a pattern takes of a model is said where a reader may not expect it."""
         lost = [name for name in self._dropped if self._roles[name] in (MODEL, COPY)]
-        if lost and not any(self._roles[n] in OF_MODEL for n in self._names if n not in self._dropped):
+        if lost and not self._left(self._dropped):
             self._notes.append(f"no model variable is left: {count_of(lost, 'model variable')} dropped")
         if self._objects is not None and OBJECT_GRAPH_KEY in self._dropped:
             self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
