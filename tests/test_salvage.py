@@ -443,3 +443,18 @@ def test_verify_names_what_the_object_graph_has_and_the_checkpoint_has_not(tmp_p
         f"tfckpt verify: note: the object graph names {variable_key('w')!r}, 't/.ATTRIBUTES/table', and no such tensor is "
         "here: TensorFlow's restore fails as a whole for a program that asks for it\n"
     )
+
+
+def test_a_dry_run_says_what_would_be_saved_and_what_the_rest_is_for(bert_copy: str, tmp_path: Path) -> None:
+    with tfckpt.open(bert_copy) as ckpt:
+        places = {name: ckpt.entry(f"bert/pooler/dense/bias{name}").offset for name in ("", "/adam_m")}
+    with Path(f"{bert_copy}.data-00000-of-00001").open("r+b") as file:
+        for offset in places.values():
+            file.seek(offset)
+            file.write(b"\xff\xff")
+    report = tfckpt.salvage(bert_copy, tmp_path / "out", dry_run=True)
+    assert not list(tmp_path.glob("out*"))
+    assert report.roles == {"bert/pooler/dense/bias": "model", "bert/pooler/dense/bias/adam_m": "optimizer state"}
+    assert report == tfckpt.salvage(bert_copy, tmp_path / "out")
+    assert report.to_json()["roles"] == report.roles
+    assert len(tfckpt.open(tmp_path / "out")) == len(report.saved) == 137

@@ -107,3 +107,45 @@ def restore(prefix: str, with_optimizer: bool = True, root: str = "model", **nam
     status.assert_existing_objects_matched()
     status.assert_consumed()
     return state(model, optimizer)
+
+
+def make_compiled() -> Any:
+    """Return a compiled model with weights that are trained, and averages that are not."""
+    layers = [keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.compile(make_optimizer(), "mse")
+    return model
+
+
+def save_compiled(directory: str) -> list[Any]:
+    """Train a compiled model, save it and its optimizer in each way that people do, return the weights."""
+    keras.utils.set_random_seed(5)
+    model = make_compiled()
+    random = np.random.default_rng(5)
+    model.fit(random.standard_normal((16, 3)), random.standard_normal((16, 1)), verbose=0)
+    tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(f"{directory}/both")
+    tf.train.Checkpoint(model=model).write(f"{directory}/model")
+    tf.train.Checkpoint(opt=model.optimizer).write(f"{directory}/opt")
+    tf.train.Checkpoint(net=model, generator_optimizer=model.optimizer).write(f"{directory}/gan")
+    if WHICH == "keras3":
+        model.export(f"{directory}/export", verbose=False)
+    return weights(model)
+
+
+def restore_compiled(prefix: str, root: str, of_optimizer: bool = False) -> list[Any]:
+    """Restore into a fresh model, or through its optimizer into what that trains; return the weights."""
+    keras.utils.set_random_seed(77)
+    model = make_compiled()
+    if of_optimizer:
+        model.optimizer.build(model.trainable_variables)
+    status = tf.train.Checkpoint(**{root: model.optimizer if of_optimizer else model}).read(prefix)
+    if of_optimizer:
+        status.expect_partial()
+    else:
+        status.expect_partial() if WHICH == "keras3" else status.assert_consumed()
+        status.assert_nontrivial_match()
+    return weights(model)
+
+
+def weights(model: Any) -> list[Any]:
+    return [np.asarray(value).tolist() for value in model.get_weights()]

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.files import bundle_bytes
 from support.keras_runs import KINDS, run
 
 import tfckpt
+from tfckpt.checkpoint.roles import find_roles
+from tfckpt.errors import PlanError
 
 pytestmark = pytest.mark.tf
 
@@ -56,3 +59,38 @@ def test_values_and_moments_restore_into_a_model_whose_attributes_were_renamed(
     assert found[0]["step"] == values["step"] == 2
     assert found[2]["model"] == values["model"]
     assert found[3]["model"] == renamed(values["model"], "dense2", "head")
+
+
+@pytest.mark.parametrize("which", KINDS)
+def test_a_strip_keeps_every_weight_whatever_the_optimizer_is_called(which: str, tmp_path: Path) -> None:
+    before = run(which, ("save_compiled", {"directory": str(tmp_path)}))[0]
+    roots = {"both": "model", "model": "model", "gan": "net", **({"opt": "opt"} if which == "keras3" else {})}
+    for name in roots:
+        plan = tfckpt.rewrite(tmp_path / name, tmp_path / f"{name}_stripped", strip_optimizer=True)
+        assert {item.role for item in plan.dropped} == {"optimizer state"}
+        with tfckpt.open(tmp_path / f"{name}_stripped") as stripped:
+            assert set(find_roles(stripped.entries(), stripped.object_graph).values()) <= {"model", "object graph"}
+    if which != "keras3":  # whose optimizers lead to no weights
+        with pytest.raises(PlanError, match="no model variable would be left"):
+            tfckpt.rewrite(tmp_path / "opt", tmp_path / "opt_stripped", strip_optimizer=True)
+    jobs = [
+        (
+            "restore_compiled",
+            {"prefix": str(tmp_path / f"{name}_stripped"), "root": root, "of_optimizer": name == "opt"},
+        )
+        for name, root in roots.items()
+    ]
+    for (_, arguments), after in zip(jobs, run(which, *jobs), strict=True):
+        trained = [0, 1, 2, 3, 6, 7] if arguments["of_optimizer"] else range(8)  # an optimizer has no averages
+        assert [after[n] for n in trained] == [before[n] for n in trained], arguments
+
+
+def test_an_export_of_keras_3_has_nothing_to_strip(tmp_path: Path) -> None:
+    run("keras3", ("save_compiled", {"directory": str(tmp_path)}))
+    source = tmp_path / "export" / "variables" / "variables"
+    plan = tfckpt.rewrite(source, tmp_path / "stripped", strip_optimizer=True)
+    assert not plan.dropped
+    assert bundle_bytes(tmp_path / "stripped") == bundle_bytes(source)
+    with tfckpt.open(source) as ckpt:
+        roles = list(find_roles(ckpt.entries(), ckpt.object_graph).values())
+    assert (roles.count("model"), roles.count("copy"), roles.count("random state")) == (8, 8, 0)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tfckpt.checkpoint.lookup import Found, Lookup
-    from tfckpt.conversion.plan import Dropped, Plan, Step, Written
+    from tfckpt.conversion.plan import Plan, Step, Written
 
 printable = errors.printable
 some = errors.some
@@ -161,20 +161,23 @@ def print_plan(plan: Plan) -> None:
     target = f" to {plan.to}" if plan.to else ""
     print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
     for rule, items in plan.dropped_by_rule().items():
-        print(f"dropped: {len(items)} ({printable(rule)}){_by_role(items)}")
+        roles = by_role(item.role for item in items if item.role not in ("", rule))
+        print(f"dropped: {len(items)} ({printable(rule)})" + (f": {roles}" if roles else ""))
     for name, size in plan.sizes.items():
         print(f"{name}: {size.value} ({printable(size.origin)})")
     for note in plan.notes:
         print(f"note: {printable(note)}")
 
 
-def _by_role(items: Iterable[Dropped]) -> str:
-    """Return what tensors that are dropped by one rule were for, unless the rule says it, or nobody asked."""
+def by_role(roles: Iterable[str]) -> str:
+    """Return how many tensors there are of each role, the most first.
+
+    >>> by_role(["model", "optimizer state", "model"])
+    '2 model, 1 optimizer state'
+    """
     from collections import Counter
 
-    counts = Counter(item.role for item in items if item.role not in ("", item.rule))
-    roles = ", ".join(f"{count} {role}" for role, count in counts.most_common())
-    return f": {roles}" if roles else ""
+    return ", ".join(f"{count} {role}" for role, count in Counter(roles).most_common())
 
 
 def report_written(

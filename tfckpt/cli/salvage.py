@@ -8,7 +8,7 @@ import sys
 import tfckpt
 from tfckpt.cli.inspect import lines
 from tfckpt.cli.options import add_source
-from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.output import by_role, print_json, printable
 from tfckpt.cli.terminal import progress_bar
 
 
@@ -21,6 +21,7 @@ def add_commands(
     salvage.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
     salvage.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
     salvage.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
+    salvage.add_argument("--dry-run", action="store_true", help="say what would be saved, write nothing")
     salvage.set_defaults(run=cmd_salvage, reports=True)
 
 
@@ -33,14 +34,18 @@ def cmd_salvage(args: argparse.Namespace) -> int:
             source_format=args.format,
             sync=args.sync,
             overwrite=args.overwrite,
+            dry_run=args.dry_run,
             progress=progress,
         )
     for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
         print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
     if args.json:
-        print_json(report.to_json())
+        print_json(report.to_json() | ({"destination": None} if args.dry_run else {}))
     else:
         lost = f"{len(report.lost)} known to be lost" if report.damage else "nothing lost"
         print(f"{printable(report.source)}: {len(report.saved)} tensors, {report.nbytes:,} bytes saved; {lost}")
-        print(f"written: {printable(report.destination)}")
+        if report.roles:
+            print(f"not saved: {by_role(report.roles.values())}")
+        if not args.dry_run:
+            print(f"written: {printable(report.destination)}")
     return 1 if report.damage else 0

@@ -76,8 +76,8 @@ def rewrite(
             then on full names. An object with several tensors goes as a whole.
         keep: globs of names, of paths, or of full names; if any are given, everything else is left out.
         cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
-        strip_optimizer: leave out optimizer state, of TF1 and TF2, and loss scales and accumulated gradients; but not what the
-            model has too, nor moving averages, which are noted.
+        strip_optimizer: leave out optimizer state, of TF1 and TF2, with loss scales and accumulated gradients; but not what
+            the model has too, nor moving averages, which are noted.
         shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
         max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype or rank in
             which TensorFlow could not do it.

@@ -6,8 +6,9 @@ Strategy: every tensor is read once to learn whether it is intact, then those th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tfckpt import log
@@ -24,7 +25,8 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised, some
+from tfckpt.checkpoint.roles import find_roles
+from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, TfckptError, UsageError, advised, some
 from tfckpt.progress import Progress, finish, stages
 
 PathLike = str | os.PathLike[str]
@@ -41,6 +43,7 @@ class Salvage:
         notes: what else to know.
         set_aside: tensors that are intact and were not written, since another of the same object is lost: the values of a
             table without its keys.
+        roles: what each tensor that was not written is for, such as ``"model"``, as far as the index knows it.
     """
 
     source: str
@@ -49,6 +52,7 @@ class Salvage:
     damage: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -67,7 +71,12 @@ class Salvage:
         ]
         damage = [item.to_json() for item in self.damage]
         where = {"source": self.source, "destination": self.destination}
-        unsaved = {"lost": list(self.lost), "set_aside": list(self.set_aside), "damage": damage}
+        unsaved = {
+            "lost": list(self.lost),
+            "set_aside": list(self.set_aside),
+            "roles": dict(self.roles),
+            "damage": damage,
+        }
         return {**where, "saved": saved, **unsaved, "notes": list(self.notes)}
 
 
@@ -78,6 +87,7 @@ def salvage(
     source_format: str | None = None,
     sync: bool = True,
     overwrite: bool = False,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Salvage:
     """Write what is intact of a damaged checkpoint: each tensor whose checksums match its bytes, and nothing else.
@@ -93,6 +103,7 @@ def salvage(
         source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
         sync: return only when the files have reached the disk.
         overwrite: replace a checkpoint that is under ``dest``.
+        dry_run: read everything, return what would be saved, and write nothing.
         progress: called with (bytes done, bytes in all): what is read, and what is written.
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
@@ -123,7 +134,12 @@ def salvage(
         if damage and not left.has_values:
             hint = f"{len(damage)} places are damaged, the first: {damage[0].reason}"
             raise FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
-        saved = left.entries
+        saved, notes = left.entries, (*found.notes, *left.notes)
+        report = Salvage(
+            reader.prefix, prefix, saved, tuple(damage), notes, left.set_aside, _unsaved_roles(reader, saved)
+        )
+        if dry_run:
+            return report
         count = counting(writing, sum(entry.nbytes for entry in saved))
         with BundleWriter(
             prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian, progress=count
@@ -134,7 +150,19 @@ def salvage(
     finally:
         reader.close()
     log.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
-    return Salvage(reader.prefix, prefix, saved, tuple(damage), (*found.notes, *left.notes), left.set_aside)
+    return report
+
+
+def _unsaved_roles(reader: TensorReader, saved: Sequence[Entry]) -> dict[str, str]:
+    """Return what each tensor that the index knows and that is not saved is for."""
+    unsaved = reader.entries.keys() - {entry.name for entry in saved}
+    if not unsaved:
+        return {}
+    graph = None
+    with suppress(TfckptError):  # the graph may be what is damaged
+        graph = _read_graph(reader)
+    roles = find_roles(reader.entries.values(), graph)
+    return {name: roles[name] for name in sorted(unsaved)}
 
 
 def _find_prefix(source: PathLike, source_format: str | None) -> str:
