@@ -31,9 +31,10 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header
 from tfckpt.bundle.slices import check_cover
 from tfckpt.bundle.strings import decode_strings, parse_head, read_head
 from tfckpt.bundle.variants import decode_variants
+from tfckpt.checkpoint.graph_edit import add_alias, move, remove, rename_paths
 from tfckpt.checkpoint.graph_roles import graph_of_keys
 from tfckpt.checkpoint.lookup import Lookup
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, escape
 from tfckpt.checkpoint.object_tensors import ObjectTensors, against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.roles import ROLES, find_roles, guessed_suffixes
@@ -42,6 +43,7 @@ from tfckpt.cli import tree
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.match import match_models
+from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
 from tfckpt.layouts.catalog import find_models
 from tfckpt.sstable.reader import Table
@@ -184,6 +186,31 @@ def _look_up(parsed: ObjectGraph, keys: list[str]) -> None:
         lookup.near(text[1:], 100)
     _quietly(partial(lookup.called, "path"))
     list(against_restoring(parsed.serialize(), keys[::2]))
+
+
+def edits(data: bytes) -> None:
+    """Rename, move, alias and remove objects; whatever is refused, what is left has edges that lead somewhere, and keys."""
+    parsed = ObjectGraph.parse(data)
+    steps: list[Callable[[ObjectGraph], object]] = [
+        lambda graph: rename_paths(graph, lambda path: path.replace("model", "net")),
+        lambda graph: rename_paths(graph, lambda path: f"top/{path}"),
+        lambda graph: rename_paths(graph, lambda path: path.partition("/")[2] or path),
+        lambda graph: rename_paths(graph, lambda path: path[::-1]),
+        lambda graph: rename_objects(graph, keys, [("kernel$", "w"), (r"a(.*/\.ATTRIBUTES)", r"b\1"), ("dense", "x")]),
+    ]
+    keys = [a.checkpoint_key for node in parsed.nodes for a in node.attributes]
+    for name in list(parsed.nodes[0].children)[:2]:
+        path = escape(name)
+        steps += [
+            lambda graph, path=path: move(graph, path, f"moved/{path}"),  # type: ignore[misc]
+            lambda graph, path=path: add_alias(graph, f"alias/{path}", path),  # type: ignore[misc]
+            lambda graph, path=path: remove(graph, path),  # type: ignore[misc]
+        ]
+    for step in steps:
+        graph = parsed.copy()
+        _quietly(partial(step, graph))
+        assert ObjectGraph.parse(graph.serialize()).nodes == graph.nodes
+    assert parsed.serialize() == data
 
 
 def match(data: bytes) -> None:
@@ -527,6 +554,7 @@ HARNESSES: dict[str, Harness] = {
     "strings": Harness(strings, _seed_strings),
     "variants": Harness(variants, _seed_variants),
     "graph": Harness(graph, _seed_graphs, _graph_message),
+    "edits": Harness(edits, _seed_graphs, _graph_message),
     "match": Harness(match, _seed_matches, _graph_message),
     "names": Harness(names, _seed_names),
     "state_file": Harness(state_file, _seed_states),
