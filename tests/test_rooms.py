@@ -69,6 +69,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "checkpoint": (
         "object_graph",
         "object_tensors",
+        "path_globs",
+        "optimizer_lists",
         "object_paths",
         "outline",
         "prune",
@@ -111,7 +113,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cluster",
         "roles",
     ),
-    "edit": ("edits", "rewrite", "salvage", "differences", "diff"),
+    "edit": ("edits", "rewrite", "join", "preferences", "merge", "salvage", "differences", "diff"),
     "exchange": (
         "defaults",
         "kinds",

@@ -24,9 +24,12 @@ W = np.arange(50, dtype=np.float32).reshape(5, 10)
 
 
 def assert_merged_alike(tf: Any, directory: Path, sources: Sequence[str]) -> dict[str, bytes]:
-    """Merge bundles by both programs; return the files. TensorFlow moves its sources away, so it comes second."""
+    """Merge bundles by both programs; return the files. TensorFlow moves its sources away, so it comes second.
+
+    TensorFlow does not mind slices that are missing.
+    """
     paths = [directory / source for source in sources]
-    tfckpt.merge(paths, directory / "ours")
+    tfckpt.merge(paths, directory / "ours", partial=True)
     merge_v2(tf, paths, directory / "theirs")
     ours, theirs = bundle_bytes(directory / "ours"), bundle_bytes(directory / "theirs")
     assert ours == theirs

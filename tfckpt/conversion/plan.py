@@ -82,6 +82,7 @@ class Step(NamedTuple):
         fill: its values, if the source has none.
         resizes: what becomes of the source's axes before the pattern is applied.
         same_as: the key of a step before it, whose bytes are this tensor's, too.
+        origin: of a merge, the source that it comes from, as it was given.
     """
 
     source: str
@@ -96,6 +97,7 @@ class Step(NamedTuple):
     fill: Fill | None = None
     resizes: tuple[Resize, ...] = ()
     same_as: str | None = None
+    origin: str = ""
 
     @property
     def dtype_name(self) -> str:
@@ -120,11 +122,13 @@ class Dropped(NamedTuple):
         source: its name.
         rule: name of the rule that says so.
         nbytes: bytes that it takes in the source.
+        origin: of a merge, the source that has it, as it was given.
     """
 
     source: str
     rule: str
     nbytes: int
+    origin: str = ""
 
 
 class Written(NamedTuple):
@@ -201,7 +205,9 @@ class Plan(NamedTuple):
             "sizes": {name: {"value": size.value, "origin": size.origin} for name, size in self.sizes.items()},
             "nbytes": self.nbytes,
             "steps": [_step_to_json(step) for step in self.steps],
-            "dropped": [{"source": d.source, "rule": d.rule, "nbytes": d.nbytes} for d in self.dropped],
+            "dropped": [
+                {"source": d.source, "rule": d.rule, "nbytes": d.nbytes, "origin": d.origin} for d in self.dropped
+            ],
             "notes": list(self.notes),
             "written": None if self.written is None else _written_to_json(self.written),
         }
@@ -225,4 +231,5 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "resizes": [{"axis": r.axis, "old": r.old, "new": r.new, "fill": r.fill} for r in step.resizes],
         "keeps_bytes": step.keeps_bytes,
         "same_as": step.same_as,
+        "origin": step.origin,
     }
