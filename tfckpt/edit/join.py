@@ -440,9 +440,11 @@ class _Laying:
         return list(range(max(len(elements(self._part.graph, n)) for n in own.slots.values()))), ""
 
     def _unknown_order(self, target: int) -> str:
+        there = self._held_by(target)
         return (
-            f"the order of its lists is not known to be that of {self._held_by(target)}, whose model was made in another "
-            "order or has other variables, so moments could go to the wrong ones"
+            f"the order of its lists is not known to be that of {there}, whose model was made in another order or has other "
+            f"variables, so moments could go to the wrong ones; to keep the order of {self._part.name}, prefer it, and a "
+            f"pattern of paths from {there}"
         )
 
     def _all_named_alike(self, mine: Sequence[int], wanted: Sequence[int]) -> bool:
@@ -455,7 +457,7 @@ class _Laying:
         )
 
     def _owned_alike(self, own: Lists, their: Lists) -> bool:
-        """Whether elements at one place are for one variable, by their full names, where both sources have values there.
+        """Whether no elements at one place are for two variables, as far as their full names tell.
 
         An optimizer that got its variables in an order of its own is found out by this alone.
         """
@@ -465,7 +467,7 @@ class _Laying:
             for n, other in zip(elements(graph, number), elements(joined, their.slots[name]), strict=True):
                 if self._source[n].attributes and self._target[other].attributes:
                     owner, its = _owner(self._source[n], mine), _owner(self._target[other], theirs)
-                    if owner is None or its is None or self._to[owner] != its:
+                    if owner is not None and its is not None and self._to[owner] != its:
                         return False
         return True
 

@@ -378,7 +378,7 @@ class _Planning:
         chosen: Mapping[tuple[int, str], list[int]],
     ) -> None:
         """Raise PlanError if what an optimizer keeps for a variable would come to one of another shape."""
-        lines = []
+        lines = self._different_moments(graph, objects, chosen)
         for slot, variable in _slots(graph):
             sources = chosen.get((slot, VARIABLE_VALUE)), chosen.get((variable, VARIABLE_VALUE))
             if sources[0] is None or sources[1] is None or sources[0] == sources[1]:
@@ -391,6 +391,26 @@ class _Planning:
                 lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
         if lines:
             raise PlanError(lines[:MOST_SAID])
+
+    def _different_moments(
+        self,
+        graph: ObjectGraph,
+        objects: Mapping[tuple[int, str], _Thing],
+        chosen: Mapping[tuple[int, str], list[int]],
+    ) -> list[str]:
+        """Return what to say of elements of lists that do not tell their variable, and have other shapes in other sources."""
+        lines = []
+        for lists in find_optimizers(graph).values():
+            held = lists.slots.values() if lists.variables is None else ()
+            for slot in (element for number in held for element in elements(graph, number)):
+                thing = objects.get((slot, VARIABLE_VALUE), {})
+                for source in chosen.get((slot, VARIABLE_VALUE), ()):
+                    shape = self._shape(source, thing)
+                    others = [other for other in thing if self._shape(other, thing) != shape]
+                    if others and source != self._preferences.default:
+                        got = f"{list(self._shape(others[0], thing))} in {self._typed(others[0])}"
+                        lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
+        return lines
 
     def _shape(self, source: int, thing: _Thing) -> tuple[int, ...]:
         return self._entries[source][thing[source].tensors[0]].shape
