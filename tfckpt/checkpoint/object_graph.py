@@ -117,6 +117,11 @@ class Node:
         self.registered_saver = registered_saver
         self.has_checkpoint_values = has_checkpoint_values
 
+    def copy(self) -> Node:
+        """Return another node with the same edges, attributes and slots."""
+        lists = self.attributes.copy(), self.slot_variables.copy()
+        return Node(self.children.copy(), *lists, self.registered_saver, self.has_checkpoint_values)
+
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
     def __eq__(self, other: object) -> bool:
@@ -186,15 +191,27 @@ class ObjectGraph:
             for node in self.nodes:
                 _write_node(node, proto.nodes.add())
             return proto.SerializeToString(deterministic=True)
-        if [_parse_node(node) for node in proto.nodes] == self.nodes:
-            return self._source
+        changed = len(proto.nodes) != len(self.nodes)
         del proto.nodes[len(self.nodes) :]
         for number, node in enumerate(self.nodes):
             written = proto.nodes[number] if number < len(proto.nodes) else proto.nodes.add()
             if _parse_node(written) != node:
+                changed = True
                 written.Clear()
                 _write_node(node, written)
-        return proto.SerializeToString(deterministic=True)
+        return proto.SerializeToString(deterministic=True) if changed else self._source
+
+    def copy(self) -> ObjectGraph:
+        """Return another graph with the same nodes, and the memory of the same bytes.
+
+        >>> graph = ObjectGraph()
+        >>> graph.copy().nodes[0].children.update(w=0)
+        >>> graph
+        ObjectGraph([Node({}, [], [], None, None)])
+        """
+        graph = ObjectGraph([node.copy() for node in self.nodes])
+        graph._source = self._source
+        return graph
 
     def walk(self) -> Iterator[tuple[Path, Node]]:
         """Yield every node that edges reach, once, under its shortest path; breadth first, as TensorFlow numbers them."""

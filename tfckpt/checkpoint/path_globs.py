@@ -46,14 +46,14 @@ class PathGlob:
         queue = deque([ROOT])
         while queue:
             number = queue.popleft()
-            node, slash = graph.nodes[number], "/" if number != ROOT else ""
+            node, slash, state = graph.nodes[number], "/" if number != ROOT else "", states[number]
             ways = [(child, name) for name, child in node.children.items() if (number, name) not in without]
             ways += [(slot.slot_variable, slot.slot_name) for slot in node.slot_variables]
             for child, name in ways:
                 if (number, child) in back:
                     continue
                 old = states.get(child, 0)
-                new = old | self._after(states[number], slash + escape(name))
+                new = _BELOW if state == _BELOW else old | self._after(state, slash + escape(name))
                 if new != old:
                     states[child] = new
                     queue.append(child)
@@ -95,6 +95,14 @@ def _takes(piece: str, char: str) -> bool:
 def _edges_back(graph: ObjectGraph) -> set[tuple[int, int]]:
     """Return the edges, as pairs of nodes, that lead to an object on the shortest way to where they begin."""
     ways = graph.ways()
+    suspects = [
+        (number, child)
+        for number in ways
+        for name, child in graph.nodes[number].children.items()
+        if graph.nodes[child].children and ways[child] != (number, name)
+    ]
+    if not suspects:
+        return set()
     below: dict[int, list[int]] = {}
     for number, (parent, _) in ways.items():
         if number != ROOT:
@@ -112,8 +120,5 @@ def _edges_back(graph: ObjectGraph) -> set[tuple[int, int]]:
         stack.append((number, True))
         stack += [(child, False) for child in below.get(number, ())]
     return {
-        (number, child)
-        for number in ways
-        for child in graph.nodes[number].children.values()
-        if come[child] <= come[number] and gone[number] <= gone[child]
+        (number, child) for number, child in suspects if come[child] <= come[number] and gone[number] <= gone[child]
     }

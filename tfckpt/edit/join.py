@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import (
@@ -54,11 +55,13 @@ class Joined(NamedTuple):
     Attributes:
         graph: with the keys of the first source, and no attributes of the others yet.
         numbers: by source, the number in the joined graph of each of its nodes; `NOWHERE` if it did not go along.
+        back: by source, the way back: its number of each joined node that it has.
         notes: what a user should know.
     """
 
     graph: ObjectGraph
     numbers: Mapping[int, list[int]]
+    back: Mapping[int, Mapping[int, int]]
     notes: tuple[str, ...]
 
 
@@ -97,14 +100,14 @@ def join_graphs(parts: Sequence[Part], choose: Choose) -> Joined:
             joining.notes.insert(
                 0, f"the structure of objects is that of {parts[0].name}, which is preferred where they contradict"
             )
-        return Joined(joining.graph, found, tuple(joining.notes))
+        return Joined(joining.graph, found, joining.back, tuple(joining.notes))
 
 
 class _Joining:
     """The joined graph while it grows."""
 
     def __init__(self, first: Part) -> None:
-        self.graph = ObjectGraph.parse(first.graph.serialize())
+        self.graph = first.graph.copy()
         self.back: dict[int, dict[int, int]] = {first.source: {n: n for n in range(len(self.graph.nodes))}}
         self.gone: set[int] = set()  # nodes that were replaced
         self.notes: list[str] = []
@@ -129,7 +132,6 @@ class _Laying:
         self._left_slots: set[int] = set()  # slot variables that do not go along
         self._instead: dict[int, dict[str, int]] = {}  # children of lists in another order
         self._own_lists, self._their_lists = find_optimizers(part.graph), find_optimizers(joining.graph)
-        self._own_values, self._their_values = part.graph.nodes_with_values(), joining.graph.nodes_with_values()
         self._queue: deque[int] = deque()
         self._optimizers: deque[int] = deque()
         self._complaints: list[str] = []
@@ -138,6 +140,14 @@ class _Laying:
         self._ways: Ways = part.graph.ways()
         self._their_ways: Ways | None = None
         self._order: bool | None = None
+
+    @cached_property
+    def _own_values(self) -> set[int]:
+        return self._part.graph.nodes_with_values()
+
+    @cached_property
+    def _their_values(self) -> set[int]:
+        return self._joining.graph.nodes_with_values()
 
     def lay(self) -> list[int]:
         """Pair, then add; return the joined number of each node."""
@@ -194,13 +204,22 @@ class _Laying:
             other = self._own_path(self._back[target])
             return f"one object in {there}; {self._own_path(number)} and {other} are two in {here}"
         own, their = self._source[number], self._target[target]
-        kinds = _kind(own, number in self._own_values), _kind(their, target in self._their_values)
-        if _VARIABLE in kinds and kinds[0] != kinds[1] and all(kinds):
-            return f"{kinds[0]} in {here}, {kinds[1]} in {there}"
+        if own.attributes or their.attributes:
+            kinds = self._kind(own, number, self._part.graph), self._kind(their, target, self._joining.graph)
+            if _VARIABLE in kinds and kinds[0] != kinds[1] and all(kinds):
+                return f"{kinds[0]} in {here}, {kinds[1]} in {there}"
         savers = own.registered_saver, their.registered_saver
         if None not in savers and savers[0] != savers[1]:
             return f"saved by {savers[0]!r} in {here}, by {savers[1]!r} in {there}"
         return ""
+
+    def _kind(self, node: Node, number: int, graph: ObjectGraph) -> str:
+        """Return what a node is, as far as that excludes that it is something else; nothing if it can be anything."""
+        if node.attributes:
+            names = {attribute.name for attribute in node.attributes}
+            return _VARIABLE if VARIABLE_VALUE in names else f"an object with the value {min(names)!r}"
+        values = self._own_values if graph is self._part.graph else self._their_values
+        return "an object without a value of its own" if node.children and number in values else ""
 
     def _contradict(self, number: int, target: int, why: str) -> None:
         """Have the preferred source count; complain if there is none."""
@@ -510,6 +529,9 @@ class _Laying:
                 node = self._source[number]
                 saver, values = node.registered_saver, node.has_checkpoint_values
                 self._target.append(Node(registered_saver=saver, has_checkpoint_values=values))
+            elif self._source[number].has_checkpoint_values:
+                target = self._target[self._to[number]]
+                target.has_checkpoint_values = target.has_checkpoint_values is not None or None
         savers = {node.registered_saver for node in self._target if node.registered_saver is not None}
         for number in reached:
             node, target = self._source[number], self._target[self._to[number]]
@@ -549,14 +571,6 @@ class _Laying:
                 slots = (slot.slot_variable for slot in self._source[number].slot_variables)
                 left += [slot for slot in slots if slot not in self._left_slots]
         return sorted(reached)
-
-
-def _kind(node: Node, has_values: bool) -> str:
-    """Return what a node is, as far as that excludes that it is something else; nothing if it can be anything."""
-    if node.attributes:
-        names = {attribute.name for attribute in node.attributes}
-        return _VARIABLE if VARIABLE_VALUE in names else f"an object with the value {min(names)!r}"
-    return "an object without a value of its own" if node.children and has_values else ""
 
 
 def _path(number: int, ways: Ways) -> str:
@@ -599,11 +613,3 @@ def _owner(node: Node, variables: Mapping[str, int | None]) -> int | None:
         if name in variables:
             return variables[name]
     return None
-
-
-def say_where_values_are(graph: ObjectGraph) -> None:
-    """Set what lets TensorFlow keep nodes for objects that are made later, where it is known of nodes at all."""
-    values = graph.nodes_with_values()
-    for number, node in enumerate(graph.nodes):
-        if node.has_checkpoint_values is not None:
-            node.has_checkpoint_values = number in values

@@ -34,7 +34,7 @@ from tfckpt.checkpoint.object_graph import (
 )
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
 from tfckpt.conversion.plan import Dropped, Plan, Step
-from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs, say_where_values_are
+from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Origin, Preferences
 from tfckpt.edit.rewrite import PathLike, Piece, arrange, numbering, pieces_of, place_of, spread, write_pieces
 from tfckpt.errors import Advice, FormatError, PlanError, UnsupportedError, UsageError, advised, some
@@ -169,7 +169,6 @@ class _Planning:
         self._targets: list[dict[str, list[str]]] = [{} for _ in origins]  # of each tensor that is taken
         self._rules: list[dict[str, str]] = [{} for _ in origins]  # of each that is not
         self._joined = self._join()
-        self._holders: dict[int, dict[int, int]] = {}  # of joined nodes: their number in each source
 
     def plan(self, *, partial: bool) -> tuple[Plan, list[list[Step]]]:
         """Return the plan, and the steps of each source.
@@ -179,18 +178,14 @@ class _Planning:
         names, objects = self._things()
         taken: dict[str, tuple[int, str]] = {}
         for name, thing in names.items():
-            for source in self._resolve(thing, {}, name):
+            for source in self._resolve(thing, None):
                 self._targets[source].setdefault(name, []).append(name)
                 taken[name] = source, name
-        chosen = {
-            (number, attribute): self._resolve(thing, self._holders.get(number, {}), "")
-            for (number, attribute), thing in objects.items()
-        }
+        chosen = {(number, attribute): self._resolve(thing, number) for (number, attribute), thing in objects.items()}
         self._complain_of_clashes()
         if self._joined is not None:
             self._check_moments(self._joined.graph, objects, chosen)
             self._spell(self._joined.graph, objects, chosen, taken)
-            say_where_values_are(self._joined.graph)
         if not partial:
             self._check_covers()
         return self._to_plan()
@@ -244,11 +239,9 @@ class _Planning:
         origin = self._origins[source]
         assert origin.graph is not None
         for node, number in enumerate(numbers):
-            if number != NOWHERE:
-                self._holders.setdefault(number, {})[source] = node
-            for attribute in origin.graph.nodes[node].attributes:
+            for attribute in origin.graph.nodes[node].attributes if number != NOWHERE else ():
                 tensors = origin.tensors.of_key(attribute.checkpoint_key)
-                if number != NOWHERE and tensors:
+                if tensors:
                     thing = objects.setdefault((number, attribute.name), {})
                     thing[source] = _Held(attribute.checkpoint_key, tensors)
 
@@ -265,8 +258,12 @@ class _Planning:
                         return objects.get((numbers[node], attribute.name))
         return None
 
-    def _resolve(self, thing: _Thing, nodes: Mapping[int, int], name: str) -> list[int]:
-        """Return the sources that a thing is taken from: one, or those that hold slices of one tensor."""
+    def _resolve(self, thing: _Thing, number: int | None) -> list[int]:
+        """Return the sources that a thing is taken from: one, or those that hold slices of one tensor.
+
+        Args:
+            number: of the joined node, if it is an object's.
+        """
         if len(thing) == 1:
             return list(thing)
         sources = sorted(thing)
@@ -274,7 +271,7 @@ class _Planning:
         if clash is None:
             return sources
         names = {source: held.tensors[0] for source, held in thing.items()}
-        chosen = self._preferences.choose(sources, nodes, names)
+        chosen = self._preferences.choose(sources, self._holders(number), names)
         if chosen is None:
             self._note_clash(*clash, thing)
             return []
@@ -283,6 +280,12 @@ class _Planning:
                 rule = f"also in {self._typed(source)}, taken from {self._typed(chosen)}"
                 self._rules[source].update(dict.fromkeys(thing[source].tensors, rule))
         return [chosen]
+
+    def _holders(self, number: int | None) -> dict[int, int]:
+        """Return a joined node's number in each source that has it."""
+        if self._joined is None or number is None:
+            return {}
+        return {source: back[number] for source, back in self._joined.back.items() if number in back}
 
     def _clash(self, thing: _Thing, sources: Sequence[int]) -> tuple[int, int] | None:
         """Return two sources that both have what may come once; None if all have other slices of one tensor."""
@@ -334,14 +337,13 @@ class _Planning:
     ) -> None:
         """Give every value of an object a key that no other has, and the graph its attributes."""
         paths = _Paths(graph)
-        full_names = self._full_names()
         for (number, name), sources in sorted(chosen.items(), key=lambda item: item[0][0]):
             thing = objects[number, name]
             attributes = graph.nodes[number].attributes
             place = next((n for n, attribute in enumerate(attributes) if attribute.name == name), len(attributes))
             if place == len(attributes):
                 first = min(thing, key=self._rank)
-                attributes.append(Attribute(name, thing[first].key, full_names.get((first, number, name), "")))
+                attributes.append(Attribute(name, thing[first].key, self._full_name(first, number, name)))
             key = attributes[place].checkpoint_key
             wanted = self._contents(thing, sources)
             while any(taken.get(key + end, content) != content for end, content in wanted.items()):
@@ -356,14 +358,10 @@ class _Planning:
                     if target not in targets:
                         targets.append(target)
 
-    def _full_names(self) -> dict[tuple[int, int, str], str]:
-        assert self._joined is not None
-        return {
-            (source, number, attribute.name): attribute.full_name
-            for source, numbers in self._joined.numbers.items()
-            for number, node in zip(numbers, (self._origins[source].graph or ObjectGraph()).nodes, strict=True)
-            for attribute in node.attributes
-        }
+    def _full_name(self, source: int, number: int, name: str) -> str:
+        node, graph = self._holders(number).get(source), self._origins[source].graph
+        attributes = [] if node is None or graph is None else graph.nodes[node].attributes
+        return next((attribute.full_name for attribute in attributes if attribute.name == name), "")
 
     def _contents(self, thing: _Thing, sources: Sequence[int]) -> dict[str, tuple[int, str]]:
         """Return what lies under each end of a key, that of the attribute itself included."""
