@@ -39,7 +39,7 @@ HEADS = {
 
 @pytest.fixture
 def tensors() -> dict[str, Any]:
-    """The variables without optimizer slots, to be changed."""
+    """The variables without optimizer states, to be changed."""
     with tfckpt.open(SOURCE) as checkpoint:
         return {name: v for name, v in checkpoint.items() if "/adam_" not in name and name != "global_step"}
 
@@ -136,7 +136,7 @@ def test_every_variable_is_converted_or_dropped_by_a_rule() -> None:
     sources = [step.source for step in plan.steps] + [item.source for item in plan.dropped]
     assert sorted(sources) == [name for name, _ in tfckpt.list_variables(SOURCE)]
     assert {rule: len(items) for rule, items in plan.dropped_by_rule().items()} == {
-        "optimizer slot": 64,
+        "optimizer state": 64,
         "masked-LM head": 5,
         "sentence-order head": 2,
         "training step": 1,
@@ -145,7 +145,7 @@ def test_every_variable_is_converted_or_dropped_by_a_rule() -> None:
 
 def test_a_pretrainer_holds_both_heads_and_drops_neither() -> None:
     plan = tfckpt.plan(SOURCE, to="pretrainer")
-    assert plan.dropped_by_rule().keys() == {"optimizer slot", "training step"}
+    assert plan.dropped_by_rule().keys() == {"optimizer state", "training step"}
     targets = [step.target.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE") for step in plan.steps]
     assert {"model/classification_heads/0/out_proj/kernel", "next_sentence..pooler_dense/kernel"} <= set(targets)
     assert "masked_lm/embedding_table" in targets

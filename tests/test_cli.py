@@ -21,7 +21,7 @@ from tfckpt.layouts.catalog import NAMES
 
 LINES = [  # of the report, after those of the variables
     "{source} to encoder: 39 variables, 6,688 bytes, 0 transposed",
-    "dropped: 92 (optimizer slot)",
+    "dropped: 92 (optimizer state)",
     "dropped: 5 (masked-LM head)",
     "dropped: 2 (next-sentence head)",
     "dropped: 1 (training step)",

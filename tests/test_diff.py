@@ -206,7 +206,7 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
     tfckpt.convert(bert, dest, num_heads=2)
     assert succeed(capsys, "diff", bert, dest, "--map", "encoder") == [
         f"{bert} as encoder, {dest}: 39 same",
-        "not compared: 92 (optimizer slot)",
+        "not compared: 92 (optimizer state)",
         "not compared: 5 (masked-LM head)",
         "not compared: 2 (next-sentence head)",
         "not compared: 1 (training step)",

@@ -11,7 +11,10 @@ import pytest
 from support.commands import Captured, plain, shown_here, succeed, succeed_json
 
 import tfckpt
-from tfckpt.cli.listing import COLUMNS, role_of
+from tfckpt._proto.types_pb2 import DT_FLOAT
+from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.roles import find_roles
+from tfckpt.cli.listing import COLUMNS
 from tfckpt.cli.main import main
 from tfckpt.cli.output import human
 
@@ -174,7 +177,7 @@ def test_nothing_has_totals_too(prefix: str, capsys: Captured) -> None:
     ],
 )
 def test_the_role_of_a_tensor(name: str, role: str) -> None:
-    assert role_of(name) == role
+    assert find_roles([Entry(name, DT_FLOAT, (), 0, 0, 4, 0)], None) == {name: role}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture
 def tensors(bert: str) -> dict[str, Any]:
-    """The variables of the BERT without optimizer slots, to be changed."""
+    """The variables of the BERT without optimizer states, to be changed."""
     with tfckpt.open(bert) as checkpoint:
         return {name: value for name, value in checkpoint.items() if "/adam_" not in name}
 
@@ -51,7 +51,7 @@ def test_every_variable_is_converted_or_dropped_by_a_rule(bert: str) -> None:
     sources = [step.source for step in plan.steps] + [item.source for item in plan.dropped]
     assert sorted(sources) == [name for name, _ in tfckpt.list_variables(bert)]
     assert {rule: len(items) for rule, items in plan.dropped_by_rule().items()} == {
-        "optimizer slot": 92,
+        "optimizer state": 92,
         "masked-LM head": 5,
         "next-sentence head": 2,
         "training step": 1,

@@ -81,7 +81,7 @@ def test_the_mapping_is_the_plan_with_checksums(bert: str, tmp_path: Path, capsy
     assert len(steps) == 39
     assert len(mapping["dropped"]) == 100
     assert {item["rule"] for item in mapping["dropped"]} == {
-        *("optimizer slot", "masked-LM head", "next-sentence head", "training step")
+        *("optimizer state", "masked-LM head", "next-sentence head", "training step")
     }
     words = steps["bert/embeddings/word_embeddings"]
     assert (words["change"], words["how"]) == ("resized", ["axis 0: 30 to 40, added rows: zeros"])

@@ -105,7 +105,7 @@ def test_it_draws_every_part(look: Look, bert_page: Path) -> None:
     assert facts["optimizer state"].endswith("28.7 %")
     assert page.locator("#problems").is_hidden()
     assert len(rows(page, "tensors-table")) == 51
-    assert rows(page, "dropped-table") == [["optimizer slot", "4", "38,912"], ["training step", "1", "8"]]
+    assert rows(page, "dropped-table") == [["optimizer state", "4", "38,912"], ["training step", "1", "8"]]
     query = next(row for row in rows(page, "mapping-table") if row[0].endswith("layer_1/attention/self/query/kernel"))
     assert query[1:3] == ["reshaped", "[32, 32] to [32, 4, 8]; h (a d) -> h a d"]
     assert query[3].endswith("_attention_layer/_query_dense/kernel/.ATTRIBUTES/VARIABLE_VALUE")

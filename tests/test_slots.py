@@ -60,7 +60,7 @@ def complaints(tensors: dict[str, Any], tmp_path: Path, **options: Any) -> tuple
 
 def test_slots_are_dropped_unless_asked_for(bert: str) -> None:
     assert tfckpt.plan(bert) == tfckpt.plan(bert, slots="drop")
-    assert len(tfckpt.plan(bert).dropped_by_rule()["optimizer slot"]) == 92
+    assert len(tfckpt.plan(bert).dropped_by_rule()["optimizer state"]) == 92
 
 
 @pytest.mark.parametrize(("dump", "kind", "rate"), DUMPS)
@@ -285,4 +285,4 @@ def test_names_of_2019_keep_slots_unless_told(bert: str) -> None:
     assert len(kept.steps) == 139
     dropped = tfckpt.plan(bert, to="keras", slots="drop")
     assert len(dropped.steps) == 46
-    assert dropped.dropped_by_rule().keys() == {"optimizer slot", "training step"}
+    assert dropped.dropped_by_rule().keys() == {"optimizer state", "training step"}

@@ -34,6 +34,14 @@ def add_commands(
         "--rtol", type=float, default=0.0, metavar="NUMBER", help="the same, as a part of the larger one: 1e-6"
     )
     diff.add_argument("--ignore-dtypes", action="store_true", help="compare values only, as numbers")
+    for option, what in (("--only", "compare nothing but"), ("--ignore", "do not compare")):
+        diff.add_argument(
+            option,
+            action="append",
+            default=[],
+            metavar="PATTERN|ROLE",
+            help=f"{what} tensors whose names match a glob, or of a role, such as 'optimizer state' (repeatable)",
+        )
     diff.add_argument("--all", action="store_true", help="list also what is the same")
     diff.add_argument(
         "--map",
@@ -53,6 +61,7 @@ def cmd_diff(args: argparse.Namespace) -> int:
         args.to = args.map or AUTO
         plan = tfckpt.plan(args.a, **request_of(args))
     options = {"atol": args.atol, "rtol": args.rtol, "ignore_dtypes": args.ignore_dtypes}
+    options |= {"only": args.only, "ignore": args.ignore}
     with progress_bar("comparing", quiet=args.quiet) as progress:
         comparison = tfckpt.diff(args.a, args.b, plan=plan, **options, progress=progress)
     if args.json:
@@ -61,7 +70,7 @@ def cmd_diff(args: argparse.Namespace) -> int:
         print_rows(
             COLUMNS, [_row(pair) for pair in (comparison.pairs if args.all else comparison.differing)], styles=STYLES
         )
-        for line in _sums(comparison):
+        for line in (*_sums(comparison), *(f"note: {printable(note)}" for note in comparison.notes)):
             print(line)
     return 0 if comparison.same else DIFFERENT
 

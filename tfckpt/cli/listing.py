@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting
-from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows
+from tfckpt.cli.output import human, is_terminal, print_json, print_no_match, print_rows, printable
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
+    from tfckpt.checkpoint.checkpoint import Checkpoint
+
+Roles = Mapping[str, str]  # what each tensor is for, by name; empty where nobody asks
 
 
 class Column(NamedTuple):
     """One fact of a tensor: its name in JSON, its value there, and how it is printed."""
 
     key: str
-    value: Callable[[Entry], Any]
-    cell: Callable[[Entry], str]
+    value: Callable[[Entry, Roles], Any]
+    cell: Callable[[Entry, Roles], str]
     is_number: bool = False
 
 
 COLUMNS = {
-    "name": Column("name", lambda e: e.name, lambda e: e.name),
-    "dtype": Column("dtype", lambda e: e.dtype_name, lambda e: e.dtype_name),
-    "shape": Column("shape", lambda e: list(e.shape), lambda e: str(list(e.shape))),
-    "bytes": Column("nbytes", lambda e: e.nbytes, lambda e: str(e.nbytes), True),
-    "size": Column("size", lambda e: human(e.nbytes), lambda e: human(e.nbytes), True),
-    "elements": Column("elements", lambda e: e.size, lambda e: str(e.size), True),
-    "shard": Column("shard", lambda e: e.shard, lambda e: str(e.shard), True),
-    "offset": Column("offset", lambda e: e.offset, lambda e: str(e.offset), True),
-    "crc32c": Column("crc32c", lambda e: e.crc32c, lambda e: f"{e.crc32c:#010x}"),
-    "slices": Column("slices", lambda e: len(e.slices), lambda e: str(len(e.slices)), True),
-    "role": Column("role", lambda e: role_of(e.name), lambda e: role_of(e.name)),
+    "name": Column("name", lambda e, _: e.name, lambda e, _: e.name),
+    "dtype": Column("dtype", lambda e, _: e.dtype_name, lambda e, _: e.dtype_name),
+    "shape": Column("shape", lambda e, _: list(e.shape), lambda e, _: str(list(e.shape))),
+    "bytes": Column("nbytes", lambda e, _: e.nbytes, lambda e, _: str(e.nbytes), True),
+    "size": Column("size", lambda e, _: human(e.nbytes), lambda e, _: human(e.nbytes), True),
+    "elements": Column("elements", lambda e, _: e.size, lambda e, _: str(e.size), True),
+    "shard": Column("shard", lambda e, _: e.shard, lambda e, _: str(e.shard), True),
+    "offset": Column("offset", lambda e, _: e.offset, lambda e, _: str(e.offset), True),
+    "crc32c": Column("crc32c", lambda e, _: e.crc32c, lambda e, _: f"{e.crc32c:#010x}"),
+    "slices": Column("slices", lambda e, _: len(e.slices), lambda e, _: str(len(e.slices)), True),
+    "role": Column("role", lambda e, roles: roles[e.name], lambda e, roles: roles[e.name]),
 }
 DEFAULT = ("name", "dtype", "shape", "bytes")
 STYLES = {"dtype": "green", "shape": "cyan", "bytes": "yellow", "size": "yellow", "role": "magenta", "share": "yellow"}
@@ -81,28 +85,42 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def cmd_ls(args: argparse.Namespace) -> int:
-    """List tensors, or sums of them. Reads the index only, never a shard."""
+    """List tensors, or sums of them. Reads the index only, and the object graph where roles are shown."""
     with tfckpt.open(args.prefix, format=args.format) as checkpoint:
         entries, count = checkpoint.entries(args.pattern), len(checkpoint)
+        asked = args.total == "role" or (not args.total and "role" in (*args.columns, args.sort))
+        roles = _roles(checkpoint, asked=asked) if asked or _is_summed_up(args) else {}
     if args.regex is not None:
         entries = [entry for entry in entries if args.regex.search(entry.name)]
     if count and not entries:
         print_no_match(args, count)
     if args.total:
-        _print_totals(entries, args)
+        _print_totals(entries, roles, args)
     else:
-        _print_tensors(_sorted(entries, args.sort, reverse=args.reverse), args)
+        _print_tensors(_sorted(entries, args.sort, roles, reverse=args.reverse), roles, args)
     return 0
 
 
-def role_of(name: str) -> str:
-    """Return what a tensor is for, judged by its name; the tables that tell are loaded when somebody asks."""
-    from tfckpt.conversion import roles
-
-    return roles.role_of(name)
+def _is_summed_up(args: argparse.Namespace) -> bool:
+    return not args.json and is_terminal()
 
 
-def _sorted(entries: list[Entry], column: str | None, *, reverse: bool) -> list[Entry]:
+def _roles(checkpoint: Checkpoint, *, asked: bool) -> Roles:
+    """Return what each tensor is for; where the object graph cannot be read, keys tell, if somebody asked for roles."""
+    from tfckpt.checkpoint.roles import find_roles
+    from tfckpt.errors import TfckptError
+
+    try:
+        graph = checkpoint.object_graph
+    except TfckptError as error:
+        if not asked:
+            return {}
+        print(f"tfckpt ls: roles are told by names alone: {printable(str(error))}", file=sys.stderr)
+        graph = None
+    return find_roles(checkpoint.entries(), graph)
+
+
+def _sorted(entries: list[Entry], column: str | None, roles: Roles, *, reverse: bool) -> list[Entry]:
     if column == "name":
         from tfckpt.checkpoint.outline import natural_order
 
@@ -110,31 +128,31 @@ def _sorted(entries: list[Entry], column: str | None, *, reverse: bool) -> list[
     elif column in ("bytes", "size"):  # a size as people say it does not sort
         entries = sorted(entries, key=lambda entry: -entry.nbytes)
     elif column is not None and COLUMNS[column].is_number:
-        entries = sorted(entries, key=lambda entry: -COLUMNS[column].value(entry))
+        entries = sorted(entries, key=lambda entry: -COLUMNS[column].value(entry, roles))
     elif column is not None:
-        entries = sorted(entries, key=COLUMNS[column].value)
+        entries = sorted(entries, key=lambda entry: COLUMNS[column].value(entry, roles))
     return entries[::-1] if reverse else entries
 
 
-def _print_tensors(entries: Sequence[Entry], args: argparse.Namespace) -> None:
+def _print_tensors(entries: Sequence[Entry], roles: Roles, args: argparse.Namespace) -> None:
     names = ["size" if name == "bytes" and args.human else name for name in args.columns]
     columns = [COLUMNS[name] for name in names]
     if args.json:
-        print_json([{column.key: column.value(entry) for column in columns} for entry in entries])
+        print_json([{column.key: column.value(entry, roles) for column in columns} for entry in entries])
         return
-    rows = [[column.cell(entry) for column in columns] for entry in entries]
+    rows = [[column.cell(entry, roles) for column in columns] for entry in entries]
     numbers = [name for name in names if COLUMNS[name].is_number]
     print_rows(names, rows, styles=STYLES, numbers=numbers)
     if is_terminal():
-        print(_summary(entries))
+        print(_summary(entries, roles))
 
 
-def _summary(entries: Iterable[Entry]) -> str:
-    from tfckpt.conversion.roles import OPTIMIZER
+def _summary(entries: Iterable[Entry], roles: Roles) -> str:
+    from tfckpt.checkpoint.optimizers import OPTIMIZER
 
     total = _Sum.of(entries)
     text = f"{total.tensors} tensors, {total.elements:,} elements, {total.nbytes:,} bytes ({human(total.nbytes)})"
-    state = _Sum.of(entry for entry in entries if role_of(entry.name) == OPTIMIZER)
+    state = _Sum.of(entry for entry in entries if roles.get(entry.name) == OPTIMIZER)
     return f"{text}; {OPTIMIZER}: {_percent(state, total)}" if state.tensors else text
 
 
@@ -153,12 +171,12 @@ def _percent(part: _Sum, total: _Sum) -> str:
     return f"{100 * part.nbytes / total.nbytes if total.nbytes else 0:.1f} %"
 
 
-def _print_totals(entries: list[Entry], args: argparse.Namespace) -> None:
+def _print_totals(entries: list[Entry], roles: Roles, args: argparse.Namespace) -> None:
     """Print what each group holds and which share of the bytes that is."""
     group_of: dict[str, Callable[[Entry], str]] = {
         "prefix": lambda entry: prefix_of(entry.name, args.depth),
         "dtype": lambda entry: entry.dtype_name,
-        "role": lambda entry: role_of(entry.name),
+        "role": lambda entry: roles[entry.name],
         "shard": lambda entry: str(entry.shard),
     }
     members: dict[str, list[Entry]] = {}
@@ -179,7 +197,7 @@ def _print_totals(entries: list[Entry], args: argparse.Namespace) -> None:
     names = (args.total, "tensors", "elements", "size" if args.human else "bytes", "share")
     print_rows(names, rows, styles=STYLES, numbers=names[1:])
     if is_terminal():
-        print(_summary(entries))
+        print(_summary(entries, roles))
 
 
 def prefix_of(name: str, depth: int) -> str:

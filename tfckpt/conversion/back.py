@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.bundle.entry import Entry, encode_name
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.roles import BESIDE, COPY, OPTIMIZER, find_roles
 from tfckpt.conversion.config import Config
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
-from tfckpt.conversion.planning import Complaints, exclude, known_sizes, make_step
+from tfckpt.conversion.planning import Complaints, average_notes, exclude, known_sizes, make_step
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
 from tfckpt.errors import Advice, PlanError, advised, located
 from tfckpt.layouts.axes import Sizes, inverse
-from tfckpt.layouts.optimizer import STATE, TRAINING, TRAINING_STEP
+from tfckpt.layouts.optimizer import TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
 
 
@@ -79,8 +80,10 @@ def plan_back(
             notes += [note] if note else []
     if state.step in stored:
         steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
-    dropped += [Dropped(key, STATE.rule, stored[key].nbytes) for key in sorted(state.other & stored.keys())]
-    dropped += _rest(stored, steps, dropped, match, complaints)
+    dropped += [Dropped(key, OPTIMIZER, stored[key].nbytes) for key in sorted(state.other & stored.keys())]
+    roles = find_roles(entries, graph)
+    dropped += _rest(stored, steps, dropped, match, roles, complaints)
+    notes += average_notes(dropped, roles)
     if resizing is not None:
         steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)
         notes += resized
@@ -154,6 +157,7 @@ def _rest(
     steps: Sequence[Step],
     dropped: Sequence[Dropped],
     match: Match,
+    roles: Mapping[str, str],
     complaints: Complaints,
 ) -> list[Dropped]:
     """Return what else is dropped, each by its rule; a tensor without one is a complaint."""
@@ -163,13 +167,12 @@ def _rest(
     targets = {step.target for step in steps}
     rest = []
     for name, entry in stored.items():
-        rule = next((drop.rule for drop in TRAINING if drop.matches(name)), None)
         if name == OBJECT_GRAPH_KEY:
             rest.append(Dropped(name, "object graph", entry.nbytes))
         elif ATTRIBUTES not in name and (_range(entry) in objects or name in targets):
             rest.append(Dropped(name, "kept name", entry.nbytes))
-        elif name not in accounted and rule is not None:
-            rest.append(Dropped(name, rule, entry.nbytes))
+        elif name not in accounted and (roles[name] in BESIDE or roles[name] == COPY):
+            rest.append(Dropped(name, roles[name], entry.nbytes))
         elif name not in accounted:
             complaints.add(
                 f"{name} {list(entry.shape)}: no part of the {match.layout.name!r} that was found; --exclude drops it"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tfckpt.bundle.entry import Entry, encode_name
+from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.plan import Dropped, Plan
-from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, make_step
+from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.rules import Drop, NameLayout
+from tfckpt.layouts.rules import NameLayout
 
 
 def plan_names(
@@ -19,7 +20,7 @@ def plan_names(
     *,
     num_heads: int | None = None,
     excluded: Sequence[str] = (),
-    drops: Sequence[Drop] = (),
+    dropped_roles: Collection[str] = (),
 ) -> Plan:
     """Decide what each tensor is called in a name-based layout.
 
@@ -29,18 +30,19 @@ def plan_names(
         layout: the target.
         num_heads: number of attention heads; without it attention weights keep their shapes.
         excluded: substrings; a variable whose name has one is left out.
-        drops: rules that leave out more.
+        dropped_roles: what is left out of what training keeps beside the model.
     Raises: PlanError, with every complaint.
     """
     kept, dropped = exclude(entries, excluded)
+    roles = find_roles(entries, None) if dropped_roles else {}
     complaints = Complaints()
     sizes = Sizes(layout.sizes, {NUM_HEADS: Size(num_heads, AS_GIVEN)} if num_heads else {})
     names: dict[str, str] = {}
     steps = []
     for entry in kept:
-        rule = next((drop.rule for drop in drops if drop.matches(entry.name)), None)
-        if rule is not None:
-            dropped.append(Dropped(entry.name, rule, entry.nbytes))
+        role = roles.get(entry.name, "")
+        if role in dropped_roles:
+            dropped.append(Dropped(entry.name, role, entry.nbytes))
             continue
         target = layout.rename(entry.name)
         first = names.setdefault(target, entry.name)
@@ -52,6 +54,7 @@ def plan_names(
     complaints.raise_any(source)
     unchanged = [step.source for step in steps if step.source == step.target]
     notes = [f"{len(unchanged)} names pass through as they are: {', '.join(unchanged)}"] if unchanged else []
+    notes += guess_notes(entries, dropped, roles)
     if not num_heads:
         notes.append("no head count given: attention weights keep their TF1 shapes")
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables

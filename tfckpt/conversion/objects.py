@@ -8,14 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
     Complaints,
+    average_notes,
     dtype_notes,
     exclude,
     find_scope,
+    guess_notes,
     known_sizes,
     make_step,
     under_scope,
@@ -66,7 +69,8 @@ def plan_objects(
     """
     complaints = Complaints()
     kept, dropped = exclude(entries, excluded)
-    scope, hub = _hub_names(source, kept, layout, complaints)
+    roles = find_roles([entry for entry in entries if not OBJECTS.matches(entry.name)], None)
+    scope, hub = _hub_names(source, kept, layout, roles, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
     target = build_target(layout, hub)
     _add_known(target, layout.family, hub, sizes, second)
@@ -76,14 +80,14 @@ def plan_objects(
     elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
         complaints.add(*no_heads(config, layout, hub, source))
     _check_numbers(layout, hub, sizes, complaints)
-    refused = _refuse(layout, hub, sizes, complaints)
+    refused = _refuse(layout, hub, roles, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
     state = state_names(hub, list(wanted)) if slots else set()
     steps = _steps(hub, wanted, layout, sizes, complaints)
-    dropped += _drop(hub, {*wanted, *state, *refused}, layout, complaints)
+    dropped += _drop(hub, {*wanted, *state, *refused}, layout, roles, complaints)
     _check_optional(layout, hub, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
     if missing and fill is None:
@@ -100,7 +104,8 @@ def plan_objects(
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
     notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
     notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
-    notes += resized + dtype_notes(written.values())
+    notes += resized + average_notes(dropped, roles) + guess_notes(entries, dropped, roles)
+    notes += dtype_notes(written.values())
     return Plan(
         source,
         layout.name,
@@ -148,12 +153,15 @@ def _drop(
     hub: Mapping[str, Entry],
     settled: Collection[str],
     layout: ObjectLayout,
+    roles: Mapping[str, str],
     complaints: Complaints,
 ) -> list[Dropped]:
     """Return what else is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
     dropped = []
     for name, entry in ((name, entry) for name, entry in hub.items() if name not in settled):
         rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
+        if _is_beside(entry, roles):
+            rule = roles[entry.name]
         if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
@@ -213,14 +221,15 @@ def _fill_missing(
 
 
 def _hub_names(
-    source: str, entries: Sequence[Entry], layout: ObjectLayout, complaints: Complaints
+    source: str, entries: Sequence[Entry], layout: ObjectLayout, roles: Mapping[str, str], complaints: Complaints
 ) -> tuple[str, Mapping[str, Entry]]:
     """Return the scope before the hub's names, and the entries under those names.
 
     Raises: PlanError at once if this is no checkpoint of the layout's family: nothing else would make sense.
     """
     names = {entry.name for entry in entries}
-    scope = find_scope(names, layout.family.anchor, complaints)
+    models = {entry.name for entry in entries if not _is_beside(entry, roles)}
+    scope = find_scope(models, layout.family.anchor, complaints)
     if scope is None:
         text = f"{source}: no variable {layout.family.anchor!r}, which every source of {layout.name!r} has"
         found, advice = what_else(names, source)
@@ -281,7 +290,14 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
             )
 
 
-def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, complaints: Complaints) -> set[str]:
+def _is_beside(entry: Entry, roles: Mapping[str, str]) -> bool:
+    """Whether a tensor is what training keeps beside the model."""
+    return roles.get(entry.name) in BESIDE
+
+
+def _refuse(
+    layout: ObjectLayout, hub: Mapping[str, Entry], roles: Mapping[str, str], sizes: Sizes, complaints: Complaints
+) -> set[str]:
     """Complain about what no target of the family can hold, once a rule; return the hub names that this is about."""
     for field, value in layout.family.only.items():
         stated = sizes.known.get(field)
@@ -290,6 +306,7 @@ def _refuse(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes, compla
     refused: set[str] = set()
     for rule in layout.family.refuses:
         names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
+        names = [name for name in names if not _is_beside(hub[name], roles)]
         if names:
             complaints.add(f"{some([hub[name].name for name in names], 1)}: {rule.rule}")
         refused.update(names)

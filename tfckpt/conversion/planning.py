@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
+from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Step
 from tfckpt.errors import Advice, PlanError, advised, some
@@ -90,6 +91,24 @@ def known_sizes(config: Config | None, num_heads: int | None, complaints: Compla
         if stated is not None and stated.value != num_heads:
             complaints.add(f"{NUM_HEADS}: {num_heads} {AS_GIVEN}, but {stated.value} in {stated.origin}", WITHOUT_HEADS)
     return known
+
+
+def average_notes(dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[str]:
+    """Return what to say of moving averages that do not go along."""
+    names = [item.source for item in dropped if roles.get(item.source) == MOVING_AVERAGE]
+    if not names:
+        return []
+    text = "a moving average, with which the model may be meant to be evaluated, is left out"
+    return [f"{some(names, 2)}: {text}; the variables that were trained are taken"]
+
+
+def guess_notes(entries: Sequence[Entry], dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[str]:
+    """Return what to say of names that are taken for slots by where they stand alone."""
+    gone = {item.source for item in dropped if roles.get(item.source) == OPTIMIZER}
+    suffixes = guessed_suffixes(entries, {name: role for name, role in roles.items() if name in gone}) if gone else []
+    return [
+        f"{s!r} behind the variables' names is taken for {OPTIMIZER}: it stands behind nearly all" for s in suffixes
+    ]
 
 
 def dtype_notes(steps: Iterable[Step]) -> list[str]:

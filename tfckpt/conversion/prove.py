@@ -15,6 +15,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
@@ -23,11 +24,8 @@ from tfckpt.conversion.proof import Checked, Extra, Proof
 from tfckpt.errors import FormatError, ProofError, StorageError
 from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
-from tfckpt.layouts.optimizer import TRAINING
-from tfckpt.layouts.rules import Drop
 from tfckpt.progress import Progress, finish
 
-BESIDE = (*TRAINING, Drop("training step", ("global_step",)))  # what a checkpoint may have beside the model
 DAMAGED = (FormatError, StorageError)
 
 
@@ -73,9 +71,10 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progr
     )
     others += _head_count(plan, tensors, source, dest)
     compared = {checked.key for checked in tensors}
-    rules = {name: rule_beside(name) for name in sorted(set(dest) - compared - {OBJECT_GRAPH_KEY})}
-    extras = [Extra(name, rule) for name, rule in rules.items() if rule]
-    unaccounted = tuple(name for name, rule in rules.items() if not rule)
+    beside = roles_beside(dest)
+    others_there = sorted(set(dest) - compared - {OBJECT_GRAPH_KEY})
+    extras = [Extra(name, beside[name]) for name in others_there if name in beside]
+    unaccounted = tuple(name for name in others_there if name not in beside)
     others += _damage(source, {step.source for step in plan.steps}, count) + _damage(dest, compared, count)
     finish(progress, total)
     at = places.paths[0] if places.paths else ""
@@ -99,9 +98,10 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
     return Places(places.paths, {**names, **places.keys})
 
 
-def rule_beside(name: str) -> str | None:
-    """Return the rule that accounts for a tensor beside the model, if there is one."""
-    return next((drop.rule for drop in BESIDE if drop.matches(name)), None)
+def roles_beside(checkpoint: Checkpoint) -> Mapping[str, str]:
+    """Return the roles of the tensors that a checkpoint may have beside the model, by name."""
+    roles = find_roles(checkpoint.entries(), checkpoint.object_graph)
+    return {name: role for name, role in roles.items() if role in BESIDE}
 
 
 def _nbytes(checkpoint: Checkpoint) -> int:

@@ -8,14 +8,14 @@ equals the first in the catalog is taken. Tensors of the same name are a plan, t
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.proof import Proof
-from tfckpt.conversion.prove import planned_places, rule_beside
+from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP
 from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised, some
@@ -82,11 +82,12 @@ def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tu
     """Return what a destination is instead, and what to ask for: the first target whose names and shapes it has."""
     split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request.num_heads is None else []
     heads = next((entry.shape[1] for entry in split if len(entry.shape) > 2), None)
+    beside = roles_beside(dest).keys()
     for made, plan in _candidates(source, dest, request._replace(num_heads=heads or request.num_heads), {}, (DROP,)):
         options = _changes(request, made, plan)
-        if options and _is_whole(plan, dest):
+        if options and _is_whole(plan, dest, beside):
             return f"it has the names and shapes of what {shlex.join(options)} makes of the source", Advice(add=options)
-    if _is_whole(same_names(source, dest), dest):
+    if _is_whole(same_names(source, dest), dest, beside):
         text = "it has names and shapes of the source's own tensors, as a copy does"
         return text, Advice(compared=(source.prefix, dest.prefix))
     return None
@@ -147,16 +148,15 @@ def _gain(plan: Plan, dest: Checkpoint) -> int:
     return len({key for found in keys for key in found}) - keys.count([])
 
 
-def _is_whole(plan: Plan, dest: Checkpoint) -> bool:
+def _is_whole(plan: Plan, dest: Checkpoint, beside: Collection[str]) -> bool:
     """Whether the destination has all that a plan says, in the same shapes, and what else it has is what training adds."""
     names = [name for name in dest if name != OBJECT_GRAPH_KEY]
-    beside = {name for name in names if rule_beside(name)}
     if not plan.steps or not len(names) - len(beside) <= len(plan.steps) <= len(names):  # to look for places takes long
         return False
     if (plan.object_graph is None) != (dest.object_graph is None):
         return False
     keys = _keys(plan, dest)
-    return beside.issuperset(set(names).difference(*keys)) and all(
+    return set(names).difference(*keys).issubset(beside) and all(
         found and all(_has_form(dest, key, step) for key in found) for step, found in zip(plan.steps, keys, strict=True)
     )
 

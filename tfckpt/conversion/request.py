@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.arguments import texts, whole_number
+from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
@@ -16,7 +17,6 @@ from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.conversion.source import Source
 from tfckpt.errors import UsageError
-from tfckpt.layouts.bert import OPTIMIZER
 from tfckpt.layouts.catalog import TF1, find_layout, find_models
 from tfckpt.layouts.defaults import AUTO, DEFAULT
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
@@ -103,8 +103,9 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
     request.check(layout)
     source, entries = checkpoint.prefix, checkpoint.entries()
     if isinstance(layout, NameLayout):
-        drops = OPTIMIZER if request.slots == DROP else ()
-        return plan_names(source, entries, layout, num_heads=request.num_heads, excluded=request.exclude, drops=drops)
+        gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request.slots == DROP else ()
+        heads, excluded = request.num_heads, request.exclude
+        return plan_names(source, entries, layout, num_heads=heads, excluded=excluded, dropped_roles=gone)
     config = _known_config(source, request.config, FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
         from tfckpt.conversion.back import plan_back  # the other way, with rooms of its own

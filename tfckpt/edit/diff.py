@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.conversion.prove import planned_places, rule_beside
+from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.conversion.request import PathLike
 from tfckpt.edit.differences import Distance, Tolerance, aligned
+from tfckpt.edit.selection import Selection
 from tfckpt.errors import Advice, PlanError, UsageError, advised
 from tfckpt.progress import Progress, finish
 
@@ -76,7 +77,9 @@ class Comparison:
         b: prefix of the other.
         to: the layout across which they were compared; empty if name by name.
         pairs: every tensor of either, in A's order, then what B alone has.
-        ignored: what was not compared, and the rule that says so: what a plan drops of A, what B has beside the model.
+        ignored: what was not compared, and the rule that says so: what a plan drops of A, what B has beside the model, what
+            ``only`` and ``ignore`` leave out.
+        notes: what a user should know.
     """
 
     a: str
@@ -84,6 +87,7 @@ class Comparison:
     to: str
     pairs: tuple[Pair, ...]
     ignored: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.a!r} and {self.b!r}: {len(self.pairs)} pairs, {len(self.differing)} differ>"
@@ -106,6 +110,7 @@ class Comparison:
             "to": self.to or None,
             "same": self.same,
             "ignored": [{"name": name, "rule": rule} for name, rule in self.ignored.items()],
+            "notes": list(self.notes),
             "tensors": [pair.to_json() for pair in self.pairs],
         }
 
@@ -118,6 +123,8 @@ def diff(
     atol: float = 0.0,
     rtol: float = 0.0,
     ignore_dtypes: bool = False,
+    only: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare two checkpoints: names, dtypes, shapes and values, in bounded memory; checksums on the way.
@@ -132,11 +139,16 @@ def diff(
         atol: how far two values may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
         rtol: the part of it that grows with the values.
         ignore_dtypes: compare values only; one tensor may be float32 and the other float16.
+        only: what to compare: globs over names, such as ``"bert/*"``, and names of roles, such as ``"model"``; nothing else
+            is, and ``ignored`` tells what that is. A role's name means the role, also where a tensor is called so.
+        ignore: what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell different roles
+            of one tensor, it is compared.
         progress: called with (bytes done, bytes in all), which are those of both sides.
     Returns:
         The `Comparison`, which is ``same`` or tells for each tensor what differs.
     Raises:
-        UsageError: a tolerance is negative, or not a number; or the plan is for another checkpoint.
+        UsageError: a tolerance is negative, or not a number; or the plan is for another checkpoint; or ``only`` chooses no
+            tensor at all.
         PlanError: B has no place for what A becomes.
         CheckpointNotFoundError, FormatError, ChecksumError: one of them cannot be read, or is damaged.
     Example:
@@ -154,11 +166,12 @@ def diff(
             raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
         everything = [entry.nbytes for checkpoint in (ours, theirs) for entry in checkpoint.entries()]
         total = sum(everything) if plan is None else 2 * plan.nbytes
+        selection = Selection(only, ignore)
         how = _How(Tolerance(atol, rtol), ignore_dtypes=ignore_dtypes, count=counting(progress, total))
-        comparer = _Comparer(ours, theirs, how)
+        comparer = _Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
         finish(progress, total)
-        return comparison
+        return replace(comparison, notes=selection.notes())
 
 
 def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
@@ -186,17 +199,34 @@ class _How:
 class _Comparer:
     """Two open checkpoints."""
 
-    def __init__(self, a: Checkpoint, b: Checkpoint, how: _How) -> None:
+    def __init__(self, a: Checkpoint, b: Checkpoint, how: _How, selection: Selection) -> None:
         self._a, self._b, self._how = a, b, how
+        self._selection = selection
+        self._roles_a, self._roles_b = selection.roles(a), selection.roles(b)
 
     def by_name(self) -> Comparison:
         """Compare the tensors of equal names."""
         pairs = []
+        ignored: dict[str, str] = {}
         for ours in self._a.entries():
             theirs = self._b.reader.entry(ours.name)
-            pairs.append(_only(ours, ONLY_A) if theirs is None else self._pair(ours, theirs))
-        pairs += [_only(entry, ONLY_B) for entry in self._b.entries() if self._a.reader.entry(entry.name) is None]
-        return Comparison(self._a.prefix, self._b.prefix, "", tuple(pairs), {})
+            rule = self._rule(ours.name, "" if theirs is None else ours.name)
+            if rule is not None:
+                ignored[ours.name] = rule
+            else:
+                pairs.append(_only(ours, ONLY_A) if theirs is None else self._pair(ours, theirs))
+        for entry in self._b.entries():
+            if self._a.reader.entry(entry.name) is None:
+                rule = self._rule("", entry.name)
+                if rule is not None:
+                    ignored[entry.name] = rule
+                else:
+                    pairs.append(_only(entry, ONLY_B))
+        return Comparison(self._a.prefix, self._b.prefix, "", tuple(pairs), ignored)
+
+    def _rule(self, a: str, b: str) -> str | None:
+        """Return the rule that leaves out a tensor, called so in A and so in B, if there is one; empty where it is not."""
+        return self._selection.rule(*((roles, n) for roles, n in ((self._roles_a, a), (self._roles_b, b)) if n))
 
     def by_plan(self, plan: Plan) -> Comparison:
         """Compare what each step of a plan makes of A with the tensors of B that stand for it."""
@@ -204,10 +234,19 @@ class _Comparer:
         places = planned_places(plan, self._b, others)
         if others:
             raise advised(PlanError([f"{self._b.prefix}: {line}" for line in others]), Advice(unknown=self._b.prefix))
-        pairs = [self._step(step, key) for step in plan.steps for key in places.keys.get(step.target) or ("",)]
+        pairs, keys = [], set()
         ignored = {item.source: item.rule for item in plan.dropped}
-        for name in sorted(set(self._b) - {pair.b for pair in pairs} - {OBJECT_GRAPH_KEY}):
-            rule = rule_beside(name)
+        for step in plan.steps:
+            for key in places.keys.get(step.target) or ("",):
+                keys.add(key)
+                rule = self._rule(step.source, key)
+                if rule is None:
+                    pairs.append(self._step(step, key))
+                else:
+                    ignored[step.source or key] = rule
+        beside = roles_beside(self._b)
+        for name in sorted(set(self._b) - keys - {OBJECT_GRAPH_KEY}):
+            rule = beside.get(name) or self._rule("", name)
             if rule is None:
                 pairs.append(_only(self._b.entry(name), ONLY_B))
             else:

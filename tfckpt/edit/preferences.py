@@ -14,10 +14,8 @@ from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
 from tfckpt.checkpoint.path_globs import Edge, PathGlob
+from tfckpt.checkpoint.roles import ROLES, find_roles
 from tfckpt.errors import PlanError, UsageError
-
-OPTIMIZER = "optimizer state"
-MODEL = "model"
 
 
 class Origin:
@@ -57,13 +55,10 @@ class Origin:
         named = {c for n, node in enumerate(graph.nodes) if n not in lists for c in node.children.values()} & held
         return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in named}
 
-    def role_of(self) -> Mapping[str, str]:
-        """Return the role of each tensor, by name."""
-        if self._roles is None:
-            self._roles = _find_roles(self)
-        return self._roles
-
-    _roles: Mapping[str, str] | None = None
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """What each tensor is for, by name."""
+        return find_roles(self.checkpoint.entries(), self.graph)
 
 
 class Choice(NamedTuple):
@@ -129,8 +124,8 @@ class Preferences:
         raise UsageError(f"prefer: expected SOURCE or PATTERN=SOURCE, SOURCE being one of {typed}; got {text!r}")
 
     def _choice(self, text: str, pattern: str, source: int) -> Choice:
-        if pattern in _roles():
-            names = [{name for name, role in o.role_of().items() if role == pattern} for o in self._origins]
+        if pattern in ROLES:
+            names = [{name for name, role in o.roles.items() if role == pattern} for o in self._origins]
             nodes: list[set[int]] = [
                 {o.tensors.node_of[name] for name in found if name in o.tensors.node_of}
                 for o, found in zip(self._origins, names, strict=True)
@@ -158,27 +153,3 @@ class Preferences:
             tried: Iterable[str] = origin.tensors.unclaimed if by_path else list(origin.checkpoint)
             names.append({name for name in tried if matches(name)})
         return nodes if by_path else [set() for _ in nodes], names
-
-
-def _roles() -> Collection[str]:
-    """Return the names of all roles."""
-    return MODEL, OPTIMIZER
-
-
-def _find_roles(origin: Origin) -> dict[str, str]:
-    """Return the role of each tensor: an optimizer's is what lies below it and is not also the model's."""
-    graph = origin.graph
-    if graph is None:
-        from tfckpt.layouts.optimizer import STATE
-
-        return {name: OPTIMIZER if STATE.matches(name) else MODEL for name in origin.checkpoint}
-    optimizers = find_optimizers(graph)
-    own = {slot.slot_variable for number in optimizers for slot in graph.nodes[number].slot_variables}
-    left = list(optimizers)
-    lists = {o.variables for o in optimizers.values()}
-    while left:
-        number = left.pop()
-        if number not in own and number not in lists:
-            own.add(number)
-            left += graph.nodes[number].children.values()
-    return {name: OPTIMIZER if node in own else MODEL for name, node in origin.tensors.node_of.items()}

@@ -81,7 +81,7 @@ ENCODER = bert.ENCODER._replace(
     family=ALBERT,
     about="Model Garden's AlbertEncoder",
     parts=(Placed(ENCODER_PART),),
-    drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    drops=(*PRETRAINING_HEADS, *TASK_HEADS),
 )
 PRETRAINER = bert.PRETRAINER._replace(
     family=ALBERT,
@@ -92,13 +92,13 @@ PRETRAINER = bert.PRETRAINER._replace(
         Placed(MASKED_LM, "masked_lm"),
         Placed(bert.NEXT_SENTENCE, "classification_heads/0/out_proj", only_with="cls/seq_relationship/output_weights"),
     ),
-    drops=(*bert.OPTIMIZER, *TASK_HEADS),
+    drops=TASK_HEADS,
 )
 CLASSIFIER = bert.CLASSIFIER._replace(
     family=ALBERT,
     about="BertClassifier over an AlbertEncoder, from run_classifier's head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1/out_proj")),
-    drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
+    drops=(*PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
 )
 SPAN_LABELER = bert.SPAN_LABELER._replace(
     family=ALBERT,
@@ -107,11 +107,11 @@ SPAN_LABELER = bert.SPAN_LABELER._replace(
         Placed(ENCODER_PART, "layer_with_weights-0"),
         Placed(bert.SPANS, "layer_with_weights-1/layer_with_weights-0"),
     ),
-    drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, bert.CLASS_HEAD, SQUAD2_HEAD),
+    drops=(*PRETRAINING_HEADS, bert.CLASS_HEAD, SQUAD2_HEAD),
 )
 TOKEN_CLASSIFIER = bert.TOKEN_CLASSIFIER._replace(
     family=ALBERT,
     about="BertTokenClassifier over an AlbertEncoder, from a token head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1")),
-    drops=(*bert.OPTIMIZER, *PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
+    drops=(*PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
 )

@@ -12,7 +12,6 @@ official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.de
 
 from __future__ import annotations
 
-from tfckpt.layouts.optimizer import SLOTS
 from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, ObjectLayout, Part, Placed
 
 SIZES = {
@@ -95,8 +94,6 @@ CLASSES = Part(rows=(
     ("output_bias",    "bias",   "c"),
 ))
 
-OPTIMIZER = (Drop("optimizer slot", SLOTS), Drop("training step", ("global_step",)))
-
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
 ENCODER = ObjectLayout(
@@ -105,7 +102,7 @@ ENCODER = ObjectLayout(
     model="encoder",
     parts=(Placed(ENCODER_PART),),
     roots=("model", ""),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 PRETRAINER = ObjectLayout(
@@ -125,7 +122,7 @@ PRETRAINER = ObjectLayout(
         ("masked_lm/embedding_table", "encoder/_embedding_layer/embeddings"),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, *TASK_HEADS),
+    drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
 )
 BERT_PRETRAINER = ObjectLayout(
@@ -144,7 +141,7 @@ BERT_PRETRAINER = ObjectLayout(
         ("model/masked_lm/embedding_table", "model/encoder/_embedding_layer/embeddings"),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, *TASK_HEADS),
+    drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
 )
 PRETRAIN_MODEL = ObjectLayout(
@@ -166,7 +163,7 @@ PRETRAIN_MODEL = ObjectLayout(
         ),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, *TASK_HEADS),
+    drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
 )
 CLASSIFIER = ObjectLayout(
@@ -176,7 +173,7 @@ CLASSIFIER = ObjectLayout(
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(CLASSES, "layer_with_weights-1/out_proj")),
     edges=(("model/_network", "model/layer_with_weights-0"), ("model/classifier", "model/layer_with_weights-1")),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
 )
 CLASSIFIER_OWN_POOLER = ObjectLayout(
@@ -195,7 +192,7 @@ CLASSIFIER_OWN_POOLER = ObjectLayout(
         ("model/classifier", "model/layer_with_weights-1"),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
 )
 SPAN_LABELER = ObjectLayout(
@@ -205,7 +202,7 @@ SPAN_LABELER = ObjectLayout(
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(SPANS, "layer_with_weights-1/layer_with_weights-0")),
     edges=(("model/_network", "model/layer_with_weights-0"), ("model/span_labeling", "model/layer_with_weights-1")),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, CLASS_HEAD),
+    drops=(*PRETRAINING_HEADS, CLASS_HEAD),
     placeholders=SAVE_COUNTER,
 )
 TOKEN_CLASSIFIER = ObjectLayout(
@@ -215,7 +212,7 @@ TOKEN_CLASSIFIER = ObjectLayout(
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(CLASSES, "layer_with_weights-1")),
     edges=(("model/_network", "model/layer_with_weights-0"), ("model/classifier", "model/layer_with_weights-1")),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, SPAN_HEAD),
+    drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
 )
 

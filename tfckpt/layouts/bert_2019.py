@@ -12,7 +12,7 @@ tf-models-official 0.0.3.dev1.
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BERT, KERAS, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import BERT, KERAS, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.rules import Each, NameLayout, ObjectLayout, Part, Placed
 
 # fmt: off
@@ -72,7 +72,7 @@ BERT_MODEL = ObjectLayout(
     parts=(Placed(LAYER_PART, "layer_with_weights-0"),),
     edges=(("model/layer-3", "model/layer_with_weights-0"),),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 BERT_LAYER = ObjectLayout(
@@ -82,6 +82,6 @@ BERT_LAYER = ObjectLayout(
     model="bert_layer",
     parts=(Placed(LAYER_PART),),
     roots=("",),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )

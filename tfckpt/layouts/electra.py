@@ -16,7 +16,7 @@ official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (pa
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BLOCK_ALIASES, BLOCK_ROWS, ENCODER_PART, OPTIMIZER, SAVE_COUNTER
+from tfckpt.layouts.bert import BLOCK_ALIASES, BLOCK_ROWS, ENCODER_PART, SAVE_COUNTER
 from tfckpt.layouts.rules import Borrow, Drop, Each, Family, ObjectLayout, Part, Placed, SecondNetwork
 
 SIZES = {
@@ -146,7 +146,7 @@ PRETRAINER = ObjectLayout(
         ("model/masked_lm/embedding_table", "model/generator_network/_embedding_layer/embeddings"),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, TASK_HEADS),
+    drops=(TASK_HEADS,),
     placeholders=SAVE_COUNTER,
 )
 ENCODER = ObjectLayout(
@@ -155,7 +155,7 @@ ENCODER = ObjectLayout(
     model="encoder",
     parts=(Placed(DISCRIMINATOR),),
     roots=("model", ""),
-    drops=(*OPTIMIZER, GENERATOR_NETWORK, DISCRIMINATOR_HEAD, TASK_HEADS),
+    drops=(GENERATOR_NETWORK, DISCRIMINATOR_HEAD, TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 GENERATOR = ObjectLayout(
@@ -164,7 +164,7 @@ GENERATOR = ObjectLayout(
     model="encoder",
     parts=(Placed(GENERATOR_PART),),
     roots=("model", ""),
-    drops=(*OPTIMIZER, DISCRIMINATOR_NETWORK, MASKED_LM_HEAD, TASK_HEADS),
+    drops=(DISCRIMINATOR_NETWORK, MASKED_LM_HEAD, TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 # fmt: on

@@ -14,7 +14,7 @@ layers/mobile_bert_layers.py, official/projects/mobilebert/model_utils.py (paths
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import NEXT_SENTENCE_HEAD, OPTIMIZER, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import NEXT_SENTENCE_HEAD, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.bert import SIZES as BERT_SIZES
 from tfckpt.layouts.rules import Alias, Each, Family, ObjectLayout, Part, Placed, Row
 
@@ -113,7 +113,7 @@ ENCODER = ObjectLayout(
     model="encoder",
     parts=_forms(""),
     roots=("model", ""),
-    drops=(*OPTIMIZER, *PRETRAINING_HEADS, *TASK_HEADS),
+    drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 PRETRAINER = ObjectLayout(
@@ -127,7 +127,7 @@ PRETRAINER = ObjectLayout(
         ("masked_lm/embedding_table", "encoder/layer_with_weights-0/word_embedding/embeddings"),
     ),
     roots=("",),
-    drops=(*OPTIMIZER, NEXT_SENTENCE_HEAD, *TASK_HEADS),
+    drops=(NEXT_SENTENCE_HEAD, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
 )
 # fmt: on

@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, Drop, ObjectLayout
 
-SLOTS = ("*/adam_m", "*/adam_v", "*/Adam", "*/Adam_1", "beta1_power", "beta2_power")
-
 STATE = Drop(
     "optimizer state",
     (
-        *SLOTS,
+        "*/adam_m",
+        "*/adam_v",
+        "*/Adam",
+        "*/Adam_1",
+        "beta1_power",
+        "beta2_power",
         "*/lamb_m",
         "*/lamb_v",
         "*/LAMB",
@@ -39,16 +42,6 @@ STATE = Drop(
         "*/optimizer/*",
     ),
 )
-
-# What TF2 training saves beside a model: keys of tf.train.Checkpoint, tf.keras and Model Garden's trainer.
-TRAINING = (
-    STATE,
-    Drop("save counter", ("save_counter/.ATTRIBUTES/*",)),
-    Drop("training step", ("global_step/.ATTRIBUTES/*", "step/.ATTRIBUTES/*", "epoch/.ATTRIBUTES/*")),
-    Drop("metric", ("keras_api/metrics/*", "*/keras_api/metrics/*", "metrics/*", "*/metrics/*")),
-)
-
-
 # What google-research's Adam keeps for a variable, by the name of Keras's slot for the same.
 ADAM_SLOTS = {"m": "adam_m", "v": "adam_v"}
 TRAINING_STEP = "global_step"

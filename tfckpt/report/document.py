@@ -13,11 +13,11 @@ import tfckpt
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint.checkpoint import Checkpoint
+from tfckpt.checkpoint.roles import find_roles
 from tfckpt.checkpoint.statistics import Statistics, measure
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Proof
 from tfckpt.conversion.prove import compare
-from tfckpt.conversion.roles import role_of
 from tfckpt.errors import TfckptError
 from tfckpt.progress import Progress, finish, stages
 from tfckpt.report.modules import Path, layer_of, module_paths
@@ -170,6 +170,7 @@ def _tensors(
     source: Checkpoint, paths: Mapping[str, Path], bins: int | None, progress: Progress | None
 ) -> Iterator[JSON]:
     entries = source.entries()
+    roles = find_roles(entries, source.object_graph)
     total, done = sum(entry.nbytes for entry in entries), 0
     for entry in entries:
         statistics, problem = _measured(source, entry, bins)
@@ -178,7 +179,7 @@ def _tensors(
             "name": entry.name,
             "path": list(paths[entry.name]),
             "layer": list(layer_of(paths[entry.name])),
-            "role": role_of(entry.name),
+            "role": roles[entry.name],
             "dtype": entry.dtype_name,
             "shape": list(entry.shape),
             "elements": entry.size,

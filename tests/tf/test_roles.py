@@ -1,0 +1,40 @@
+"""Roles against what the optimizers of TensorFlow and Keras say that they keep, told by values."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfckpt
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.roles import OBJECT_GRAPH, find_roles
+
+pytestmark = pytest.mark.tf
+PROGRAM = Path(__file__).parents[1] / "support" / "training.py"
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("keras3", 60), ("tf_keras", 70), ("garden", 20), ("tf1", 26), ("graph_keras", 8)]
+)
+def test_roles_are_what_the_optimizer_says_that_it_keeps(tf: Any, tmp_path: Path, kind: str, least: int) -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "0" if kind == "keras3" else "1"}
+    command = [sys.executable, str(PROGRAM), kind, str(tmp_path)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    cases = json.loads(result.stdout.splitlines()[-1])
+    assert len(cases) >= least
+    for case in cases:
+        reader = tf.train.load_checkpoint(case["prefix"])
+        with tfckpt.open(case["prefix"]) as checkpoint:
+            roles = dict(find_roles(checkpoint.entries(), checkpoint.object_graph))
+        assert roles.pop(OBJECT_GRAPH_KEY, OBJECT_GRAPH) == OBJECT_GRAPH
+        found: dict[str, set[float]] = {}
+        for name, role in roles.items():
+            found.setdefault(role, set()).add(float(reader.get_tensor(name).reshape(-1)[0]))
+        assert found == {role: set(numbers) for role, numbers in case["roles"].items()}, case["name"]
