@@ -25,11 +25,13 @@ class Lists(NamedTuple):
         variables: leads to the variables themselves, which are the model's; None if there is none.
         everything: leads to all that the optimizer made; None if there is none.
         slots: the others by name, each with one element for each variable.
+        loose: what `everything` alone leads to, of optimizers whose other lists are not saved (Adafactor of Keras 3).
     """
 
     variables: int | None
     everything: int | None
     slots: Mapping[str, int]
+    loose: tuple[int, ...] = ()
 
     def names(self) -> set[str]:
         """Return the names of the edges that lead to the lists."""
@@ -46,7 +48,7 @@ def find_optimizers(graph: ObjectGraph) -> dict[int, Lists]:
     >>> optimizer = Node({"_iterations": 2, "_variables": 3, "_momentums": 4})
     >>> graph = ObjectGraph([Node({"opt": 1}), optimizer, Node(), Node({"0": 2, "1": 5}), Node({"0": 5}), Node()])
     >>> find_optimizers(graph)
-    {1: Lists(variables=None, everything=3, slots={'_momentums': 4})}
+    {1: Lists(variables=None, everything=3, slots={'_momentums': 4}, loose=())}
     """
     return {number: _lists(graph, node) for number, node in enumerate(graph.nodes) if _is_optimizer(node)}
 
@@ -59,6 +61,11 @@ def elements(graph: ObjectGraph, number: int | None) -> list[int]:
     return found if len(found) == len(places) else []
 
 
+def kept(graph: ObjectGraph, lists: Lists) -> list[int]:
+    """Return what an optimizer keeps for its variables in lists."""
+    return [element for number in lists.slots.values() for element in elements(graph, number)] + list(lists.loose)
+
+
 def _is_optimizer(node: Node) -> bool:
     return bool(node.slot_variables) or (STEP in node.children and EVERYTHING in node.children)
 
@@ -69,4 +76,7 @@ def _lists(graph: ObjectGraph, node: Node) -> Lists:
         for name, child in node.children.items()
         if name not in (VARIABLES, EVERYTHING) and elements(graph, child)
     }
-    return Lists(node.children.get(VARIABLES), node.children.get(EVERYTHING), slots)
+    everything = node.children.get(EVERYTHING)
+    named = {child for number in slots.values() for child in elements(graph, number)} | set(node.children.values())
+    loose = tuple(element for element in elements(graph, everything) if element not in named)
+    return Lists(node.children.get(VARIABLES), everything, slots, loose)

@@ -24,7 +24,7 @@ from tfckpt.checkpoint.object_graph import (
     join_path,
     path_to,
 )
-from tfckpt.checkpoint.optimizer_lists import VARIABLES, Lists, elements, find_optimizers
+from tfckpt.checkpoint.optimizer_lists import EVERYTHING, VARIABLES, Lists, elements, find_optimizers, kept
 from tfckpt.errors import PlanError
 
 NOWHERE = -1
@@ -258,14 +258,14 @@ class _Laying:
             if partner is not None and not self._pair(slot.slot_variable, partner):
                 self._left_slots.add(slot.slot_variable)
         own, their = self._own_lists[number], self._their_lists[target]
-        if own.slots and their.slots:
+        if (own.slots or own.loose) and (their.slots or their.loose):
             self._match_lists(number, own, their)
-        elif own.slots:
+        elif own.slots or own.loose:
             self._bring_lists(number, own, their)
-        elif own.variables is not None and their.variables is not None:
-            self._settle(own.variables, their.variables)
-        elif own.everything is not None and their.everything is not None:  # neither has been built, or one has not
-            self._settle(own.everything, their.everything)
+        else:  # it has not been built; what it has, edges of their own lead to
+            for mine, other in ((own.variables, their.variables), (own.everything, their.everything)):
+                if mine is not None and other is not None:
+                    self._settle(mine, other)
 
     def _settle(self, own: int, their: int) -> None:
         """Pair two lists, whose elements are not paired by their places."""
@@ -274,28 +274,29 @@ class _Laying:
 
     def _match_lists(self, number: int, own: Lists, their: Lists) -> None:
         """Pair elements by the variable that they are for."""
-        target, graph = self._to[number], self._part.graph
-        sizes = {name: len(elements(graph, n)) for name, n in own.slots.items()}
-        theirs = {name: len(elements(self._joining.graph, n)) for name, n in their.slots.items()}
-        if set(own.slots) != set(their.slots) or (own.variables is None and sizes != theirs):
-            kept: int | None = self._part.source
+        target = self._to[number]
+        sizes, theirs = _sizes(self._part.graph, own), _sizes(self._joining.graph, their)
+        if set(sizes) != set(theirs) or (own.variables is None and sizes != theirs):
+            chosen: int | None = self._part.source
             if not self._values_below(own, here=True):
-                kept = NOWHERE
+                chosen = NOWHERE
             elif self._values_below(their):
-                kept = self._kept_of_lists(own, their, target)
-            if kept == self._part.source:
+                chosen = self._chosen_lists(own, their, target)
+            if chosen == self._part.source:
                 self._bring_lists(number, own, their)
                 return
-            if kept is None:
-                lists = f"lists {_sizes(sizes)} in {self._part.name}, {_sizes(theirs)} in {self._held_by(target)}"
+            if chosen is None:
+                lists = f"lists {_spelled(sizes)} in {self._part.name}, {_spelled(theirs)} in {self._held_by(target)}"
                 self._complain(f"{self._own_path(number)}: optimizers of two kinds: {lists}")
             self._leave_lists(number, own)
             return
         order, why = self._order_of(number, own, their)
+        if order is not None and own.loose and (sizes != theirs or not _is_identity(order)):
+            order, why = None, self._unknown_order(target)
         if order is None:
             if self._values_below(own, here=True):
-                kept = self._kept_of_lists(own, their, target)
-                if kept in (None, self._part.source):
+                chosen = self._chosen_lists(own, their, target)
+                if chosen in (None, self._part.source):
                     self._complain(f"{self._own_path(number)}: {why}")
             self._leave_lists(number, own)
             return
@@ -317,16 +318,8 @@ class _Laying:
         if own.everything is None or their.everything is None:
             return
         self._settle(own.everything, their.everything)
-        places = elements(joined, their.everything)
-        mine = elements(graph, own.everything)
-        same = len(places) == len(mine) and list(order) == list(range(len(order)))
-        of_slots = {element for number in own.slots.values() for element in elements(graph, number)}
-        for place, element in enumerate(mine):
-            if self._to[element] == NOWHERE and element not in of_slots:
-                if same and places[place] not in self._back:
-                    self._pair(element, places[place])
-                else:
-                    self._no_place(element, their.everything)
+        for element, place in zip(own.loose, their.loose, strict=True):
+            self._pair(element, place)
 
     def _no_place(self, element: int, there: int) -> None:
         """Leave out an element for which the structure has no place, if that is preferred."""
@@ -343,23 +336,23 @@ class _Laying:
         """Have no list of an optimizer go along."""
         self._cut.update((number, name) for name in own.names())
 
-    def _kept_of_lists(self, own: Lists, their: Lists, target: int) -> int | None:
+    def _chosen_lists(self, own: Lists, their: Lists, target: int) -> int | None:
         """Return the source whose lists count."""
         graph, joined, holders = self._part.graph, self._joining.graph, self._joining.holders(target)
-        mine = next(e for n in own.slots.values() for e in elements(graph, n) if graph.nodes[e].attributes)
-        theirs = (e for n in their.slots.values() for e in elements(joined, n) if joined.nodes[e].attributes)
+        mine = next(e for e in kept(graph, own) if graph.nodes[e].attributes)
+        theirs = (e for e in kept(joined, their) if joined.nodes[e].attributes)
         nodes = self._joining.holders(next(theirs, target))
         return self._choose([*holders, self._part.source], nodes | {self._part.source: mine})
 
     def _values_below(self, lists: Lists, *, here: bool = False) -> bool:
         """Whether an element of a list has a value."""
         graph = self._part.graph if here else self._joining.graph
-        return any(graph.nodes[e].attributes for n in lists.slots.values() for e in elements(graph, n))
+        return any(graph.nodes[element].attributes for element in kept(graph, lists))
 
     def _bring_lists(self, number: int, own: Lists, their: Lists) -> None:
         """Have this source's lists replace the structure's, in the order of the structure's variables."""
         target, graph = self._to[number], self._part.graph
-        size = max(len(elements(graph, n)) for n in own.slots.values())
+        size = max((len(elements(graph, n)) for n in own.slots.values()), default=len(elements(graph, own.variables)))
         variables = [self._to[n] for n in elements(graph, own.variables)]
         wanted = elements(self._joining.graph, their.variables)
         if variables and wanted:
@@ -370,6 +363,8 @@ class _Laying:
             )
         else:
             order, why = list(range(size)), "" if self._same_order() else self._unknown_order(target)
+        if own.loose and not _is_identity(order):
+            why = self._unknown_order(target)
         if why:
             if self._values_below(own, here=True):
                 self._complain(f"{self._own_path(number)}: {why}")
@@ -407,7 +402,7 @@ class _Laying:
     def _reorder(self, own: Lists, order: Sequence[int]) -> None:
         """Have what is at place N of a list come to place ``order[N]``."""
         graph = self._part.graph
-        if list(order) == list(range(len(order))):
+        if _is_identity(order):
             return
         moved: dict[int, int] = {}  # by element: what comes to its place
         for number in own.slots.values():
@@ -456,7 +451,7 @@ class _Laying:
             )
         if mine or wanted or not self._same_order() or not self._owned_alike(own, their):
             return None, self._unknown_order(target)
-        return list(range(max(len(elements(self._part.graph, n)) for n in own.slots.values()))), ""
+        return list(range(max((len(elements(self._part.graph, n)) for n in own.slots.values()), default=0))), ""
 
     def _unknown_order(self, target: int) -> str:
         there = self._held_by(target)
@@ -482,12 +477,12 @@ class _Laying:
         """
         graph, joined = self._part.graph, self._joining.graph
         mine, theirs = _variables_by_name(graph, self._own_lists), _variables_by_name(joined, self._their_lists)
-        for name, number in own.slots.items():
-            for n, other in zip(elements(graph, number), elements(joined, their.slots[name]), strict=True):
-                if self._source[n].attributes and self._target[other].attributes:
-                    owner, its = _owner(self._source[n], mine), _owner(self._target[other], theirs)
-                    if owner is not None and its is not None and self._to[owner] != its:
-                        return False
+        their_kept = [e for name in own.slots for e in elements(joined, their.slots[name])] + list(their.loose)
+        for n, other in zip(kept(graph, own), their_kept, strict=True):
+            if self._source[n].attributes and self._target[other].attributes:
+                owner, its = _owner(self._source[n], mine), _owner(self._target[other], theirs)
+                if owner is not None and its is not None and self._to[owner] != its:
+                    return False
         return True
 
     def _same_order(self) -> bool:
@@ -579,7 +574,17 @@ def _path(number: int, ways: Ways) -> str:
     return repr(join_path(path_to(number, ways))) if number != ROOT else "the root"
 
 
-def _sizes(sizes: Mapping[str, int]) -> str:
+def _is_identity(order: Sequence[int]) -> bool:
+    return list(order) == list(range(len(order)))
+
+
+def _sizes(graph: ObjectGraph, lists: Lists) -> dict[str, int]:
+    """Return how many elements each list has."""
+    loose = {EVERYTHING: len(lists.loose)} if lists.loose else {}
+    return {name: len(elements(graph, number)) for name, number in lists.slots.items()} | loose
+
+
+def _spelled(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} of {size}" for name, size in sorted(sizes.items())) or "none"
 
 

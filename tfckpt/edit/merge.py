@@ -32,7 +32,7 @@ from tfckpt.checkpoint.object_graph import (
     ObjectGraph,
     escape,
 )
-from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
+from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Origin, Preferences
@@ -399,8 +399,7 @@ class _Planning:
         """Return what to say of elements of lists that do not tell their variable, and have other shapes in other sources."""
         lines = []
         for lists in find_optimizers(graph).values():
-            held = lists.slots.values() if lists.variables is None else ()
-            for slot in (element for number in held for element in elements(graph, number)):
+            for slot in kept(graph, lists) if lists.variables is None else lists.loose:
                 thing = objects.get((slot, VARIABLE_VALUE), {})
                 for source in chosen.get((slot, VARIABLE_VALUE), ()):
                     shape = self._shape(source, thing)
