@@ -134,7 +134,7 @@ class Preferences:
             nodes, names = self._matching(pattern)
         if not any(names[source]) and not any(o.tensors.of_node(n) for o, f in self._pairs(nodes, source) for n in f):
             there = any(any(found) for found in names) or any(any(found) for found in nodes)
-            where = f"in {self._typed(source)}, only in others" if there else "in no source"
+            where = f"in {self._typed(source)}, only in others" if there else "in any source"
             hint = "a glob matches whole paths or names, such as 'model/encoder/*'"
             raise PlanError([f"prefer {text!r}: {pattern!r} means nothing {where}; {hint}"])
         return Choice(text, source, nodes, names)
