@@ -193,6 +193,19 @@ def test_slices_that_do_not_cover_their_tensor_are_an_error_unless_the_rest_come
     assert values("abc") == {"w": W.tolist()}
 
 
+def test_slices_that_overlap_are_an_error_though_some_are_missing() -> None:
+    write_rows("a", (0, 3))
+    write_rows("b", (2, 4))
+    with pytest.raises(PlanError, match=r"slices of tensor 'w': .* got \[0:3, 0:4\] and \[2:4, 0:4\]"):
+        tfckpt.merge(["a", "b"], "ab", partial=True)
+
+
+@pytest.mark.usefixtures("parts")
+def test_what_the_preferred_source_does_not_have_is_noted() -> None:
+    plan = tfckpt.merge(["a", "b"], "ab", prefer=["*=a"])
+    assert plan.notes == ("prefer '*=a': what a does not have is of b: 'only_b'",)
+
+
 # By object
 
 
@@ -357,6 +370,30 @@ def test_a_crafted_graph_takes_no_longer_than_its_size(make: Callable[[int], dic
     tfckpt.merge(["a", "b"], "ab", prefer=["*a*b*a*=b"] if "a" in make(0) else ["*n*=b"])
     assert time.process_time() - began < 10
     assert [float(value) for value in values("ab").values()] == [2]
+
+
+def test_many_optimizers_may_lead_to_one_list() -> None:
+    for name, value in (("a", 1), ("b", 2)):
+        lists = [Node({str(n): 4 + n % 2 for n in range(20000)}) for _ in range(2)]
+        leaves = [Node(attributes=[Attribute("VARIABLE_VALUE", variable_key(f"k{n}"))]) for n in range(3)]
+        nodes = [Node({str(n): n + 6 for n in range(3000)}), *lists, *leaves]
+        nodes += [Node({"_iterations": 3, "_variables": 1, "_momentums": 2}) for _ in range(3000)]
+        tensors = {variable_key(f"k{n}"): value for n in range(3)}
+        tfckpt.save(name, {**tensors, OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()})
+    began = time.process_time()
+    tfckpt.merge(["a", "b"], "ab", prefer=["b"])
+    assert time.process_time() - began < 10
+    assert set(values("ab").values()) == {2}
+
+
+def test_roots_that_are_no_one_object_contradict() -> None:
+    save_objects("a", 10, ["w"])
+    graph = ObjectGraph([Node(attributes=[Attribute("VARIABLE_VALUE", variable_key("root"))])])
+    tfckpt.save("b", {variable_key("root"): 1, OBJECT_GRAPH_KEY: graph.serialize()})
+    with pytest.raises(PlanError, match="b: the root: a variable in b, an object without a value of its own in a"):
+        tfckpt.merge(["a", "b"], "ab")
+    tfckpt.merge(["a", "b"], "ab", prefer=["a"])
+    assert values("ab") == {variable_key("w"): 10}
 
 
 def test_contradictions_are_counted_and_not_all_spelled() -> None:

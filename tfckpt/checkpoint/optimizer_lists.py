@@ -44,13 +44,16 @@ class Lists(NamedTuple):
 def find_optimizers(graph: ObjectGraph) -> dict[int, Lists]:
     """Return the lists of every optimizer in a graph, by the optimizer's node; one with slot variables may have none.
 
+    A list is one optimizer's: in a crafted graph thousands may lead to a long one.
+
     >>> from tfckpt.checkpoint.object_graph import Node
     >>> optimizer = Node({"_iterations": 2, "_variables": 3, "_momentums": 4})
     >>> graph = ObjectGraph([Node({"opt": 1}), optimizer, Node(), Node({"0": 2, "1": 5}), Node({"0": 5}), Node()])
     >>> find_optimizers(graph)
     {1: Lists(variables=None, everything=3, slots={'_momentums': 4}, loose=())}
     """
-    return {number: _lists(graph, node) for number, node in enumerate(graph.nodes) if _is_optimizer(node)}
+    claimed: set[int] = set()
+    return {number: _lists(graph, node, claimed) for number, node in enumerate(graph.nodes) if _is_optimizer(node)}
 
 
 def elements(graph: ObjectGraph, number: int | None) -> list[int]:
@@ -70,13 +73,13 @@ def _is_optimizer(node: Node) -> bool:
     return bool(node.slot_variables) or (STEP in node.children and EVERYTHING in node.children)
 
 
-def _lists(graph: ObjectGraph, node: Node) -> Lists:
+def _lists(graph: ObjectGraph, node: Node, claimed: set[int]) -> Lists:
+    own = {name: child for name, child in node.children.items() if child not in claimed}
     slots = {
-        name: child
-        for name, child in node.children.items()
-        if name not in (VARIABLES, EVERYTHING) and elements(graph, child)
+        name: child for name, child in own.items() if name not in (VARIABLES, EVERYTHING) and elements(graph, child)
     }
-    everything = node.children.get(EVERYTHING)
+    everything = own.get(EVERYTHING)
+    claimed.update(child for child in own.values() if graph.nodes[child].children)
     named = {child for number in slots.values() for child in elements(graph, number)} | set(node.children.values())
     loose = tuple(element for element in elements(graph, everything) if element not in named)
-    return Lists(node.children.get(VARIABLES), everything, slots, loose)
+    return Lists(own.get(VARIABLES), everything, slots, loose)

@@ -149,9 +149,21 @@ class _Laying:
     def _their_values(self) -> set[int]:
         return self._joining.graph.nodes_with_values()
 
+    @cached_property
+    def _own_variables(self) -> list[int]:
+        return _variables(self._part.graph, self._own_lists)
+
+    @cached_property
+    def _own_names(self) -> dict[str, int | None]:
+        return _by_name(self._part.graph, self._own_variables)
+
+    @cached_property
+    def _their_names(self) -> dict[str, int | None]:
+        return _by_name(self._joining.graph, _variables(self._joining.graph, self._their_lists))
+
     def lay(self) -> list[int]:
         """Pair, then add; return the joined number of each node."""
-        self._pair(ROOT, ROOT)
+        is_joined = self._pair(ROOT, ROOT)
         while self._queue or self._optimizers:
             while self._queue:
                 self._visit(self._queue.popleft())
@@ -163,7 +175,8 @@ class _Laying:
             raise PlanError(self._complaints + more)
         if self._others:
             raise OtherFirstError(self._others.most_common(1)[0][0])
-        self._add()
+        if is_joined:
+            self._add()
         self._joining.back[self._part.source] = self._back
         return self._to
 
@@ -385,7 +398,7 @@ class _Laying:
             if self._to[number] in self._their_lists or not self._values_below(own, here=True):
                 continue
             graph = self._part.graph
-            variables = elements(graph, own.variables) or _variables(graph, self._own_lists)
+            variables = elements(graph, own.variables) or self._own_variables
             if all(n is None or self._to[n] == NOWHERE for n in variables):
                 continue  # it is an optimizer of other variables
             if self._same_order():
@@ -417,17 +430,14 @@ class _Laying:
     def _drop_lists(self, target: int, their: Lists, *, keep_variables: bool) -> None:
         children = self._target[target].children
         names = their.names() - ({VARIABLES} if keep_variables else set())
-        numbers = [children[name] for name in names]
-        for name in names:
-            del children[name]
+        numbers = [children.pop(name) for name in names]
+        kept_here = set(children.values())  # what an edge of its own leads to: the step, the learning rate
+        gone = set(numbers)
         for number in numbers:
-            held = elements(self._joining.graph, number) if number != their.variables else []
-            self._joining.gone.update(held)
-            self._joining.gone.add(number)
+            gone.update(elements(self._joining.graph, number) if number != their.variables else ())
             self._target[number].children = {}
-        kept = set(children.values())
-        self._joining.gone -= kept  # what an edge of its own leads to: the step, the learning rate
-        for number in self._joining.gone:
+        self._joining.gone |= gone - kept_here
+        for number in gone - kept_here:
             self._target[number].attributes = []
 
     def _order_of(self, number: int, own: Lists, their: Lists) -> tuple[list[int] | None, str]:
@@ -476,7 +486,7 @@ class _Laying:
         An optimizer that got its variables in an order of its own is found out by this alone.
         """
         graph, joined = self._part.graph, self._joining.graph
-        mine, theirs = _variables_by_name(graph, self._own_lists), _variables_by_name(joined, self._their_lists)
+        mine, theirs = self._own_names, self._their_names
         their_kept = [e for name in own.slots for e in elements(joined, their.slots[name])] + list(their.loose)
         for n, other in zip(kept(graph, own), their_kept, strict=True):
             if self._source[n].attributes and self._target[other].attributes:
@@ -601,10 +611,10 @@ def _variables(graph: ObjectGraph, optimizers: Mapping[int, Lists]) -> list[int]
     return [n for n in found if n not in beside] or found
 
 
-def _variables_by_name(graph: ObjectGraph, optimizers: Mapping[int, Lists]) -> dict[str, int | None]:
-    """Return every variable that is not in an optimizer's lists by its full name; None by a name that several have."""
+def _by_name(graph: ObjectGraph, variables: Sequence[int]) -> dict[str, int | None]:
+    """Return variables by their full names; None by a name that several have."""
     found: dict[str, int | None] = {}
-    for number in _variables(graph, optimizers):
+    for number in variables:
         name = _full_name(graph.nodes[number])
         found[name] = None if name in found else number
     return found

@@ -17,7 +17,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import index_path
-from tfckpt.bundle.slices import check_cover, shape_of
+from tfckpt.bundle.slices import check_cover, first_overlap, shape_of
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import check_apart
@@ -35,12 +35,14 @@ from tfckpt.checkpoint.object_graph import (
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs
-from tfckpt.edit.preferences import Origin, Preferences
+from tfckpt.edit.preferences import Choice, Origin, Preferences
 from tfckpt.edit.rewrite import PathLike, Piece, arrange, numbering, pieces_of, place_of, spread, write_pieces
 from tfckpt.errors import Advice, FormatError, PlanError, UnsupportedError, UsageError, advised, some
 from tfckpt.progress import Progress, finish
 
-MOST_PARTS = 100  # edges in the path of a key that is spelled anew; a crafted graph may be a chain of any length
+# Of the path of a key that is spelled anew; a crafted graph may be a chain of any length, with names of any length.
+MOST_PARTS = 100
+MOST_CHARACTERS = 200  # of an edge
 
 
 def merge(
@@ -168,6 +170,7 @@ class _Planning:
         self._differences: list[str] = []
         self._targets: list[dict[str, list[str]]] = [{} for _ in origins]  # of each tensor that is taken
         self._rules: list[dict[str, str]] = [{} for _ in origins]  # of each that is not
+        self._missed: dict[tuple[Choice, int], list[str]] = {}
         self._joined = self._join()
 
     def plan(self, *, partial: bool) -> tuple[Plan, list[list[Step]]]:
@@ -186,8 +189,7 @@ class _Planning:
         if self._joined is not None:
             self._check_moments(self._joined.graph, objects, chosen)
             self._spell(self._joined.graph, objects, chosen, taken)
-        if not partial:
-            self._check_covers()
+        self._check_covers(partial=partial)
         return self._to_plan()
 
     def _check_apart(self) -> None:
@@ -264,13 +266,16 @@ class _Planning:
         Args:
             number: of the joined node, if it is an object's.
         """
-        if len(thing) == 1:
-            return list(thing)
         sources = sorted(thing)
+        names = {source: held.tensors[0] for source, held in thing.items()}
+        missed = self._preferences.missed(sources, self._holders(number), names)
+        if missed is not None:
+            self._missed.setdefault((missed, sources[0]), []).append(names[sources[0]])
+        if len(thing) == 1:
+            return sources
         clash = self._clash(thing, sources)
         if clash is None:
             return sources
-        names = {source: held.tensors[0] for source, held in thing.items()}
         chosen = self._preferences.choose(sources, self._holders(number), names)
         if chosen is None:
             self._note_clash(*clash, thing)
@@ -412,7 +417,7 @@ class _Planning:
     def _shape(self, source: int, thing: _Thing) -> tuple[int, ...]:
         return self._entries[source][thing[source].tensors[0]].shape
 
-    def _check_covers(self) -> None:
+    def _check_covers(self, *, partial: bool) -> None:
         """Raise PlanError if slices, those of all sources together, do not hold each element of their tensor once."""
         held: dict[str, list[tuple[int, Entry]]] = {}
         for source, targets in enumerate(self._targets):
@@ -423,9 +428,12 @@ class _Planning:
         lines = []
         for key, parts in held.items():
             shape = parts[0][1].shape
+            boxes = [part.within(shape) for _, entry in parts for part in entry.slices]
+            if partial and first_overlap(boxes) is None:
+                continue
             where = ", ".join(self._origins[source].checkpoint.prefix for source, _ in parts)
             try:
-                check_cover(key, shape, [s.within(shape) for _, entry in parts for s in entry.slices])
+                check_cover(key, shape, boxes)
             except FormatError as error:
                 lines.append(f"{where}: {error.what}: expected {error.expected}, got {error.got}")
             except UnsupportedError as error:
@@ -453,6 +461,9 @@ class _Planning:
         if joined is not None:
             names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
             notes = [f"the object graphs of {names} are joined: {len(joined.graph.nodes):,} objects", *joined.notes]
+        for (choice, source), missed in self._missed.items():
+            wanted, held = self._typed(choice.source), some([repr(name) for name in missed], 1)
+            notes.append(f"prefer {choice.text!r}: what {wanted} does not have is of {self._typed(source)}: {held}")
         graph = None if joined is None else joined.graph
         together = tuple(step for part in steps for step in part)
         named = ", ".join(origin.checkpoint.prefix for origin in self._origins)
@@ -483,7 +494,7 @@ class _Paths:
         at = number
         while at != ROOT and at in self._ways and len(names) < MOST_PARTS:
             at, name = self._ways[at]
-            names.append(escape(name))
+            names.append(escape(name) if len(name) < MOST_CHARACTERS else f"node_{at}")
         return "/".join(reversed(names)) if at == ROOT and names else f"node_{number}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from tfckpt.arguments import texts
 from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -61,7 +61,8 @@ class Origin:
         return find_roles(self.checkpoint.entries(), self.graph)
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Choice:
     """One preference: what it means in each source, and the source that counts there."""
 
     text: str
@@ -107,6 +108,14 @@ class Preferences:
             if (meant or any(name in choice.names[n] for n, name in names.items())) and choice.source in candidates:
                 return choice.source
         return self.default if self.default in candidates else None
+
+    def missed(self, sources: Collection[int], nodes: Mapping[int, int], names: Mapping[int, str]) -> Choice | None:
+        """Return the first preference that means something, if its source does not have it; else None."""
+        for choice in self._choices:
+            meant = any(node in choice.nodes[n] for n, node in nodes.items())
+            if meant or any(name in choice.names[n] for n, name in names.items()):
+                return None if choice.source in sources else choice
+        return None
 
     def _typed(self, source: int | None) -> str:
         assert source is not None
