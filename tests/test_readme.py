@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tfckpt.checkpoint.roles import BESIDE, ROLES
 from tfckpt.cli.main import build_parser
 from tfckpt.layouts.bert import BERT, ENCODER
 from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
@@ -35,6 +36,13 @@ def test_the_targets_that_are_described_exist_and_every_one_with_a_head_is_descr
 def test_the_rules_are_those_of_the_encoder() -> None:
     patterns = {rule: tuple(re.findall("`(.*?)`", text)) for rule, text in rows("| rule | variables |").items()}
     assert patterns == {drop.rule: drop.patterns for drop in ENCODER.drops}
+
+
+def test_the_roles_that_a_conversion_drops_are_those_that_are_listed() -> None:
+    listed = README.partition("under the name of its [role](docs/roles.md): ")[2].partition(".")[0]
+    assert set(listed.replace("\n", " ").split(", ")) == BESIDE
+    text = (Path(__file__).parents[1] / "docs" / "roles.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(.*?)` \|", text, re.MULTILINE)) == set(ROLES)
 
 
 def test_the_commands_are_those_of_the_parser() -> None:

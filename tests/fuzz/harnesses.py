@@ -31,9 +31,11 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header
 from tfckpt.bundle.slices import check_cover
 from tfckpt.bundle.strings import decode_strings, parse_head, read_head
 from tfckpt.bundle.variants import decode_variants
+from tfckpt.checkpoint.graph_roles import graph_of_keys
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.path_globs import PathGlob
+from tfckpt.checkpoint.roles import ROLES, find_roles, guessed_suffixes
 from tfckpt.checkpoint.state_file import latest_checkpoint, read_state, update_state
 from tfckpt.cli import tree
 from tfckpt.conversion.config import read_config
@@ -156,6 +158,7 @@ def graph(data: bytes) -> None:
     entries = [Entry(key, DT_FLOAT, (), 0, 0, 4, 0) for key in dict.fromkeys(keys[::2])]
     outline = outline_objects(parsed, entries, everything=len(data) % 2 == 0)
     list(tree.draw(outline)), tree.to_json(outline.root)
+    assert set(find_roles(entries, parsed).values()) <= set(ROLES)
     for path, node in parsed.walk():
         assert parsed.find(path) is node
     parsed.drop_keys(keys[1:3])
@@ -188,8 +191,12 @@ def join(data: bytes) -> None:
 
 def names(data: bytes) -> None:
     found = dict.fromkeys(data.decode("utf-8", "surrogateescape").split("\n"))
-    outline = outline_names([Entry(name, DT_FLOAT, (), 0, 0, 4, 0) for name in found])
+    entries = [Entry(name, DT_FLOAT, (), 0, 0, 4, 0) for name in found]
+    outline = outline_names(entries)
     list(tree.draw(outline)), tree.to_json(outline.root)
+    roles = find_roles(entries, None)
+    assert roles.keys() == found.keys()
+    guessed_suffixes(entries, roles)
 
 
 def state_file(data: bytes) -> None:
@@ -367,6 +374,10 @@ def _graphs() -> tuple[bytes, ...]:
 def _seed_graphs() -> Iterator[bytes]:
     yield from _graphs()
     yield ObjectGraph().serialize()
+    keys = [
+        f"opt/{edge}/.ATTRIBUTES/VARIABLE_VALUE" for edge in ("_iterations", "_variables/1", "_trainable_variables/0")
+    ]
+    yield graph_of_keys([*keys, "metrics/0/total/.ATTRIBUTES/VARIABLE_VALUE"]).serialize()
 
 
 @cache

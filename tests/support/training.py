@@ -12,14 +12,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 MODEL, OPTIMIZER, AVERAGE, STATE = "model", "optimizer state", "moving average", "training state"
+COPY, RANDOM = "copy", "random state"
 Truth = Mapping[str, Iterable[Any]]  # variables by role
-Case = tuple[str, Callable[[str], None], Truth]  # its name, what writes it to a prefix, and what it holds
+Case = tuple[str, Callable[[str], object], Truth]  # its name, what writes it to a prefix, and what it holds
 
 
 class Numbers:
@@ -39,9 +41,9 @@ class Numbers:
         return self._of[id(value)]
 
     def by_role(self, truth: Truth) -> dict[str, list[int]]:
-        """Return the numbers of variables, by role; a variable that is in several has the last."""
-        roles = {self.of(variable): role for role, variables in truth.items() for variable in variables}
-        found: dict[str, list[int]] = {}
+        """Return the numbers of variables, by role; a variable that is in several has the last, but for copies."""
+        roles = {self.of(v): role for role, variables in truth.items() for v in variables if role != COPY}
+        found = {COPY: [self.of(variable) for variable in truth[COPY]]} if COPY in truth else {}
         for number, role in sorted(roles.items()):
             found.setdefault(role, []).append(number)
         return found
@@ -81,16 +83,17 @@ def checkpoints(name: str, model: Any, optimizer: Any, state: Truth) -> Iterator
     """Yield the usual checkpoints of a model that is compiled with an optimizer."""
     whole = {MODEL: weights(model), **state}
     both = tf.train.Checkpoint(model=model, optimizer=optimizer)
-    yield f"{name}-both", lambda prefix: both.write(prefix) and None, whole
-    root = tf.train.Checkpoint(model)
-    yield f"{name}-root", lambda prefix: root.write(prefix) and None, whole
+    yield f"{name}-both", both.write, whole
+    if getattr(model, "optimizer", None) is not None:
+        root = tf.train.Checkpoint(model)
+        yield f"{name}-root", root.write, whole
     named = tf.train.Checkpoint(net=model, generator_optimizer=optimizer)
-    yield f"{name}-named", lambda prefix: named.write(prefix) and None, whole
+    yield f"{name}-named", named.write, whole
 
 
 def keras3() -> Iterator[Case]:
     """Yield checkpoints of every optimizer of Keras 3."""
-    import keras
+    from tensorflow import keras
 
     abstract = {"Optimizer", "MultiOptimizer", "OptimizerMap", "LossScaleOptimizer"}
     kinds = [kind for kind in map(keras.optimizers.__dict__.get, dir(keras.optimizers)) if isinstance(kind, type)]
@@ -113,8 +116,11 @@ def keras3() -> Iterator[Case]:
         state = {OPTIMIZER: [*optimizer.variables, *inner.variables], AVERAGE: averages}
         yield from checkpoints(name, model, optimizer, state)
         alone = tf.train.Checkpoint(opt=optimizer)
-        yield f"{name}-alone", lambda p, c=alone: c.write(p) and None, {MODEL: model.trainable_variables, **state}
-    yield "saved", lambda prefix: tf.saved_model.save(model, prefix), {MODEL: weights(model), **state}
+        yield f"{name}-alone", alone.write, {MODEL: model.trainable_variables, **state}
+    yield "saved", partial(tf.saved_model.save, model), {MODEL: weights(model), **state}
+    seeds = [variable for variable in model.variables if "seed_generator_state" in variable.name]
+    truth = {MODEL: weights(model), COPY: weights(model), RANDOM: seeds}
+    yield "exported", partial(model.export, verbose=False), truth
 
 
 def tf_keras() -> Iterator[Case]:
@@ -152,10 +158,15 @@ def garden() -> Iterator[Case]:
             ema_optimizer.ExponentialMovingAverage(legacy_adamw.AdamWeightDecay(), trainable_weights_only=False),
         )
     ]
-    yield from _of_tf_keras(keras, made)
+    yield from _of_tf_keras(keras, made, saves=False)  # their configurations hold what no SavedModel takes
+    train = tf.compat.v1.train
+    for name in ("AdagradOptimizer", "AdamOptimizer", "FtrlOptimizer", "ProximalAdagradOptimizer", "RMSPropOptimizer"):
+        model, optimizer = layers(keras, embeds=False), getattr(train, name)(0.1)
+        optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])
+        yield from checkpoints(name, model, optimizer, {OPTIMIZER: optimizer.variables()})
 
 
-def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]]) -> Iterator[Case]:
+def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]], *, saves: bool = True) -> Iterator[Case]:
     for name, optimizer in made:
         model = layers(keras, embeds=name != "lars")
         if hasattr(optimizer, "shadow_copy"):
@@ -178,8 +189,10 @@ def _of_tf_keras(keras: Any, made: Iterable[tuple[str, Any]]) -> Iterator[Case]:
         counters = [] if scale is None else [scale._current_loss_scale, scale._counter]
         state = {OPTIMIZER: found, AVERAGE: averages, STATE: counters}
         yield from checkpoints(name, model, optimizer, state)
-    metrics = {"metric": [v for metric in model.metrics for v in metric.variables]}
-    yield "saved", lambda prefix: model.save(prefix), {MODEL: model.variables, **state, **metrics}
+        if saves and name in ("Adam", "legacy-Adam", "scaled"):
+            metrics = {"metric": [v for metric in model.metrics for v in metric.variables]}
+            truth = {MODEL: weights(model), **state, **metrics}
+            yield f"{name}-saved", model.save, truth
 
 
 def _variables(optimizer: Any) -> list[Any]:
@@ -193,7 +206,7 @@ def tf1(directory: str) -> Iterator[dict[str, Any]]:
     kinds = {name: getattr(train, name) for name in dir(train) if name.endswith("Optimizer")}
     assert len(kinds) == 12, kinds
     made: dict[str, Callable[[], Any]] = {
-        name: lambda kind=kind: kind(0.1)
+        name: partial(kind, 0.1)
         for name, kind in kinds.items()
         if name not in ("Optimizer", "AdagradDAOptimizer", "MomentumOptimizer", "SyncReplicasOptimizer")
     }
@@ -266,7 +279,7 @@ def main() -> None:
         found = {"tf1": tf1, "graph_keras": graph_keras}[kind](directory)
     else:
         found = write({"keras3": keras3, "tf_keras": tf_keras, "garden": garden}[kind](), directory)
-    print(json.dumps(list(found)))
+    sys.stdout.write(json.dumps(list(found)))
 
 
 if __name__ == "__main__":

@@ -115,17 +115,23 @@ class _Nodes:
 
     def __init__(self, graph: ObjectGraph, tensors: ObjectTensors, entries: Mapping[str, Entry]) -> None:
         self._nodes, self._tensors, self._entries = graph.nodes, tensors, entries
+        self._scalars: dict[int, bool] = {}
+        self._lists: dict[int, bool] = {}
         self._optimizers = {number for number, node in enumerate(self._nodes) if is_optimizer(node)}
-        self._optimizers |= {child for child in self._called_optimizers() if LEGACY_STEP in self._nodes[child].children}
+        self._called = set(self._called_optimizers())
+        unlike = self._called - self._optimizers
+        self._plain = {
+            child for child in unlike if self._holds_state_alone(child)
+        }  # Sonnet's are modules as others are
+        self._optimizers |= {child for child in unlike if LEGACY_STEP in self._nodes[child].children} | self._plain
         self._state: dict[int, str] = {}
         self._elsewhere: list[int] = []  # what an optimizer's node leads to and is not its own
         self._taken: set[tuple[int, str]] = set()  # containers of a role: many edges may lead to one that is long
-        self._scalars: dict[int, bool] = {}
 
     def roles(self) -> dict[int, str]:
         """Return the role of each node that something leads to."""
         for number in self._optimizers:
-            self._take_state(self._nodes[number])
+            self._take_state(number)
         model, metrics = self._reached([*self._elsewhere, ROOT])
         behind_metrics, _ = self._reached(metrics, through_metrics=True)
         roles = {**dict.fromkeys(behind_metrics, METRIC), **self._state, **dict.fromkeys(model, MODEL)}
@@ -138,17 +144,32 @@ class _Nodes:
                 if edge == CALLED or edge.endswith(f"_{CALLED}"):
                     yield child
 
-    def _take_state(self, node: Node) -> None:
+    def _holds_state_alone(self, number: int) -> bool:
+        """Whether all that a node leads to are lists of variables, and scalars."""
+        children = self._nodes[number].children.values()
+        lists = [child for child in children if not self._is_variable(child)]
+        scalars = all(self._is_scalar(child) for child in children if self._is_variable(child))
+        return scalars and any(self._nodes[child].children for child in lists) and all(map(self._is_list, lists))
+
+    def _is_list(self, number: int) -> bool:
+        if number not in self._lists:
+            children = self._nodes[number].children
+            self._lists[number] = all(name.isdecimal() and self._is_variable(n) for name, n in children.items())
+        return self._lists[number]
+
+    def _take_state(self, number: int) -> None:
         """Note what an optimizer has made; what else its node leads to is walked as if the root led there."""
+        node = self._nodes[number]
         for slot in node.slot_variables:
             role = MOVING_AVERAGE if slot.slot_name in AVERAGE_WORDS else OPTIMIZER
             self._state.setdefault(slot.slot_variable, role)
             self._elsewhere.append(slot.original_variable)
         if AVERAGED in node.children:
             self._take_list(node.children[AVERAGED], MOVING_AVERAGE)
-        sure = _is_surely_optimizer(node)
+        sure, named = _is_surely_optimizer(node) or number in self._plain, number in self._called
         for edge, child in node.children.items():
-            if self._is_variable(child) and (sure or edge in HYPERPARAMETERS or self._is_scalar(child)):
+            own = sure or ((named or edge == LEGACY_STEP or edge in HYPERPARAMETERS) and self._is_scalar(child))
+            if own and self._is_variable(child):
                 self._state.setdefault(child, OPTIMIZER)
             elif edge == LOSS_SCALE:
                 self._take_list(child, TRAINING_STATE)

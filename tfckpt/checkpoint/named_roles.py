@@ -8,6 +8,7 @@ weight, as ``kernel/v`` and ``w/mask`` are: it is unknown, and stays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -19,6 +20,7 @@ from tfckpt.checkpoint.optimizers import (
     AVERAGE_NAMES,
     AVERAGE_WORDS,
     HYPERPARAMETERS,
+    LEARNING_RATE,
     LETTERED,
     METRIC,
     METRIC_VARIABLES,
@@ -31,9 +33,9 @@ from tfckpt.checkpoint.optimizers import (
     POWER,
     RANDOM_NAMES,
     RANDOM_STATE,
-    SLOT_LETTERS,
     SLOT_NAMES,
     SLOT_TAIL,
+    SLOT_WORDS,
     STATE_BESIDE,
     STATE_SCALARS,
     STATISTICS,
@@ -84,7 +86,8 @@ class _Names:
     """The tensors of one checkpoint by their names, without the ``:0`` that some have at the end."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.entries = {entry.name.removesuffix(":0"): entry for entry in entries}
+        by_name = {entry.name: entry for entry in entries}
+        self.entries = {_own_name(name, by_name): entry for name, entry in by_name.items()}
 
     def roles(self) -> dict[str, str]:
         """Return the role of each."""
@@ -115,7 +118,11 @@ class _Names:
         if entry.size <= 1:
             if last == STEP or last in STATE_SCALARS:
                 return TRAINING_STEP if last == STEP else TRAINING_STATE
-            if POWER.fullmatch(last) or (last in SCALARS and _is_optimizer(above.rpartition("/")[2])):
+            if (
+                POWER.fullmatch(last)
+                or last == LEARNING_RATE
+                or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
+            ):
                 return OPTIMIZER
         if entry.data_type == DT_VARIANT and "iterator" in name.lower():
             return TRAINING_STATE
@@ -137,7 +144,7 @@ class _Names:
 
     def _places(self, name: str, entry: Entry) -> Iterator[_Place]:
         """Yield each place that a name can have, those without a scope first."""
-        cuts = [at for at, letter in enumerate(name) if letter == "/"]
+        cuts = [match.start() for match in re.finditer("/", name)]
         if not cuts or len(cuts) > MOST_PARTS:
             return
         last = name[cuts[-1] + 1 :]
@@ -152,7 +159,8 @@ class _Names:
         for begin in cuts[:DEEPEST_SCOPE]:
             for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
-                if owner is not None and fits(entry, owner):
+                has_suffix = end < len(name)
+                if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
 
     def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
@@ -185,6 +193,11 @@ class _Names:
         for scope, names in scopes.items():
             if len(names) > 1 and names in METRIC_VARIABLES:
                 yield from (f"{scope}/{last}" for last in names)
+
+
+def _own_name(name: str, names: Collection[str]) -> str:
+    short = name.removesuffix(":0")
+    return name if short in names else short
 
 
 def fits(slot: Entry, variable: Entry) -> bool:
@@ -245,7 +258,7 @@ def told_by_last(name: str) -> str | None:
 
 def _is_slot(part: str) -> bool:
     word = _unnumbered(part)
-    return word in SLOT_NAMES or word in SLOT_LETTERS
+    return word in SLOT_NAMES or word in SLOT_WORDS
 
 
 def _unnumbered(part: str) -> str:

@@ -36,9 +36,9 @@ POWERS = frozenset({"beta1_power", "beta2_power"})  # of tf.compat.v1.train.Adam
 TRAINED = frozenset({"_trainable_variables", "_model_weights"})  # what these lead to is the model's
 CALLED, LEGACY_STEP = "optimizer", "iter"  # by these alone, where a node holds nothing else
 HYPERPARAMETERS = frozenset({
-    "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value", "l1_regularization_strength",
-    "l2_regularization_strength", "learning_rate", "learning_rate_power", "momentum", "rho", "weight_decay",
-    "weight_decay_rate",
+    "beta1_power", "beta2_power", "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value",
+    "l1_regularization_strength", "l2_regularization_strength", "learning_rate", "learning_rate_power", "momentum", "rho",
+    "weight_decay", "weight_decay_rate",
 })  # fmt: skip
 LOSS_SCALE = "loss_scale"  # of mixed precision: an object with the scale and a counter
 AVERAGED = "_model_variables_moving_average"
@@ -72,25 +72,26 @@ OPTIMIZER_NAMES = frozenset({
     "RectifiedAdam", "SGD", "SGDW", "SM3", "ScheduleFreeAdamW", "Shampoo", "Yogi",
 })  # fmt: skip
 SLOT_NAMES = frozenset({
-    "accum_grad", "accum_var", "accumulator", "accumulator_var", "delta_accumulator", "exp_avg", "exp_avg_sq",
-    "gradient_accumulator", "linear", "mg", "momentum", "momentum_cache", "momentum_var", "mom", "rms", "vhat", "velocity",
-    "squared_gradients", "average_gradient",
+    "accum_grad", "accum_var", "delta_accumulator", "exp_avg", "exp_avg_sq", "gradient_accumulator", "momentum",
+    "momentum_cache", "rms", "squared_gradients", "vhat",
 })  # fmt: skip
-SLOT_LETTERS = frozenset(
-    {"m", "v", "u", "c", "r", "vr", "vc", "h", "slow"}
-)  # mean something below an optimizer's name alone
+# What means a slot where an optimizer's name stands beside it, and may be a weight elsewhere.
+SLOT_WORDS = frozenset(
+    {"m", "v", "u", "c", "r", "h", "vr", "vc", "accumulator", "linear", "mg", "mom", "slow", "velocity"}
+)
 AVERAGE_NAMES = frozenset({"ExponentialMovingAverage", "EMA"})
 AVERAGE_WORDS = frozenset({*AVERAGE_NAMES, "ema", "shadow", "average", "moving_average", "polyak", "swa"})
 STATE_BESIDE = frozenset({"accum", "accum_grads", "grad_accum", "accumulated_gradients", "biased", "local_step"})
 STATE_SCALARS = frozenset({
     "bad_steps", "batch_finite", "current_loss_scale", "dynamic_loss_scale", "good_steps", "local_step", "loss_scale",
-    "num_good_steps", "sync_rep_local_step",
+    "num_good_steps", "STOP", "sync_rep_local_step",
 })  # fmt: skip
 RANDOM_NAMES = frozenset({"seed_generator_state", "StateVar", "rng_state"})
 STATISTICS = frozenset({"moving_mean", "moving_variance", "renorm_mean", "renorm_stddev"})  # kept, not trained
+LEARNING_RATE = "learning_rate"
 POWER = re.compile(r"beta_?[12]_power(_[0-9]{1,9})?")
 NUMBERED = re.compile(r"(.*?)_[0-9]{1,9}")
 PIECE = re.compile(r"part_[0-9]{1,9}")  # of a partitioned variable
-LETTERED = re.compile(r"(?:adam|adamw|lamb|lars|lion|adafactor|momentum|rmsprop)_(?:m|v|vr|vc|u|c)")  # google-research
+LETTERED = re.compile(r"(?i:adam|adamw|lamb|lars|lion|adafactor|rmsprop)_(?:m|v|vr|vc|u|c)")  # google-research
 SLOT_TAIL = re.compile(r".+_slot_(?:m|v|vr|vc)")  # mesh TensorFlow, T5: joined to the name without a slash
 SLOT_PART = ".OPTIMIZER_SLOT"  # in a key: the variable's path, this, the optimizer's path, the slot's name

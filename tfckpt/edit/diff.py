@@ -159,6 +159,7 @@ def diff(
     """
     if not (atol >= 0 and rtol >= 0):
         raise UsageError(f"tolerance: expected numbers of 0 or more, got atol {atol}, rtol {rtol}")
+    selection = Selection(only, ignore)
     with open_checkpoint(a) as ours, open_checkpoint(b) as theirs:
         for checkpoint in (ours, theirs):
             checkpoint.reader.check_sharing(checkpoint.entries())
@@ -166,7 +167,6 @@ def diff(
             raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
         everything = [entry.nbytes for checkpoint in (ours, theirs) for entry in checkpoint.entries()]
         total = sum(everything) if plan is None else 2 * plan.nbytes
-        selection = Selection(only, ignore)
         how = _How(Tolerance(atol, rtol), ignore_dtypes=ignore_dtypes, count=counting(progress, total))
         comparer = _Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
