@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfckpt.edit.average import average as average
     from tfckpt.edit.diff import diff as diff
     from tfckpt.edit.draft import Draft as Draft
-    from tfckpt.edit.rewrite import merge as merge
+    from tfckpt.edit.merge import merge as merge
     from tfckpt.edit.rewrite import rewrite as rewrite
     from tfckpt.edit.salvage import Salvage as Salvage
     from tfckpt.edit.salvage import salvage as salvage
@@ -61,7 +61,7 @@ _EXPORTS = {
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
     "load_variable": "tfckpt.checkpoint.train",
-    "merge": "tfckpt.edit.rewrite",
+    "merge": "tfckpt.edit.merge",
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",

@@ -11,7 +11,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -34,15 +34,17 @@ from tfckpt.bundle.variants import decode_variants
 from tfckpt.checkpoint.graph_edit import add_alias, move, remove, rename_paths
 from tfckpt.checkpoint.graph_roles import graph_of_keys
 from tfckpt.checkpoint.lookup import Lookup
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, escape
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, escape
 from tfckpt.checkpoint.object_tensors import ObjectTensors, against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
+from tfckpt.checkpoint.path_globs import PathGlob
 from tfckpt.checkpoint.roles import ROLES, find_roles, guessed_suffixes
 from tfckpt.checkpoint.state_file import latest_checkpoint, read_state, update_state
 from tfckpt.cli import tree
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.match import match_models
+from tfckpt.edit.join import NOWHERE, Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
 from tfckpt.layouts.catalog import find_models
@@ -215,6 +217,25 @@ def edits(data: bytes) -> None:
 
 def match(data: bytes) -> None:
     match_models(ObjectGraph.parse(data), find_models(""))
+
+
+def join(data: bytes) -> None:
+    parts = [Part(n, "ab"[n], ObjectGraph.parse(graph)) for n, graph in enumerate(unpack(data, 2))]
+    pattern = PathGlob("*/[!a]*/?/_*")
+    meant = [pattern.matching(part.graph) for part in parts]
+
+    def choose(candidates: Sequence[int], nodes: Mapping[int, int]) -> int | None:
+        found = next((n for n, node in nodes.items() if node in meant[n]), len(data) % 3)
+        return found if found in candidates else None
+
+    joined = join_graphs(parts, choose)
+    again = ObjectGraph.parse(joined.graph.serialize())
+    assert again == joined.graph
+    for part in parts:
+        numbers = joined.numbers[part.source]
+        kept = [number for number in numbers if number != NOWHERE]
+        assert len(numbers) == len(part.graph.nodes)
+        assert len(set(kept)) == len(kept)
 
 
 def names(data: bytes) -> None:
@@ -421,6 +442,34 @@ def _seed_matches() -> Iterator[bytes]:
     yield from _graphs()
 
 
+def _trained(order: str, *, known: bool, lists: tuple[str, ...] = ("_momentums", "_velocities")) -> bytes:
+    """Return the graph of a model and of an optimizer with lists; ``known`` if they tell their variables."""
+    graph = ObjectGraph()
+    for name in order:
+        graph.nodes[graph.node_at(("model", name, "kernel"))].attributes = [
+            Attribute(VARIABLE_VALUE, name, f"m/{name}")
+        ]
+    graph.node_at(("optimizer", "_iterations"))
+    for place, name in enumerate(order):
+        if known:
+            variable = graph.node_at(("model", name, "kernel"))
+            graph.add_edge(("optimizer", "_trainable_variables", str(place)), variable)
+        for n, held in enumerate(lists):
+            number = graph.node_at(("optimizer", "_variables", str(place * len(lists) + n)))
+            graph.nodes[number].attributes = [Attribute(VARIABLE_VALUE, f"{held}{place}", f"Adam/{n}/m/{name}")]
+            graph.add_edge(("optimizer", held, str(place)), number)
+    return graph.serialize()
+
+
+def _seed_joins() -> Iterator[bytes]:
+    yield from (pack(graph, other) for graph, other in itertools.product(_graphs()[:3], _graphs()[-2:]))
+    for known in (True, False):
+        yield pack(_trained("abc", known=known), _trained("cab", known=known))
+        yield pack(_trained("abc", known=known), _trained("abc", known=known))
+        yield pack(_trained("abc", known=known, lists=("m",)), _trained("bca", known=known))
+    yield pack(_trained("abc", known=True, lists=()), _trained("abcd", known=True))
+
+
 def _seed_names() -> Iterator[bytes]:
     for data in itertools.islice(_files(*INDEXES), 20):
         keys = [key for key, _ in table_of(data)]
@@ -534,6 +583,16 @@ def _mutate_second(change: Callable[[bytes, Mutate], bytes], at: int = 0) -> Cal
     return mutate
 
 
+def _mutate_either(change: Callable[[bytes, Mutate], bytes]) -> Callable[[bytes, Mutate], bytes]:
+    """Return a mutation of one of two parts, now of the one, now of the other."""
+    turns = itertools.cycle((0, 1))
+
+    def mutate(data: bytes, mutate_bytes: Mutate) -> bytes:
+        return _mutate_second(change, next(turns))(data, mutate_bytes)
+
+    return mutate
+
+
 def _mutate_conversion(data: bytes, mutate_bytes: Mutate) -> bytes:
     return data[:1] + _mutate_second(mutate_table)(data[1:], mutate_bytes)
 
@@ -556,6 +615,7 @@ HARNESSES: dict[str, Harness] = {
     "graph": Harness(graph, _seed_graphs, _graph_message),
     "edits": Harness(edits, _seed_graphs, _graph_message),
     "match": Harness(match, _seed_matches, _graph_message),
+    "join": Harness(join, _seed_joins, _mutate_either(_graph_message)),
     "names": Harness(names, _seed_names),
     "state_file": Harness(state_file, _seed_states),
     "config": Harness(config, _seed_configs),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import shutil
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +29,12 @@ W = np.arange(50, dtype=np.float32).reshape(5, 10)
 
 
 def assert_merged_alike(tf: Any, directory: Path, sources: Sequence[str]) -> dict[str, bytes]:
-    """Merge bundles by both programs; return the files. TensorFlow moves its sources away, so it comes second."""
+    """Merge bundles by both programs; return the files. TensorFlow moves its sources away, so it comes second.
+
+    TensorFlow does not mind slices that are missing.
+    """
     paths = [directory / source for source in sources]
-    tfckpt.merge(paths, directory / "ours")
+    tfckpt.merge(paths, directory / "ours", partial=True)
     merge_v2(tf, paths, directory / "theirs")
     ours, theirs = bundle_bytes(directory / "ours"), bundle_bytes(directory / "theirs")
     assert ours == theirs
@@ -181,3 +189,218 @@ def test_a_merge_keeps_the_numbers_of_explicit_full_ranges(tf: Any, tmp_path: Pa
         TensorSlice(((0, 2), (0, 10))),
         TensorSlice(((2, 3), (0, -1))),
     )
+
+
+# What several object-based checkpoints have
+
+
+def keras_process(library: str, cases: Sequence[dict[str, Any]], directory: Path) -> list[dict[int, list[float]]]:
+    """Write or restore training checkpoints in a process of their own; return what each restored one holds, by number."""
+    program = Path(__file__).parents[1] / "support" / "merging.py"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    command = [sys.executable, str(program), library]
+    done = subprocess.run(
+        command, input=json.dumps(cases), env=environment, cwd=directory, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [dict(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@contextlib.contextmanager
+def inside(directory: Path) -> Iterator[None]:
+    """Work in a directory, so that sources have short names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        yield
+
+
+def assert_values(held: dict[int, list[float]], expected: Callable[[int], int]) -> None:
+    """Compare each variable, moment and step: numbers that end in 00 and 50 are a model's, 0 is the step."""
+    assert len(held) > 12
+    assert held == {number: [expected(number) + number] for number in held}
+
+
+def is_weight(number: int) -> bool:
+    return number > 0 and number % 50 == 0
+
+
+LISTED = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Nadam", "RMSprop", "momentum"]
+LISTED += ["amsgrad", "accumulating", "centered", "scaled"]
+SLOTTED = ["Adadelta", "Adagrad", "Adam", "Adamax", "Ftrl", "Nadam", "RMSprop"]
+
+
+@pytest.mark.parametrize(("library", "kinds"), [("keras3", LISTED), ("legacy", SLOTTED)])
+def test_an_optimizer_goes_to_a_model_that_was_made_in_another_order(
+    tmp_path: Path, library: str, kinds: list[str]
+) -> None:
+    cases = [
+        {"prefix": f"{kind}-{order}", "kind": kind, "order": order, "run": run}
+        for kind in kinds
+        for order, run in (("abc", 1000), ("cab", 2000))
+    ]
+    keras_process(library, cases, tmp_path)
+    with inside(tmp_path):
+        for kind in kinds:
+            a, b = f"{kind}-abc", f"{kind}-cab"
+            plan = tfckpt.merge([a, b], f"{kind}-ab", prefer=[f"optimizer state={b}", a])
+            assert {item.rule for item in plan.dropped} == {
+                f"also in {b}, taken from {a}",
+                f"also in {a}, taken from {b}",
+            }
+            tfckpt.merge([a, b], f"{kind}-a", prefer=[f"model/*={b}", a])
+    again = [{"prefix": f"{kind}-{end}", "kind": kind, "order": "abc"} for end in ("ab", "a") for kind in kinds]
+    held = keras_process(library, again, tmp_path)
+    assert len(held) == 2 * len(kinds)
+    for values in held[: len(kinds)]:
+        assert_values(values, lambda number: 1000 if is_weight(number) else 2000)
+    for values in held[len(kinds) :]:
+        assert_values(values, lambda number: 2000 if is_weight(number) else 1000)
+
+
+def test_moments_are_the_right_variables_though_an_optimizer_was_given_them_in_an_order_of_its_own(
+    tmp_path: Path,
+) -> None:
+    a, b = {"prefix": "a", "order": "abc", "run": 1000}, {"prefix": "b", "order": "abc", "given": "cab", "run": 2000}
+    keras_process("keras3", [case | {"kind": "Adam"} for case in (a, b)], tmp_path)
+    with inside(tmp_path):
+        tfckpt.merge(["a", "b"], "ab", prefer=["a", "optimizer=b"])
+        tfckpt.merge(["b", "a"], "ba", prefer=["b", "optimizer/*=a"])
+    to_read = [{"prefix": "ab", "order": "abc"}, {"prefix": "ba", "order": "abc", "given": "cab"}]
+    ab, ba = keras_process("keras3", [case | {"kind": "Adam"} for case in to_read], tmp_path)
+    assert_values(ab, lambda number: 1000 if is_weight(number) else 2000)
+    assert_values(ba, lambda number: 2000 if is_weight(number) else 1000)
+
+
+def test_an_optimizer_of_another_kind_replaces_the_first_in_the_order_of_its_model(tmp_path: Path) -> None:
+    a = {"prefix": "a", "kind": "momentum", "order": "abc", "run": 1000}
+    keras_process("keras3", [a, {"prefix": "b", "kind": "Adam", "order": "bca", "run": 2000}], tmp_path)
+    with inside(tmp_path):
+        with pytest.raises(PlanError, match="optimizers of two kinds: lists _momentums of 6, _velocities of 6 in b"):
+            tfckpt.merge(["a", "b"], "ab", prefer=["model/*=a"])
+        tfckpt.merge(["a", "b"], "ab", prefer=["a", "optimizer state=b"])
+    (held,) = keras_process("keras3", [{"prefix": "ab", "kind": "Adam", "order": "abc"}], tmp_path)
+    assert_values(held, lambda number: 1000 if is_weight(number) else 2000)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "Adafactor"])
+def test_an_order_that_is_not_known_is_refused(tmp_path: Path, kind: str) -> None:
+    library = "keras3" if kind == "Adafactor" else "new"
+    files = [("a", "abc", 1000), ("b", "cab", 2000), ("same", "abc", 3000)]
+    cases = [{"prefix": name, "kind": kind, "order": order, "run": run} for name, order, run in files]
+    keras_process(library, cases, tmp_path)
+    with inside(tmp_path):
+        with pytest.raises(PlanError, match="b: 'optimizer': the order of its lists is not known to be that of a"):
+            tfckpt.merge(["a", "b"], "ab", prefer=["a", "optimizer state=b"])
+        assert not list(tmp_path.glob("ab*"))
+        tfckpt.merge(["a", "same"], "ab", prefer=["a", "optimizer state=same"])
+        tfckpt.merge(["a", "b"], "kept", prefer=["a"])
+    held = keras_process(library, [{"prefix": p, "kind": kind, "order": "abc"} for p in ("ab", "kept")], tmp_path)
+    assert_values(held[0], lambda number: 1000 if is_weight(number) else 3000)
+    assert_values(held[1], lambda number: 1000)
+
+
+def test_an_optimizer_of_tf_keras_that_was_given_its_variables_in_an_order_of_its_own_is_refused(
+    tmp_path: Path,
+) -> None:
+    a, b = {"prefix": "a", "order": "abc", "run": 1000}, {"prefix": "b", "order": "abc", "given": "cab", "run": 2000}
+    keras_process("new", [case | {"kind": "Adam"} for case in (a, b)], tmp_path)
+    with inside(tmp_path), pytest.raises(PlanError, match="the order of its lists is not known"):
+        tfckpt.merge(["a", "b"], "ab", prefer=["a", "optimizer state=b"])
+
+
+@pytest.mark.parametrize("library", ["keras3", "legacy", "new"])
+def test_weights_of_one_file_and_the_optimizer_of_another_are_one_file(tmp_path: Path, library: str) -> None:
+    cases = [
+        {"prefix": "a", "order": "abc", "what": "model", "run": 1000},
+        {"prefix": "b", "order": "abc", "run": 2000},
+        {"prefix": "c", "order": "cba", "run": 3000},
+    ]
+    keras_process(library, [case | {"kind": "Adam"} for case in cases], tmp_path)
+    with inside(tmp_path):
+        tfckpt.merge(["a", "b"], "ab", prefer=["a"])
+        if library == "legacy":
+            tfckpt.merge(["a", "c"], "ac", prefer=["a"])
+        else:
+            with pytest.raises(PlanError, match="c: 'optimizer': the order of its lists is not known to be that of a"):
+                tfckpt.merge(["a", "c"], "ac", prefer=["a"])
+            tfckpt.merge(["a", "c"], "ac", prefer=["model/*=a", "c"])
+    order = "abc" if library == "legacy" else "cba"
+    to_read = [{"prefix": "ab", "order": "abc"}, {"prefix": "ac", "order": order}]
+    ab, ac = keras_process(library, [case | {"kind": "Adam"} for case in to_read], tmp_path)
+    assert_values(ab, lambda number: 1000 if is_weight(number) else 2000)
+    assert_values(ac, lambda number: 1000 if is_weight(number) else 3000)
+
+
+@pytest.mark.parametrize("library", ["keras3", "legacy", "new"])
+def test_a_part_of_one_model_and_the_rest_of_another(tmp_path: Path, library: str) -> None:
+    files = [("a", "abc", 1000), ("b", "abc", 2000)]
+    cases = [{"prefix": name, "kind": "Adam", "order": order, "run": run} for name, order, run in files]
+    keras_process(library, cases, tmp_path)
+    with inside(tmp_path):
+        tfckpt.merge(["a", "b"], "ab", prefer=["model/b=a", "b"])
+        tfckpt.rewrite("a", "only", keep=["model/b/*"])
+        tfckpt.rewrite("b", "rest", drop=["model/b/*"])
+        tfckpt.merge(["only", "rest"], "whole")
+    ab, whole = keras_process(
+        library, [{"prefix": p, "kind": "Adam", "order": "abc"} for p in ("ab", "whole")], tmp_path
+    )
+    assert_values(ab, lambda number: 1000 if number in (200, 250) else 2000)
+    slots = range(200, 300) if library == "legacy" else (200, 250)  # whose names begin with their variable's
+    assert_values(whole, lambda number: 1000 if number in slots else 2000)
+
+
+@pytest.mark.parametrize("values", [1, 2])
+def test_tables_go_whole_from_the_preferred_one(tf: Any, tmp_path: Path, values: int) -> None:
+    def table(keys: list[str], number: int) -> Any:
+        kind = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+        kind.insert(tf.constant(keys), tf.constant([number] * len(keys), tf.int64))
+        return kind
+
+    for name, keys, number in (("a", ["x", "y"], 1), ("b", ["z"], 2)):
+        tf.train.Checkpoint(table=table(keys, number), v=tf.Variable(float(number))).write(str(tmp_path / name))
+    chosen = tmp_path / "ab"[values - 1]
+    tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab", prefer=[f"table={chosen}", str(tmp_path / "a")])
+    restored = tf.train.Checkpoint(table=table(["none"], 7), v=tf.Variable(0.0))
+    restored.read(str(tmp_path / "ab")).assert_consumed()
+    found = restored.table.lookup(tf.constant(["x", "y", "z", "none"])).numpy().tolist()
+    assert found == [[1, 1, -1, -1], [-1, -1, 2, -1]][values - 1]
+    assert float(restored.v) == 1.0
+
+
+def test_objects_that_one_source_alone_has_come_under_keys_that_no_other_has(tf: Any, tmp_path: Path) -> None:
+    for name, number in (("a", 1.0), ("b", 2.0)):
+        shared = tf.Variable(number)
+        lists = {"first": [tf.Variable(10 * number)], "own": shared, "alias": shared}
+        tf.train.Checkpoint(**{f"only_{name}": tf.train.Checkpoint(v=tf.Variable(number))}, **lists).write(
+            str(tmp_path / name)
+        )
+    tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab", prefer=[f"own={tmp_path}/b", f"{tmp_path}/a"])
+    shared = tf.Variable(0.0)
+    parts = {f"only_{name}": tf.train.Checkpoint(v=tf.Variable(0.0)) for name in "ab"}
+    restored = tf.train.Checkpoint(first=[tf.Variable(0.0)], own=shared, alias=shared, **parts)
+    restored.read(str(tmp_path / "ab")).assert_consumed()
+    assert [float(v) for v in (restored.first[0], shared, restored.only_a.v, restored.only_b.v)] == [
+        10.0,
+        2.0,
+        1.0,
+        2.0,
+    ]
+
+
+def test_partitioned_tensors_go_whole_from_the_preferred_one(tf: Any, tmp_path: Path) -> None:
+    save_slices(tf, tmp_path / "a", [("w", "5 10 0,2:-", W[:2]), ("w", "5 10 2,3:-", W[2:])])
+    save_slices(tf, tmp_path / "b", [("w", "5 10 0,3:-", W[:3] + 100), ("w", "5 10 3,2:-", W[3:] + 100)])
+    with pytest.raises(PlanError, match=rf"^{tmp_path}/b: tensor 'w' is in {tmp_path}/a already$"):
+        tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab")
+    tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab", prefer=[f"w={tmp_path}/b"])
+    np.testing.assert_array_equal(restore_v2(tf, tmp_path / "ab", "w", tf.float32), W + 100)
+
+
+def test_v1_checkpoints_that_share_a_partitioned_tensor_are_joined(tf: Any, tmp_path: Path) -> None:
+    for name, box, rows in (("a", "5 10 0,2:-", W[:2]), ("b", "5 10 2,3:-", W[2:])):
+        tf.raw_ops.SaveSlices(
+            filename=str(tmp_path / name), tensor_names=["w", name], shapes_and_slices=[box, ""], data=[rows, W]
+        )
+    tfckpt.merge([tmp_path / "b", tmp_path / "a"], tmp_path / "ab")
+    for name in ("a", "b", "w"):
+        np.testing.assert_array_equal(restore_v2(tf, tmp_path / "ab", name, tf.float32), W)

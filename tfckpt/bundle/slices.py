@@ -184,9 +184,14 @@ def check_cover(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> N
     count = sum(math.prod(shape_of(part)) for part in parts)
     if count == size and _covers(name, shape, parts):
         return
-    clash = next(_overlaps(parts[:MOST_COMPARED]), None)
+    clash = first_overlap(parts)
     got = f"{brackets(clash[0])} and {brackets(clash[1])}" if clash else f"{count:,} elements"
     raise FormatError(f"slices of tensor {name!r}", expected=f"each of {size:,} elements once", got=got)
+
+
+def first_overlap(parts: Sequence[Ranges]) -> tuple[Ranges, Ranges] | None:
+    """Return two of the first boxes that share an element, or None."""
+    return next(_overlaps(parts[:MOST_COMPARED]), None)
 
 
 def _covers(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> bool:

@@ -137,7 +137,9 @@ class V1Reader:
         return self.entries.get(name)
 
     def read(self, entry: Entry, *, verify: bool, mapped: bool = True) -> Array:
-        """Return a tensor's values, always in a fresh array and always from blocks whose checksums were compared."""
+        """Return the values of a tensor or a piece, in a fresh array and always from blocks whose checksums were compared."""
+        if entry.shape != self._tensors[entry.name].shape:  # a piece, of which its one slice is all
+            return self._slice(self._tensors[entry.name], entry.slices[0], entry.shard)
         return self.read_box(entry, whole(entry.shape))
 
     def read_box(self, entry: Entry, box: Ranges, *, mapped: bool = True) -> Array:
@@ -173,8 +175,21 @@ class V1Reader:
         return array
 
     def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
-        """Return what can be read of a tensor one by one: all of it, put together."""
-        return [(None, entry)]
+        """Return what can be read of a tensor one by one: all of it, put together; its slices if some are missing."""
+        tensor = self._tensors[entry.name]
+        boxes = [(part, part.within(entry.shape), shard) for part, shard in tensor.parts]
+        if sum(math.prod(shape_of(box)) for _, box, _ in boxes) >= entry.size:
+            return [(None, entry)]
+        nbytes = entry.nbytes // max(1, entry.size)
+        return [
+            (
+                part,
+                entry._replace(
+                    shape=shape_of(box), shard=shard, nbytes=nbytes * math.prod(shape_of(box)), slices=(part,)
+                ),
+            )
+            for part, box, shard in boxes
+        ]
 
     def stores_as_written(self, entry: Entry, *, big_endian: bool = False) -> bool:
         """Whether the stored bytes are what a writer of ours would write: they are messages, so never."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import is_remote, join, looking, split, strip_suffix
+from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.output import printable
 from tfckpt.errors import (
     Advice,
@@ -69,6 +70,10 @@ def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> lis
     """Return the words of the command of ours that is advised."""
     if advice.damaged:
         return ["verify", advice.damaged]
+    if (
+        advice.compared and args.command == "merge" and not args.prefer
+    ):  # what is not preferred would not go along: a trial
+        return [*(word for word in argv if word != DRY_RUN), DRY_RUN, "--prefer", advice.compared[0]]
     if advice.compared:
         return ["diff", *advice.compared]
     words = _revised(argv, advice)

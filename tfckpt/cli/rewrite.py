@@ -32,6 +32,20 @@ def add_commands(
     merge = commands.add_parser("merge", parents=[common], help="join checkpoints into one")
     merge.add_argument("sources", metavar="SOURCE", nargs="+", help=CHECKPOINT)
     add_dest(merge)
+    merge.add_argument(
+        "--prefer",
+        action="append",
+        default=[],
+        metavar="[PATTERN=]SOURCE",
+        help="of what several sources have, take this one's; PATTERN is a glob of object paths or names, or a role, such as "
+        "'optimizer state'; repeated, the first that matches counts",
+    )
+    merge.add_argument(
+        "--partial",
+        action="store_true",
+        help="join slices of tensors though some are missing: the rest is merged later",
+    )
+    merge.add_argument("--dry-run", action="store_true", help="show what would come from which source, write nothing")
     merge.set_defaults(run=cmd_merge, reports=True)
 
 
@@ -63,6 +77,14 @@ def cmd_merge(args: argparse.Namespace) -> int:
     """Join checkpoints, and report every tensor."""
     with progress_bar("merging", quiet=args.quiet) as progress:
         plan = tfckpt.merge(
-            args.sources, args.dest, verify=args.verify, sync=args.sync, overwrite=args.overwrite, progress=progress
+            args.sources,
+            args.dest,
+            prefer=args.prefer,
+            partial=args.partial,
+            verify=args.verify,
+            sync=args.sync,
+            overwrite=args.overwrite,
+            dry_run=args.dry_run,
+            progress=progress,
         )
-    return report_written(plan, args, verified=args.verify)
+    return report_written(plan, args, written=not args.dry_run, verified=args.verify)

@@ -82,6 +82,7 @@ class Step(NamedTuple):
         fill: its values, if the source has none.
         resizes: what becomes of the source's axes before the pattern is applied.
         same_as: the key of a step before it, whose bytes are this tensor's, too.
+        origin: of a merge, the source that it comes from, as it was given.
     """
 
     source: str
@@ -96,6 +97,7 @@ class Step(NamedTuple):
     fill: Fill | None = None
     resizes: tuple[Resize, ...] = ()
     same_as: str | None = None
+    origin: str = ""
 
     @property
     def dtype_name(self) -> str:
@@ -121,12 +123,14 @@ class Dropped(NamedTuple):
         rule: name of the rule that says so.
         nbytes: bytes that it takes in the source.
         role: what it was for, such as ``"model"`` or ``"optimizer state"``; empty where nobody asked.
+        origin: of a merge, the source that has it, as it was given.
     """
 
     source: str
     rule: str
     nbytes: int
     role: str = ""
+    origin: str = ""
 
 
 class Written(NamedTuple):
@@ -230,4 +234,5 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "resizes": [{"axis": r.axis, "old": r.old, "new": r.new, "fill": r.fill} for r in step.resizes],
         "keeps_bytes": step.keeps_bytes,
         "same_as": step.same_as,
+        "origin": step.origin,
     }

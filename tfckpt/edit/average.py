@@ -33,7 +33,7 @@ from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.edit.rewrite import Piece, _arrange, _numbering, _pieces, _place, _spread, _write_piece
+from tfckpt.edit.rewrite import Piece, _write_piece, arrange, numbering, order_of, pieces_of, spread
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish, stages
 
@@ -250,15 +250,15 @@ class _Mean:
 
     def write(self, steps: Sequence[Step], writer: BundleWriter, *, verify: bool) -> list[str]:
         """Write everything as the last source has it; return what to say of values that are not finite."""
-        listed = list(_pieces(self._checkpoints[-1].reader, steps))
-        pieces = sorted(listed, key=lambda piece: _place(piece.stored))
-        for piece, shard in zip(pieces, _spread(pieces, None), strict=True):
+        listed = list(pieces_of(self._checkpoints[-1].reader, steps))
+        pieces = sorted(listed, key=lambda piece: order_of(piece.stored))
+        for piece, shard in zip(pieces, spread(pieces, None), strict=True):
             writer.extend_to(shard + 1)
             if not _is_averaged(piece.step):
                 _write_piece(piece, writer, verify=verify)
             else:
                 self._write(piece, writer)
-        _arrange(listed, _numbering(pieces), writer)
+        arrange(listed, numbering(pieces), writer)
         for name, count in self._odd.items():
             log.warning("%s: %d values are not finite in the average", printable(name), count)
         if not self._odd:

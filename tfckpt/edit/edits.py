@@ -129,7 +129,8 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     steps = _steps(kept, edits, names)
     check_names(prefix, steps)
     if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
-        hint = "a glob matches whole names, such as 'bert/*', or paths of objects, such as 'model/encoder/*'"
+        paths = "" if checkpoint.object_graph is None else ", or paths of objects, such as 'model/encoder/*'"
+        hint = f"a glob matches whole names, such as 'bert/*'{paths}"
         raise PlanError([f"{prefix}: no tensor is left of {len(dropped)}; {hint}"])
     return Plan(
         prefix,

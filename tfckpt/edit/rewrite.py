@@ -1,4 +1,4 @@
-"""Checkpoints rewritten: tensors dropped, renamed, cast; files split, or several checkpoints joined.
+"""Checkpoints rewritten: tensors dropped, renamed, cast; files split.
 
 Strategy: the bytes as they are stored, whole tensors and slices alike, are pieces; they go over in the order in which they
 lie in the source, so that a rewrite that changes nothing writes the same files.
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,22 +17,20 @@ import numpy as np
 
 from tfckpt import log
 from tfckpt.arguments import whole_number
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
+from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.edit.edits import Edits, plan_edits
-from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
+from tfckpt.errors import UsageError, printable
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -108,7 +105,8 @@ def rewrite(
         raise UsageError("shards and max_shard_size: expected one of both")
     edits = Edits(rename, drop, keep, cast, strip_optimizer)
     with open_checkpoint(source, format=source_format) as checkpoint:
-        plan = _stored_once(plan_edits(checkpoint, edits), checkpoint.reader, max_shard_size)
+        plan = plan_edits(checkpoint, edits)
+        plan = plan._replace(steps=tuple(stored_once(plan.steps, checkpoint.reader, max_shard_size)))
         if not dry_run:
             check_apart(checkpoint, prefix)
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
@@ -137,74 +135,12 @@ def write_plan(
     max_shard_size: int | None = None,
 ) -> None:
     """Write what a plan makes of one source, in the order in which it lies there; the arguments are those of `rewrite`."""
-    listed = list(_pieces(reader, plan.steps, max_shard_size))
-    pieces = sorted(listed, key=lambda p: _place(p.stored))
-    numbers = _spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
-    _write(plan, pieces, numbers, writer, verify=verify)
+    listed = list(pieces_of(reader, plan.steps, max_shard_size))
+    pieces = sorted(listed, key=lambda p: order_of(p.stored))
+    numbers = spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
+    write_pieces(plan, pieces, numbers, writer, verify=verify)
     writer.extend_to(shards or 1)
-    _arrange(listed, {} if shards or max_shard_size else _numbering(pieces), writer)
-
-
-def merge(
-    sources: Sequence[PathLike],
-    dest: PathLike,
-    *,
-    verify: bool = True,
-    sync: bool = True,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Plan:
-    """Join checkpoints into one, as TensorFlow joins the parts of a sharded save: every data file goes along as it is.
-
-    A partitioned tensor may have slices in several sources; any other name may come once.
-
-    Args:
-        sources: checkpoints, each as for `open`. They are only read.
-        dest: the exact prefix of the files to write.
-        verify: compare each tensor's checksum with its bytes on the way.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        progress: called with (bytes done, bytes in all).
-    Returns:
-        The `Plan`: every tensor.
-    Raises:
-        PlanError: names come twice, or slices are of different tensors; a line for any two sources.
-        UsageError: no source, or sources of different byte order.
-        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
-    Example:
-        >>> tfckpt.save("part-0", {"a": 1}), tfckpt.save("part-1", {"b": 2})
-        (None, None)
-        >>> len(tfckpt.merge(["part-0", "part-1"], "whole").steps), sorted(tfckpt.open("whole"))
-        (2, ['a', 'b'])
-
-    Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
-    """
-    prefix = check_prefix(dest)
-    with ExitStack() as stack:
-        if isinstance(sources, str | os.PathLike):
-            raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
-        checkpoints = [stack.enter_context(open_checkpoint(source)) for source in sources]
-        orders = {checkpoint.reader.big_endian for checkpoint in checkpoints}
-        if len(orders) != 1:
-            raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
-        plans = [_stored_once(plan_edits(checkpoint, Edits()), checkpoint.reader) for checkpoint in checkpoints]
-        plan = _joined(plans, checkpoints)
-        listed: list[Piece] = []
-        pieces: list[Piece] = []
-        for checkpoint, part in zip(checkpoints, plans, strict=True):
-            check_apart(checkpoint, prefix)
-            ranks = _order_of_use(checkpoint.reader)
-            own = list(_pieces(checkpoint.reader, part.steps))
-            listed += own
-            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *_place(p.stored)))
-        with BundleWriter(
-            prefix, overwrite=overwrite, sync=sync, big_endian=orders.pop(), progress=counting(progress, plan.nbytes)
-        ) as writer:
-            _write(plan, pieces, _spread(pieces, None), writer, verify=verify)
-            _arrange(listed, _numbering(pieces), writer)
-            writer.finish(check=lambda: _check_unchanged(checkpoints))
-        finish(progress, plan.nbytes)
-    return plan
+    arrange(listed, {} if shards or max_shard_size else numbering(pieces), writer)
 
 
 class Piece(NamedTuple):
@@ -217,68 +153,18 @@ class Piece(NamedTuple):
     whole_shard: int  # that the entry of the whole names
 
 
-def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
-    for checkpoint in checkpoints:
-        checkpoint.reader.check_unchanged()
-
-
-def _joined(plans: Sequence[Plan], checkpoints: Sequence[Checkpoint]) -> Plan:
-    """Return the plan of a merge.
-
-    Raises: PlanError, with a line for any two sources that both have what may come once.
-    """
-    first: dict[str, Entry] = {}
-    twice: dict[tuple[str, str], list[str]] = {}
-    for checkpoint in checkpoints:
-        for entry in checkpoint.entries():
-            known = first.setdefault(entry.name, entry)
-            if known is entry:
-                continue
-            if _is_another_part(known, entry):
-                first[entry.name] = known._replace(slices=known.slices + entry.slices)
-            else:
-                earlier = next(
-                    c for c in checkpoints if entry.name in c and not _is_another_part(c.entry(entry.name), entry)
-                )
-                twice.setdefault((earlier.prefix, checkpoint.prefix), []).append(entry.name)
-    if twice:
-        lines = [_clash(earlier, later, names) for (earlier, later), names in twice.items()]
-        pairs = [pair for pair in twice if not _are_one(*pair)]
-        raise advised(PlanError(lines), Advice(compared=pairs[0]) if pairs else None)
-    steps = tuple(step for plan in plans for step in plan.steps)
-    return Plan(", ".join(plan.source for plan in plans), "", steps, (), {})
-
-
-def _clash(earlier: str, later: str, names: Sequence[str]) -> str:
-    """Return what to say of two sources that both have what may come once."""
-    if _are_one(earlier, later):
-        return f"{later}: given twice"
-    are = "is" if len(names) == 1 else "are"
-    return f"{later}: tensor {some([repr(name) for name in names], 1)} {are} in {earlier} already"
-
-
-def _are_one(prefix: str, other: str) -> bool:
-    return prefix == other or files.is_same(index_path(prefix), index_path(other))
-
-
-def _is_another_part(known: Entry, entry: Entry) -> bool:
-    """Whether two sources hold different slices of one partitioned tensor."""
-    same_tensor = (known.data_type, known.shape) == (entry.data_type, entry.shape)
-    return same_tensor and bool(known.slices and entry.slices) and set(known.slices).isdisjoint(entry.slices)
-
-
-def _stored_once(plan: Plan, reader: TensorReader, max_shard_size: int | None = None) -> Plan:
-    """Return the plan in which tensors that share their bytes in the source share them still, as `--keep-names` has it."""
+def stored_once(steps: Iterable[Step], reader: TensorReader, max_shard_size: int | None = None) -> list[Step]:
+    """Return steps by which tensors that share their bytes in the source share them still, as `--keep-names` has it."""
     first: dict[object, str] = {}
-    steps = []
-    for step in plan.steps:
+    sharing = []
+    for step in steps:
         place = None if step.source == OBJECT_GRAPH_KEY else place_of(reader, planned_entry(step, reader))
         kept = None if place is None else (step.cast, place)
         same_as = first.get(kept)
         if kept is not None and same_as is None and not _is_cut(step, max_shard_size):
             first[kept] = step.target
-        steps.append(step if same_as is None else step._replace(same_as=same_as))
-    return plan._replace(steps=tuple(steps))
+        sharing.append(step if same_as is None else step._replace(same_as=same_as))
+    return sharing
 
 
 def _is_cut(step: Step, max_shard_size: int | None) -> bool:
@@ -289,22 +175,18 @@ def _is_cut(step: Step, max_shard_size: int | None) -> bool:
     return nbytes > max_shard_size
 
 
-def _place(stored: Entry) -> tuple[int, int, int]:
+def order_of(stored: Entry) -> tuple[int, int, int]:
     """Return what sorts entries as they were written: one without bytes begins where the next one does."""
     return stored.shard, stored.offset, stored.nbytes
 
 
-def _order_of_use(reader: TensorReader) -> dict[int, int]:
-    """Return each shard's rank in the order in which the index names them, which is how TensorFlow numbers them anew."""
-    return {shard: rank for rank, shard in enumerate(dict.fromkeys(entry.shard for entry in reader.stored.values()))}
-
-
-def _pieces(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | None = None) -> Iterator[Piece]:
+def pieces_of(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | None = None) -> Iterator[Piece]:
+    """Yield what is stored of the tensors of steps, which all have a source."""
     for step in steps:
         entry = planned_entry(step, reader)
         pieces = reader.pieces(entry)
         if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
-            first = min((stored for _, stored in pieces), key=_place)
+            first = min((stored for _, stored in pieces), key=order_of)
             pieces = [(None, entry._replace(shard=first.shard, offset=first.offset))]
         for part, stored in pieces:
             yield Piece(reader, stored, step, part, entry.shard)
@@ -321,10 +203,10 @@ def _must_join(pieces: Sequence[tuple[TensorSlice | None, Entry]], step: Step, m
     )
 
 
-def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
+def spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
     """Return the data file that each piece goes to: as in the source, or ``count`` files of about the same size."""
     if count is None:
-        numbers = _numbering(pieces)
+        numbers = numbering(pieces)
         return [numbers[id(piece.reader), piece.stored.shard] for piece in pieces]
     sizes = [0 if piece.step.same_as is not None else piece.stored.nbytes for piece in pieces]
     starts = list(accumulate(sizes, initial=0))
@@ -332,12 +214,12 @@ def _spread(pieces: Sequence[Piece], count: int | None) -> list[int]:
     return [min(start * count // total, count - 1) for start in starts]  # what has no bytes may stand at the very end
 
 
-def _numbering(pieces: Iterable[Piece]) -> dict[tuple[int, int], int]:
+def numbering(pieces: Iterable[Piece]) -> dict[tuple[int, int], int]:
     """Return the new number of each source's data file, in the order in which they are written."""
     return {file: n for n, file in enumerate(dict.fromkeys((id(p.reader), p.stored.shard) for p in pieces))}
 
 
-def _arrange(listed: Iterable[Piece], numbers: Mapping[tuple[int, int], int], writer: BundleWriter) -> None:
+def arrange(listed: Iterable[Piece], numbers: Mapping[tuple[int, int], int], writer: BundleWriter) -> None:
     """Have partitioned tensors list their slices as the sources do, and name the file that the first source's names."""
     slices: dict[str, list[Piece]] = {}
     for piece in listed:
@@ -348,7 +230,7 @@ def _arrange(listed: Iterable[Piece], numbers: Mapping[tuple[int, int], int], wr
         writer.arrange(name, [piece.part for piece in parts if piece.part is not None], shard)
 
 
-def _write(
+def write_pieces(
     plan: Plan,
     pieces: Sequence[Piece],
     shards: Sequence[int],
@@ -356,6 +238,7 @@ def _write(
     *,
     verify: bool,
 ) -> None:
+    """Write each piece to the data file of its number, and the object graph of the plan if it has one."""
     for reader in {id(piece.reader): piece.reader for piece in pieces}.values():
         reader.check_sharing(piece.stored for piece in pieces if piece.reader is reader)
     for piece, shard in zip(pieces, shards, strict=True):

@@ -1,0 +1,534 @@
+"""Checkpoints joined into one: as TensorFlow joins the parts of a sharded save, or with what is preferred of each.
+
+Strategy: what is one thing in several sources is found first: a tensor by its name, or an object by its paths (`join`). Then
+each is taken whole from one source, the bytes as they are stored, and every tensor that is not taken is accounted for.
+Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from tfckpt.bundle import files
+from tfckpt.bundle.carry import counting
+from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import index_path
+from tfckpt.bundle.slices import check_cover, first_overlap, shape_of
+from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.checkpoint import check_apart
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.checkpoint.object_graph import (
+    ATTRIBUTES,
+    OBJECT_GRAPH_KEY,
+    ROOT,
+    VARIABLE_VALUE,
+    Attribute,
+    ObjectGraph,
+    escape,
+)
+from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
+from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs
+from tfckpt.edit.preferences import Choice, Origin, Preferences
+from tfckpt.edit.rewrite import (
+    PathLike,
+    Piece,
+    arrange,
+    numbering,
+    order_of,
+    pieces_of,
+    spread,
+    stored_once,
+    write_pieces,
+)
+from tfckpt.errors import Advice, FormatError, PlanError, UnsupportedError, UsageError, advised, some
+from tfckpt.progress import Progress, finish
+
+# Of the path of a key that is spelled anew; a crafted graph may be a chain of any length, with names of any length.
+MOST_PARTS = 100
+MOST_CHARACTERS = 200  # of an edge
+
+
+def merge(
+    sources: Sequence[PathLike],
+    dest: PathLike,
+    *,
+    prefer: Sequence[str] = (),
+    partial: bool = False,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Join checkpoints into one.
+
+    Without ``prefer``, as TensorFlow joins the parts of a sharded save: every data file goes along as it is, a partitioned
+    tensor may have slices in several sources, and any other name may come once. With it, what several sources have is taken
+    whole from one of them.
+
+    Object graphs are joined: the same path means the same object. The first source, or the one that is preferred for
+    everything, says how objects hang together, and how keys are spelled. The moments that Keras 3 keeps in lists go to the
+    place that their variable has in its optimizer; where an order is not known, it is refused.
+
+    Args:
+        sources: checkpoints, each as for `open`. They are only read.
+        dest: the exact prefix of the files to write.
+        prefer: ``"PATTERN=SOURCE"``, the source spelled as in ``sources``: what a glob of object paths means, with all below
+            it; if it means none, of names. Instead of a glob a role: ``"optimizer state=SOURCE"``. ``"SOURCE"`` alone is for
+            all that no other means. The first that means something counts.
+        partial: join the slices of partitioned tensors although some are missing, as one step of several.
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: return only when the files have reached the disk.
+        overwrite: replace a checkpoint that is under ``dest``.
+        dry_run: return the plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
+    Raises:
+        PlanError: several sources have something, and nothing says which counts; object graphs contradict, or the order of an
+            optimizer's lists is not known; slices are of different tensors, or do not cover theirs; a preference is for
+            nothing.
+        UsageError: no source, sources of different byte order, or a preference that is none.
+        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
+    Example:
+        >>> tfckpt.save("part-0", {"a": 1}), tfckpt.save("part-1", {"b": 2})
+        (None, None)
+        >>> len(tfckpt.merge(["part-0", "part-1"], "whole").steps), sorted(tfckpt.open("whole"))
+        (2, ['a', 'b'])
+        >>> tfckpt.save("part-2", {"b": 3, "c": 4})
+        >>> plan = tfckpt.merge(["part-1", "part-2"], "new", prefer=["part-2"])
+        >>> [(item.source, item.origin, item.rule) for item in plan.dropped]
+        [('b', 'part-1', 'also in part-1, taken from part-2')]
+
+    Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
+    """
+    prefix = check_prefix(dest)
+    with ExitStack() as stack:
+        if isinstance(sources, str | os.PathLike):
+            raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
+        origins = [Origin(stack.enter_context(open_checkpoint(source)), os.fspath(source)) for source in sources]
+        orders = {origin.checkpoint.reader.big_endian for origin in origins}
+        if len(orders) != 1:
+            raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
+        plan, steps = _Planning(origins, prefer).plan(partial=partial)
+        if not dry_run:
+            with BundleWriter(
+                prefix,
+                overwrite=overwrite,
+                sync=sync,
+                big_endian=orders.pop(),
+                progress=counting(progress, plan.nbytes),
+            ) as writer:
+                _write(origins, plan, steps, writer, verify=verify)
+            finish(progress, plan.nbytes)
+    return plan
+
+
+def _write(
+    origins: Sequence[Origin], plan: Plan, steps: Sequence[Sequence[Step]], writer: BundleWriter, *, verify: bool
+) -> None:
+    listed: list[Piece] = []
+    pieces: list[Piece] = []
+    for origin, part in zip(origins, steps, strict=True):
+        reader = origin.checkpoint.reader
+        check_apart(origin.checkpoint, writer.prefix)
+        ranks = _order_of_use(reader)
+        own = list(pieces_of(reader, part))
+        listed += own
+        pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *order_of(p.stored)))
+    write_pieces(plan, pieces, spread(pieces, None), writer, verify=verify)
+    arrange(listed, numbering(pieces), writer)
+    writer.finish(check=lambda: _check_unchanged(origins))
+
+
+def _check_unchanged(origins: Iterable[Origin]) -> None:
+    for origin in origins:
+        origin.checkpoint.reader.check_unchanged()
+
+
+def _order_of_use(reader: TensorReader) -> dict[int, int]:
+    """Return each shard's rank in the order in which the index names them, which is how TensorFlow numbers them anew."""
+    return {shard: rank for rank, shard in enumerate(dict.fromkeys(entry.shard for entry in reader.stored.values()))}
+
+
+class _Held(NamedTuple):
+    """What one source has of a thing: its tensors, under the key of an object's attribute or their own name."""
+
+    key: str
+    tensors: tuple[str, ...]
+
+
+_Thing = dict[int, _Held]  # by source
+
+
+class _Planning:
+    """A merge on its way to a plan."""
+
+    def __init__(self, origins: Sequence[Origin], prefer: Sequence[str]) -> None:
+        self._origins = origins
+        self._check_apart()
+        self._preferences = Preferences(prefer, origins)
+        self._entries = [{entry.name: entry for entry in origin.checkpoint.entries()} for origin in origins]
+        self._twice: dict[tuple[int, int], list[str]] = {}
+        self._differences: list[str] = []
+        self._targets: list[dict[str, list[str]]] = [{} for _ in origins]  # of each tensor that is taken
+        self._rules: list[dict[str, str]] = [{} for _ in origins]  # of each that is not
+        self._missed: dict[tuple[Choice, int], list[str]] = {}
+        self._joined = self._join()
+
+    def plan(self, *, partial: bool) -> tuple[Plan, list[list[Step]]]:
+        """Return the plan, and the steps of each source.
+
+        Raises: PlanError.
+        """
+        names, objects = self._things()
+        taken: dict[str, tuple[int, str]] = {}
+        for name, thing in names.items():
+            for source in self._resolve(thing, None):
+                self._targets[source].setdefault(name, []).append(name)
+                taken[name] = source, name
+        chosen = {(number, attribute): self._resolve(thing, number) for (number, attribute), thing in objects.items()}
+        self._complain_of_clashes()
+        if self._joined is not None:
+            self._check_moments(self._joined.graph, objects, chosen)
+            self._spell(self._joined.graph, objects, chosen, taken)
+        self._check_covers(partial=partial)
+        return self._to_plan()
+
+    def _check_apart(self) -> None:
+        """Raise PlanError if a source is given twice; one without tensors may be."""
+        prefixes = [origin.checkpoint.prefix for origin in self._origins]
+        for n, later in enumerate(prefixes):
+            earlier = [prefix for prefix in prefixes[:n] if _are_one(prefix, later)]
+            if earlier and len(self._origins[n].checkpoint):
+                raise PlanError([f"{later}: given twice"])
+
+    def _join(self) -> Joined | None:
+        """Return the joined object graph, if there are several."""
+        parts = [
+            Part(n, origin.typed, origin.graph) for n, origin in enumerate(self._origins) if origin.graph is not None
+        ]
+        if len(parts) < 2:
+            return None
+        parts.sort(key=lambda part: part.source != self._preferences.default)
+        pair = self._origins[parts[0].source].checkpoint.prefix, self._origins[parts[1].source].checkpoint.prefix
+        try:
+            return join_graphs(parts, self._choose_object)
+        except PlanError as error:
+            raise advised(error, Advice(compared=pair)) from None
+
+    def _choose_object(self, candidates: Sequence[int], nodes: Mapping[int, int]) -> int | None:
+        names = {
+            source: found[0] for source, node in nodes.items() if (found := self._origins[source].tensors.of_node(node))
+        }
+        return self._preferences.choose(candidates, nodes, names)
+
+    def _things(self) -> tuple[dict[str, _Thing], dict[tuple[int, str], _Thing]]:
+        """Return what there is: tensors by name, and objects' values by joined node and attribute."""
+        names: dict[str, _Thing] = {}
+        objects: dict[tuple[int, str], _Thing] = {}
+        if self._joined is not None:
+            for source, numbers in sorted(self._joined.numbers.items(), key=lambda item: self._rank(item[0])):
+                self._add_objects(source, numbers, objects)
+        for source, origin in enumerate(self._origins):
+            joined = self._joined is not None and origin.graph is not None
+            for name in origin.tensors.unclaimed if joined else origin.checkpoint:
+                thing = self._object_called(name, objects) or names.setdefault(name, {})
+                thing.setdefault(source, _Held(name, (name,)))
+        return names, objects
+
+    def _rank(self, source: int) -> bool:
+        return source != self._preferences.default
+
+    def _add_objects(self, source: int, numbers: Sequence[int], objects: dict[tuple[int, str], _Thing]) -> None:
+        origin = self._origins[source]
+        assert origin.graph is not None
+        for node, number in enumerate(numbers):
+            for attribute in origin.graph.nodes[node].attributes if number != NOWHERE else ():
+                tensors = origin.tensors.of_key(attribute.checkpoint_key)
+                if tensors:
+                    thing = objects.setdefault((number, attribute.name), {})
+                    thing[source] = _Held(attribute.checkpoint_key, tensors)
+
+    def _object_called(self, name: str, objects: Mapping[tuple[int, str], _Thing]) -> _Thing | None:
+        """Return the object whose one tensor has this name in a source with objects."""
+        if self._joined is None:
+            return None
+        for source, numbers in self._joined.numbers.items():
+            tensors, graph = self._origins[source].tensors, self._origins[source].graph
+            node = tensors.node_of.get(name)
+            if node is not None and graph is not None:
+                for attribute in graph.nodes[node].attributes:
+                    if tensors.of_key(attribute.checkpoint_key) == (name,):
+                        return objects.get((numbers[node], attribute.name))
+        return None
+
+    def _resolve(self, thing: _Thing, number: int | None) -> list[int]:
+        """Return the sources that a thing is taken from: one, or those that hold slices of one tensor.
+
+        Args:
+            number: of the joined node, if it is an object's.
+        """
+        sources = sorted(thing)
+        names = {source: held.tensors[0] for source, held in thing.items()}
+        missed = self._preferences.missed(sources, self._holders(number), names)
+        if missed is not None:
+            self._missed.setdefault((missed, sources[0]), []).append(names[sources[0]])
+        if len(thing) == 1:
+            return sources
+        clash = self._clash(thing, sources)
+        if clash is None:
+            return sources
+        chosen = self._preferences.choose(sources, self._holders(number), names)
+        if chosen is None:
+            self._note_clash(*clash, thing)
+            return []
+        for source in sources:
+            if source != chosen:
+                rule = f"also in {self._typed(source)}, taken from {self._typed(chosen)}"
+                self._rules[source].update(dict.fromkeys(thing[source].tensors, rule))
+        return [chosen]
+
+    def _holders(self, number: int | None) -> dict[int, int]:
+        """Return a joined node's number in each source that has it."""
+        if self._joined is None or number is None:
+            return {}
+        return {source: back[number] for source, back in self._joined.back.items() if number in back}
+
+    def _clash(self, thing: _Thing, sources: Sequence[int]) -> tuple[int, int] | None:
+        """Return two sources that both have what may come once; None if all have other slices of one tensor."""
+        entries = {}
+        for source in sources:
+            if len(thing[source].tensors) > 1:
+                return sources[0], sources[1]
+            entries[source] = self._entries[source][thing[source].tensors[0]]
+        known = entries[sources[0]]
+        for source in sources[1:]:
+            entry = entries[source]
+            if not _is_another_part(known, entry):
+                earlier = (s for s in sources if s != source and not _is_another_part(entries[s], entry))
+                return next(earlier, sources[0]), source
+            known = known._replace(slices=known.slices + entry.slices)
+        return None
+
+    def _note_clash(self, earlier: int, later: int, thing: _Thing) -> None:
+        held = thing[later]
+        self._twice.setdefault((earlier, later), []).append(held.tensors[0])
+        own, other = self._kind(later, held), self._kind(earlier, thing[earlier])
+        if self._joined is not None and own != other and len(self._differences) < MOST_SAID:
+            where = f"{self._typed(later)}: {held.key!r}"
+            self._differences.append(f"{where}: {own}; in {self._typed(earlier)} it is {other}")
+
+    def _kind(self, source: int, held: _Held) -> str:
+        entries = [self._entries[source][name] for name in held.tensors]
+        return ", ".join(f"{entry.dtype_name}{list(entry.shape)}" for entry in entries)
+
+    def _complain_of_clashes(self) -> None:
+        """Raise PlanError, with a line for any two sources that both have what may come once."""
+        if not self._twice:
+            return
+        prefixes = [origin.checkpoint.prefix for origin in self._origins]
+        lines = []
+        for (earlier, later), names in self._twice.items():
+            are = "is" if len(names) == 1 else "are"
+            tensors = some([repr(name) for name in names], 1)
+            lines.append(f"{prefixes[later]}: tensor {tensors} {are} in {prefixes[earlier]} already")
+        pair = next(iter(self._twice))
+        raise advised(PlanError(lines + self._differences), Advice(compared=(prefixes[pair[0]], prefixes[pair[1]])))
+
+    def _spell(
+        self,
+        graph: ObjectGraph,
+        objects: Mapping[tuple[int, str], _Thing],
+        chosen: Mapping[tuple[int, str], list[int]],
+        taken: dict[str, tuple[int, str]],
+    ) -> None:
+        """Give every value of an object a key that no other has, and the graph its attributes."""
+        paths = _Paths(graph)
+        for (number, name), sources in sorted(chosen.items(), key=lambda item: item[0][0]):
+            thing = objects[number, name]
+            attributes = graph.nodes[number].attributes
+            place = next((n for n, attribute in enumerate(attributes) if attribute.name == name), len(attributes))
+            if place == len(attributes):
+                first = min(thing, key=self._rank)
+                attributes.append(Attribute(name, thing[first].key, self._full_name(first, number, name)))
+            key = attributes[place].checkpoint_key
+            wanted = self._contents(thing, sources)
+            while any(taken.get(key + end, content) != content for end, content in wanted.items()):
+                key = paths.key(number, name)
+            attributes[place] = attributes[place]._replace(checkpoint_key=key)
+            for end, content in wanted.items():
+                taken[key + end] = content
+            for source in sources:
+                for tensor in thing[source].tensors:
+                    targets = self._targets[source].setdefault(tensor, [])
+                    target = key + tensor.removeprefix(thing[source].key)
+                    if target not in targets:
+                        targets.append(target)
+
+    def _full_name(self, source: int, number: int, name: str) -> str:
+        node, graph = self._holders(number).get(source), self._origins[source].graph
+        attributes = [] if node is None or graph is None else graph.nodes[node].attributes
+        return next((attribute.full_name for attribute in attributes if attribute.name == name), "")
+
+    def _contents(self, thing: _Thing, sources: Sequence[int]) -> dict[str, tuple[int, str]]:
+        """Return what lies under each end of a key, that of the attribute itself included."""
+        held = thing[sources[0]]
+        ends = {"": (sources[0], held.key)}
+        return ends | {tensor.removeprefix(held.key): (sources[0], tensor) for tensor in held.tensors}
+
+    def _check_moments(
+        self,
+        graph: ObjectGraph,
+        objects: Mapping[tuple[int, str], _Thing],
+        chosen: Mapping[tuple[int, str], list[int]],
+    ) -> None:
+        """Raise PlanError if what an optimizer keeps for a variable would come to one of another shape."""
+        lines = self._different_moments(graph, objects, chosen)
+        for slot, variable in _slots(graph):
+            sources = chosen.get((slot, VARIABLE_VALUE)), chosen.get((variable, VARIABLE_VALUE))
+            if sources[0] is None or sources[1] is None or sources[0] == sources[1]:
+                continue
+            thing, held = objects[slot, VARIABLE_VALUE], objects[variable, VARIABLE_VALUE]
+            source, other = sources[0][0], sources[1][0]
+            shape = self._shape(source, thing)
+            if source in held and shape == self._shape(source, held) != self._shape(other, held):
+                got = f"for a variable of {list(self._shape(other, held))} of {self._typed(other)}"
+                lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
+        if lines:
+            raise PlanError(lines[:MOST_SAID])
+
+    def _different_moments(
+        self,
+        graph: ObjectGraph,
+        objects: Mapping[tuple[int, str], _Thing],
+        chosen: Mapping[tuple[int, str], list[int]],
+    ) -> list[str]:
+        """Return what to say of elements of lists that do not tell their variable, and have other shapes in other sources."""
+        lines = []
+        for lists in find_optimizers(graph).values():
+            for slot in kept(graph, lists) if lists.variables is None else lists.loose:
+                thing = objects.get((slot, VARIABLE_VALUE), {})
+                for source in chosen.get((slot, VARIABLE_VALUE), ()):
+                    shape = self._shape(source, thing)
+                    others = [other for other in thing if self._shape(other, thing) != shape]
+                    if others and source != self._preferences.default:
+                        got = f"{list(self._shape(others[0], thing))} in {self._typed(others[0])}"
+                        lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
+        return lines
+
+    def _shape(self, source: int, thing: _Thing) -> tuple[int, ...]:
+        return self._entries[source][thing[source].tensors[0]].shape
+
+    def _check_covers(self, *, partial: bool) -> None:
+        """Raise PlanError if slices, those of all sources together, do not hold each element of their tensor once."""
+        held: dict[str, list[tuple[int, Entry]]] = {}
+        for source, targets in enumerate(self._targets):
+            for name, keys in targets.items():
+                if self._entries[source][name].slices:
+                    for key in keys:
+                        held.setdefault(key, []).append((source, self._entries[source][name]))
+        lines = []
+        for key, parts in held.items():
+            shape = parts[0][1].shape
+            boxes = [part.within(shape) for _, entry in parts for part in entry.slices]
+            if partial and first_overlap(boxes) is None:
+                continue
+            where = ", ".join(self._origins[source].checkpoint.prefix for source, _ in parts)
+            try:
+                check_cover(key, shape, boxes)
+            except FormatError as error:
+                lines.append(f"{where}: {error.what}: expected {error.expected}, got {error.got}")
+            except UnsupportedError as error:
+                lines.append(f"{where}: {error}")
+        if lines:
+            raise PlanError(lines)
+
+    def _to_plan(self) -> tuple[Plan, list[list[Step]]]:
+        """Return the plan, and the steps of each source."""
+        steps: list[list[Step]] = []
+        dropped: list[Dropped] = []
+        joined, notes = self._joined, []
+        bearer = None if joined is None else min(joined.numbers)
+        for source, origin in enumerate(self._origins):
+            steps.append([])
+            for entry in origin.checkpoint.entries():
+                kind = entry.data_type, entry.shape, entry.shape, entry.nbytes
+                targets = self._targets[source].get(entry.name, [])
+                if joined is not None and entry.name == OBJECT_GRAPH_KEY and source in joined.numbers:
+                    targets = [OBJECT_GRAPH_KEY] if source == bearer else []
+                elif not targets:
+                    rule = self._rules[source].get(entry.name, "contradicts what is preferred")
+                    dropped.append(Dropped(entry.name, rule, entry.nbytes, origin.roles[entry.name], origin.typed))
+                steps[-1] += [Step(entry.name, target, *kind, origin=origin.typed) for target in targets]
+            steps[-1] = stored_once(steps[-1], origin.checkpoint.reader)
+        if joined is not None:
+            names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
+            notes = [f"the object graphs of {names} are joined: {len(joined.graph.nodes):,} objects", *joined.notes]
+        for (choice, source), missed in self._missed.items():
+            wanted, held = self._typed(choice.source), some([repr(name) for name in missed], 1)
+            notes.append(f"prefer {choice.text!r}: what {wanted} does not have is of {self._typed(source)}: {held}")
+        graph = None if joined is None else joined.graph
+        together = tuple(step for part in steps for step in part)
+        named = ", ".join(origin.checkpoint.prefix for origin in self._origins)
+        return Plan(named, "", together, tuple(dropped), {}, notes=tuple(notes), object_graph=graph), steps
+
+    def _typed(self, source: int) -> str:
+        return self._origins[source].typed
+
+
+class _Paths:
+    """Spells keys of objects that have none of their own."""
+
+    def __init__(self, graph: ObjectGraph) -> None:
+        self._graph = graph
+        self._ways: Mapping[int, tuple[int, str]] | None = None
+        self._tried: dict[tuple[int, str], int] = {}
+
+    def key(self, number: int, attribute: str) -> str:
+        """Return another key each time."""
+        n = self._tried[number, attribute] = self._tried.get((number, attribute), 0) + 1
+        mark = "" if n == 1 else f"_{n}"
+        return f"{self._path(number)}{mark}{ATTRIBUTES}{attribute}"
+
+    def _path(self, number: int) -> str:
+        if self._ways is None:
+            self._ways = self._graph.ways()
+        names: list[str] = []
+        at = number
+        while at != ROOT and at in self._ways and len(names) < MOST_PARTS:
+            at, name = self._ways[at]
+            names.append(escape(name) if len(name) < MOST_CHARACTERS else f"node_{at}")
+        return "/".join(reversed(names)) if at == ROOT and names else f"node_{number}"
+
+
+def _slots(graph: ObjectGraph) -> Iterator[tuple[int, int]]:
+    """Yield what an optimizer keeps for each variable, and the variable."""
+    for number, lists in find_optimizers(graph).items():
+        for slot in graph.nodes[number].slot_variables:
+            yield slot.slot_variable, slot.original_variable
+        variables = elements(graph, lists.variables)
+        for held in lists.slots.values():
+            yield from zip(elements(graph, held), variables, strict=False)
+
+
+def _are_one(prefix: str, other: str) -> bool:
+    return prefix == other or files.is_same(index_path(prefix), index_path(other))
+
+
+def _is_another_part(known: Entry, entry: Entry) -> bool:
+    """Whether two sources hold different slices of one partitioned tensor, and not both all of it."""
+    same_tensor = (known.data_type, known.shape) == (entry.data_type, entry.shape)
+    apart = bool(known.slices and entry.slices) and set(known.slices).isdisjoint(entry.slices)
+    return same_tensor and apart and not (_is_complete(known) and _is_complete(entry))
+
+
+def _is_complete(entry: Entry) -> bool:
+    return sum(math.prod(shape_of(part.within(entry.shape))) for part in entry.slices) >= entry.size

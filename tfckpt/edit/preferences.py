@@ -1,0 +1,164 @@
+"""Which of several sources counts: what ``--prefer`` of a merge says."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tfckpt.arguments import texts
+from tfckpt.checkpoint.checkpoint import Checkpoint
+from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
+from tfckpt.checkpoint.path_globs import Edge, PathGlob
+from tfckpt.checkpoint.roles import ROLES, find_roles
+from tfckpt.errors import PlanError, UsageError
+
+
+class Origin:
+    """One source of a merge: its tensors and objects; everything is looked up once.
+
+    Attributes:
+        checkpoint: open.
+        typed: what it was called by.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, typed: str) -> None:
+        self.checkpoint, self.typed = checkpoint, typed
+
+    @cached_property
+    def graph(self) -> ObjectGraph | None:
+        """The object graph, if there is one."""
+        return self.checkpoint.object_graph
+
+    @cached_property
+    def tensors(self) -> ObjectTensors:
+        """Which tensor belongs to which object."""
+        return ObjectTensors(self.graph or ObjectGraph(), list(self.checkpoint))
+
+    def matching(self, glob: PathGlob) -> set[int]:
+        """Return the objects that a glob means by a path."""
+        return set() if self.graph is None else glob.matching(self.graph, self._no_ways)
+
+    @cached_property
+    def _no_ways(self) -> set[Edge]:
+        """Return the edges from optimizers to what is the model's: no way by which anybody means it.
+
+        Where an optimizer was saved without its model they are the only ways.
+        """
+        graph = self.graph or ObjectGraph()
+        lists = {o.variables for o in find_optimizers(graph).values() if o.variables is not None}
+        held = {child for number in lists for child in elements(graph, number)}
+        named = {c for n, node in enumerate(graph.nodes) if n not in lists for c in node.children.values()} & held
+        return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in named}
+
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """What each tensor is for, by name."""
+        return find_roles(self.checkpoint.entries(), self.graph)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One preference: what it means in each source, and the source that counts there."""
+
+    text: str
+    source: int
+    nodes: Sequence[Collection[int]]
+    names: Sequence[Collection[str]]
+
+
+class Preferences:
+    """What is taken from which source where several have it: the first preference that means it counts.
+
+    One of a source alone is for whatever no other means, wherever it stands.
+
+    Raises: UsageError if a text is no preference; PlanError if one means nothing.
+    """
+
+    def __init__(self, prefer: Sequence[str], origins: Sequence[Origin]) -> None:
+        self._origins = origins
+        self.default: int | None = None
+        self._choices: list[Choice] = []
+        for text in texts("prefer", prefer):
+            pattern, source = self._parse(text)
+            if pattern is not None:
+                self._choices.append(self._choice(text, pattern, source))
+            elif self.default not in (None, source):
+                raise UsageError(f"prefer: two sources alone, {self._typed(self.default)!r} and {text!r}; expected one")
+            else:
+                self.default = source
+
+    def __bool__(self) -> bool:
+        return bool(self._choices) or self.default is not None
+
+    def choose(self, candidates: Collection[int], nodes: Mapping[int, int], names: Mapping[int, str]) -> int | None:
+        """Return the source that counts for something, or None.
+
+        Args:
+            candidates: the sources that have it.
+            nodes: the object's number in each source that has one.
+            names: the tensor's name in each source that has one.
+        """
+        for choice in self._choices:
+            meant = any(node in choice.nodes[n] for n, node in nodes.items())
+            if (meant or any(name in choice.names[n] for n, name in names.items())) and choice.source in candidates:
+                return choice.source
+        return self.default if self.default in candidates else None
+
+    def missed(self, sources: Collection[int], nodes: Mapping[int, int], names: Mapping[int, str]) -> Choice | None:
+        """Return the first preference that means something, if its source does not have it; else None."""
+        for choice in self._choices:
+            meant = any(node in choice.nodes[n] for n, node in nodes.items())
+            if meant or any(name in choice.names[n] for n, name in names.items()):
+                return None if choice.source in sources else choice
+        return None
+
+    def _typed(self, source: int | None) -> str:
+        assert source is not None
+        return self._origins[source].typed
+
+    def _parse(self, text: str) -> tuple[str | None, int]:
+        """Return the pattern, or None, and the source. Both may have an ``=`` in them."""
+        called = {name: n for n, o in reversed([*enumerate(self._origins)]) for name in (o.checkpoint.prefix, o.typed)}
+        if text in called:
+            return None, called[text]
+        for name in sorted(called, key=len, reverse=True):
+            if text.endswith(f"={name}") and len(text) > len(name) + 1:
+                return text[: -len(name) - 1], called[name]
+        typed = ", ".join(repr(origin.typed) for origin in self._origins)
+        raise UsageError(f"prefer: expected SOURCE or PATTERN=SOURCE, SOURCE being one of {typed}; got {text!r}")
+
+    def _choice(self, text: str, pattern: str, source: int) -> Choice:
+        if pattern in ROLES:
+            names = [{name for name, role in o.roles.items() if role == pattern} for o in self._origins]
+            nodes: list[set[int]] = [
+                {o.tensors.node_of[name] for name in found if name in o.tensors.node_of}
+                for o, found in zip(self._origins, names, strict=True)
+            ]
+        else:
+            nodes, names = self._matching(pattern)
+        if not any(names[source]) and not any(o.tensors.of_node(n) for o, f in self._pairs(nodes, source) for n in f):
+            there = any(any(found) for found in names) or any(any(found) for found in nodes)
+            where = f"in {self._typed(source)}, only in others" if there else "in any source"
+            hint = "a glob matches whole paths or names, such as 'model/encoder/*'"
+            raise PlanError([f"prefer {text!r}: {pattern!r} means nothing {where}; {hint}"])
+        return Choice(text, source, nodes, names)
+
+    def _pairs(self, nodes: Sequence[set[int]], source: int) -> list[tuple[Origin, set[int]]]:
+        return [(self._origins[source], nodes[source])]
+
+    def _matching(self, pattern: str) -> tuple[list[set[int]], list[set[str]]]:
+        """Return the objects and the names that a pattern means in each source: names of objects only if no path does."""
+        glob = PathGlob(pattern)
+        nodes = [origin.matching(glob) for origin in self._origins]
+        by_path = any(o.tensors.of_node(n) for o, found in zip(self._origins, nodes, strict=True) for n in found)
+        matches = re.compile(fnmatch.translate(pattern)).match
+        names = []
+        for origin in self._origins:
+            tried: Iterable[str] = origin.tensors.unclaimed if by_path else list(origin.checkpoint)
+            names.append({name for name in tried if matches(name)})
+        return nodes if by_path else [set() for _ in nodes], names
