@@ -300,7 +300,7 @@ class _Renaming:
         """Return what becomes of edges. Complains of what would split a node, and of two objects in one place."""
         aims = self._aims()
         place: dict[int, Path] = {0: ()}
-        owners: dict[Path, int] = {self._old[n]: self._ways[n].node for n in aims if aims[n] in (None, self._old[n])}
+        owners = {self._old[number]: number for number, aim in aims.items() if aim in (None, self._old[number])}
         outcomes: list[tuple[Edge, str, Path, int]] = []  # the edge, its name or where it leads away to, and the way
         for way, before in self._steps():
             if way.number not in aims:

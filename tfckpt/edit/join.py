@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
+from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.object_graph import (
     ROOT,
     VARIABLE_VALUE,
@@ -121,6 +122,7 @@ class _Laying:
     """One graph on its way into the joined one: ``to`` has the joined number of each of its nodes."""
 
     def __init__(self, joining: _Joining, part: Part, choose: Choose, parts: Sequence[Part]) -> None:
+        self._reading = ThreadLock()  # of what is made when it is asked for
         self._joining, self._part, self._choose = joining, part, choose
         self._source = part.graph.nodes
         self._target = joining.graph.nodes
@@ -141,23 +143,23 @@ class _Laying:
         self._their_ways: Ways | None = None
         self._order: bool | None = None
 
-    @cached_property
+    @once
     def _own_values(self) -> set[int]:
         return self._part.graph.nodes_with_values()
 
-    @cached_property
+    @once
     def _their_values(self) -> set[int]:
         return self._joining.graph.nodes_with_values()
 
-    @cached_property
+    @once
     def _own_variables(self) -> list[int]:
         return _variables(self._part.graph, self._own_lists)
 
-    @cached_property
+    @once
     def _own_names(self) -> dict[str, int | None]:
         return _by_name(self._part.graph, self._own_variables)
 
-    @cached_property
+    @once
     def _their_names(self) -> dict[str, int | None]:
         return _by_name(self._joining.graph, _variables(self._joining.graph, self._their_lists))
 

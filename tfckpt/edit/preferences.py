@@ -6,9 +6,10 @@ import fnmatch
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from tfckpt.arguments import texts
+from tfckpt.bundle.forks import ThreadLock
+from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
@@ -28,13 +29,14 @@ class Origin:
 
     def __init__(self, checkpoint: Checkpoint, typed: str) -> None:
         self.checkpoint, self.typed = checkpoint, typed
+        self._reading = ThreadLock()  # of the graph and what is made of it
 
-    @cached_property
+    @once
     def graph(self) -> ObjectGraph | None:
         """The object graph, if there is one."""
         return self.checkpoint.object_graph
 
-    @cached_property
+    @once
     def tensors(self) -> ObjectTensors:
         """Which tensor belongs to which object."""
         return ObjectTensors(self.graph or ObjectGraph(), list(self.checkpoint))
@@ -43,7 +45,7 @@ class Origin:
         """Return the objects that a glob means by a path."""
         return set() if self.graph is None else glob.matching(self.graph, self._no_ways)
 
-    @cached_property
+    @once
     def _no_ways(self) -> set[Edge]:
         """Return the edges from optimizers to what is the model's: no way by which anybody means it.
 
@@ -55,7 +57,7 @@ class Origin:
         named = {c for n, node in enumerate(graph.nodes) if n not in lists for c in node.children.values()} & held
         return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in named}
 
-    @cached_property
+    @once
     def roles(self) -> Mapping[str, str]:
         """What each tensor is for, by name."""
         return find_roles(self.checkpoint.entries(), self.graph)
