@@ -276,17 +276,20 @@ class _Planning:
         Args:
             number: of the joined node, if it is an object's.
         """
-        sources = sorted(thing)
+        if len(thing) == 1 and not self._preferences.choices:
+            return list(thing)
+        sources, nodes = sorted(thing), self._holders(number)
         names = {source: held.tensors[0] for source, held in thing.items()}
-        missed = self._preferences.missed(sources, self._holders(number), names)
-        if missed is not None:
-            self._missed.setdefault((missed, sources[0]), []).append(names[sources[0]])
+        meant = self._preferences.first(nodes, names)
+        if meant is not None and meant.source not in thing:
+            self._missed.setdefault((meant, sources[0]), []).append(names[sources[0]])
         if len(thing) == 1:
             return sources
         clash = self._clash(thing, sources)
         if clash is None:
             return sources
-        chosen = self._preferences.choose(sources, self._holders(number), names)
+        chosen = meant.source if meant is not None and meant.source in thing else None
+        chosen = self._preferences.choose(sources, nodes, names) if chosen is None else chosen
         if chosen is None:
             self._note_clash(*clash, thing)
             return []
@@ -382,6 +385,8 @@ class _Planning:
         """Return what lies under each end of a key, that of the attribute itself included."""
         held = thing[sources[0]]
         ends = {"": (sources[0], held.key)}
+        if held.tensors == (held.key,):
+            return ends
         return ends | {tensor.removeprefix(held.key): (sources[0], tensor) for tensor in held.tensors}
 
     def _check_moments(

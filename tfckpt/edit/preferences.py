@@ -72,6 +72,13 @@ class Choice:
     nodes: Sequence[Collection[int]]
     names: Sequence[Collection[str]]
 
+    def means(self, nodes: Mapping[int, int], names: Mapping[int, str]) -> bool:
+        """Whether something is meant, by its number in each source with objects and its name in each source."""
+        for source, node in nodes.items():
+            if node in self.nodes[source]:
+                return True
+        return any(name in self.names[source] for source, name in names.items())
+
 
 class Preferences:
     """What is taken from which source where several have it: the first preference that means it counts.
@@ -84,18 +91,18 @@ class Preferences:
     def __init__(self, prefer: Sequence[str], origins: Sequence[Origin]) -> None:
         self._origins = origins
         self.default: int | None = None
-        self._choices: list[Choice] = []
+        self.choices: list[Choice] = []
         for text in texts("prefer", prefer):
             pattern, source = self._parse(text)
             if pattern is not None:
-                self._choices.append(self._choice(text, pattern, source))
+                self.choices.append(self._choice(text, pattern, source))
             elif self.default not in (None, source):
                 raise UsageError(f"prefer: two sources alone, {self._typed(self.default)!r} and {text!r}; expected one")
             else:
                 self.default = source
 
     def __bool__(self) -> bool:
-        return bool(self._choices) or self.default is not None
+        return bool(self.choices) or self.default is not None
 
     def choose(self, candidates: Collection[int], nodes: Mapping[int, int], names: Mapping[int, str]) -> int | None:
         """Return the source that counts for something, or None.
@@ -105,19 +112,14 @@ class Preferences:
             nodes: the object's number in each source that has one.
             names: the tensor's name in each source that has one.
         """
-        for choice in self._choices:
-            meant = any(node in choice.nodes[n] for n, node in nodes.items())
-            if (meant or any(name in choice.names[n] for n, name in names.items())) and choice.source in candidates:
+        for choice in self.choices:
+            if choice.source in candidates and choice.means(nodes, names):
                 return choice.source
         return self.default if self.default in candidates else None
 
-    def missed(self, sources: Collection[int], nodes: Mapping[int, int], names: Mapping[int, str]) -> Choice | None:
-        """Return the first preference that means something, if its source does not have it; else None."""
-        for choice in self._choices:
-            meant = any(node in choice.nodes[n] for n, node in nodes.items())
-            if meant or any(name in choice.names[n] for n, name in names.items()):
-                return None if choice.source in sources else choice
-        return None
+    def first(self, nodes: Mapping[int, int], names: Mapping[int, str]) -> Choice | None:
+        """Return the first preference that means something, whether its source has it or not. Arguments as for `choose`."""
+        return next((choice for choice in self.choices if choice.means(nodes, names)), None)
 
     def _typed(self, source: int | None) -> str:
         assert source is not None
