@@ -88,7 +88,7 @@ def move(graph: ObjectGraph, old: str, new: str) -> Changes:
     _check_free(graph, new, number)
     if target[: len(source)] == source and target != source:
         raise UsageError(f"move {old!r} to {new!r}: an object cannot go below itself")
-    before = [node.children for node in graph.nodes]
+    before = [dict(node.children) for node in graph.nodes]  # edges are added to what is there
     parent = _number_at(graph, source[:-1])
     assert parent is not None, old
     stays = target[:-1] == source[:-1]
@@ -247,7 +247,7 @@ class _Renaming:
 
         Raises: PlanError.
         """
-        before = [node.children for node in self._graph.nodes]
+        before = [dict(node.children) for node in self._graph.nodes]  # edges are added to what is there
         changes = self._changes()
         if not self._complaints:
             _change_edges(self._graph, changes, self._complaints)
