@@ -463,6 +463,9 @@ class _Laying:
             )
         if mine or wanted or not self._same_order() or not self._owned_alike(own, their):
             return None, self._unknown_order(target)
+        if self._values_below(own, here=True):
+            text = "its lists name no variables; their places are taken for the same, as both models were made in one order"
+            self._joining.notes.append(f"{self._own_path(number)}: {text}")
         return list(range(max((len(elements(self._part.graph, n)) for n in own.slots.values()), default=0))), ""
 
     def _unknown_order(self, target: int) -> str:
