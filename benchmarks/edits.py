@@ -2,9 +2,9 @@
 
     python -m benchmarks.edits [ROUNDS]
 
-prints the table that RESULTS.md holds. The floor is a program of its own: one index read, the object graph parsed and
-serialised once, the bytes moved tensor by tensor, one index written. Each time is that of a fresh process, which imports its
-library before the clock starts.
+prints the table that RESULTS.md holds. A floor is a program of its own: each index read, each object graph parsed, one of
+them serialised, the bytes moved tensor by tensor, one index written. Times are those of the processor, each of a fresh
+process, which imports its library before the clock starts.
 """
 
 from __future__ import annotations
@@ -27,58 +27,77 @@ VARIABLES, BLOCK = 100_000, 10
 IMPORTS = """
 import crc32c, sys, resource, time
 import tfckpt, tfckpt.edit.rewrite, tfckpt.edit.merge, tfckpt.edit.average, tfckpt.checkpoint.roles
-from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
+import tfckpt._proto.trackable_object_graph_pb2
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 source, dest = sys.argv[1:3]
+other = source + "-b"
 """
 FLOOR = """
-with tfckpt.open(source) as checkpoint, BundleWriter(dest, overwrite=True, sync=False) as writer:
-    for entry in checkpoint.reader.entries.values():
+sources = [tfckpt.open(path) for path in paths]
+graphs = [source.object_graph for source in sources]
+entries = [source.reader.entries for source in sources]
+with BundleWriter(dest, overwrite=True, sync=False) as writer:
+    for entry in entries[0].values():
         if entry.name != OBJECT_GRAPH_KEY:
-            chunks = checkpoint.reader.chunks(entry, verify=True)
+            chunks = sources[0].reader.chunks(entry, verify=True)
             writer.carry(entry.name, entry.data_type, entry.shape, chunks, entry.nbytes, entry.crc32c)
-    graph = TrackableObjectGraph.FromString(checkpoint.object_graph.serialize())
-    writer.add(OBJECT_GRAPH_KEY, graph.SerializeToString(deterministic=True))
+    graphs[0].nodes[0].has_checkpoint_values = None  # or the bytes would be taken as they are
+    writer.add(OBJECT_GRAPH_KEY, graphs[0].serialize())
     writer.finish()
 """
+ONE, TWO = "the floor of one source", "the floor of two sources"
 REWRITE = "tfckpt.rewrite(source, dest, overwrite=True, sync=False, {})"
+# name -> the floor that it is compared with, and what it does
 EDITS = {
-    "the floor": FLOOR,
-    "rewrite, nothing changed": REWRITE.format(""),
-    "rewrite --rename of every path": REWRITE.format("rename=[('^model/block_', 'model/part_')]"),
-    "rewrite --drop of a tenth": REWRITE.format("drop=['model/block_1*']"),
-    "rewrite --keep by path": REWRITE.format("keep=['model/layer_with_weights-1*']"),
-    "rewrite --strip-optimizer": REWRITE.format("strip_optimizer=True"),
-    "merge --prefer": "tfckpt.merge([source, source + '-b'], dest, prefer=source, overwrite=True, sync=False)",
-    "average of two": "tfckpt.average([source, source + '-b'], dest, overwrite=True, sync=False)",
+    ONE: (ONE, "paths = [source]" + FLOOR),
+    "rewrite, nothing changed": (ONE, REWRITE.format("")),
+    "rewrite --rename of every path": (ONE, REWRITE.format("rename=[('^model/block_', 'model/part_')]")),
+    "rewrite --drop of a tenth": (ONE, REWRITE.format("drop=['model/block_1*']")),
+    "rewrite --keep by path": (ONE, REWRITE.format("keep=['model/layer_with_weights-1*']")),
+    "rewrite --strip-optimizer": (ONE, REWRITE.format("strip_optimizer=True")),
+    TWO: (TWO, "paths = [source, other]" + FLOOR),
+    "merge, the optimizer of the second": (
+        TWO,
+        "tfckpt.merge([source, other], dest, prefer=[f'optimizer={other}', source], overwrite=True, sync=False)",
+    ),
+    "average of two": (TWO, "tfckpt.average([source, source], dest, overwrite=True, sync=False)"),
 }
 TIMED = """
-start = time.perf_counter()
+start = time.process_time()
 {work}
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def write(prefix: Path, seed: int) -> None:
-    """Write a checkpoint of blocks, each of which two edges lead to, and of an optimizer with a slot for some variables."""
-    nodes = [Node({"model": 1, "optimizer": 2}), Node(), Node()]
+def write(prefix: Path, *, backwards: bool) -> None:
+    """Write a model of blocks, to each of which two edges lead, and an optimizer of Keras 3, built in one order or the other."""
+    graph = ObjectGraph([Node(has_checkpoint_values=True)])
     tensors: dict[str, npt.ArrayLike] = {}
 
     def add(path: str, full_name: str) -> int:
-        tensors[variable_key(path)] = np.full(16, seed, np.float32)
-        nodes.append(Node(attributes=[Attribute(VARIABLE_VALUE, variable_key(path), full_name)]))
-        return len(nodes) - 1
+        tensors[variable_key(path)] = np.full(16, backwards, np.float32)
+        value = Attribute(VARIABLE_VALUE, variable_key(path), full_name)
+        graph.nodes.append(Node(attributes=[value], has_checkpoint_values=True))
+        return len(graph.nodes) - 1
 
-    nodes[2].children["iter"] = add("optimizer/iter", "Adam/iter")
-    nodes[2].children["learning_rate"] = add("optimizer/learning_rate", "Adam/learning_rate")
-    for block in range(VARIABLES // BLOCK):
-        parts = {f"w{n}": add(f"model/block_{block}/w{n}", f"net/block_{block}/w{n}") for n in range(BLOCK)}
-        nodes.append(Node(parts))
-        nodes[1].children |= {f"block_{block}": len(nodes) - 1, f"layer_with_weights-{block}": len(nodes) - 1}
-    for node in nodes:
+    blocks = range(VARIABLES // 2 // BLOCK)
+    variables = []
+    for block in blocks:
+        here = graph.node_at(("model", f"block_{block}"))
+        graph.add_edge(("model", f"layer_with_weights-{block}"), here)
+        for part in range(BLOCK):
+            name = f"w{part}"
+            graph.nodes[here].children[name] = add(f"model/block_{block}/{name}", f"net/block_{block}/{name}")
+            variables.append(graph.nodes[here].children[name])
+    graph.add_edge(("optimizer", "_iterations"), add("optimizer/_iterations", "adam/iteration"))
+    for place, variable in enumerate(reversed(variables) if backwards else variables):
+        moment = add(f"optimizer/_variables/{place}", f"adam/momentum_{variable}")
+        for name, number in (("_variables", moment), ("_trainable_variables", variable), ("_momentums", moment)):
+            graph.add_edge(("optimizer", name, str(place)), number)
+    for node in graph.nodes:
         node.has_checkpoint_values = True
-    tfckpt.save(prefix, {**tensors, OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()}, sync=False)
+    tfckpt.save(prefix, {**tensors, OBJECT_GRAPH_KEY: graph.serialize()}, sync=False)
 
 
 def measured(work: str, arguments: Sequence[str]) -> tuple[float, float]:
@@ -94,16 +113,18 @@ def main(rounds: int) -> list[str]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in EDITS}
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "source"
-        write(source, 1)
-        write(source.with_name("source-b"), 2)
+        write(source, backwards=False)
+        write(source.with_name("source-b"), backwards=True)
         for _ in range(rounds):
-            for name, work in EDITS.items():
+            for name, (_, work) in EDITS.items():
                 found[name].append(measured(work, [str(source), str(Path(directory) / "out")]))
-    floor = statistics.median(seconds for seconds, _ in found["the floor"])
+    medians = {
+        name: [statistics.median(column) for column in zip(*results, strict=True)] for name, results in found.items()
+    }
     lines = ["| edit | s | times the floor | peak MB |", "|---|---|---|---|"]
-    for name, results in found.items():
-        seconds, megabytes = (statistics.median(column) for column in zip(*results, strict=True))
-        lines.append(f"| {name} | {seconds:.2f} | {seconds / floor:.2f} | {megabytes:.0f} |")
+    for name, (floor, _) in EDITS.items():
+        seconds, megabytes = medians[name]
+        lines.append(f"| {name} | {seconds:.2f} | {seconds / medians[floor][0]:.2f} | {megabytes:.0f} |")
     return [*lines, "", f"{VARIABLES:,} variables; medians of {rounds}; {machine()}"]
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.slices import check_cover, first_overlap, shape_of
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -117,7 +118,8 @@ def merge(
         orders = {origin.checkpoint.reader.big_endian for origin in origins}
         if len(orders) != 1:
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
-        plan, steps = _Planning(origins, prefer).plan(partial=partial)
+        with collector_paused():  # of 100,000 objects it would make a quarter of the time
+            plan, steps = _Planning(origins, prefer).plan(partial=partial)
         if not dry_run:
             with BundleWriter(
                 prefix,
