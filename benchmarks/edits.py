@@ -71,7 +71,7 @@ print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 
 def write(prefix: Path, *, backwards: bool) -> None:
-    """Write a model of blocks, to each of which two edges lead, and an optimizer of Keras 3, built in one order or the other."""
+    """Write a model of blocks, to each of which two edges lead, and an optimizer of Keras 3 that was built in this order."""
     graph = ObjectGraph([Node(has_checkpoint_values=True)])
     tensors: dict[str, npt.ArrayLike] = {}
 

@@ -594,7 +594,7 @@ def test_the_command_reports_every_tensor(tmp_path: Path, capsys: Captured) -> N
         "b/c\t[2]\tb/c",
         "a\tdropped\tpattern 'a'",
         f"{source}: 1 variables, 16 bytes, 0 transposed",
-        "dropped: 1 (pattern 'a')",
+        "dropped: 1 (pattern 'a'): 1 model",
     ]
     assert not os.path.exists(dest)
     assert succeed(capsys, "export", source, dest)[-1] == f"written: {dest}"

@@ -171,7 +171,7 @@ def test_patterns_are_tried_on_paths_and_full_names_too(source: str, tmp_path: P
     assert {item.source for item in plan.dropped} == {
         variable_key(f"model/layer-1/{name}") for name in ("bias", "kernel")
     }
-    assert "pattern 'model/dense2/*': taken for paths; 2 tensors" in plan.notes
+    assert "pattern 'model/dense2/*': taken for paths of objects; 2 tensors" in plan.notes
     plan = tfckpt.rewrite(source, tmp_path / "by_name", drop=["net/d1/*"])
     assert [item.source for item in plan.dropped] == [
         variable_key(f"model/dense1/{name}") for name in ("bias", "kernel")

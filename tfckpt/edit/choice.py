@@ -23,6 +23,7 @@ from tfckpt.checkpoint.roles import (
 )
 from tfckpt.errors import PlanError, count_of, some
 
+WHAT = {"path": "paths of objects", "full name": "full names"}
 STRIPPED = (OPTIMIZER, TRAINING_STATE)
 OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with
 
@@ -53,6 +54,7 @@ def choose(
     drop: Iterable[str] = (),
     keep: Sequence[str] = (),
     strip_optimizer: bool = False,
+    whole: bool = True,
 ) -> Choice:
     """Decide which tensors go.
 
@@ -64,10 +66,11 @@ def choose(
         keep: globs; if there are any, what none of them matches goes, the object graph apart. One that matches names is
             tried on paths too, since a key may spell another way to what is meant.
         strip_optimizer: whether optimizer state goes.
+        whole: whether tensors of one object go or stay together, for the sake of an object graph that goes along.
     Raises:
         PlanError: optimizer state alone is there to strip.
     """
-    chooser = _Chooser(prefix, entries, graph)
+    chooser = _Chooser(prefix, entries, graph, whole=whole)
     for pattern in drop:
         chooser.drop(pattern)
     if strip_optimizer:
@@ -80,11 +83,11 @@ def choose(
 class _Chooser:
     """A checkpoint, and what goes so far."""
 
-    def __init__(self, prefix: str, entries: Sequence[Entry], graph: ObjectGraph | None) -> None:
+    def __init__(self, prefix: str, entries: Sequence[Entry], graph: ObjectGraph | None, *, whole: bool) -> None:
         self._prefix, self._entries = prefix, entries
         self._names = [entry.name for entry in entries]
         self._lookup = Lookup(graph, self._names, where=prefix)
-        self._objects = None if graph is None else ObjectTensors(graph, self._names)
+        self._objects = ObjectTensors(graph, self._names) if graph is not None and whole else None
         self._roles = find_roles(entries, graph)
         self._dropped: dict[str, str] = {}
         self._notes: list[str] = []
@@ -97,7 +100,7 @@ class _Chooser:
             self._notes.append(f"{rule}: no tensor")
             return
         if found.how != "key":
-            self._notes.append(f"{rule}: taken for {found.how}s; {count_of(found.names, 'tensor')}")
+            self._notes.append(f"{rule}: taken for {WHAT[found.how]}; {count_of(found.names, 'tensor')}")
         self._drop(self._whole(found.names), rule)
 
     def strip(self) -> None:
@@ -142,8 +145,8 @@ class _Chooser:
                 continue
             names = {*found.names, *by_path}
             if names != set(found.names) or found.how != "key":
-                how = found.how if found.how != "key" else "path"
-                self._notes.append(f"pattern {pattern!r}: taken for {how}s too; {count_of(names, 'tensor')}")
+                what = "keys and paths of objects" if found.how == "key" else WHAT[found.how]
+                self._notes.append(f"pattern {pattern!r}: taken for {what}; {count_of(names, 'tensor')}")
             kept.update(self._whole(names))
         self._drop([name for name in self._names if name not in kept], keep_rule(patterns))
 

@@ -129,9 +129,7 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     steps = _steps(kept, edits, names)
     check_names(prefix, steps)
     if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
-        paths = "" if checkpoint.object_graph is None else ", or paths of objects, such as 'model/encoder/*'"
-        hint = f"a glob matches whole names, such as 'bert/*'{paths}"
-        raise PlanError([f"{prefix}: no tensor is left of {len(dropped)}; {hint}"])
+        raise PlanError([nothing_left(checkpoint, len(dropped))])
     return Plan(
         prefix,
         "",
@@ -187,6 +185,14 @@ def _cast_notes(entries: Iterable[Entry], edits: Edits) -> list[str]:
     if any(edits.new_dtype(entry.data_type) for entry in entries):
         return ["TensorFlow does not cast when it restores: the model must have the new dtype too"]
     return []
+
+
+def nothing_left(source: Source, count: int) -> str:
+    """Return what to say of globs that keep none of so many tensors."""
+    hint = "a glob matches whole names, such as 'bert/*'"
+    if OBJECT_GRAPH_KEY in source:
+        hint += ", or paths of objects, such as 'model/encoder/*'"
+    return f"{source.prefix}: no tensor is left of {count}; {hint}"
 
 
 def check_names(source: str, steps: Iterable[Step]) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import glob
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.lookup import Form, Found, Lookup
+from tfckpt.checkpoint.lookup import Form, Lookup
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.request import Request, make_plan
 from tfckpt.conversion.source import Source
-from tfckpt.edit.edits import Edits, check_names, plan_edits
-from tfckpt.errors import PlanError, UsageError, some
+from tfckpt.edit.choice import choose, keep_rule
+from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
+from tfckpt.errors import FormatError, PlanError, UsageError, some
 from tfckpt.exchange.defaults import FORMS, FULL, KEY, PATH, SOURCE
 
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
-WHAT = {"path": "paths of objects", "full name": "full names of variables"}
 LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "what has none keeps its path")}
 
 
@@ -76,61 +75,35 @@ class _WithoutGraph:
         return iter(self._source)
 
 
-class _Patterns:
-    """The user's globs, each held against a source's keys, then its paths, then its full names; with what to say of it."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._keys = Lookup(None, list(source))
-        self._lookup: Lookup | None = None
-        self.notes: list[str] = []
-
-    def match(self, pattern: str, missing: str) -> Sequence[str]:
-        """Return the keys that a glob means, and note if they are meant by another name, or there are none."""
-        found = self._keys.match(pattern) or self._otherwise(pattern)
-        if found is None:
-            self.notes.append(f"pattern {pattern!r}{missing}: no tensor")
-            return ()
-        if found.how != "key":
-            names = some([repr(name) for name in found.names], 3)
-            self.notes.append(f"pattern {pattern!r}: no key, but {WHAT[found.how]}: {names}")
-            if self._lookup is not None and not self._lookup.is_complete:
-                self.notes.append(f"pattern {pattern!r}: there are more paths than are compared")
-        return found.names
-
-    def _otherwise(self, pattern: str) -> Found | None:
-        graph = self._source.object_graph
-        if graph is None:
-            return None
-        if self._lookup is None:
-            self._lookup = Lookup(graph, list(self._source), where=self._source.prefix)
-        return self._lookup.match(pattern)
-
-
 def _chosen(plan: Plan, source: Source, edits: Edits) -> Plan:
-    """Return the plan without what the user's globs leave out.
+    """Return the plan without what the user's globs leave out; tensors of one object may part, since no graph asks for them.
 
     Raises: PlanError if ``keep`` leaves nothing.
     """
     if not edits.drop and not edits.keep:
         return plan
-    patterns = _Patterns(source)
-    rules: dict[str, str] = {}
-    for pattern in edits.drop:
-        for name in patterns.match(pattern, ""):
-            rules.setdefault(name, f"pattern {pattern!r}")
-    kept = {name for pattern in edits.keep for name in patterns.match(pattern, ", which is to be kept")}
-    if edits.keep:
-        rule = f"not among {', '.join(map(repr, edits.keep))}"
-        for step in plan.steps:
-            if step.source not in kept and step.source != OBJECT_GRAPH_KEY:
-                rules.setdefault(step.source, rule)
+    graph, notes = _readable_graph(source)
+    choice = choose(source.prefix, source.entries(), graph, drop=edits.drop, keep=edits.keep, whole=False)
+    rules = (
+        {"": keep_rule(edits.keep), **choice.dropped} if edits.keep else choice.dropped
+    )  # what is filled has no name
     steps = tuple(step for step in plan.steps if step.source not in rules)
-    dropped = [Dropped(step.source, rules[step.source], step.nbytes) for step in plan.steps if step.source in rules]
+    dropped = [
+        Dropped(step.source, rules[step.source], step.nbytes, choice.roles.get(step.source, ""))
+        for step in plan.steps
+        if step.source in rules
+    ]
     if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
-        hint = "a glob matches whole names, such as 'bert/*'"
-        raise PlanError([f"{plan.source}: no tensor is left of {len(plan.dropped) + len(dropped)}; {hint}"])
-    return plan._replace(steps=steps, dropped=(*plan.dropped, *dropped), notes=(*plan.notes, *patterns.notes))
+        raise PlanError([nothing_left(source, len(plan.dropped) + len(dropped))])
+    return plan._replace(steps=steps, dropped=(*plan.dropped, *dropped), notes=(*plan.notes, *notes, *choice.notes))
+
+
+def _readable_graph(source: Source) -> tuple[ObjectGraph | None, list[str]]:
+    """Return the object graph, or what to say if it cannot be read: tensors can still be told by their keys."""
+    try:
+        return source.object_graph, []
+    except FormatError as error:
+        return None, [f"patterns are compared with keys alone, since the object graph cannot be read: {error}"]
 
 
 def _called(plan: Plan, graph: ObjectGraph | None, form: Form) -> Plan:
@@ -151,9 +124,7 @@ def _renamed(plan: Plan, edits: Edits) -> Plan:
     Raises: PlanError if two tensors would get one name, or one gets none.
     """
     names = [step.target for step in plan.steps]
-    unused = [pattern for pattern, _ in edits.rename if not any(re.search(pattern, name) for name in names)]
-    notes = [f"{pattern!r}, which is to be renamed: no tensor" for pattern in unused]
-    plan = plan._replace(notes=(*plan.notes, *notes))
+    plan = plan._replace(notes=(*plan.notes, *edits.unused_renames(names)))
     plan = _retargeted(plan, {name: edits.new_name(name) for name in names}) if edits.rename else plan
     check_names(plan.source, plan.steps)
     return plan
