@@ -173,9 +173,9 @@ def test_patterns_are_tried_on_paths_and_full_names_too(source: str, tmp_path: P
     }
     assert "pattern 'model/dense2/*': taken for paths of objects; 2 tensors" in plan.notes
     plan = tfckpt.rewrite(source, tmp_path / "by_name", drop=["net/d1/*"])
-    assert [item.source for item in plan.dropped] == [
-        variable_key(f"model/dense1/{name}") for name in ("bias", "kernel")
-    ]
+    weights = [variable_key(f"model/dense1/{name}") for name in ("bias", "kernel")]
+    assert [item.source for item in plan.dropped] == [*weights, SLOT]
+    assert f"pattern 'net/d1/*': with 1 slot of what goes: {SLOT}" in plan.notes
     plan = tfckpt.rewrite(source, tmp_path / "kept", keep=["model/dense*"])
     assert {step.source for step in plan.steps} == {
         "_CHECKPOINTABLE_OBJECT_GRAPH",

@@ -73,6 +73,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "object_tensors",
         "path_globs",
         "optimizer_lists",
+        "slot_owners",
         "optimizers",
         "graph_roles",
         "named_roles",

@@ -93,7 +93,9 @@ def _write(tf: Any, case: Case, writes: Sequence[Write], prefix: Path, verdict: 
 def _merge(tf: Any, case: Case, sources: Sequence[Path], verdict: Verdict) -> Path | None:
     """Merge bundles by both; return the prefix of what tfckpt made of them."""
     dest, other = sources[0].with_name("merged"), sources[0].with_name("merged_theirs")
-    our_outcome = Outcome(lambda: tfckpt.merge(sources, dest, sync=False))
+    our_outcome = Outcome(
+        lambda: tfckpt.merge(sources, dest, partial=True, sync=False)
+    )  # TensorFlow asks not whether all is there
     if tf is None:
         return dest if our_outcome.error is None else None
     their_outcome = Outcome(lambda: merge_v2(tf, sources, other))  # moves its sources away

@@ -54,6 +54,14 @@ class Found(NamedTuple):
     how: How
 
 
+class Meant(NamedTuple):
+    """The tensors that an edit means by a glob, by what it matches; a tensor may be among several."""
+
+    keys: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    full_names: tuple[str, ...] = ()
+
+
 class Lookup:
     """Finds the tensors of one checkpoint by key, object path or full name.
 
@@ -76,7 +84,7 @@ class Lookup:
         self._names = dict.fromkeys(sorted(names) if isinstance(names, (set, frozenset)) else names)
         self._tensors: ObjectTensors | None = None
         self._of_full_name: dict[str, dict[str, tuple[str, ...]]] | None = None
-        self._ways: Paths | None = None
+        self._ways: dict[bool, Paths] = {}  # with the edges of training, and without
         self._has_all_others = True
 
     def find(self, text: str) -> Found | None:
@@ -116,23 +124,46 @@ class Lookup:
         found = [name for name in self._names if matches(name)]
         if found or self._graph is None:
             return Found(tuple(found), "key") if found else None
-        if names := self.at_paths(matches):
+        if names := self._at_paths(self._graph, matches, trained=True):
             return Found(names, "path")
-        full = self._full(self._graph)
-        keys: set[Meaning] = {key for text, of_key in full.items() if matches(text) for key in of_key}
-        return Found(self._tensors_of(self._graph, keys), "full name") if keys else None
+        names = self._of_full_names(self._graph, matches)
+        return Found(names, "full name") if names else None
 
-    def at_paths(self, matches: Callable[[str], object]) -> tuple[str, ...]:
-        """Return the tensors of which any path ``matches``, whatever their keys are."""
-        if self._graph is None:
-            return ()
-        meant = {meaning for path, meaning in self._all_paths(self._graph) if matches(path)}
-        return self._tensors_of(self._graph, meant)
+    def meant(self, pattern: str) -> Meant:
+        """Return all that an edit means by a glob: by key and by path, an object with what is below it; else by full name.
+
+        A key spells one way to a variable, and whoever names an object may mean it by another: whatever `match` says, a part
+        of an object is not the object. That an optimizer lists what it trains is no way to it.
+
+        Raises: TensorNotFoundError as `find`, if there is no wildcard in it.
+        """
+        matches = re.compile(fnmatch.translate(pattern)).match
+        keys = tuple(name for name in self._names if matches(name))
+        if self._graph is None or ATTRIBUTES in pattern:
+            return Meant(keys)
+        below = re.compile(f"{fnmatch.translate(pattern)}|{fnmatch.translate(f'{pattern}/*')}").match
+        paths = self._at_paths(self._graph, below)
+        if keys or paths:
+            return Meant(keys, paths)
+        if WILD.isdisjoint(pattern):
+            found = self.find(pattern)
+            return Meant() if found is None else Meant(full_names=found.names)
+        return Meant(full_names=self._of_full_names(self._graph, matches))
+
+    def _at_paths(
+        self, graph: ObjectGraph, matches: Callable[[str], object], *, trained: bool = False
+    ) -> tuple[str, ...]:
+        meant = {meaning for path, meaning in self._all_paths(graph, trained=trained) if matches(path)}
+        return self._tensors_of(graph, meant)
+
+    def _of_full_names(self, graph: ObjectGraph, matches: Callable[[str], object]) -> tuple[str, ...]:
+        keys: set[Meaning] = {key for text, of_key in self._full(graph).items() if matches(text) for key in of_key}
+        return self._tensors_of(graph, keys)
 
     @property
     def is_complete(self) -> bool:
         """Whether `match` and `select` have had every path to compare; else the graph has too many."""
-        return self._has_all_others and (self._ways is None or self._ways.is_complete)
+        return self._has_all_others and all(ways.is_complete for ways in self._ways.values())
 
     def called(self, form: Form) -> dict[str, str]:
         """Return what tensors are called by their paths or their full names, by key; those that have none are left out.
@@ -183,7 +214,7 @@ class Lookup:
         """Return everything that `find` takes: keys, then paths, then full names of one variable."""
         if self._graph is None:
             return list(self._names)
-        paths = (path for path, _ in self._all_paths(self._graph))
+        paths = (path for path, _ in self._all_paths(self._graph, trained=True))
         full = (text for text, of_key in self._full(self._graph).items() if len(of_key) == 1)
         return list(dict.fromkeys((*self._names, *paths, *full)))
 
@@ -260,15 +291,16 @@ class Lookup:
                         self._of_full_name.setdefault(attribute.full_name, {})[key] = names
         return self._of_full_name
 
-    def _all_paths(self, graph: ObjectGraph) -> Iterator[tuple[str, Meaning]]:
-        """Yield every path with what it means."""
-        if self._ways is None:
-            from tfckpt.checkpoint.ways import paths_to
+    def _all_paths(self, graph: ObjectGraph, *, trained: bool) -> Iterator[tuple[str, Meaning]]:
+        """Yield every path with what it means; ``trained`` says whether what an optimizer trains is below it."""
+        if trained not in self._ways:
+            from tfckpt.checkpoint.ways import edges_of_training, paths_to
 
             ends = (number for number, node in enumerate(graph.nodes) if node.attributes or node.slot_variables)
-            self._ways = paths_to(graph, list(ends))
+            self._ways[trained] = paths_to(graph, list(ends), without=() if trained else edges_of_training(graph))
+        found = self._ways[trained]
         left = OTHER_PATHS[0] + OTHER_PATHS[1] * len(self._names)
-        for number, ways in self._ways.items():
+        for number, ways in found.items():
             keys = _keys(graph, number)
             if not any(self._of_key(graph, key) for key in keys):
                 continue
@@ -280,7 +312,11 @@ class Lookup:
                 continue
             for name in itertools.chain.from_iterable(self._of_key(graph, key) for key in several):
                 yield from ((_below(path, name), name) for path in ways)
-        yield from self._slot_paths(graph, self._ways)
+        yield from self._slot_paths(graph, found)
+        if not trained:  # whoever means an optimizer means what it keeps
+            for number, ways in found.items():
+                for slot in graph.nodes[number].slot_variables:
+                    yield from ((f"{path}/{escape(slot.slot_name)}", slot.slot_variable) for path in ways)
 
     def _slot_paths(self, graph: ObjectGraph, ways: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, int]]:
         """Yield paths of slot variables, each with the node's number."""

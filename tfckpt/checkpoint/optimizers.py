@@ -31,9 +31,10 @@ ROLES = (
 
 # Edges of an optimizer's node, and of the objects around it.
 RATES = frozenset({"_iterations", "_learning_rate", "_current_learning_rate"})  # of Keras 3 and the new tf_keras
-OPTIMIZER_EDGES = frozenset({*RATES, "_variables", "_trainable_variables"})  # an optimizer has two or more
+TRAINED_LIST = "_trainable_variables"  # of Keras 3: place N of the other lists is for what place N of this one leads to
+OPTIMIZER_EDGES = frozenset({*RATES, "_variables", TRAINED_LIST})  # an optimizer has two or more
 POWERS = frozenset({"beta1_power", "beta2_power"})  # of tf.compat.v1.train.AdamOptimizer
-TRAINED = frozenset({"_trainable_variables", "_model_weights"})  # what these lead to is the model's
+TRAINED = frozenset({TRAINED_LIST, "_model_weights"})  # what these lead to is the model's
 CALLED, LEGACY_STEP = "optimizer", "iter"  # by these alone, where a node holds nothing else
 HYPERPARAMETERS = frozenset({
     "beta1_power", "beta2_power", "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value",

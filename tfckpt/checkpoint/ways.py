@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
+from tfckpt.checkpoint.graph_roles import is_optimizer
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, ObjectGraph, escape, join_path, path_to, split_path
+from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.errors import FormatError
 
 # Edges that are looked at, all together: so many times those of the graph, and as many as a small one may have. Saved Keras
@@ -22,6 +24,7 @@ FREE_STEPS = 200_000
 MAX_PATHS_RATIO = 64
 FREE_CHARACTERS = 1 << 20
 
+Edge: TypeAlias = "tuple[int, str]"  # the node that it leaves, and its name
 Edges: TypeAlias = (
     "list[tuple[str, str, int]]"  # of one node: names as they are, as they stand in paths, and where they lead
 )
@@ -70,10 +73,10 @@ def paths_of_variables(graph: ObjectGraph) -> Paths:
     return paths_to(graph, [number for number, node in enumerate(graph.nodes) if node.attributes])
 
 
-def paths_to(graph: ObjectGraph, numbers: Collection[int]) -> Paths:
-    """Return the paths of some objects, as `paths_of_variables` does of those with tensors."""
+def paths_to(graph: ObjectGraph, numbers: Collection[int], *, without: Collection[Edge] = ()) -> Paths:
+    """Return the paths of some objects, as `paths_of_variables` does of those with tensors; some edges may be no way."""
     wanted = frozenset(numbers)
-    edges = _edges_towards(graph, wanted)
+    edges = _edges_towards(graph, wanted, without)
     found: dict[int, dict[str, None]] = {number: {} for number in sorted(wanted)}
     is_complete = True
     try:
@@ -125,7 +128,19 @@ class _Room:
             raise _NoRoomError
 
 
-def _edges_towards(graph: ObjectGraph, wanted: Collection[int]) -> Mapping[int, Edges]:
+def edges_of_training(graph: ObjectGraph) -> set[Edge]:
+    """Return the edges by which optimizers of Keras 3 list what they train, as far as other edges lead there too.
+
+    Nobody who names an optimizer means the model's weights.
+    """
+    lists = {
+        node.children[TRAINED_LIST] for node in graph.nodes if TRAINED_LIST in node.children and is_optimizer(node)
+    }
+    elsewhere = {child for n, node in enumerate(graph.nodes) if n not in lists for child in node.children.values()}
+    return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in elsewhere}
+
+
+def _edges_towards(graph: ObjectGraph, wanted: Collection[int], without: Collection[Edge] = ()) -> Mapping[int, Edges]:
     """Return the edges of each node that lead, in the end, to one of those wanted."""
     parents: dict[int, list[int]] = {}
     for number, node in enumerate(graph.nodes):
@@ -138,7 +153,9 @@ def _edges_towards(graph: ObjectGraph, wanted: Collection[int]) -> Mapping[int, 
         queue += above
     return {
         number: [
-            (name, escape(name), child) for name, child in graph.nodes[number].children.items() if child in leading
+            (name, escape(name), child)
+            for name, child in graph.nodes[number].children.items()
+            if child in leading and (number, name) not in without
         ]
         for number in sorted(leading)
     }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from fnmatch import translate
 from typing import NamedTuple
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.lookup import Lookup
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.lookup import Lookup, Meant
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.roles import (
     COPY,
     MODEL,
@@ -21,9 +20,10 @@ from tfckpt.checkpoint.roles import (
     find_roles,
     guessed_suffixes,
 )
+from tfckpt.checkpoint.slot_owners import slots_of_variables
+from tfckpt.checkpoint.ways import edges_of_training
 from tfckpt.errors import PlanError, count_of, some
 
-WHAT = {"path": "paths of objects", "full name": "full names"}
 STRIPPED = (OPTIMIZER, TRAINING_STATE)
 OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with
 
@@ -87,21 +87,63 @@ class _Chooser:
         self._prefix, self._entries = prefix, entries
         self._names = [entry.name for entry in entries]
         self._lookup = Lookup(graph, self._names, where=prefix)
-        self._objects = ObjectTensors(graph, self._names) if graph is not None and whole else None
+        self._graph, self._whole_objects = graph, whole
+        self._objects: ObjectTensors | None = None
         self._roles = find_roles(entries, graph)
         self._dropped: dict[str, str] = {}
         self._notes: list[str] = []
 
     def drop(self, pattern: str) -> None:
-        """Let go what a pattern matches."""
+        """Let go what a pattern means, with the slots of variables among it."""
         rule = drop_rule(pattern)
-        found = self._lookup.match(pattern)
-        if found is None:
+        meant = self._lookup.meant(pattern)
+        spared = self._trained(meant.keys, meant.paths) if TRAINED_LIST not in pattern else []
+        names = dict.fromkeys((*meant.keys, *meant.paths, *meant.full_names))
+        names = {name: None for name in names if name not in spared}
+        if spared:
+            why = f"its key begins with an optimizer's, and names what that trains: {some(spared, 1)}"
+            self._notes.append(f"{rule}: kept {count_of(spared, 'model variable')}; {why}")
+        if not names:
             self._notes.append(f"{rule}: no tensor")
             return
-        if found.how != "key":
-            self._notes.append(f"{rule}: taken for {WHAT[found.how]}; {count_of(found.names, 'tensor')}")
-        self._drop(self._whole(found.names), rule)
+        self._say_how(pattern, meant)
+        self._drop(self._whole(names), rule)
+        if ATTRIBUTES not in pattern:
+            self._drop_slots(names, rule)
+
+    def _trained(self, keys: Iterable[str], paths: Collection[str]) -> list[str]:
+        """Return the tensors whose keys are spelled along an optimizer's list of what it trains, if no path means them."""
+        if self._graph is None:
+            return []
+        listed = [name for name in keys if f"/{TRAINED_LIST}/" in name and name not in frozenset(paths)]
+        no_ways = (
+            {self._graph.nodes[n].children[name] for n, name in edges_of_training(self._graph)} if listed else set()
+        )
+        tensors = self._tensors(self._graph)
+        return [name for name in listed if tensors.node_of.get(name) in no_ways]
+
+    def _drop_slots(self, names: Iterable[str], rule: str) -> None:
+        """Let the slots of variables go along: a new variable in their place would be given the old one's."""
+        if self._graph is None or not self._whole_objects:
+            return
+        tensors = self._tensors(self._graph)
+        slots = slots_of_variables(self._graph)
+        nodes = [tensors.node_of[name] for name in names if name in tensors.node_of]
+        going = [name for node in nodes for slot in slots.get(node, ()) for name in tensors.of_node(slot)]
+        going = [name for name in dict.fromkeys(going) if name not in self._dropped]
+        if going:
+            self._notes.append(f"{rule}: with {count_of(going, 'slot')} of what goes: {some(going, 1)}")
+        self._drop(going, rule)
+
+    def _say_how(self, pattern: str, meant: Meant) -> None:
+        """Note what a pattern was taken for where it was not, or not only, for keys."""
+        by_path = [name for name in meant.paths if name not in frozenset(meant.keys)]
+        if meant.full_names:
+            self._notes.append(f"pattern {pattern!r}: taken for full names; {count_of(meant.full_names, 'tensor')}")
+        elif by_path:
+            what = "keys and paths of objects" if meant.keys else "paths of objects"
+            count = count_of(dict.fromkeys((*meant.keys, *meant.paths)), "tensor")
+            self._notes.append(f"pattern {pattern!r}: taken for {what}; {count}")
 
     def strip(self) -> None:
         """Let the optimizer's state go, and what training scales and accumulates for it; name what may be meant with it."""
@@ -138,15 +180,12 @@ class _Chooser:
         """Let go what no pattern matches."""
         kept: set[str] = {OBJECT_GRAPH_KEY}
         for pattern in patterns:
-            found = self._lookup.match(pattern)
-            by_path = self._lookup.at_paths(re.compile(translate(pattern)).match)
-            if found is None:
+            meant = self._lookup.meant(pattern)
+            names = (*meant.keys, *meant.paths, *meant.full_names)
+            if not names:
                 self._notes.append(f"pattern {pattern!r}, which is to be kept: no tensor")
                 continue
-            names = {*found.names, *by_path}
-            if names != set(found.names) or found.how != "key":
-                what = "keys and paths of objects" if found.how == "key" else WHAT[found.how]
-                self._notes.append(f"pattern {pattern!r}: taken for {what}; {count_of(names, 'tensor')}")
+            self._say_how(pattern, meant)
             kept.update(self._whole(names))
         self._drop([name for name in self._names if name not in kept], keep_rule(patterns))
 
@@ -155,11 +194,16 @@ class _Chooser:
         lost = [name for name in self._dropped if self._roles[name] in (MODEL, COPY)]
         if lost and not self._left(self._dropped):
             self._notes.append(f"no model variable is left: {count_of(lost, 'model variable')} dropped")
-        if self._objects is not None and OBJECT_GRAPH_KEY in self._dropped:
+        if self._graph is not None and self._whole_objects and OBJECT_GRAPH_KEY in self._dropped:
             self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
         if not self._lookup.is_complete:
             self._notes.append("the graph has more paths than are compared with patterns; keys are compared with all")
         return Choice(self._dropped, self._roles, self._notes)
+
+    def _tensors(self, graph: ObjectGraph) -> ObjectTensors:
+        if self._objects is None:
+            self._objects = ObjectTensors(graph, self._names)
+        return self._objects
 
     def _drop(self, names: Collection[str], rule: str) -> None:
         for name in names:
@@ -168,10 +212,11 @@ class _Chooser:
     def _whole(self, names: Collection[str]) -> list[str]:
         """Return tensors, and with each that an object has, all that it has: TensorFlow restores an object as a whole."""
         named, whole = frozenset(names), dict.fromkeys(names)
-        if self._objects is not None:
+        if self._graph is not None and self._whole_objects:
+            tensors = self._tensors(self._graph)
             for name in names:
-                if name in self._objects.node_of:
-                    whole |= dict.fromkeys(self._objects.of_node(self._objects.node_of[name]))
+                if name in tensors.node_of:
+                    whole |= dict.fromkeys(tensors.of_node(tensors.node_of[name]))
         others = [name for name in whole if name not in named]
         if others:
             self._notes.append(f"{some(others, 3)}: of the same objects as what is named, so they go or stay together")
