@@ -254,14 +254,17 @@ def test_a_draft_keeps_slices_and_byte_order(source: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (lambda draft: draft.add("model/dense1/bias", 1), "it has a value already"),
+        (lambda draft: draft.add("model/dense1/bias", 1), "has a value already"),
         (lambda draft: draft.add("model//x", 1), "without an empty part"),
+        (lambda draft: draft.add("table/x", 1), "'table' has a value already"),
+        (lambda draft: draft.add(variable_key("model/x"), 1), "a key is none"),
+        (lambda draft: draft.replace("table", 1), "expected a variable, got an object with"),
         (lambda draft: draft.move("model/none", "x"), "got no object there"),
         (lambda draft: draft.move("model", "model/inner"), "cannot go below itself"),
         (lambda draft: draft.move("model/dense1", "model/dense2"), "another object is there already"),
         (lambda draft: draft.alias("model/dense1", "table"), "another object is there already"),
         (lambda draft: draft.remove(""), "got the root"),
-        (lambda draft: draft.replace("model", 1), "expected a variable, got an object with 0 values"),
+        (lambda draft: draft.replace("model", 1), "expected a variable, got an object with no value"),
     ],
 )
 def test_steps_that_make_no_sense_are_refused(source: str, step: Callable[[Any], Any], message: str) -> None:
@@ -304,3 +307,40 @@ def test_a_graph_of_countless_ways_is_refused_in_no_time(tmp_path: Path) -> None
 
 def test_a_path_is_split_where_its_parts_are() -> None:
     assert split_path("a/b.Sc") == ("a", "b/c")
+
+
+def test_a_dry_run_says_what_the_run_would_refuse(source: str, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "there", {"w": 1})
+    notes = tfckpt.rewrite(source, tmp_path / "there", dry_run=True).notes
+    assert notes == (f"{tmp_path / 'there'} is there already: without overwrite it is refused",)
+    with pytest.raises(UsageError, match="source and destination are the same"):
+        tfckpt.rewrite(source, source, dry_run=True)
+
+
+def test_a_name_that_object_graphs_have_is_refused(bert: str, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="as object graphs alone are"):
+        tfckpt.rewrite(bert, tmp_path / "out", rename=[("^global_step$", "_CHECKPOINTABLE_OBJECT_GRAPH")])
+
+
+def test_edits_of_a_saved_model_say_that_its_graph_asks_for_all(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model" / "variables"
+    folder.mkdir(parents=True)
+    tfckpt.rewrite(source, folder / "variables")
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
+    plan = tfckpt.rewrite(folder / "variables", tmp_path / "out", strip_optimizer=True)
+    assert any("does not load with variables that lack any" in note for note in plan.notes)
+    plan = tfckpt.rewrite(folder / "variables", tmp_path / "same")
+    assert plan.notes == ()
+
+
+def test_a_layer_keeps_weights_that_are_called_as_an_optimizers(tmp_path: Path) -> None:
+    draft = tfckpt.Draft()
+    for name, shape in (("_iterations", ()), ("_learning_rate", ()), ("kernel", (3, 3))):
+        draft.add(f"model/odd/{name}", np.ones(shape, np.float32))
+    for name in ("iter", "decay"):
+        draft.add(f"model/like/{name}", np.float32(1))
+    draft.save(tmp_path / "c")
+    plan = tfckpt.rewrite(tmp_path / "c", tmp_path / "out", strip_optimizer=True)
+    assert sorted(item.source for item in plan.dropped) == [
+        variable_key(f"model/odd/{name}") for name in ("_iterations", "_learning_rate")
+    ]

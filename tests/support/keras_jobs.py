@@ -149,3 +149,62 @@ def restore_compiled(prefix: str, root: str, of_optimizer: bool = False) -> list
 
 def weights(model: Any) -> list[Any]:
     return [np.asarray(value).tolist() for value in model.get_weights()]
+
+
+class Headed(keras.Model):  # type: ignore[misc]
+    """A body, and a head that has weights which are not trained as well."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.body = keras.layers.Dense(4, name="body")
+        self.head = keras.Sequential([keras.layers.Dense(units, name="logits"), keras.layers.BatchNormalization()])
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.head(self.body(x), training=training)
+
+
+def make_headed(units: int) -> tuple[Any, Any]:
+    model, optimizer = Headed(units), make_optimizer()
+    model(np.zeros((2, 4), "float32"))
+    build(optimizer, model)
+    return model, optimizer
+
+
+def build(optimizer: Any, model: Any) -> None:
+    make = optimizer._create_all_weights if WHICH == "legacy" else optimizer.build
+    make(model.trainable_variables)
+
+
+def headed_state(model: Any, optimizer: Any) -> dict[str, Any]:
+    """Return the weights of both parts, and the moments of all that is trained, in order."""
+    found = {"body": weights(model.body), "head": weights(model.head)}
+    if WHICH == "legacy":
+        slots = [optimizer.get_slot(v, slot) for v in model.trainable_variables for slot in ("m", "v")]
+    else:
+        pairs = zip(optimizer._momentums, optimizer._velocities, strict=True)
+        slots = [slot for pair in pairs for slot in pair]
+    found["moments"] = [np.asarray(slot).tolist() for slot in slots]
+    return found
+
+
+def save_headed(prefix: str) -> dict[str, Any]:
+    """Train a model with a head, and save it with its optimizer."""
+    keras.utils.set_random_seed(3)
+    model, optimizer = make_headed(3)
+    random = np.random.default_rng(3)
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(random.standard_normal((8, 4)).astype("float32"), training=True) ** 3)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(list(zip(gradients, model.trainable_variables, strict=True)))
+    tf.train.Checkpoint(optimizer=optimizer, model=model).write(prefix)
+    return headed_state(model, optimizer)
+
+
+def restore_headed(prefix: str, units: int) -> dict[str, Any]:
+    """Restore into a model whose head may be another; return what it held before, and what it holds then."""
+    keras.utils.set_random_seed(44)
+    model, optimizer = make_headed(units)
+    before = headed_state(model, optimizer)
+    tf.train.Checkpoint(optimizer=optimizer, model=model).read(prefix).expect_partial()
+    return {"before": before, "after": headed_state(model, optimizer)}

@@ -94,3 +94,40 @@ def test_an_export_of_keras_3_has_nothing_to_strip(tmp_path: Path) -> None:
     with tfckpt.open(source) as ckpt:
         roles = list(find_roles(ckpt.entries(), ckpt.object_graph).values())
     assert (roles.count("model"), roles.count("copy"), roles.count("random state")) == (8, 8, 0)
+
+
+@pytest.mark.parametrize("which", KINDS)
+def test_a_head_that_goes_takes_its_moments_along_and_another_takes_its_place(which: str, tmp_path: Path) -> None:
+    saved = run(which, ("save_headed", {"prefix": str(tmp_path / "trained")}))[0]
+    plan = tfckpt.rewrite(tmp_path / "trained", tmp_path / "dropped", drop=["model/head/*"])
+    assert [item.role for item in plan.dropped].count("model") == 6
+    tfckpt.rewrite(
+        tmp_path / "trained", tmp_path / "by_name", drop=["model/head"]
+    )  # an object is what is below it, too
+    with tfckpt.open(tmp_path / "trained") as ckpt:
+        draft = tfckpt.Draft(ckpt)
+        gone = draft.remove("model/head")
+        draft.save(tmp_path / "removed")
+    assert set(gone) == {item.source for item in plan.dropped}
+    jobs = [
+        ("restore_headed", {"prefix": str(tmp_path / name), "units": units})
+        for name in ("dropped", "by_name", "removed")
+        for units in (3, 5)
+    ]
+    for found in run(which, *jobs):
+        before, after = found["before"], found["after"]
+        assert after["body"] == saved["body"] != before["body"]
+        assert after["head"] == before["head"]
+        assert after["moments"][:4] == saved["moments"][:4]  # of the body's kernel and bias
+        assert after["moments"][4:] == before["moments"][4:]
+
+
+def test_dropping_an_optimizer_by_its_edge_leaves_the_weights_that_it_trains(tmp_path: Path) -> None:
+    before = run("keras3", ("save_compiled", {"directory": str(tmp_path)}))[0]
+    plan = tfckpt.rewrite(tmp_path / "both", tmp_path / "out", drop=["optimizer/*"])
+    assert {item.role for item in plan.dropped} == {"optimizer state"}
+    assert any("kept 6 model variables; its key begins with an optimizer's" in note for note in plan.notes)
+    after = run("keras3", ("restore_compiled", {"prefix": str(tmp_path / "out"), "root": "model"}))[0]
+    assert after == before
+    plan = tfckpt.rewrite(tmp_path / "both", tmp_path / "named", drop=["optimizer/_trainable_variables/*"])
+    assert [item.role for item in plan.dropped].count("model") == 6  # whoever spells the list means what it lists

@@ -9,7 +9,7 @@ Source: tensorflow/python/checkpoint/restore.py; tensorflow/python/trackable/tra
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,7 +26,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.checkpoint.ways import Way, all_ways
+from tfckpt.checkpoint.slot_owners import slots_of_variables
+from tfckpt.checkpoint.ways import Edge, Way, all_ways, edges_of_training
 from tfckpt.errors import PlanError, UsageError, some
 
 Rename = Callable[[str], str]
@@ -124,9 +125,11 @@ def add_variable(graph: ObjectGraph, path: str, full_name: str = "", *, taken: C
         UsageError: there is a value already, its key is taken, or the path has an empty part.
     """
     names = _checked(path)
-    node = graph.find(names)
-    if node is not None and node.attributes:
-        raise UsageError(f"object {path!r}: it has a value already: {node.attributes[0].checkpoint_key!r}")
+    for end in range(1, len(names) + 1):
+        node = graph.find(names[:end])
+        if node is not None and node.attributes:
+            held = f"{join_path(names[:end])!r} has a value already: {node.attributes[0].checkpoint_key!r}"
+            raise UsageError(f"object {path!r}: {held}")
     key = variable_key(path)
     if key in taken:
         raise UsageError(f"object {path!r}: the key {key!r} is that of another object's tensor")
@@ -137,8 +140,8 @@ def add_variable(graph: ObjectGraph, path: str, full_name: str = "", *, taken: C
 def remove(graph: ObjectGraph, path: str) -> frozenset[str]:
     """Take the object at a path away, by whatever ways it is reached, and return the keys that went.
 
-    All that nothing else leads to goes along. With a variable go its slot variables, and with an optimizer those of all
-    variables. Nodes keep their numbers.
+    All that nothing else leads to goes along; that an optimizer lists what it trains keeps nothing. With a variable go its
+    slots, as far as the graph tells them, and with an optimizer those of all variables. Nodes keep their numbers.
 
     Raises: UsageError if there is no object at ``path``, or it is the root.
     Example:
@@ -147,12 +150,13 @@ def remove(graph: ObjectGraph, path: str) -> frozenset[str]:
         (frozenset({'k'}), {'c': 2})
     """
     removed = _existing(graph, path)
-    valued, before = graph.nodes_with_values(), _living(graph)
-    for node in graph.nodes:
-        if removed in node.children.values():
-            node.children = {name: child for name, child in node.children.items() if child != removed}
-    gone = before - _living(graph)
+    valued, slots, no_ways = graph.nodes_with_values(), slots_of_variables(graph), edges_of_training(graph)
+    before = _living(graph, no_ways)
+    _cut(graph, {removed})
+    gone = before - _living(graph, no_ways)
+    gone |= {slot for number in gone for slot in slots.get(number, ())}
     keys = {attribute.checkpoint_key for number in gone for attribute in graph.nodes[number].attributes}
+    _cut(graph, gone)
     for number in gone:
         graph.nodes[number] = Node()
     for node in graph.nodes:
@@ -162,9 +166,25 @@ def remove(graph: ObjectGraph, path: str) -> frozenset[str]:
     return frozenset(keys)
 
 
-def _living(graph: ObjectGraph) -> set[int]:
-    """Return the nodes that edges reach, and the slot variables that optimizers among them keep for others among them."""
-    living = set(graph.ways())
+def _cut(graph: ObjectGraph, numbers: Collection[int]) -> None:
+    """Take all edges to some nodes away."""
+    for node in graph.nodes:
+        if any(child in numbers for child in node.children.values()):
+            node.children = {name: child for name, child in node.children.items() if child not in numbers}
+
+
+def _living(graph: ObjectGraph, no_ways: Collection[Edge]) -> set[int]:
+    """Return the nodes that edges reach, and the slot variables that optimizers among them keep for others among them.
+
+    Args:
+        no_ways: edges that keep nothing: those by which an optimizer lists what it trains.
+    """
+    living, queue = {ROOT}, [ROOT]
+    while queue:
+        number = queue.pop()
+        below = {c for name, c in graph.nodes[number].children.items() if (number, name) not in no_ways} - living
+        living |= below
+        queue += below
     slots = [slot for number in living for slot in graph.nodes[number].slot_variables]
     return living | {slot.slot_variable for slot in slots if slot.original_variable in living}
 
@@ -188,6 +208,8 @@ def _checked(path: str) -> Path:
     names = split_path(path)
     if not names or not all(names):
         raise UsageError(f"object {path!r}: expected a path without an empty part")
+    if join_path(names) != path:
+        raise UsageError(f"object {path!r}: expected a path in key form, which begins no part with '.'; a key is none")
     return names
 
 
@@ -204,9 +226,6 @@ def _lead_to_values(graph: ObjectGraph, path: Path) -> int:
         for end in range(len(path) + 1):
             graph.nodes[graph.node_at(path[:end])].has_checkpoint_values = True
     return graph.node_at(path)
-
-
-Edge = tuple[int, str]  # the node that it leaves, and its name
 
 
 class _Change(NamedTuple):

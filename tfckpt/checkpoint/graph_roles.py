@@ -97,11 +97,11 @@ def graph_of_keys(names: Iterable[str]) -> ObjectGraph:
 def is_optimizer(node: Node) -> bool:
     """Whether a node is that of an optimizer, told by what it holds; that of a legacy one may only look so.
 
-    >>> is_optimizer(Node({"iter": 1, "learning_rate": 2})), is_optimizer(Node({"optimizer": 1, "learning_rate": 2}))
+    >>> is_optimizer(Node({"iter": 1, "decay": 2, "rho": 3})), is_optimizer(Node({"iter": 1, "learning_rate": 2}))
     (True, False)
     """
     edges = node.children.keys()
-    looks_so = LEGACY_STEP in edges and not HYPERPARAMETERS.isdisjoint(edges)
+    looks_so = LEGACY_STEP in edges and len(HYPERPARAMETERS & edges) > 1  # each has two; a layer may have one
     return _is_surely_optimizer(node) or looks_so or edges >= POWERS
 
 
@@ -168,8 +168,8 @@ class _Nodes:
             self._take_list(node.children[AVERAGED], MOVING_AVERAGE)
         sure, named = _is_surely_optimizer(node) or number in self._plain, number in self._called
         for edge, child in node.children.items():
-            own = sure or ((named or edge == LEGACY_STEP or edge in HYPERPARAMETERS) and self._is_scalar(child))
-            if own and self._is_variable(child):
+            own = sure or named or edge == LEGACY_STEP or edge in HYPERPARAMETERS
+            if own and self._is_variable(child) and self._is_scalar(child):
                 self._state.setdefault(child, OPTIMIZER)
             elif edge == LOSS_SCALE:
                 self._take_list(child, TRAINING_STATE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
 
@@ -10,7 +12,7 @@ def slots_of_variables(graph: ObjectGraph) -> dict[int, list[int]]:
     """Return the nodes of slots by the node of their variable, as far as the graph tells.
 
     A legacy optimizer refers to each. One of Keras 3 lists what it trains, and place N of its other lists is for that. One of
-    tf_keras lists slots alone: their full names end in their variable's, which tells if that is one variable's.
+    tf_keras lists slots alone: their full names end in their variable's, which tells if no other variable has that name.
 
     Example:
         >>> from tfckpt.checkpoint.object_graph import Node
@@ -30,10 +32,19 @@ def slots_of_variables(graph: ObjectGraph) -> dict[int, list[int]]:
             for place, kept in enumerate(elements(graph, number)):
                 owner = trained[place] if place < len(trained) else None
                 if lists.variables is None:
-                    owner = named.get(_full_name(graph, kept).partition("/")[2].partition("/")[2])
+                    owner = _named_like(_full_name(graph, kept), named)
                 if owner is not None:
                     found.setdefault(owner, []).append(kept)
     return found
+
+
+def _named_like(full_name: str, named: Mapping[str, int | None]) -> int | None:
+    """Return the variable of a slot such as ``m/dense/kernel`` or ``Adam/m/dense/kernel``, if it is one."""
+    for _ in range(2):
+        full_name = full_name.partition("/")[2]
+        if full_name in named:
+            return named[full_name]
+    return None
 
 
 def _full_name(graph: ObjectGraph, number: int) -> str:

@@ -245,11 +245,28 @@ def add_edits(parser: argparse.ArgumentParser) -> None:
 
 
 def _substitution(text: str) -> tuple[str, str]:
-    """Split ``REGEX=REPLACEMENT`` at its first ``=``."""
+    """Split ``REGEX=REPLACEMENT`` at the first ``=`` before which an expression is complete: ``(?=x)`` has one of its own.
+
+    >>> _substitution("^(?=model)=net/"), _substitution("a==b")
+    (('^(?=model)', 'net/'), ('a', '=b'))
+    """
     pattern, equals, replacement = text.partition("=")
+    while equals and not _is_regex(pattern):
+        more, equals, replacement = replacement.partition("=")
+        pattern += f"={more}"
+    if not equals:
+        pattern, equals, replacement = text.partition("=")
     if not equals or not pattern:
         raise argparse.ArgumentTypeError(f"expected REGEX=REPLACEMENT, got {text!r}")
     return pattern, replacement
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
 
 
 def add_dest(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.lookup import Lookup, Meant
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.optimizer_lists import find_optimizers
 from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.roles import (
     COPY,
@@ -133,7 +134,14 @@ class _Chooser:
         going = [name for name in dict.fromkeys(going) if name not in self._dropped]
         if going:
             self._notes.append(f"{rule}: with {count_of(going, 'slot')} of what goes: {some(going, 1)}")
+        elif not any(node in slots for node in nodes) and self._has_nameless_slots(names, self._graph):
+            self._notes.append(f"{rule}: nothing tells which slots of an optimizer are of what goes, so they stay")
         self._drop(going, rule)
+
+    def _has_nameless_slots(self, names: Iterable[str], graph: ObjectGraph) -> bool:
+        """Whether weights are among these tensors, and an optimizer lists slots without saying of what."""
+        listed = (lists.slots and lists.variables is None for lists in find_optimizers(graph).values())
+        return any(self._roles[name] == MODEL for name in names) and any(listed)
 
     def _say_how(self, pattern: str, meant: Meant) -> None:
         """Note what a pattern was taken for where it was not, or not only, for keys."""

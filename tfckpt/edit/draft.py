@@ -11,11 +11,11 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint import graph_edit
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Node, ObjectGraph, split_path
+from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.edit.rewrite import write_plan
-from tfckpt.errors import UsageError, printable
+from tfckpt.errors import UsageError, printable, some
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,6 +55,8 @@ class Draft:
     """The object graph as it is by now; a copy of the source's."""
 
     def __init__(self, source: Checkpoint | None = None) -> None:
+        if source is not None and not isinstance(source, Checkpoint):
+            raise UsageError(f"Draft: expected an open checkpoint, as tfckpt.open returns it, got {source!r}")
         self._source = source
         self._added: dict[str, npt.ArrayLike] = {}  # values by key
         graph = ObjectGraph([Node(has_checkpoint_values=True)]) if source is None else source.object_graph
@@ -88,8 +90,9 @@ class Draft:
         Raises: UsageError if no variable is there.
         """
         node = self.graph.find(split_path(path))
-        if node is None or len(node.attributes) != 1:
-            got = "no object" if node is None else f"an object with {len(node.attributes)} values"
+        if node is None or [attribute.name for attribute in node.attributes] != [VARIABLE_VALUE]:
+            held = [] if node is None else [repr(attribute.name) for attribute in node.attributes]
+            got = "no object" if node is None else f"an object with {some(held) or 'no value'}"
             raise UsageError(f"object {path!r}: expected a variable, got {got}")
         key = node.attributes[0].checkpoint_key
         self._stored = {name: place for name, place in self._stored.items() if place[0] != key}

@@ -202,6 +202,8 @@ def check_names(source: str, steps: Iterable[Step]) -> None:
         sources.setdefault(step.target, []).append(step.source)
     lines = [f"{source}: {_together(n)} would all be called {t!r}" for t, n in sources.items() if len(n) > 1]
     lines += [f"{source}: {name} would have no name" for name in sources.get("", [])]
+    reserved = [name for name in sources.get(OBJECT_GRAPH_KEY, []) if name != OBJECT_GRAPH_KEY]
+    lines += [f"{source}: {name} would be called {OBJECT_GRAPH_KEY!r}, as object graphs alone are" for name in reserved]
     if lines:
         raise PlanError(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.checkpoint.graph_edit import Moved, rename_paths
@@ -87,6 +88,9 @@ class Renaming:
         if changed:
             what = "which TensorFlow 1 restores by"
             self.notes.append(f"rename {pattern!r}: taken for full names, {what}; {count_of(changed, 'name')} changed")
+            counts = Counter(a.full_name for node in self.graph.nodes for a in node.attributes if a.full_name)
+            if several := [repr(name) for name, count in counts.items() if count > 1]:
+                self.notes.append(f"rename {pattern!r}: several variables have one full name now: {some(several, 3)}")
         return changed
 
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from tfckpt import log
 from tfckpt.arguments import whole_number
+from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.paths import index_path, join, split
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.writer import BundleWriter
@@ -36,6 +38,7 @@ from tfckpt.progress import Progress, finish
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
 
+SAVED_MODEL = "saved_model.pb"
 PathLike = str | os.PathLike[str]
 
 
@@ -107,8 +110,12 @@ def rewrite(
     with open_checkpoint(source, format=source_format) as checkpoint:
         plan = plan_edits(checkpoint, edits)
         plan = plan._replace(steps=tuple(stored_once(plan.steps, checkpoint.reader, max_shard_size)))
-        if not dry_run:
-            check_apart(checkpoint, prefix)
+        check_apart(checkpoint, prefix)
+        if plan.dropped or plan.moved:
+            plan = plan._replace(notes=(*plan.notes, *_saved_model(checkpoint.prefix)))
+        if dry_run:
+            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        else:
             order = checkpoint.reader.big_endian if big_endian is None else big_endian
             with BundleWriter(
                 prefix,
@@ -121,8 +128,25 @@ def rewrite(
                 write_plan(plan, checkpoint.reader, writer, verify=verify, shards=shards, max_shard_size=max_shard_size)
                 writer.finish(check=checkpoint.reader.check_unchanged)
             finish(progress, plan.nbytes)
-    log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
+            log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
+
+
+def in_the_way(prefix: str, *, overwrite: bool) -> list[str]:
+    """Return what to say, where nothing is written, of what would be refused or replaced then."""
+    if not files.exists(index_path(prefix)):
+        return []
+    return [f"{prefix} is there already: {'it would be replaced' if overwrite else 'without overwrite it is refused'}"]
+
+
+def _saved_model(prefix: str) -> list[str]:
+    """Return what to say of the variables of a SavedModel, whose own graph asks for them by name."""
+    directory, name = split(prefix)
+    above, folder = split(directory)
+    graph = join(above, SAVED_MODEL)
+    if (folder, name) != ("variables", "variables") or not files.exists(graph):
+        return []
+    return [f"{graph} asks for all objects that it names, and does not load with variables that lack any or have moved"]
 
 
 def write_plan(
