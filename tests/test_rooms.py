@@ -69,10 +69,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": (
         "object_graph",
-        "agreement",
         "object_tensors",
         "path_globs",
         "optimizer_lists",
+        "agreement",
         "optimizers",
         "graph_roles",
         "named_roles",

@@ -76,7 +76,9 @@ class Selection:
     def check_some(self, compared: int, left_out: int) -> None:
         """Raise UsageError if nothing is compared though something could be: that would find no difference."""
         if not compared and left_out and (self._only or self._ignore):
-            words = [f"{name} {', '.join(map(repr, w))}" for name, w in (("only", self._only), ("ignore", self._ignore)) if w]
+            words = [
+                f"{name} {', '.join(map(repr, w))}" for name, w in (("only", self._only), ("ignore", self._ignore)) if w
+            ]
             raise UsageError(f"{' and '.join(words)}: no tensor of either checkpoint is left to compare")
 
     def _is_meant(self, word: str, found: Collection[Found], *, of_all: bool) -> bool:
