@@ -19,7 +19,7 @@ def disagreement(ours: ObjectGraph, theirs: ObjectGraph) -> str | None:
 
     Both are walked side by side, edge name by edge name, as TensorFlow restores. A path that both have must lead to the same
     keys, paths that meet in one must meet in the other, and some path to each key must be in both; a path that one alone has
-    is no contradiction. The same full names must not stand at each other's keys.
+    is no contradiction. The same full names must not stand at each other's keys. Optimizers that keep nothing do not count.
 
     >>> from tfckpt.checkpoint.object_graph import Node
     >>> x, y = (Node(attributes=[Attribute("VARIABLE_VALUE", key)]) for key in "xy")
@@ -27,6 +27,7 @@ def disagreement(ours: ObjectGraph, theirs: ObjectGraph) -> str | None:
     >>> disagreement(one, one), disagreement(one, other)
     (None, "a is 'x' here, and 'y' there")
     """
+    ours, theirs = without_optimizers(ours, empty=True), without_optimizers(theirs, empty=True)
     return _Walk(ours, theirs).disagreement() or _permuted(ours, theirs) or _Places(ours, theirs).disagreement()
 
 
@@ -62,8 +63,12 @@ def doubts(ours: ObjectGraph, theirs: ObjectGraph) -> list[Doubt]:
     return list(_Places(ours, theirs).doubts())
 
 
-def without_optimizers(graph: ObjectGraph) -> ObjectGraph:
-    """Return a graph without what optimizers lead to, but for what other paths reach.
+def without_optimizers(graph: ObjectGraph, *, empty: bool = False) -> ObjectGraph:
+    """Return a graph without what optimizers lead to, unless that is a variable that no other path reaches.
+
+    Args:
+        graph: it stays as it is.
+        empty: leave all optimizers but those that keep nothing, as one that was stripped does.
 
     >>> from tfckpt.checkpoint.object_graph import Node
     >>> optimizer = Node({"_iterations": 3, "_variables": 2, "w": 4})
@@ -72,10 +77,19 @@ def without_optimizers(graph: ObjectGraph) -> ObjectGraph:
     >>> [len(node.attributes) for node in without_optimizers(graph).nodes], len(graph.nodes[1].children)
     ([0, 0, 0, 0, 1], 3)
     """
+    optimizers = find_optimizers(graph)
+    reached = _reached(graph, optimizers) if optimizers else ()
+    gone = []
+    for number, lists in optimizers.items():
+        trained = elements(graph, lists.variables)
+        if all(n in reached for n in trained) and not (empty and _keeps_any(graph, number, lists, reached)):
+            gone.append(number)
+    if not gone:
+        return graph
     model = graph.copy()
-    for number in find_optimizers(graph):
+    for number in gone:
         model.nodes[number].children, model.nodes[number].slot_variables = {}, []
-    reached = _common(model, model)
+    reached = _reached(model, ())
     for number, node in enumerate(model.nodes):
         if number not in reached:
             node.attributes = []
@@ -118,12 +132,11 @@ class _Places:
         for number, other in self._optimizers:
             own, their = self._own_lists[number], self._their_lists.get(other)
             if their is not None and not self._is_proven(own, their):
-                kept = [*self._theirs.nodes[other].children.values(), *elements(self._theirs, their.everything)]
-                kept += [n for name in their.slots.values() for n in elements(self._theirs, name)]
-                kept += elements(self._theirs, their.variables)
+                kept = _kept(self._theirs, other, their)
                 nodes = (self._theirs.nodes[n] for n in kept if n not in self._reached)
                 keys = frozenset(a.checkpoint_key for node in nodes for a in node.attributes)
-                yield Doubt(_quoted(self._ours, number), keys)
+                if keys:
+                    yield Doubt(_quoted(self._ours, number), keys)
 
     def _is_proven(self, own: Lists, their: Lists) -> bool:
         if own.variables is not None or their.variables is not None:
@@ -145,6 +158,21 @@ class _Places:
         """Return the variables for which two moments are."""
         own, their = self._ours.nodes[here], self._theirs.nodes[there]
         return _owner(own, self._own_names), _owner(their, self._their_names)
+
+
+def _kept(graph: ObjectGraph, number: int, lists: Lists) -> list[int]:
+    """Return what an optimizer's edges, slots and lists lead to."""
+    node, places = graph.nodes[number], (lists.variables, lists.everything, *lists.slots.values())
+    slots = [slot.slot_variable for slot in node.slot_variables]
+    return [*node.children.values(), *slots, *(n for place in places for n in elements(graph, place))]
+
+
+def _keeps_any(graph: ObjectGraph, number: int, lists: Lists, reached: Collection[int]) -> bool:
+    """Whether an optimizer leads to any value that no other path reaches, or to an object that may do."""
+    known = {lists.variables, lists.everything, *lists.slots.values()}
+    objects = (n for n in graph.nodes[number].children.values() if n not in known and graph.nodes[n].children)
+    values = (n for n in _kept(graph, number, lists) if graph.nodes[n].attributes)
+    return any(n not in reached for n in (*objects, *values))
 
 
 def _common(ours: ObjectGraph, theirs: ObjectGraph, without: Collection[int] = ()) -> dict[int, int]:
