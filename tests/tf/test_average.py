@@ -242,7 +242,7 @@ def test_optimizers_of_keras_3_in_another_order_average_once_they_are_stripped(t
         tf.train.Checkpoint(model=model, optimizer=optimizer).write(str(tmp_path / f"{n}"))
         weights[n] = model.get_weights()
         tfckpt.rewrite(tmp_path / f"{n}", tmp_path / f"{n}-weights", strip_optimizer=True)
-    with pytest.raises(PlanError, match="without optimizers they agree: .*rewrite --strip-optimizer"):
+    with pytest.raises(PlanError, match=r"without optimizers they agree: .*rewrite --strip-optimizer"):
         tfckpt.average([tmp_path / "0", tmp_path / "1"], tmp_path / "out")
     tfckpt.average([tmp_path / "0-weights", tmp_path / "1-weights"], tmp_path / "out")
     fresh = Net()
