@@ -188,7 +188,7 @@ def test_moments_in_lists_of_no_known_order_are_the_last_sources_whole(tf: Any, 
         tf.train.Checkpoint(model=model, optimizer=optimizer).write(str(tmp_path / name))
     plan = tfckpt.average([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert "2 tensors are the average of 2 checkpoints" in plan.notes
-    assert any(note.startswith("optimizer 'optimizer': its lists alone tell") for note in plan.notes)
+    assert any(note.startswith("optimizer 'optimizer': places in lists alone tell") for note in plan.notes)
     fresh, optimizer = nameless(tf, orders["b"], 9)
     tf.train.Checkpoint(model=fresh, optimizer=optimizer).read(str(tmp_path / "out")).assert_consumed()
     for name in ("encoder", "head"):

@@ -35,12 +35,12 @@ class Doubt(NamedTuple):
     """An optimizer of which nothing proves that each place in its lists is for the same variable in both graphs.
 
     Attributes:
-        path: its path, as a message has it.
+        optimizer: the number of its node in the second graph.
         keys: of all that is known to be the same by these places alone: what it keeps, and variables that nothing else
             leads to.
     """
 
-    path: str
+    optimizer: int
     keys: frozenset[str]
 
 
@@ -57,8 +57,8 @@ def doubts(ours: ObjectGraph, theirs: ObjectGraph) -> list[Doubt]:
     >>> optimizer = Node({"_iterations": 3, "_variables": 4, "_m": 4})
     >>> nodes = [optimizer, value("kernel"), value("step"), Node({"0": 5}), value("Adam/m/kernel")]
     >>> told, alone = (ObjectGraph([Node({"opt": 1, **edges}), *nodes]) for edges in ({"w": 2}, {}))
-    >>> doubts(told, told), [(path, sorted(keys)) for path, keys in doubts(alone, alone)]
-    ([], [("'opt'", ['Adam.m.kernel', 'step'])])
+    >>> doubts(told, told), [(number, sorted(keys)) for number, keys in doubts(alone, alone)]
+    ([], [(1, ['Adam.m.kernel', 'step'])])
     """
     return list(_Places(ours, theirs).doubts())
 
@@ -89,10 +89,8 @@ def without_optimizers(graph: ObjectGraph, *, empty: bool = False) -> ObjectGrap
     model = graph.copy()
     for number in gone:
         model.nodes[number].children, model.nodes[number].slot_variables = {}, []
-    reached = _reached(model, ())
-    for number, node in enumerate(model.nodes):
-        if number not in reached:
-            node.attributes = []
+    for number in _led_to(graph) - _led_to(model):
+        model.nodes[number].attributes = []
     return model
 
 
@@ -112,9 +110,9 @@ class _Places:
         """Return which optimizers are of two kinds, or which place is for two variables."""
         for number, other in self._optimizers:
             own, their = self._own_lists[number], self._their_lists.get(other)
-            path = _quoted(self._ours, number)
             if their is None or own.slots.keys() != their.slots.keys():
                 names = ", ".join(sorted(own.slots)), ", ".join(sorted(their.slots if their else ()))
+                path = _quoted(self._ours, number)
                 return (
                     f"{path} is an optimizer with the lists {names[0] or 'none'} here, and {names[1] or 'none'} there"
                 )
@@ -123,6 +121,7 @@ class _Places:
                     owner, its = self._owners(here, there)
                     if owner is not None and its is not None and self._model.get(owner) != its:
                         names = _full_name(self._ours.nodes[here]), _full_name(self._theirs.nodes[there])
+                        path = _quoted(self._ours, number)
                         return (
                             f"in the lists of {path} one place is that of {names[0]!r} here, and of {names[1]!r} there"
                         )
@@ -136,7 +135,7 @@ class _Places:
                 nodes = (self._theirs.nodes[n] for n in kept if n not in self._reached)
                 keys = frozenset(a.checkpoint_key for node in nodes for a in node.attributes)
                 if keys:
-                    yield Doubt(_quoted(self._ours, number), keys)
+                    yield Doubt(other, keys)
 
     def _is_proven(self, own: Lists, their: Lists) -> bool:
         if own.variables is not None or their.variables is not None:
@@ -192,6 +191,12 @@ def _common(ours: ObjectGraph, theirs: ObjectGraph, without: Collection[int] = (
 def _reached(graph: ObjectGraph, optimizers: Collection[int]) -> Collection[int]:
     """Return the nodes to which a path leads that passes through no optimizer."""
     return _common(graph, graph, optimizers).keys()
+
+
+def _led_to(graph: ObjectGraph) -> set[int]:
+    """Return the nodes to which edges or slots lead."""
+    slots = (slot.slot_variable for node in graph.nodes for slot in node.slot_variables)
+    return {*_reached(graph, ()), *slots}
 
 
 def _by_full_name(graph: ObjectGraph, numbers: Collection[int]) -> dict[str, int | None]:

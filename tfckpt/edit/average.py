@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,7 +35,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.graph_roles import graph_of_keys
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, join_path, path_to
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step
@@ -51,6 +52,7 @@ AVERAGED = frozenset(
     number for number in NUMERIC if dtype_name(number).startswith(("float", "bfloat", "complex"))
 )  # of the rest a mean is none: a step, a flag, a quantized number
 AVERAGED_ROLES = frozenset({MODEL, COPY, MOVING_AVERAGE, UNKNOWN, OPTIMIZER})  # training may change all others by jumps
+UNKNOWN_ORDER = "optimizer state in lists of no known order"
 SEVERAL = "object of several tensors"  # such as a table, which may list its keys in any order
 MOST_NAMED = 20  # tensors of other dtypes or shapes, in a message
 PIECE = 1 << 18  # elements of each source that are in memory at a time
@@ -174,12 +176,12 @@ class _Chosen(NamedTuple):
     Attributes:
         averaged: the tensors, each with the one whose average it gets: its own, but for a copy.
         kept: the others, with the reason.
-        doubts: optimizers whose state is kept, since the order of their lists may be another.
+        doubted: the paths of optimizers whose state is kept, since the order of their lists may be another.
     """
 
     averaged: Mapping[str, str]
     kept: Mapping[str, str]
-    doubts: Collection[Doubt] = ()
+    doubted: Sequence[str] = ()
 
 
 def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
@@ -189,30 +191,37 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     """
     *others, last = checkpoints
     graph, entries = last.object_graph, last.reader.entries
-    kept = dict(_kept_by_kind(last, graph))
-    copies = {} if graph is None else _copies(last, graph)
+    roles = find_roles(last.entries(), graph)
+    kept = dict(_kept_by_kind(last.entries(), graph, roles))
+    copies = {} if graph is None else _copies(entries, graph, roles)
     complaints = {other.prefix: list(_differences(other, last, kept, copies)) for other in others}
     if lines := [line for found in complaints.values() for line in found]:
         first = next(prefix for prefix, found in complaints.items() if found)
         raise advised(PlanError(lines), Advice(compared=(first, last.prefix)))
     originals = {name: _original(name, found, others) for name, found in copies.items()}
-    found = {} if graph is None else _doubts(others, last, graph)
-    for doubt in found.values():
-        kept |= {
-            name: f"state of optimizer {doubt.path}" for name in doubt.keys if name in entries and name not in kept
-        }
+    found = [] if graph is None else list(_doubts(others, last, graph))
+    for doubt in found:
+        kept |= {name: UNKNOWN_ORDER for name in doubt.keys if name in entries and name not in kept}
     averaged = {name: originals.get(name, name) for name in entries if name not in kept}
-    return _Chosen(averaged, kept, tuple(found.values()))
+    return _Chosen(averaged, kept, _paths(graph, {doubt.optimizer for doubt in found}))
 
 
-def _kept_by_kind(last: Checkpoint, graph: ObjectGraph | None) -> Iterator[tuple[str, str]]:
+def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
+    """Return the paths of nodes, for a message, which spells few of them."""
+    ways = {} if graph is None or not numbers else graph.ways()
+    spelled = [repr(join_path(path_to(n, ways))) if n else "the root" for n in sorted(numbers)[:MOST_NAMED]]
+    return spelled + [""] * (len(numbers) - len(spelled))
+
+
+def _kept_by_kind(
+    entries: Sequence[Entry], graph: ObjectGraph | None, roles: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """Yield what no average is of, with the reason: its object, its role, or its dtype."""
-    entries = last.entries()
-    roles = find_roles(entries, graph)
     names = [entry.name for entry in entries]
     spelled = graph_of_keys(name for name in names if ATTRIBUTES in name) if graph is None else graph
     tensors = ObjectTensors(spelled, names)
-    several = {name for name, n in tensors.node_of.items() if len(tensors.of_node(n)) > 1}
+    tensors_of = Counter(tensors.node_of.values())
+    several = {name for name, number in tensors.node_of.items() if tensors_of[number] > 1}
     for entry in entries:
         if entry.name == OBJECT_GRAPH_KEY:
             yield entry.name, "object graph"
@@ -224,16 +233,15 @@ def _kept_by_kind(last: Checkpoint, graph: ObjectGraph | None) -> Iterator[tuple
             yield entry.name, entry.dtype_name
 
 
-def _copies(last: Checkpoint, graph: ObjectGraph) -> dict[str, tuple[str, ...]]:
+def _copies(entries: Mapping[str, Entry], graph: ObjectGraph, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return, for each copy that the graph leads to, of which tensors it may be one: equal ones of its full name."""
-    roles = find_roles(last.entries(), graph)
     full = {a.checkpoint_key: a.full_name for node in graph.nodes for a in node.attributes}
     same: dict[tuple[object, ...], list[str]] = {}
-    for name, entry in last.reader.entries.items():
+    for name, entry in entries.items():
         if roles[name] != COPY and name in full:
             same.setdefault((full[name], *_identity(entry)), []).append(name)
     of_graph = (name for name, role in roles.items() if role == COPY and name in full)
-    return {name: tuple(same.get((full[name], *_identity(_entry(last, name))), ())) for name in of_graph}
+    return {name: tuple(same.get((full[name], *_identity(entries[name])), ())) for name in of_graph}
 
 
 def _identity(entry: Entry) -> tuple[object, ...]:
@@ -257,9 +265,8 @@ def _original(name: str, found: Sequence[str], others: Sequence[Checkpoint]) -> 
     return found[0]
 
 
-def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) -> dict[str, Doubt]:
-    """Return the optimizers that are not known to be in one order in all sources, by path."""
-    found: dict[str, Doubt] = {}
+def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) -> Iterator[Doubt]:
+    """Yield the optimizers that are not known to be in one order in all sources."""
     same = last[OBJECT_GRAPH_KEY].tolist()
     done = False
     for other in others:
@@ -269,10 +276,7 @@ def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) 
         theirs = graph if is_same else other.object_graph
         assert theirs is not None, other
         done |= is_same
-        for doubt in doubts(theirs, graph):
-            known = found.get(doubt.path, doubt)
-            found[doubt.path] = doubt._replace(keys=doubt.keys | known.keys)
-    return found
+        yield from doubts(theirs, graph)
 
 
 def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
@@ -343,11 +347,9 @@ def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Ch
             kept.setdefault(chosen.kept[step.source], []).append(step.source)
     for rule, names in kept.items():
         yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
-    for doubt in chosen.doubts:
-        why = (
-            "its lists alone tell for which variables its moments are, and those of another run may have another order"
-        )
-        yield f"optimizer {doubt.path}: {why}; to leave it out, rewrite each source with --strip-optimizer first"
+    if chosen.doubted:
+        why = "places in lists alone tell for which variables moments are, and another run may have another order"
+        yield f"optimizer {some(chosen.doubted)}: {why}; to leave it out, rewrite each source with --strip-optimizer first"
     copies = [name for name, original in chosen.averaged.items() if name != original]
     if copies:
         yield f"copies of weights, which follow the weights: {some(copies, 3)}"
