@@ -288,7 +288,7 @@ def test_tables_and_iterators_are_the_last_sources_and_the_weights_are_averaged(
     following = [next(last.iterator).numpy() for _ in range(5)]
     plan = tfckpt.average([tmp_path / "a", tmp_path / "b"], tmp_path / "out", weights=[1, 2])
     assert any(note.startswith("object of several tensors, not averaged") for note in plan.notes)
-    assert any(note.startswith("training state, not averaged") and "ITERATOR" in note for note in plan.notes)
+    assert any(note.startswith("variant, not averaged") and "ITERATOR" in note for note in plan.notes)
     fresh = build({}, 0, 3)
     fresh.read(str(tmp_path / "out")).assert_consumed()
     keys, values = fresh.table.export()

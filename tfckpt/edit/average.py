@@ -194,7 +194,8 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     roles = find_roles(last.entries(), graph)
     kept = dict(_kept_by_kind(last.entries(), graph, roles))
     copies = {} if graph is None else _copies(entries, graph, roles)
-    complaints = {other.prefix: list(_differences(other, last, kept, copies)) for other in others}
+    free = {*copies, *(name for name, why in kept.items() if why == SEVERAL or roles[name] not in AVERAGED_ROLES)}
+    complaints = {other.prefix: list(_differences(other, last, free, copies)) for other in others}
     if lines := [line for found in complaints.values() for line in found]:
         first = next(prefix for prefix, found in complaints.items() if found)
         raise advised(PlanError(lines), Advice(compared=(first, last.prefix)))
@@ -216,7 +217,7 @@ def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
 def _kept_by_kind(
     entries: Sequence[Entry], graph: ObjectGraph | None, roles: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield what no average is of, with the reason: its object, its role, or its dtype."""
+    """Yield what no average is of, with the reason: its object, its dtype, or its role."""
     names = [entry.name for entry in entries]
     spelled = graph_of_keys(name for name in names if ATTRIBUTES in name) if graph is None else graph
     tensors = ObjectTensors(spelled, names)
@@ -227,10 +228,10 @@ def _kept_by_kind(
             yield entry.name, "object graph"
         elif entry.name in several:
             yield entry.name, SEVERAL
-        elif roles[entry.name] not in AVERAGED_ROLES:
-            yield entry.name, roles[entry.name]
         elif entry.data_type not in AVERAGED:
             yield entry.name, entry.dtype_name
+        elif roles[entry.name] not in AVERAGED_ROLES:
+            yield entry.name, roles[entry.name]
 
 
 def _copies(entries: Mapping[str, Entry], graph: ObjectGraph, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -287,12 +288,10 @@ def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
     return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps, chosen)))
 
 
-def _differences(
-    other: Checkpoint, last: Checkpoint, kept: Mapping[str, str], copies: Collection[str]
-) -> Iterator[str]:
+def _differences(other: Checkpoint, last: Checkpoint, free: Collection[str], copies: Collection[str]) -> Iterator[str]:
     """Yield, a line each, why a checkpoint and the last one are not of one model.
 
-    What is kept for another reason than its dtype may have any dtype and shape, and copies may stand in any order.
+    What is free may have any dtype and shape: what is kept, whatever its dtype, and copies, which stand in any order.
     """
     if other.prefix == last.prefix:
         return
@@ -300,7 +299,6 @@ def _differences(
     for here, there, a, b in ((theirs, ours, other, last), (ours, theirs, last, other)):
         if missing := [repr(name) for name in here if name not in there]:
             yield f"{a.prefix}: lacks {len(missing)} of the tensors of {b.prefix}: {some(missing)}"
-    free = {*copies, *(name for name, why in kept.items() if why != dtype_name(theirs[name][0]))}
     unlike = [name for name in ours if ours[name] != theirs.get(name, ours[name]) and name not in free]
     for name in unlike[:MOST_NAMED]:
         yield f"{other.prefix}: tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
