@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tfckpt._proto.types_pb2 import DT_QINT8, DT_VARIANT
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name, numpy_dtype
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.agreement import disagreement
+from tfckpt.checkpoint.agreement import disagreement, doubts
 from tfckpt.checkpoint.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
@@ -431,6 +432,178 @@ def test_a_graph_of_many_meshed_nodes_is_walked_once() -> None:
 
     assert disagreement(mesh("a"), mesh("a")) is None
     assert "is 'a/.ATTRIBUTES/VARIABLE_VALUE' here, and 'b/" in (disagreement(mesh("a"), mesh("b")) or "")
+
+
+# Roles, and places in lists
+
+
+def test_tables_and_training_state_are_the_last_sources(tmp_path: Path) -> None:
+    """A table lists its keys in any order, and may have grown; an average of loss scales is none that training had."""
+    edges = {"table": 1, "optimizer": 2, "w": 3}
+    nodes = [Node(edges), Node(attributes=[Attribute("table", "t/.ATTRIBUTES/table")])]
+    nodes += [Node({"iter": 4, "learning_rate": 5, "loss_scale": 6}), *map(variable, ("w", "i", "r"))]
+    graph = ObjectGraph([*nodes, Node({"current_loss_scale": 7}), variable("scale")])
+    for name, keys in (("a", [1, 2]), ("b", [3, 2, 1])):
+        tensors: dict[str, Any] = {variable_key(key): np.float32(len(keys)) for key in ("w", "r", "scale")}
+        tensors |= {f"t/.ATTRIBUTES/table-{part}": np.array(keys, np.float32) for part in ("keys", "values")}
+        tfckpt.save(tmp_path / name, {**tensors, variable_key("i"): 7, OBJECT_GRAPH_KEY: graph.serialize()})
+    plan = tfckpt.average([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    with tfckpt.open(tmp_path / "out") as out:
+        assert [out[variable_key(key)].item() for key in ("w", "r", "scale")] == [2.5, 2.5, 3.0]
+        assert out["t/.ATTRIBUTES/table-values"].tolist() == [3, 2, 1]
+    kept = "not averaged but as in"
+    assert f"training state, {kept} {tmp_path / 'b'}: {variable_key('scale')}" in plan.notes
+    assert any(note.startswith(f"object of several tensors, {kept}") for note in plan.notes)
+
+
+def test_a_table_is_known_by_its_keys_without_a_graph(tmp_path: Path) -> None:
+    for name, values in (("a", [1.0, 2.0]), ("b", [20.0, 10.0])):
+        keys = np.array(values) > 2
+        tfckpt.save(tmp_path / name, {"t/.ATTRIBUTES/table-keys": keys, "t/.ATTRIBUTES/table-values": np.array(values)})
+    tfckpt.average([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert tfckpt.open(tmp_path / "out")["t/.ATTRIBUTES/table-values"].tolist() == [20, 10]
+
+
+def lists(names: tuple[str, str], moments: tuple[str, str], trained: tuple[int, ...] = ()) -> ObjectGraph:
+    """Return a graph of two weights and an optimizer with a list of moments; of Keras 3, if it says what is trained."""
+    optimizer = Node(
+        {"_iterations": 4, "_variables": 5, "_momentums": 6, **({"_trainable_variables": 9} if trained else {})}
+    )
+    nodes = [Node({"optimizer": 1, "x": 2, "y": 3} if names[0] else {"optimizer": 1}), optimizer]
+    weights = [variable("a", names[0]), variable("b", names[1])]
+    nodes += [*(weights if names[0] or trained else (Node(), Node())), variable("n")]
+    nodes += [
+        Node({"0": 4, "1": 7, "2": 8}),
+        Node({"0": 7, "1": 8}),
+        variable("ma", moments[0]),
+        variable("mb", moments[1]),
+    ]
+    return ObjectGraph([*nodes, Node({str(place): n for place, n in enumerate(trained)})])
+
+
+TOLD = lists(("x/k", "y/k"), ("m/x/k", "m/y/k"))
+ALONE = lists(("", ""), ("m/x/k", "m/y/k"))
+PROVEN = {
+    "names": (TOLD, TOLD),
+    "other names of one order": (TOLD, lists(("x2/k", "y2/k"), ("m/x2/k", "m/y2/k"))),
+    "trained": (lists(("k", "k"), ("", ""), (2, 3)), lists(("k", "k"), ("", ""), (2, 3))),
+}
+UNPROVEN = {
+    "nameless": (lists(("k", "k"), ("m/k", "m/k")),) * 2,
+    "alone": (ALONE, ALONE),
+    "alone, trained": (lists(("", ""), ("m/x", "m/y"), (2, 3)),) * 2,
+    "one named by none": (TOLD, lists(("x/k", "y/k"), ("m/x/k", "m/z/k"))),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PROVEN.values(), ids=PROVEN)
+def test_moments_are_averaged_where_their_variables_are_known(ours: ObjectGraph, theirs: ObjectGraph) -> None:
+    assert disagreement(ours, theirs) is None
+    assert doubts(ours, theirs) == doubts(theirs, ours) == []
+
+
+@pytest.mark.parametrize(("ours", "theirs"), UNPROVEN.values(), ids=UNPROVEN)
+def test_equal_graphs_alone_prove_no_order(ours: ObjectGraph, theirs: ObjectGraph) -> None:
+    assert disagreement(ours, theirs) is None
+    for found in (doubts(ours, theirs), doubts(theirs, ours)):
+        ((number, keys),) = found
+        assert number == 1
+        alone = ours.nodes[0].children.keys() == {"optimizer"} and "_trainable_variables" in ours.nodes[1].children
+        assert keys == {variable_key(key) for key in ("n", "ma", "mb", *("ab" if alone else ""))}
+
+
+def test_moments_of_other_variables_at_one_place_disagree() -> None:
+    one, other = (lists(("x/k", "y/k"), (f"m/{first}/k", "m/other")) for first in "xy")
+    found = disagreement(one, other)
+    assert found == "in the lists of 'optimizer' one place is that of 'm/x/k' here, and of 'm/y/k' there"
+    slower = lists(("x/k", "y/k"), ("m/x/k", "m/y/k"))
+    slower.nodes[1].children["_velocities"] = slower.nodes[1].children.pop("_momentums")
+    assert "an optimizer with the lists _momentums here, and _velocities there" in (disagreement(TOLD, slower) or "")
+
+
+def test_slots_count_beside_an_optimizer_that_keeps_nothing() -> None:
+    def graph(first: str, second: str) -> ObjectGraph:
+        found = with_slots(first, second)
+        found.nodes[0].children["stripped"] = len(found.nodes)
+        found.nodes += [Node({"_iterations": 8, "_variables": 8}), Node()]
+        return found
+
+    assert disagreement(graph("m0", "m1"), graph("m0", "m1")) is None
+    assert "model/0/m is" in (disagreement(graph("m0", "m1"), graph("m1", "m0")) or "")
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_graph_of_many_optimizers_is_walked_once(depth: int) -> None:
+    count = 5000
+    nodes = [Node({f"{n}": 1 + n for n in range(count)} if depth == 0 else {"next": 1})]
+    for n in range(count):
+        following = {"next": 2 + n} if depth and n + 1 < count else {}
+        nodes.append(Node({**following, "_iterations": count + 1, "_variables": count + 2, "_m": count + 3}))
+    nodes += [variable("i"), Node({"0": count + 4}), Node({"0": count + 4}), variable("m")]
+    graph = ObjectGraph(nodes)
+    started = time.perf_counter()
+    assert disagreement(graph, graph) is None
+    assert len(doubts(graph, graph)) >= 1
+    assert time.perf_counter() - started < 5
+
+
+def test_an_optimizer_in_doubt_is_the_last_sources_whole(tmp_path: Path) -> None:
+    graph = UNPROVEN["nameless"][0].serialize()
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        tensors = {variable_key(key): np.full(2, value) for key in ("a", "b", "ma", "mb")}
+        tfckpt.save(tmp_path / name, {**tensors, variable_key("n"): 5, OBJECT_GRAPH_KEY: graph})
+    plan = tfckpt.average([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    with tfckpt.open(tmp_path / "out") as out:
+        assert [out[variable_key(key)].tolist() for key in ("a", "ma", "mb")] == [[1.5] * 2, [2.0] * 2, [2.0] * 2]
+    assert any(note.startswith("optimizer 'optimizer': places in lists alone") for note in plan.notes)
+    assert any(note.startswith("optimizer state in lists of no known order, not averaged") for note in plan.notes)
+    one = tfckpt.average([tmp_path / "a"], tmp_path / "one")
+    assert not any("lists" in note for note in one.notes)
+
+
+def exported(prefix: Path, order: tuple[int, ...], values: tuple[float, ...]) -> Path:
+    """Save as Keras 3 exports: two lists of the same weights, all of one name here, the second in an order of its own."""
+    nodes = [Node({"variables": 1, "_all_variables": 2})]
+    nodes += [Node({str(n): 3 + n for n in range(3)}), Node({str(n): 6 + n for n in range(3)})]
+    nodes += [variable(f"variables/{n}", "kernel") for n in range(3)]
+    nodes += [variable(f"_all_variables/{n}", "kernel") for n in range(3)]
+    tensors: dict[str, Any] = {
+        variable_key(f"variables/{n}"): np.full(n + 2, float(value)) for n, value in enumerate(values)
+    }
+    if values[0] == values[1]:
+        tensors |= {variable_key(f"variables/{n}"): np.full(2, float(values[n])) for n in (0, 1)}
+    copies = {variable_key(f"_all_variables/{n}"): tensors[variable_key(f"variables/{o}")] for n, o in enumerate(order)}
+    tfckpt.save(prefix, {**tensors, **copies, OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()})
+    return prefix
+
+
+def test_copies_follow_the_weights_whatever_their_order(tmp_path: Path) -> None:
+    a = exported(tmp_path / "a", (0, 1, 2), (1, 2, 3))
+    b = exported(tmp_path / "b", (2, 0, 1), (3, 6, 9))
+    tfckpt.average([a, b], tmp_path / "out")
+    with tfckpt.open(tmp_path / "out") as out:
+        assert [out[variable_key(f"variables/{n}")].tolist() for n in range(3)] == [[2] * 2, [4] * 3, [6] * 4]
+        for copy, original in enumerate((2, 0, 1)):
+            values = out[variable_key(f"_all_variables/{copy}")], out[variable_key(f"variables/{original}")]
+            np.testing.assert_array_equal(*values)
+
+
+def test_a_copy_that_could_be_of_two_weights_is_refused(tmp_path: Path) -> None:
+    a = tmp_path / "a"
+    b = exported(tmp_path / "b", (0, 1, 2), (1, 1, 3))
+    with tfckpt.open(b) as checkpoint:
+        tensors = dict(checkpoint)
+    for name in (variable_key("variables/1"), variable_key("_all_variables/1")):
+        tensors[name] = np.full(2, 5.0)
+    tfckpt.save(a, tensors)
+    with pytest.raises(
+        PlanError, match=r"stores a weight of the model a second time.*rewrite --drop '_all_variables/\*'"
+    ):
+        tfckpt.average([a, b], tmp_path / "out")
+    for source in (a, b):
+        tfckpt.rewrite(source, f"{source}-once", drop=["_all_variables/*"])
+    tfckpt.average([f"{a}-once", f"{b}-once"], tmp_path / "out")
+    assert tfckpt.open(tmp_path / "out")[variable_key("variables/1")].tolist() == [3, 3]
 
 
 # The command

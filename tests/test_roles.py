@@ -518,3 +518,38 @@ def test_roles_beside_the_model_are_roles() -> None:
     assert set(ROLES) > BESIDE
     with pytest.raises(UsageError):
         tfckpt.diff("a", "b", only="model")
+
+
+def test_a_comparison_takes_paths_and_full_names(tmp_path: Path) -> None:
+    for name, change in (("a", 0.0), ("b", 1.0)):
+        nodes = [Node({"net": 1}), Node({"w": 2, "v": 3})]
+        nodes += [Node(attributes=[Attribute("VARIABLE_VALUE", variable_key(k), f"dense/{k}")]) for k in ("x", "y")]
+        values = {variable_key("x"): np.full(3, change), variable_key("y"): np.ones(3)}
+        tfckpt.save(tmp_path / name, {**values, OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()})
+    x, y = variable_key("x"), variable_key("y")
+    for word, names in {"net/w": [x], "net/?": [x, y], "dense/y": [y], "dense/*": [x, y], "x/*": [x]}.items():
+        found = tfckpt.diff(tmp_path / "a", tmp_path / "b", only=[word])
+        assert [(p.a, p.verdict) for p in found.pairs] == [(n, "values" if n == x else "same") for n in names], word
+        left = tfckpt.diff(tmp_path / "a", tmp_path / "b", ignore=[word])
+        assert {n for n in left.ignored if n != OBJECT_GRAPH_KEY} == set(names), word
+
+
+def test_what_a_path_leads_to_in_one_alone_is_compared(tmp_path: Path) -> None:
+    for name, keys in (("a", "xy"), ("b", "yx")):
+        values = [Node(attributes=[Attribute("VARIABLE_VALUE", variable_key(key))]) for key in keys]
+        graph = ObjectGraph([Node({"first": 1, "second": 2}), *values])
+        tensors = {variable_key(key): np.full(3, ord(name)) for key in keys}
+        tfckpt.save(tmp_path / name, {**tensors, OBJECT_GRAPH_KEY: graph.serialize()})
+    found = tfckpt.diff(tmp_path / "a", tmp_path / "b", ignore=["first", OBJECT_GRAPH_KEY])
+    assert [p.a for p in found.differing] == [variable_key("x"), variable_key("y")]
+
+
+@pytest.mark.parametrize(("only", "ignore"), [([], ["*"]), (["a/*"], ["*"]), (["a/*"], ["a/*"])])
+def test_a_comparison_of_nothing_is_trouble(
+    pair: tuple[str, str], only: list[str], ignore: list[str], capsys: Captured
+) -> None:
+    with pytest.raises(UsageError, match="no tensor of either checkpoint is left to compare"):
+        tfckpt.diff(*pair, only=only, ignore=ignore)
+    words = [word for name, own in (("--only", only), ("--ignore", ignore)) for text in own for word in (name, text)]
+    assert main(["diff", *pair, *words]) == 2
+    assert "left to compare" in capsys.readouterr().err

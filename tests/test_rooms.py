@@ -69,11 +69,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "checkpoint": (
         "object_graph",
-        "agreement",
         "object_tensors",
         "path_globs",
         "optimizer_lists",
         "slot_owners",
+        "agreement",
         "optimizers",
         "graph_roles",
         "named_roles",

@@ -17,6 +17,7 @@ from damage.ours import read
 from support import bundles, v1
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_VARIANT
 from tfckpt.bundle.damage import find_all, slice_name, survey
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, variable_key
@@ -458,3 +459,22 @@ def test_a_dry_run_says_what_would_be_saved_and_what_the_rest_is_for(bert_copy: 
     assert report == tfckpt.salvage(bert_copy, tmp_path / "out")
     assert report.to_json()["roles"] == report.roles
     assert len(tfckpt.open(tmp_path / "out")) == len(report.saved) == 137
+
+
+def test_damaged_variants_and_lengths_of_strings_are_named(tmp_path: Path, capsys: Captured) -> None:
+    with BundleWriter(str(tmp_path / "m")) as writer:
+        writer.add("names", np.array([b"ab", b"c"], object))
+        writer.add("state", np.array([b"variant"], object), DT_VARIANT)
+        writer.add("w", np.ones(3))
+        writer.finish()
+    with tfckpt.open(tmp_path / "m") as checkpoint:
+        places = {name: checkpoint.entry(name).offset + 2 for name in ("names", "state")}
+    for name, at in places.items():
+        flip(tmp_path / f"m{SHARD}", at)
+        for command in (
+            ["verify", str(tmp_path / "m")],
+            ["salvage", str(tmp_path / "m"), str(tmp_path / "out"), "--dry-run"],
+        ):
+            assert main(command) == 1
+            assert f"tensor '{name}' is damaged: fetch the file again; bytes [{at - 2}, " in capsys.readouterr().err
+        flip(tmp_path / f"m{SHARD}", at)

@@ -281,18 +281,21 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def located(path: str, base: int | None = 0) -> Iterator[None]:
+def located(path: str, base: int | None = 0, tensor: str | None = None) -> Iterator[None]:
     """Say in which file a `FormatError` from inside happened.
 
     Args:
         path: the file, set unless a lower floor already did.
         base: file offset of the bytes being parsed, added to the error's offset; None if they are not file bytes.
+        tensor: whose bytes they are, if one's: the hint names it.
     """
     try:
         yield
     except FormatError as error:
         if error.path is None:
             error.path = path
+            if tensor is not None:
+                error.hint = error.hint or f"tensor {tensor!r} is damaged: fetch the file again"
             if error.offset is not None:
                 error.offset = None if base is None else error.offset + base
         raise

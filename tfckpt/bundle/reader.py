@@ -135,7 +135,7 @@ class BundleReader:
         file = self._file(entry)
         if not entry.is_numeric:
             data = file.read_at(entry.offset, entry.nbytes)
-            with located(file.path, entry.offset):
+            with located(file.path, entry.offset, entry.name):
                 array, crc = element_array(entry, data, big_endian=self.header.big_endian)
             if verify:
                 self._check(entry, crc)
@@ -381,7 +381,7 @@ class BundleReader:
         """Return, of a string tensor, the lengths, where the first string starts, and the checksum so far."""
         file = self._file(entry)
         head = read_head(lambda at, nbytes: file.read_at(entry.offset + at, nbytes), entry.size, entry.nbytes)
-        with located(file.path, entry.offset):
+        with located(file.path, entry.offset, entry.name):
             return parse_head(head, entry.size, entry.nbytes, big_endian=self.header.big_endian)
 
     def _string_box(self, entry: Entry, box: Ranges, picked: Picked | None = None) -> Array:

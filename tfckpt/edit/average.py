@@ -1,8 +1,10 @@
 """The average of checkpoints of one training, which often evaluates better than any of them.
 
-Strategy: what is no number with a fraction goes over from the last source as it is stored, the object graph too. The rest is
-read from all sources side by side, a piece at a time, averaged in float64 and rounded once. What could be another model's is
-refused: names, dtypes and shapes must be equal, and the object graphs must mean the same by their keys.
+Strategy: what is no number with a fraction, or is by its role neither a weight nor an optimizer's, goes over from the last
+source as it is stored, the object graph too. The rest is read from all sources side by side, a piece at a time, averaged in
+float64 and rounded once. What could be another model's is refused: names, dtypes and shapes must be equal, and the object
+graphs must mean the same by their keys. Where a place in an optimizer's lists is all that tells for which variable a moment
+is, that is no proof: the state of such an optimizer is the last source's whole.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +30,14 @@ from tfckpt.bundle.slices import Ranges, whole
 from tfckpt.bundle.stream import runs
 from tfckpt.bundle.values import swap
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.agreement import disagreement
+from tfckpt.checkpoint.agreement import Doubt, disagreement, doubts, without_optimizers
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.checkpoint.graph_roles import graph_of_keys
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, join_path, path_to
+from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.edit.rewrite import Piece, _write_piece, arrange, numbering, order_of, pieces_of, spread
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
@@ -45,6 +51,9 @@ PathLike = str | os.PathLike[str]
 AVERAGED = frozenset(
     number for number in NUMERIC if dtype_name(number).startswith(("float", "bfloat", "complex"))
 )  # of the rest a mean is none: a step, a flag, a quantized number
+AVERAGED_ROLES = frozenset({MODEL, COPY, MOVING_AVERAGE, UNKNOWN, OPTIMIZER})  # training may change all others by jumps
+UNKNOWN_ORDER = "optimizer state in lists of no known order"
+SEVERAL = "object of several tensors"  # such as a table, which may list its keys in any order
 MOST_NAMED = 20  # tensors of other dtypes or shapes, in a message
 PIECE = 1 << 18  # elements of each source that are in memory at a time
 
@@ -60,14 +69,18 @@ def average(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
-    """Write the average of checkpoints of one model: of every floating-point and complex tensor, in its own dtype.
+    """Write the average of checkpoints of one model: of its floating-point and complex tensors, each in its own dtype.
 
     It is computed in float64 and rounded once; values that are equal in all sources stay as they are, bit for bit. Integers,
-    flags, strings, quantized tensors and the object graph are the last source's, byte for byte, and so are the number of data
-    files and how tensors are partitioned. A piece of a tensor at a time is in memory.
+    flags, strings, quantized tensors and the object graph are the last source's, byte for byte, and so are tables, iterators,
+    loss scales, metrics and random state, whatever their dtypes and sizes; the number of data files; and how tensors are
+    partitioned. A piece of a tensor at a time is in memory.
 
-    Optimizer state is averaged like the rest. So is a scalar that is floating-point and differs, such as a learning rate that
-    decays; the plan's notes name it.
+    Optimizer state is averaged like the rest, if it is known for which variable each moment is: by its own name in a
+    checkpoint of names, by slot variables, by what ``_trainable_variables`` leads to (Keras 3), by full names that variables
+    of the model have (tf_keras). Of any other optimizer it is the last source's whole, with what only its lists lead to, and
+    a note says so. A scalar that is floating-point and differs, such as a learning rate that decays, is averaged too; the
+    plan's notes name it. The second list of weights that Keras 3 exports follows the first.
 
     Args:
         sources: checkpoints, each as for `open`, the newest last. They are only read.
@@ -81,7 +94,8 @@ def average(
     Returns:
         The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
     Raises:
-        PlanError: the sources differ in names, dtypes or shapes, or in what their object graphs mean by a key; lists all.
+        PlanError: the sources differ in names, in dtypes or shapes of what is averaged, or in what their object graphs mean
+            by a key; lists all.
         UsageError: no source; weights that are not positive numbers, one for each; ``dest`` is one of the sources.
         CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
     Example:
@@ -100,19 +114,20 @@ def average(
     shares = _shares(weights, len(paths))
     with ExitStack() as stack:
         checkpoints = [stack.enter_context(open_checkpoint(path)) for path in paths]
-        plan = _plan(checkpoints)
+        chosen = _choose(checkpoints)
+        plan = _plan(checkpoints, chosen)
         if dry_run:
             return plan
         for checkpoint in checkpoints:
             check_apart(checkpoint, prefix)
             checkpoint.reader.check_sharing(checkpoint.entries())
-        chosen = [step.source for step in plan.steps if _is_averaged(step)]
-        total = sum(_entry(c, name).nbytes for c in checkpoints for name in chosen) if verify else 0
+        compared = list(dict.fromkeys(chosen.averaged.values()))
+        total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if verify else 0
         comparing, writing = stages(progress, total, plan.nbytes)
         if verify:
             count = counting(comparing, total)
             for checkpoint in checkpoints:
-                checkpoint.reader.compare([_entry(checkpoint, name) for name in chosen], progress=count)
+                checkpoint.reader.compare([_entry(checkpoint, name) for name in compared], progress=count)
         with BundleWriter(
             prefix,
             overwrite=overwrite,
@@ -120,7 +135,7 @@ def average(
             big_endian=checkpoints[-1].reader.big_endian,
             progress=counting(writing, plan.nbytes),
         ) as writer:
-            odd = _Mean(checkpoints, shares).write(plan.steps, writer, verify=verify)
+            odd = _Mean(checkpoints, shares, chosen.averaged).write(plan.steps, writer, verify=verify)
             writer.finish(check=lambda: _check_unchanged(checkpoints))
         finish(progress, total + plan.nbytes)
     log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
@@ -130,10 +145,6 @@ def average(
 def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
     for checkpoint in checkpoints:
         checkpoint.reader.check_unchanged()
-
-
-def _is_averaged(step: Step) -> bool:
-    return step.data_type in AVERAGED
 
 
 def _entry(checkpoint: Checkpoint, name: str) -> Entry:
@@ -159,35 +170,141 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     return [weight / max(found) for weight in found]
 
 
-def _plan(checkpoints: Sequence[Checkpoint]) -> Plan:
-    """Return what becomes of each tensor.
+class _Chosen(NamedTuple):
+    """What is averaged.
+
+    Attributes:
+        averaged: the tensors, each with the one whose average it gets: its own, but for a copy.
+        kept: the others, with the reason.
+        doubted: the paths of optimizers whose state is kept, since the order of their lists may be another.
+    """
+
+    averaged: Mapping[str, str]
+    kept: Mapping[str, str]
+    doubted: Sequence[str] = ()
+
+
+def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
+    """Return what is averaged.
 
     Raises: PlanError, with every difference of any source from the last.
     """
     *others, last = checkpoints
-    complaints = {other.prefix: list(_differences(other, last)) for other in others}
+    graph, entries = last.object_graph, last.reader.entries
+    roles = find_roles(last.entries(), graph)
+    kept = dict(_kept_by_kind(last.entries(), graph, roles))
+    copies = {} if graph is None else _copies(entries, graph, roles)
+    free = {*copies, *(name for name, why in kept.items() if why == SEVERAL or roles[name] not in AVERAGED_ROLES)}
+    complaints = {other.prefix: list(_differences(other, last, free, copies)) for other in others}
     if lines := [line for found in complaints.values() for line in found]:
         first = next(prefix for prefix, found in complaints.items() if found)
         raise advised(PlanError(lines), Advice(compared=(first, last.prefix)))
+    originals = {name: _original(name, found, others) for name, found in copies.items()}
+    found = [] if graph is None else list(_doubts(others, last, graph))
+    for doubt in found:
+        kept |= {name: UNKNOWN_ORDER for name in doubt.keys if name in entries and name not in kept}
+    averaged = {name: originals.get(name, name) for name in entries if name not in kept}
+    return _Chosen(averaged, kept, _paths(graph, {doubt.optimizer for doubt in found}))
+
+
+def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
+    """Return the paths of nodes, for a message, which spells few of them."""
+    ways = {} if graph is None or not numbers else graph.ways()
+    spelled = [repr(join_path(path_to(n, ways))) if n else "the root" for n in sorted(numbers)[:MOST_NAMED]]
+    return spelled + [""] * (len(numbers) - len(spelled))
+
+
+def _kept_by_kind(
+    entries: Sequence[Entry], graph: ObjectGraph | None, roles: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what no average is of, with the reason: its object, its dtype, or its role."""
+    names = [entry.name for entry in entries]
+    spelled = graph_of_keys(name for name in names if ATTRIBUTES in name) if graph is None else graph
+    tensors = ObjectTensors(spelled, names)
+    tensors_of = Counter(tensors.node_of.values())
+    several = {name for name, number in tensors.node_of.items() if tensors_of[number] > 1}
+    for entry in entries:
+        if entry.name == OBJECT_GRAPH_KEY:
+            yield entry.name, "object graph"
+        elif entry.name in several:
+            yield entry.name, SEVERAL
+        elif entry.data_type not in AVERAGED:
+            yield entry.name, entry.dtype_name
+        elif roles[entry.name] not in AVERAGED_ROLES:
+            yield entry.name, roles[entry.name]
+
+
+def _copies(entries: Mapping[str, Entry], graph: ObjectGraph, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return, for each copy that the graph leads to, of which tensors it may be one: equal ones of its full name."""
+    full = {a.checkpoint_key: a.full_name for node in graph.nodes for a in node.attributes}
+    same: dict[tuple[object, ...], list[str]] = {}
+    for name, entry in entries.items():
+        if roles[name] != COPY and name in full:
+            same.setdefault((full[name], *_identity(entry)), []).append(name)
+    of_graph = (name for name, role in roles.items() if role == COPY and name in full)
+    return {name: tuple(same.get((full[name], *_identity(entries[name])), ())) for name in of_graph}
+
+
+def _identity(entry: Entry) -> tuple[object, ...]:
+    return entry.data_type, entry.shape, entry.nbytes, entry.crc32c
+
+
+def _original(name: str, found: Sequence[str], others: Sequence[Checkpoint]) -> str:
+    """Return the tensor that a copy follows. Which of several does not matter if they are equal everywhere.
+
+    Raises: PlanError.
+    """
+    if not others:
+        return name
+    if len(found) != 1 and any(len({_identity(_entry(other, n)) for n in found}) != 1 for other in others):
+        stored = (
+            f"{name!r} stores a weight of the model a second time, in a list of any order, and it is not known which"
+        )
+        raise PlanError(
+            [f"{stored}: average what `tfckpt rewrite --drop '{name.partition('/')[0]}/*'` makes of each source"]
+        )
+    return found[0]
+
+
+def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) -> Iterator[Doubt]:
+    """Yield the optimizers that are not known to be in one order in all sources."""
+    same = last[OBJECT_GRAPH_KEY].tolist()
+    done = False
+    for other in others:
+        is_same = other[OBJECT_GRAPH_KEY].tolist() == same
+        if other.prefix == last.prefix or (is_same and done):
+            continue
+        theirs = graph if is_same else other.object_graph
+        assert theirs is not None, other
+        done |= is_same
+        yield from doubts(theirs, graph)
+
+
+def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
+    """Return what becomes of each tensor."""
+    last = checkpoints[-1]
     steps = tuple(Step(e.name, e.name, e.data_type, e.shape, e.shape, e.nbytes) for e in last.entries())
     source = ", ".join(checkpoint.prefix for checkpoint in checkpoints)
-    return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps)))
+    return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps, chosen)))
 
 
-def _differences(other: Checkpoint, last: Checkpoint) -> Iterator[str]:
-    """Yield, a line each, why a checkpoint and the last one are not of one model."""
+def _differences(other: Checkpoint, last: Checkpoint, free: Collection[str], copies: Collection[str]) -> Iterator[str]:
+    """Yield, a line each, why a checkpoint and the last one are not of one model.
+
+    What is free may have any dtype and shape: what is kept, whatever its dtype, and copies, which stand in any order.
+    """
     if other.prefix == last.prefix:
         return
     ours, theirs = ({e.name: (e.data_type, e.shape) for e in checkpoint.entries()} for checkpoint in (other, last))
     for here, there, a, b in ((theirs, ours, other, last), (ours, theirs, last, other)):
         if missing := [repr(name) for name in here if name not in there]:
             yield f"{a.prefix}: lacks {len(missing)} of the tensors of {b.prefix}: {some(missing)}"
-    unlike = [name for name in ours if ours[name] != theirs.get(name, ours[name])]
+    unlike = [name for name in ours if ours[name] != theirs.get(name, ours[name]) and name not in free]
     for name in unlike[:MOST_NAMED]:
         yield f"{other.prefix}: tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
     if len(unlike) > MOST_NAMED:
         yield f"{other.prefix}: {len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
-    if ours == theirs and (line := _graphs_differ(other, last)):
+    if ours.keys() == theirs.keys() and not unlike and (line := _graphs_differ(other, last, copies)):
         yield f"{other.prefix}: the object graph is not that of {last.prefix}: {line}"
 
 
@@ -195,28 +312,45 @@ def _kind(kind: tuple[DataType, tuple[int, ...]]) -> str:
     return f"{dtype_name(kind[0])}{list(kind[1])}"
 
 
-def _graphs_differ(other: Checkpoint, last: Checkpoint) -> str | None:
+def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str]) -> str | None:
     if OBJECT_GRAPH_KEY not in last or other[OBJECT_GRAPH_KEY].tolist() == last[OBJECT_GRAPH_KEY].tolist():
         return None
     graph, reference = other.object_graph, last.object_graph
     assert graph is not None, other
     assert reference is not None, last
-    return disagreement(graph, reference)
+    if copies:
+        roles = find_roles(other.entries(), graph)
+        if weights := [repr(name) for name in copies if roles[name] != COPY]:
+            return f"{some(weights)}: no copies of weights here, and copies there"
+        graph, reference = graph.copy(), reference.copy()
+        graph.drop_keys(copies)
+        reference.drop_keys(copies)
+    line = disagreement(graph, reference)
+    if line and disagreement(without_optimizers(graph), without_optimizers(reference)) is None:
+        return f"{line}; without optimizers they agree: average what `tfckpt rewrite --strip-optimizer` makes of each source"
+    return line
 
 
-def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step]) -> Iterator[str]:
+def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Chosen) -> Iterator[str]:
     """Yield what to know of an average."""
     last = checkpoints[-1].prefix
-    averaged = [step for step in steps if _is_averaged(step)]
+    averaged = [step for step in steps if step.target in chosen.averaged]
+    if len(checkpoints) > 1 and not averaged:
+        yield f"nothing is averaged: all is as in {last}"
     several = f"the average of {len(checkpoints)} checkpoints" if len(checkpoints) > 1 else "as in the one source"
     yield f"{len(averaged)} tensors are {several}"
     kept: dict[str, list[str]] = {}
     for step in steps:
-        if not _is_averaged(step):
-            rule = "object graph" if step.source == OBJECT_GRAPH_KEY else dtype_name(step.data_type)
-            kept.setdefault(rule, []).append(step.source)
+        if step.source in chosen.kept:
+            kept.setdefault(chosen.kept[step.source], []).append(step.source)
     for rule, names in kept.items():
         yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
+    if chosen.doubted:
+        why = "places in lists alone tell for which variables moments are, and another run may have another order"
+        yield f"optimizer {some(chosen.doubted)}: {why}; to leave it out, rewrite each source with --strip-optimizer first"
+    copies = [name for name, original in chosen.averaged.items() if name != original]
+    if copies:
+        yield f"copies of weights, which follow the weights: {some(copies, 3)}"
     older = [step.source for step in steps if _is_behind(step, checkpoints)]
     if older:
         yield f"smaller in {last}, which should be the newest, than in another source: {some(older)}"
@@ -229,7 +363,8 @@ def _is_behind(step: Step, checkpoints: Sequence[Checkpoint]) -> bool:
     """Whether an integer that may count steps is smaller in the last source than in another: shells sort 10 before 9."""
     if step.shape != () or not is_numeric(step.data_type) or numpy_dtype(step.data_type).kind not in "iu":
         return False
-    *others, last = (int(_value(checkpoint, step.source)) for checkpoint in checkpoints)
+    alike = [c for c in checkpoints if _entry(c, step.source)[1:3] == (step.data_type, step.shape)]
+    *others, last = (int(_value(checkpoint, step.source)) for checkpoint in alike)
     return any(other > last for other in others)
 
 
@@ -244,8 +379,8 @@ def _varies(name: str, checkpoints: Sequence[Checkpoint]) -> bool:
 class _Mean:
     """The tensors of several checkpoints that are averaged, piece by piece, and the rest of the last one."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> None:
-        self._checkpoints, self._shares = checkpoints, shares
+    def __init__(self, checkpoints: Sequence[Checkpoint], shares: Sequence[float], averaged: Mapping[str, str]) -> None:
+        self._checkpoints, self._shares, self._averaged = checkpoints, shares, averaged
         self._odd: dict[str, int] = {}
 
     def write(self, steps: Sequence[Step], writer: BundleWriter, *, verify: bool) -> list[str]:
@@ -254,7 +389,7 @@ class _Mean:
         pieces = sorted(listed, key=lambda piece: order_of(piece.stored))
         for piece, shard in zip(pieces, spread(pieces, None), strict=True):
             writer.extend_to(shard + 1)
-            if not _is_averaged(piece.step):
+            if piece.step.target not in self._averaged:
                 _write_piece(piece, writer, verify=verify)
             else:
                 self._write(piece, writer)
@@ -269,7 +404,7 @@ class _Mean:
     def _write(self, piece: Piece, writer: BundleWriter) -> None:
         name, stored, part = piece.step.target, piece.stored, piece.part
         box = whole(piece.step.shape) if part is None else part.within(piece.step.shape)
-        content = self._chunks(piece.step.source, box, big_endian=writer.big_endian), stored.nbytes, None
+        content = self._chunks(self._averaged[name], box, big_endian=writer.big_endian), stored.nbytes, None
         if part is None:
             writer.carry(name, stored.data_type, stored.shape, *content)
         else:

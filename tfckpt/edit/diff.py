@@ -139,17 +139,19 @@ def diff(
         atol: how far two values may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
         rtol: the part of it that grows with the values.
         ignore_dtypes: compare values only; one tensor may be float32 and the other float16.
-        only: what to compare: globs over names, such as ``"bert/*"``, and names of roles, such as ``"model"``; nothing else
-            is, and ``ignored`` tells what that is. A role's name means the role, also where a tensor is called so.
+        only: what to compare: globs over names, such as ``"bert/*"``, or where none matches, over paths of objects or else
+            full names; and names of roles, such as ``"model"``. Nothing else is, and ``ignored`` tells what that is. A role's
+            name means the role, also where a tensor is called so.
         ignore: what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell different roles
-            of one tensor, it is compared.
+            of one tensor, or a path leads to it in one of them alone, it is compared.
         progress: called with (bytes done, bytes in all), which are those of both sides.
     Returns:
         The `Comparison`, which is ``same`` or tells for each tensor what differs.
     Raises:
         UsageError: a tolerance is negative, or not a number; or the plan is for another checkpoint; or ``only`` chooses no
-            tensor at all.
+            tensor at all, or ``only`` and ``ignore`` leave none to compare.
         PlanError: B has no place for what A becomes.
+        TensorNotFoundError: a word of ``only`` or ``ignore`` is the full name of several variables.
         CheckpointNotFoundError, FormatError, ChecksumError: one of them cannot be read, or is damaged.
     Example:
         >>> tfckpt.save("before.ckpt", {"w": [1.0, 2.0]})
@@ -171,7 +173,9 @@ def diff(
         comparer = _Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
         finish(progress, total)
-        return replace(comparison, notes=selection.notes())
+        notes = selection.notes()
+        selection.check_some(len(comparison.pairs), len(comparison.ignored))
+        return replace(comparison, notes=notes)
 
 
 def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
@@ -202,7 +206,7 @@ class _Comparer:
     def __init__(self, a: Checkpoint, b: Checkpoint, how: _How, selection: Selection) -> None:
         self._a, self._b, self._how = a, b, how
         self._selection = selection
-        self._roles_a, self._roles_b = selection.roles(a), selection.roles(b)
+        self._meant_a, self._meant_b = selection.meanings(a), selection.meanings(b)
 
     def by_name(self) -> Comparison:
         """Compare the tensors of equal names."""
@@ -226,7 +230,7 @@ class _Comparer:
 
     def _rule(self, a: str, b: str) -> str | None:
         """Return the rule that leaves out a tensor, called so in A and so in B, if there is one; empty where it is not."""
-        return self._selection.rule(*((roles, n) for roles, n in ((self._roles_a, a), (self._roles_b, b)) if n))
+        return self._selection.rule(*((meant, n) for meant, n in ((self._meant_a, a), (self._meant_b, b)) if n))
 
     def by_plan(self, plan: Plan) -> Comparison:
         """Compare what each step of a plan makes of A with the tensors of B that stand for it."""
