@@ -458,7 +458,7 @@ class _Laying:
             if self._to[number] in self._their_lists or not self._has_values(own):
                 continue
             variables = elements(self._part.graph, own.variables)
-            is_known = bool(variables)
+            is_known = bool(variables) and not self._are_theirs_by_name(own, variables)
             if not variables:
                 variables = self._own_owners(own) or []
                 is_known = bool(variables) or not self._may_be_for_theirs(own)
@@ -468,6 +468,17 @@ class _Laying:
                 self._joining.notes.append(self._order_note(number))
             else:
                 self._complain(f"{self._own_path(number)}: {self._unknown_order(ROOT)}")
+
+    def _are_theirs_by_name(self, lists: Lists, variables: Sequence[int]) -> bool:
+        """Whether an optimizer that was saved without its model may be that of the structure, which has none."""
+        if any(self._had_values(theirs) for theirs in self._their_lists.values()):
+            return False
+        held = set(variables)
+        elsewhere = (
+            child for n, node in enumerate(self._source) if n != lists.variables for child in node.children.values()
+        )
+        names = set(self._their_variables.values())
+        return held.isdisjoint(elsewhere) and any(_full_name(self._source[n]) in names for n in held)
 
     def _may_be_for_theirs(self, lists: Lists) -> bool:
         """Whether an element of a list may be what is kept for a variable of the structure."""
