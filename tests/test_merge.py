@@ -344,6 +344,98 @@ def test_three_sources_are_joined() -> None:
     assert [at("abc", path) for path in ("m/x", "m/y", "m/z", "t")] == [31, 20, 21, 32]
 
 
+def test_a_directory_is_preferred_as_it_was_typed_or_without_its_slash() -> None:
+    Path("dir").mkdir()
+    save_objects("dir/ckpt", 10, ["w"])
+    save_objects("b", 20, ["w"])
+    Path("dir/checkpoint").write_text('model_checkpoint_path: "ckpt"\n')
+    for number, (typed, preferred) in enumerate([("dir/", "dir"), ("dir", "dir/"), ("dir/", "dir/")]):
+        tfckpt.merge(["b", typed], f"ab{number}", prefer=[preferred])
+        tfckpt.merge(["b", typed], f"w{number}", prefer=[f"w={preferred}", "b"])
+        assert at(f"ab{number}", "w") == at(f"w{number}", "w") == 10
+
+
+def test_a_preference_takes_full_names_where_no_path_or_key_is_like_it() -> None:
+    for name, value in (("a", 10), ("b", 20)):
+        own = [Node(attributes=[Attribute("VARIABLE_VALUE", variable_key(k), f"enc/{k}")]) for k in "xy"]
+        graph = ObjectGraph([Node({"layer-0": 1, "layer-1": 2}), *own])
+        tfckpt.save(name, {variable_key("x"): value, variable_key("y"): value + 1, OBJECT_GRAPH_KEY: graph.serialize()})
+    tfckpt.merge(["a", "b"], "ab", prefer=["enc/x=b", "a"])
+    assert (at("ab", "layer-0"), at("ab", "layer-1")) == (20, 11)
+    tfckpt.merge(["a", "b"], "ba", prefer=["enc/*=b", "a"])
+    assert (at("ba", "layer-0"), at("ba", "layer-1")) == (20, 21)
+
+
+def test_the_path_of_one_tensor_of_a_table_means_the_table() -> None:
+    key = "t/.ATTRIBUTES/table"
+    for name, value in (("a", 10), ("b", 20)):
+        table = Node(attributes=[Attribute("table", key)])
+        graph = ObjectGraph(
+            [Node({"t": 1, "w": 2}), table, Node(attributes=[Attribute("VARIABLE_VALUE", variable_key("w"))])]
+        )
+        tensors = {f"{key}-keys": value, f"{key}-values": value, variable_key("w"): value}
+        tfckpt.save(name, {**tensors, OBJECT_GRAPH_KEY: graph.serialize()})
+    for number, pattern in enumerate(["t/table-keys", "t/table-*", "*/table-values"]):
+        tfckpt.merge(["a", "b"], f"ab{number}", prefer=[f"{pattern}=b", "a"])
+        assert values(f"ab{number}") == {f"{key}-keys": 20, f"{key}-values": 20, variable_key("w"): 10}
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("words", [["--prefer", "a", "--overwrite"], ["--overwrite", "--prefer", "a"]])
+def test_what_to_type_next_changes_the_destination_and_no_preference(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["merge", "a", "b", "a", *words]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"tfckpt merge: next: tfckpt merge a b a.new {' '.join(words)}"
+
+
+def save_named(prefix: str, value: float, nodes: list[dict[str, int]], names: list[str]) -> None:
+    """Save objects, and below them variables of these full names."""
+    variables = [
+        Node(attributes=[Attribute("VARIABLE_VALUE", variable_key(f"k{n}"), name)]) for n, name in enumerate(names)
+    ]
+    tensors = {variable_key(f"k{n}"): np.float32(value + n) for n in range(len(names))}
+    graph = ObjectGraph([*(Node(children) for children in nodes), *variables])
+    tfckpt.save(prefix, {**tensors, OBJECT_GRAPH_KEY: graph.serialize()})
+
+
+NUMBERED = [{"model": 1}, {"layer-0": 2, "layer-1": 3}, {"kernel": 4}, {"kernel": 5}]
+NAMED = [{"model": 1}, {"layer-0": 2, "layer-1": 3, "enc": 2, "out": 3}, {"kernel": 4}, {"kernel": 5}]
+NAMED_ANEW = [{"model": 1}, {"layer-0": 2, "layer-1": 3, "enc": 3, "out": 2}, {"kernel": 4}, {"kernel": 5}]
+
+
+@pytest.mark.parametrize(
+    ("graphs_of_both", "names", "is_refused"),
+    [
+        ((NUMBERED, NUMBERED), (["enc/kernel", "out/kernel"], ["out/kernel", "enc/kernel"]), True),
+        ((NUMBERED, NUMBERED), (["net/enc/kernel", "net/out/kernel"], ["net_1/out/kernel", "net_1/enc/kernel"]), True),
+        ((NUMBERED, NUMBERED), (["enc/kernel", "out/kernel"], ["new/kernel", "enc/kernel"]), True),
+        ((NUMBERED, NUMBERED), (["dense/kernel", "dense_1/kernel"], ["dense_1/kernel", "dense/kernel"]), True),
+        ((NUMBERED, NUMBERED), (["dense/kernel", "dense_1/kernel"], ["dense_1/kernel", "dense_2/kernel"]), False),
+        ((NUMBERED, NUMBERED), (["enc/kernel", "out/kernel"], ["enc/kernel", "new/kernel"]), False),
+        ((NUMBERED, NUMBERED), (["", ""], ["", ""]), False),
+        ((NAMED, NAMED), (["dense/kernel", "dense_1/kernel"], ["dense_1/kernel", "dense/kernel"]), False),
+        ((NAMED, NAMED_ANEW), (["", ""], ["", ""]), True),
+    ],
+)
+def test_numbers_that_contradict_names_are_refused_unless_nothing_is_mixed(
+    graphs_of_both: tuple[list[dict[str, int]], ...], names: tuple[list[str], ...], is_refused: bool
+) -> None:
+    for prefix, value, nodes, own in zip("ab", (10, 20), graphs_of_both, names, strict=True):
+        save_named(prefix, value, nodes, own)
+    for prefer in (["model/layer-1=b", "a"], ["model/layer-0=a", "b"]):
+        if is_refused:
+            with pytest.raises(PlanError, match="layers stand in another order"):
+                tfckpt.merge(["a", "b"], "ab", prefer=prefer)
+        else:
+            tfckpt.merge(["a", "b"], "ab", prefer=prefer, overwrite=True)
+            assert [at("ab", f"model/layer-{n}/kernel") for n in (0, 1)] == [10, 21]
+    for whole, value in (("a", 10), ("b", 20)):
+        tfckpt.merge(["a", "b"], f"whole-{whole}", prefer=[whole])
+        assert [at(f"whole-{whole}", f"model/layer-{n}/kernel") for n in (0, 1)] == [value, value + 1]
+
+
 # Hostile graphs
 
 

@@ -127,6 +127,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "renaming",
         "edits",
         "rewrite",
+        "evidence",
         "join",
         "preferences",
         "merge",

@@ -44,7 +44,8 @@ from tfckpt.cli import tree
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.match import match_models
-from tfckpt.edit.join import NOWHERE, Part, join_graphs
+from tfckpt.edit.evidence import NOWHERE
+from tfckpt.edit.join import Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
 from tfckpt.layouts.catalog import find_models

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 keras: Any = tf.keras
 LAYERS = "abcdefgh"
+SEEN: dict[int, list[Any]] = {}  # the variables that each optimizer was given, in that order
 
 
 class Model(keras.Model):  # type: ignore[misc, unused-ignore]
@@ -39,11 +40,44 @@ class Model(keras.Model):  # type: ignore[misc, unused-ignore]
         return inputs
 
 
+def functional(order: str, *, attributes: bool) -> Any:
+    """Return a functional model whose layers stand in an order, and have attributes of its own if asked for."""
+    inputs = keras.Input((4,))
+    layers = {name: keras.layers.Dense(4, name=f"dense_{name}") for name in order}
+    model = keras.Model(inputs, keras.layers.Add()([layers[name](inputs) for name in order]))
+    model.order = order
+    for name in sorted(order) if attributes else ():
+        setattr(model, name, layers[name])
+    return model
+
+
+def built(order: str, how: str) -> Any:
+    """Return a model whose variables are there.
+
+    Args:
+        order: of its layers.
+        how: "bare" for variables that are all called kernel or bias; "wide" for a last layer of seven units; "numbered" and
+            "attributes" for a functional model, whose layers have numbers alone, or attributes as well.
+    """
+    if how in ("numbered", "attributes"):
+        return functional(order, attributes=how == "attributes")
+    model = Model(order)
+    if how == "bare":
+        for name in order:
+            getattr(model, name).build((None, 4))
+        model.built = True
+        return model
+    if how == "wide":
+        getattr(model, max(order)).units = 7
+    model(tf.zeros((1, 4)))
+    return model
+
+
 def weights(model: Model) -> list[tuple[int, Any]]:
     """Return each variable with the number that its values end in."""
     found = []
     for name in model.order:
-        layer = getattr(model, name)
+        layer = model.get_layer(f"dense_{name}")
         number = 100 * (1 + LAYERS.index(name))
         found += [(number, layer.kernel), (number + 50, layer.bias)]
     return found
@@ -91,7 +125,9 @@ def kept(optimizer: Any, model: Model) -> Iterator[tuple[int, Any]]:
         yield 0, optimizer.iterations
         return
     inner = getattr(optimizer, "inner_optimizer", None) or optimizer
-    order = getattr(inner, "_trainable_variables", None) or model.trainable_variables
+    order = getattr(inner, "_trainable_variables", None)
+    if not order:
+        order = SEEN[id(optimizer)]
     lists = [
         (name, held)
         for name, held in sorted(vars(inner).items())
@@ -104,10 +140,9 @@ def kept(optimizer: Any, model: Model) -> Iterator[tuple[int, Any]]:
     yield 0, inner._iterations
 
 
-def make(kind: str, order: str, given: str = "") -> tuple[Model, Any]:
-    """Return a model with an optimizer that has seen its variables, in an order of its own perhaps."""
-    model = Model(order)
-    model(tf.zeros((1, 4)))
+def make(kind: str, order: str, given: str = "", how: str = "") -> tuple[Model, Any]:
+    """Return a model with an optimizer that has seen its variables, in an order of its own perhaps, or some of them."""
+    model = built(order, how)
     optimizer = optimizers()[kind]()
     variables = [
         v for n in given for v in (getattr(model, n).kernel, getattr(model, n).bias)
@@ -116,12 +151,13 @@ def make(kind: str, order: str, given: str = "") -> tuple[Model, Any]:
         optimizer._create_all_weights(variables)
     else:
         optimizer.build(variables)
+    SEEN[id(optimizer)] = variables
     return model, optimizer
 
 
-def checkpoint(kind: str, order: str, what: str, given: str = "") -> tuple[Any, Model, Any]:
+def checkpoint(kind: str, order: str, what: str, given: str = "", how: str = "") -> tuple[Any, Model, Any]:
     """Return what saves and restores."""
-    model, optimizer = make(kind, order, given)
+    model, optimizer = make(kind, order, given, how)
     objects = {"model": model, "optimizer": optimizer}
     return (
         tf.train.Checkpoint(**{name: value for name, value in objects.items() if what in ("both", name)}),
@@ -134,7 +170,7 @@ def main() -> None:
     """Write, or restore and print, each checkpoint of a list: its prefix, kind, order, what is saved, and run."""
     for case in json.load(sys.stdin):
         training, model, optimizer = checkpoint(
-            case["kind"], case["order"], case.get("what", "both"), case.get("given", "")
+            case["kind"], case["order"], case.get("what", "both"), case.get("given", ""), case.get("how", "")
         )
         held = weights(model) + list(kept(optimizer, model))
         if "run" in case:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tfckpt.checkpoint.object_graph import ROOT, ObjectGraph, escape
 
@@ -32,7 +32,9 @@ class PathGlob:
         self._takes: dict[str, int] = {}
         self._known: dict[tuple[int, str], int] = {}
 
-    def matching(self, graph: ObjectGraph, without: Collection[Edge] = ()) -> set[int]:
+    def matching(
+        self, graph: ObjectGraph, without: Collection[Edge] = (), labels: Mapping[int, Collection[str]] | None = None
+    ) -> set[int]:
         """Return the nodes that are meant.
 
         Slot variables, to which no edge leads, are those of an optimizer, by the slot's name: ``optimizer/m``.
@@ -40,6 +42,7 @@ class PathGlob:
         Args:
             graph: of a file.
             without: edges that are no way here. Those back to an object that was passed are none either.
+            labels: what some objects call tensors of their own, which a path may name at its end: ``table/table-keys``.
         """
         back = _edges_back(graph)
         states: dict[int, int] = {ROOT: self._closed(1)}
@@ -57,6 +60,11 @@ class PathGlob:
                 if new != old:
                     states[child] = new
                     queue.append(child)
+        for number, own in (labels or {}).items():
+            slash = "/" if number != ROOT else ""
+            ends = (self._after(states[number], slash + label) for label in own if number in states)
+            if any(end == _BELOW or end & self._end for end in ends):
+                states[number] = _BELOW
         return {number for number, state in states.items() if state == _BELOW or state & self._end}
 
     def _after(self, state: int, text: str) -> int:

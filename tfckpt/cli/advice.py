@@ -76,7 +76,7 @@ def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> lis
         return [*(word for word in argv if word != DRY_RUN), DRY_RUN, "--prefer", advice.compared[0]]
     if advice.compared:
         return ["diff", *advice.compared]
-    words = _revised(argv, advice)
+    words = _revised(argv, advice, args)
     if advice.unknown:  # an import's source is no checkpoint that could be listed
         return _without(words, "--to") if args.command == "import" else ["ls", advice.unknown]
     return words
@@ -204,7 +204,7 @@ def _with_own_size(error: PlanError, args: argparse.Namespace, argv: Sequence[st
     with suppress(TfckptError):
         if files.read_text(config, FILE_LIMIT).count(text) == 1:
             edit = shlex.join(["sed", f's/{text}/"{field}": {own}/', config])
-            words = _revised(argv, Advice(add=("--config", "-")))
+            words = _revised(argv, Advice(add=("--config", "-")), args)
             return Advice(command=f"{edit} | {shlex.join(['tfckpt', *words])}")
     return None
 
@@ -213,16 +213,23 @@ def _names(word: str, given: str) -> bool:
     return word == given or (word.startswith("--") and word.partition("=")[2] == given)
 
 
-def _revised(argv: Sequence[str], advice: Advice) -> list[str]:
+def _revised(argv: Sequence[str], advice: Advice, args: argparse.Namespace) -> list[str]:
     """Return a command's words with the changes that are advised."""
     words = list(argv)
     if advice.given:
-        at = max(at for at, word in enumerate(words) if _names(word, advice.given))
+        found = [at for at, word in enumerate(words) if _names(word, advice.given)]
+        at = max([at for at in found if not _takes_value(words[at - 1], args)] or found)
         words[at] = words[at].removesuffix(advice.given) + advice.meant
     once = [word for word in advice.add if word.startswith("--") and word not in REPEATED]
     for option in (*advice.drop, *once):
         words = _without(words, option)
     return words + list(advice.add)
+
+
+def _takes_value(word: str, args: argparse.Namespace) -> bool:
+    """Whether a word is an option whose value is the next word: what an option repeats stands first somewhere else."""
+    value = getattr(args, word[2:].replace("-", "_"), None) if word.startswith("--") else None
+    return isinstance(value, str | list)
 
 
 def _without(words: list[str], option: str) -> list[str]:

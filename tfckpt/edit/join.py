@@ -10,7 +10,7 @@ Each node and edge is looked at a few times, whatever the graph.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.bundle.forks import ThreadLock
@@ -26,9 +26,9 @@ from tfckpt.checkpoint.object_graph import (
     path_to,
 )
 from tfckpt.checkpoint.optimizer_lists import EVERYTHING, VARIABLES, Lists, elements, find_optimizers, kept
+from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError
 
-NOWHERE = -1
 MOST_SAID = 20  # contradictions that are spelled out
 _VARIABLE = "a variable"
 
@@ -58,12 +58,17 @@ class Joined(NamedTuple):
         numbers: by source, the number in the joined graph of each of its nodes; `NOWHERE` if it did not go along.
         back: by source, the way back: its number of each joined node that it has.
         notes: what a user should know.
+        doubts: by source, why its paths may mean other objects than the same ones of the first source; then no values of both
+            may be mixed.
+        owners: the variable of each element of a list that only its full name tells.
     """
 
     graph: ObjectGraph
     numbers: Mapping[int, list[int]]
     back: Mapping[int, Mapping[int, int]]
     notes: tuple[str, ...]
+    doubts: Mapping[int, str]
+    owners: Mapping[int, int]
 
 
 class OtherFirstError(Exception):
@@ -101,7 +106,7 @@ def join_graphs(parts: Sequence[Part], choose: Choose) -> Joined:
             joining.notes.insert(
                 0, f"the structure of objects is that of {parts[0].name}, which is preferred where they contradict"
             )
-        return Joined(joining.graph, found, joining.back, tuple(joining.notes))
+        return Joined(joining.graph, found, joining.back, tuple(joining.notes), joining.doubts, joining.owners())
 
 
 class _Joining:
@@ -112,6 +117,30 @@ class _Joining:
         self.back: dict[int, dict[int, int]] = {first.source: {n: n for n in range(len(self.graph.nodes))}}
         self.gone: set[int] = set()  # nodes that were replaced
         self.notes: list[str] = []
+        self.doubts: dict[int, str] = {}
+        self.names: dict[int, str] = {}  # full names of variables, whatever source they are from
+        self.valued: set[int] = set()  # nodes with a value in some source
+        self.learn(first.graph, range(len(self.graph.nodes)))
+
+    def learn(self, graph: ObjectGraph, numbers: Sequence[int]) -> None:
+        """Note what a source has at joined nodes: the graph itself gets attributes of the first one only."""
+        for node, number in zip(graph.nodes, numbers, strict=True):
+            if number != NOWHERE and node.attributes:
+                self.valued.add(number)
+                if _full_name(node):
+                    self.names.setdefault(number, _full_name(node))
+
+    def owners(self) -> dict[int, int]:
+        """Return the variable of each element of lists that do not lead to their variables, as far as names prove it."""
+        found: dict[int, int] = {}
+        optimizers = find_optimizers(self.graph)
+        variables = _by_name(_variables(self.graph, optimizers, self.names))
+        for lists in optimizers.values():
+            if lists.variables is None:
+                held = [elements(self.graph, number) for number in lists.slots.values()]
+                own = owners([[self.names.get(n, "") for n in part] for part in held], variables) or ()
+                found.update(pair for part in held for pair in zip(part, own, strict=False))
+        return found
 
     def holders(self, number: int) -> dict[int, int]:
         """Return a joined node's number in each source that has it."""
@@ -152,16 +181,19 @@ class _Laying:
         return self._joining.graph.nodes_with_values()
 
     @once
-    def _own_variables(self) -> list[int]:
-        return _variables(self._part.graph, self._own_lists)
+    def _own_variables(self) -> dict[int, str]:
+        """Return this source's variables, with their full names; the structure's where this source has a node alone."""
+        graph, names = self._part.graph, self._joining.names
+        own = {n: _full_name(node) or names.get(self._to[n], "") for n, node in enumerate(graph.nodes)}
+        return _variables(graph, self._own_lists, {n: name for n, name in own.items() if name})
 
     @once
-    def _own_names(self) -> dict[str, int | None]:
-        return _by_name(self._part.graph, self._own_variables)
-
-    @once
-    def _their_names(self) -> dict[str, int | None]:
-        return _by_name(self._joining.graph, _variables(self._joining.graph, self._their_lists))
+    def _their_variables(self) -> dict[int, str]:
+        names = dict(self._joining.names)
+        for number, target in enumerate(self._to):
+            if target != NOWHERE and target not in names and _full_name(self._source[number]):
+                names[target] = _full_name(self._source[number])
+        return _variables(self._joining.graph, self._their_lists, names)
 
     def lay(self) -> list[int]:
         """Pair, then add; return the joined number of each node."""
@@ -172,6 +204,7 @@ class _Laying:
             if self._optimizers:
                 self._match_optimizer(self._optimizers.popleft())
         self._check_new_lists()
+        self._note_doubt()
         if self._complaints:
             more = [f"and {self._unsaid:,} more contradictions"] if self._unsaid else []
             raise PlanError(self._complaints + more)
@@ -180,7 +213,17 @@ class _Laying:
         if is_joined:
             self._add()
         self._joining.back[self._part.source] = self._back
+        self._joining.learn(self._part.graph, self._to)
         return self._to
+
+    def _note_doubt(self) -> None:
+        """Note that this source's paths, numbers and names do not agree which object is which."""
+        graph = self._part.graph
+        aside = {child for number in self._own_lists for child in graph.nodes[number].children.values()}
+        names = self._own_variables, self._their_variables
+        why = misplaced(graph, self._joining.graph, self._to, names, aside | set(self._own_lists))
+        if why:
+            self._joining.doubts[self._part.source] = why
 
     def _visit(self, number: int) -> None:
         """Pair what edges of the same name lead to."""
@@ -291,11 +334,12 @@ class _Laying:
         """Pair elements by the variable that they are for."""
         target = self._to[number]
         sizes, theirs = _sizes(self._part.graph, own), _sizes(self._joining.graph, their)
-        if set(sizes) != set(theirs) or (own.variables is None and sizes != theirs):
+        are_placed = own.variables is not None or (self._has_values(own) and self._had_values(their))
+        if set(sizes) != set(theirs) or not are_placed:
             chosen: int | None = self._part.source
-            if not self._values_below(own, here=True):
+            if not self._has_values(own):
                 chosen = NOWHERE
-            elif self._values_below(their):
+            elif self._had_values(their):
                 chosen = self._chosen_lists(own, their, target)
             if chosen == self._part.source:
                 self._bring_lists(number, own, their)
@@ -309,10 +353,8 @@ class _Laying:
         if order is not None and own.loose and (sizes != theirs or not _is_identity(order)):
             order, why = None, self._unknown_order(target)
         if order is None:
-            if self._values_below(own, here=True):
-                chosen = self._chosen_lists(own, their, target)
-                if chosen in (None, self._part.source):
-                    self._complain(f"{self._own_path(number)}: {why}")
+            if self._has_values(own) and self._chosen_lists(own, their, target) in (None, self._part.source):
+                self._complain(f"{self._own_path(number)}: {why}")
             self._leave_lists(number, own)
             return
         self._pair_elements(own, their, order)
@@ -352,17 +394,32 @@ class _Laying:
         self._cut.update((number, name) for name in own.names())
 
     def _chosen_lists(self, own: Lists, their: Lists, target: int) -> int | None:
-        """Return the source whose lists count."""
-        graph, joined, holders = self._part.graph, self._joining.graph, self._joining.holders(target)
-        mine = next(e for e in kept(graph, own) if graph.nodes[e].attributes)
-        theirs = (e for e in kept(joined, their) if joined.nodes[e].attributes)
-        nodes = self._joining.holders(next(theirs, target))
-        return self._choose([*holders, self._part.source], nodes | {self._part.source: mine})
+        """Return the source whose lists count: this one if any of its elements does."""
+        holders = self._joining.holders(target)
+        mine = [e for e in kept(self._part.graph, own) if self._source[e].attributes]
+        theirs = next((e for e in kept(self._joining.graph, their) if e in self._joining.valued), target)
+        candidates = [*holders, self._part.source]
+        chosen = self._choose(candidates, self._joining.holders(theirs) | {self._part.source: mine[0]})
+        alone = (self._choose(candidates, {self._part.source: element}) for element in mine)
+        return self._part.source if chosen != self._part.source and self._part.source in alone else chosen
 
-    def _values_below(self, lists: Lists, *, here: bool = False) -> bool:
-        """Whether an element of a list has a value."""
-        graph = self._part.graph if here else self._joining.graph
-        return any(graph.nodes[element].attributes for element in kept(graph, lists))
+    def _has_values(self, lists: Lists) -> bool:
+        """Whether an element of a list of this source has a value."""
+        return any(self._source[element].attributes for element in kept(self._part.graph, lists))
+
+    def _had_values(self, lists: Lists) -> bool:
+        """Whether an element of a list of the structure has one, in any source."""
+        return any(element in self._joining.valued for element in kept(self._joining.graph, lists))
+
+    def _own_owners(self, lists: Lists) -> list[int] | None:
+        """Return the variable that each place of this source's lists is for, if names tell."""
+        held = [elements(self._part.graph, number) for number in lists.slots.values()]
+        return owners([[_full_name(self._source[n]) for n in part] for part in held], _by_name(self._own_variables))
+
+    def _their_owners(self, lists: Lists) -> list[int] | None:
+        held = [elements(self._joining.graph, number) for number in lists.slots.values()]
+        names = self._joining.names
+        return owners([[names.get(n, "") for n in part] for part in held], _by_name(self._their_variables))
 
     def _bring_lists(self, number: int, own: Lists, their: Lists) -> None:
         """Have this source's lists replace the structure's, in the order of the structure's variables."""
@@ -377,11 +434,12 @@ class _Laying:
                 "" if sorted(order) == list(range(size)) and len(wanted) == size else "their variables are not the same"
             )
         else:
-            order, why = list(range(size)), "" if self._same_order() else self._unknown_order(target)
+            is_known = own.variables is not None or self._own_owners(own) is not None
+            order, why = list(range(size)), "" if is_known and self._same_order() else self._unknown_order(target)
         if own.loose and not _is_identity(order):
             why = self._unknown_order(target)
         if why:
-            if self._values_below(own, here=True):
+            if self._has_values(own):
                 self._complain(f"{self._own_path(number)}: {why}")
             self._leave_lists(number, own)
             return
@@ -397,16 +455,36 @@ class _Laying:
     def _check_new_lists(self) -> None:
         """Complain about lists that come to a model without any, if its variables may be in another order."""
         for number, own in self._own_lists.items():
-            if self._to[number] in self._their_lists or not self._values_below(own, here=True):
+            if self._to[number] in self._their_lists or not self._has_values(own):
                 continue
-            graph = self._part.graph
-            variables = elements(graph, own.variables) or self._own_variables
-            if all(n is None or self._to[n] == NOWHERE for n in variables):
+            variables = elements(self._part.graph, own.variables)
+            is_known = bool(variables) and not self._are_theirs_by_name(own, variables)
+            if not variables:
+                variables = self._own_owners(own) or []
+                is_known = bool(variables) or not self._may_be_for_theirs(own)
+            if is_known and all(self._to[n] == NOWHERE for n in variables):
                 continue  # it is an optimizer of other variables
-            if self._same_order():
+            if is_known and self._same_order():
                 self._joining.notes.append(self._order_note(number))
             else:
                 self._complain(f"{self._own_path(number)}: {self._unknown_order(ROOT)}")
+
+    def _are_theirs_by_name(self, lists: Lists, variables: Sequence[int]) -> bool:
+        """Whether an optimizer that was saved without its model may be that of the structure, which has none."""
+        if any(self._had_values(theirs) for theirs in self._their_lists.values()):
+            return False
+        held = set(variables)
+        elsewhere = (
+            child for n, node in enumerate(self._source) if n != lists.variables for child in node.children.values()
+        )
+        names = set(self._their_variables.values())
+        return held.isdisjoint(elsewhere) and any(_full_name(self._source[n]) in names for n in held)
+
+    def _may_be_for_theirs(self, lists: Lists) -> bool:
+        """Whether an element of a list may be what is kept for a variable of the structure."""
+        there = set(self._their_variables.values())
+        names = [_full_name(self._source[element]) for element in kept(self._part.graph, lists)]
+        return any(self._to[n] != NOWHERE for n in self._own_variables) or any(_ends_in(name, there) for name in names)
 
     def _order_note(self, number: int) -> str:
         return (
@@ -461,44 +539,32 @@ class _Laying:
                 f"the order of {VARIABLES} is not known to be that of {self._held_by(target)}: no other path leads to its "
                 "variables, so moments could go to the wrong ones"
             )
-        if mine or wanted or not self._same_order() or not self._owned_alike(own, their):
+        found_here, found_there = self._own_owners(own), self._their_owners(their)
+        if mine or wanted or found_here is None or found_there is None:
             return None, self._unknown_order(target)
-        if self._values_below(own, here=True):
-            text = "its lists name no variables; their places are taken for the same, as both models were made in one order"
-            self._joining.notes.append(f"{self._own_path(number)}: {text}")
-        return list(range(max((len(elements(self._part.graph, n)) for n in own.slots.values()), default=0))), ""
+        position = {variable: place for place, variable in enumerate(found_there)}
+        return [position.get(self._to[variable], NOWHERE) for variable in found_here], ""
 
     def _unknown_order(self, target: int) -> str:
         there = self._held_by(target)
         return (
-            f"the order of its lists is not known to be that of {there}, whose model was made in another order or has other "
-            f"variables, so moments could go to the wrong ones; to keep the order of {self._part.name}, prefer it, and a "
-            f"pattern of paths from {there}"
+            f"the order of its lists is not known to be that of {there}: neither {VARIABLES} nor full names tell for sure "
+            f"which variable each place is for, so moments could go to the wrong ones; to keep the order of "
+            f"{self._part.name}, prefer it, and a pattern of paths from {there}"
         )
 
     def _all_named_alike(self, mine: Sequence[int], wanted: Sequence[int]) -> bool:
-        """Whether two lists, to whose elements no other path leads, have variables of the same names, each once."""
+        """Whether two lists, to whose elements no other path leads, have variables of the same names, each once.
+
+        A number that Keras counts makes no name another: ``dense`` and ``dense_1`` may be made the other way round.
+        """
         if any(self._to[n] != NOWHERE for n in mine) or any(n in self._back for n in wanted):
             return False
         names = [_full_name(self._source[n]) for n in mine]
+        different = {without_counts(name) for name in names}
         return (
-            "" not in names and len(set(names)) == len(names) and names == [_full_name(self._target[n]) for n in wanted]
+            "" not in names and len(different) == len(names) and names == [_full_name(self._target[n]) for n in wanted]
         )
-
-    def _owned_alike(self, own: Lists, their: Lists) -> bool:
-        """Whether no elements at one place are for two variables, as far as their full names tell.
-
-        An optimizer that got its variables in an order of its own is found out by this alone.
-        """
-        graph, joined = self._part.graph, self._joining.graph
-        mine, theirs = self._own_names, self._their_names
-        their_kept = [e for name in own.slots for e in elements(joined, their.slots[name])] + list(their.loose)
-        for n, other in zip(kept(graph, own), their_kept, strict=True):
-            if self._source[n].attributes and self._target[other].attributes:
-                owner, its = _owner(self._source[n], mine), _owner(self._target[other], theirs)
-                if owner is not None and its is not None and self._to[owner] != its:
-                    return False
-        return True
 
     def _same_order(self) -> bool:
         """Whether the structure's objects, those of optimizers aside, are all here too, and made in the same order."""
@@ -607,29 +673,24 @@ def _full_name(node: Node) -> str:
     return next((a.full_name for a in node.attributes if a.name == VARIABLE_VALUE), "")
 
 
-def _variables(graph: ObjectGraph, optimizers: Mapping[int, Lists]) -> list[int]:
-    """Return every variable that is not in an optimizer's lists; counters beside a model aside, if it has others."""
+def _variables(graph: ObjectGraph, optimizers: Mapping[int, Lists], names: Mapping[int, str]) -> dict[int, str]:
+    """Return every named variable that is not in an optimizer's lists; counters beside a model aside, if it has others."""
     lists = [n for o in optimizers.values() for n in (o.everything, *o.slots.values()) if n is not None]
     own = {child for number in lists for child in graph.nodes[number].children.values()}
     beside = set(graph.nodes[ROOT].children.values())
-    found = [n for n, node in enumerate(graph.nodes) if _full_name(node) and n not in own]
-    return [n for n in found if n not in beside] or found
+    found = {n: name for n, name in sorted(names.items()) if n not in own}
+    return {n: name for n, name in found.items() if n not in beside} or found
 
 
-def _by_name(graph: ObjectGraph, variables: Sequence[int]) -> dict[str, int | None]:
+def _by_name(variables: Mapping[int, str]) -> dict[str, int | None]:
     """Return variables by their full names; None by a name that several have."""
     found: dict[str, int | None] = {}
-    for number in variables:
-        name = _full_name(graph.nodes[number])
+    for number, name in variables.items():
         found[name] = None if name in found else number
     return found
 
 
-def _owner(node: Node, variables: Mapping[str, int | None]) -> int | None:
-    """Return the variable for which an optimizer keeps something, by the full name: ``Adam/m/`` and the variable's."""
-    name = _full_name(node)
-    while "/" in name:
-        name = name.partition("/")[2]
-        if name in variables:
-            return variables[name]
-    return None
+def _ends_in(name: str, ends: Collection[str]) -> bool:
+    """Whether a name is one of these behind a prefix, as ``Adam/m/``."""
+    parts = name.split("/", MOST_PREFIXES)
+    return any("/".join(parts[n:]) in ends for n in range(1, len(parts)))

@@ -35,7 +35,8 @@ from tfckpt.checkpoint.object_graph import (
 )
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
 from tfckpt.conversion.plan import Dropped, Plan, Step
-from tfckpt.edit.join import MOST_SAID, NOWHERE, Joined, Part, join_graphs
+from tfckpt.edit.evidence import NOWHERE
+from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
 from tfckpt.edit.rewrite import (
     PathLike,
@@ -76,14 +77,17 @@ def merge(
 
     Object graphs are joined: the same path means the same object. The first source, or the one that is preferred for
     everything, says how objects hang together, and how keys are spelled. The moments that Keras 3 keeps in lists go to the
-    place that their variable has in its optimizer; where an order is not known, it is refused.
+    place that their variable has in its optimizer; those of tf_keras, too, if their full names prove which variable that is.
+    Where an order is not known, or numbers of layers contradict attributes and full names, values of several sources are not
+    mixed: that is refused, and all of one is not. Copies of weights, which Keras 3 exports, follow their originals.
 
     Args:
         sources: checkpoints, each as for `open`. They are only read.
         dest: the exact prefix of the files to write.
         prefer: ``"PATTERN=SOURCE"``, the source spelled as in ``sources``: what a glob of object paths means, with all below
-            it; if it means none, of names. Instead of a glob a role: ``"optimizer state=SOURCE"``. ``"SOURCE"`` alone is for
-            all that no other means. The first that means something counts.
+            it; if it means none, of names, and then of full names. Instead of a glob a role: ``"optimizer state=SOURCE"``, so
+            that ``"model=SOURCE"`` is for weights, and ``"model/*=SOURCE"`` for an object of that name. ``"SOURCE"`` alone is
+            for all that no other means. The first that means something counts.
         partial: join the slices of partitioned tensors although some are missing, as one step of several.
         verify: compare each tensor's checksum with its bytes on the way.
         sync: return only when the files have reached the disk.
@@ -94,8 +98,8 @@ def merge(
         The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
     Raises:
         PlanError: several sources have something, and nothing says which counts; object graphs contradict, or the order of an
-            optimizer's lists is not known; slices are of different tensors, or do not cover theirs; a preference is for
-            nothing.
+            optimizer's lists, or of layers, is not known; slices are of different tensors, or do not cover theirs; a
+            preference is for nothing.
         UsageError: no source, sources of different byte order, or a preference that is none.
         CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
     Example:
@@ -183,6 +187,8 @@ class _Planning:
         self._targets: list[dict[str, list[str]]] = [{} for _ in origins]  # of each tensor that is taken
         self._rules: list[dict[str, str]] = [{} for _ in origins]  # of each that is not
         self._missed: dict[tuple[Choice, int], list[str]] = {}
+        self._replaced: dict[int, set[tuple[int, ...]]] = {}
+        self._notes: list[str] = []
         self._joined = self._join()
 
     def plan(self, *, partial: bool) -> tuple[Plan, list[list[Step]]]:
@@ -196,8 +202,11 @@ class _Planning:
             for source in self._resolve(thing, None):
                 self._targets[source].setdefault(name, []).append(name)
                 taken[name] = source, name
-        chosen = {(number, attribute): self._resolve(thing, number) for (number, attribute), thing in objects.items()}
+        copies = self._copies(objects)
+        chosen = {key: self._resolve(thing, key[0]) for key, thing in objects.items() if key not in copies}
         self._complain_of_clashes()
+        self._complain_of_doubts(chosen)
+        self._follow(copies, objects, chosen)
         if self._joined is not None:
             self._check_moments(self._joined.graph, objects, chosen)
             self._spell(self._joined.graph, objects, chosen, taken)
@@ -348,6 +357,70 @@ class _Planning:
         pair = next(iter(self._twice))
         raise advised(PlanError(lines + self._differences), Advice(compared=(prefixes[pair[0]], prefixes[pair[1]])))
 
+    def _complain_of_doubts(self, chosen: Mapping[tuple[int, str], Sequence[int]]) -> None:
+        """Raise PlanError if values of two sources would be mixed of which it is not known what is what; counters may be."""
+        if self._joined is None or not self._joined.doubts:
+            return
+        beside = set(self._joined.graph.nodes[ROOT].children.values())
+        taken = {source for (number, _), sources in chosen.items() if number not in beside for source in sources}
+        structure = self._typed(self._structure())
+        lines = [
+            f"{self._typed(source)}: {why} in {structure}: layers stand in another order, so the same path may mean another "
+            f"object, and values would go to the wrong ones; prefer all of {self._typed(source)}, or all of {structure}"
+            for source, why in self._joined.doubts.items()
+            if source in taken
+        ]
+        if lines:
+            raise PlanError(lines)
+
+    def _structure(self) -> int:
+        """Return the source whose structure of objects the joined graph has."""
+        assert self._joined is not None
+        return next(iter(self._joined.numbers))
+
+    def _copies(self, objects: Mapping[tuple[int, str], _Thing]) -> dict[tuple[int, str], list[tuple[int, str]]]:
+        """Return the values that are copies of others in the structure, each with these."""
+        if self._joined is None:
+            return {}
+        found = {}
+        for copy, originals in self._origins[self._structure()].copies.items():
+            key, others = (copy, VARIABLE_VALUE), [(number, VARIABLE_VALUE) for number in originals]
+            if others and key in objects and all(other in objects for other in others):
+                found[key] = others
+        return found
+
+    def _follow(
+        self,
+        copies: Mapping[tuple[int, str], Sequence[tuple[int, str]]],
+        objects: dict[tuple[int, str], _Thing],
+        chosen: dict[tuple[int, str], list[int]],
+    ) -> None:
+        """Take each copy from where the value is taken that it is a copy of.
+
+        Raises: PlanError if a preference of its own says otherwise, or the copied values are of several sources.
+        """
+        lines = []
+        for key, others in copies.items():
+            structure, thing = self._structure(), objects[key]
+            original = objects[others[0]]
+            name = repr(thing[structure].key)
+            sources = chosen[others[0]]
+            meant = self._preferences.first({structure: key[0]}, {structure: thing[structure].tensors[0]})
+            wanted = sources if meant is None or meant.source not in original else [meant.source]
+            if wanted != sources or any(chosen[other] != sources for other in others):
+                where = f"{self._typed(structure)}: {name} is a copy of {original[structure].key!r}"
+                lines.append(f"{where}, and would be taken from another source; prefer both from one")
+            for source, held in thing.items():
+                self._rules[source].update(
+                    dict.fromkeys(held.tensors, "in the place of a copy, which follows its original")
+                )
+            chosen[key] = sources
+            objects[key] = thing if sources == [structure] else original
+        if lines:
+            raise PlanError(lines[:MOST_SAID])
+        if any(chosen[key] != [self._structure()] for key in copies):
+            self._notes.append("copies of weights, as Keras 3 exports them, are taken from where their originals are")
+
     def _spell(
         self,
         graph: ObjectGraph,
@@ -398,15 +471,17 @@ class _Planning:
         chosen: Mapping[tuple[int, str], list[int]],
     ) -> None:
         """Raise PlanError if what an optimizer keeps for a variable would come to one of another shape."""
+        assert self._joined is not None
         lines = self._different_moments(graph, objects, chosen)
-        for slot, variable in _slots(graph):
+        for slot, variable in [*_slots(graph), *self._joined.owners.items()]:
             sources = chosen.get((slot, VARIABLE_VALUE)), chosen.get((variable, VARIABLE_VALUE))
-            if sources[0] is None or sources[1] is None or sources[0] == sources[1]:
+            if not sources[0] or not sources[1] or sources[0] == sources[1]:
                 continue
             thing, held = objects[slot, VARIABLE_VALUE], objects[variable, VARIABLE_VALUE]
             source, other = sources[0][0], sources[1][0]
             shape = self._shape(source, thing)
-            if source in held and shape == self._shape(source, held) != self._shape(other, held):
+            own = self._shape(source, held) if source in held else None
+            if own is not None and own != self._shape(other, held) and (shape or not own):
                 got = f"for a variable of {list(self._shape(other, held))} of {self._typed(other)}"
                 lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
         if lines:
@@ -418,18 +493,39 @@ class _Planning:
         objects: Mapping[tuple[int, str], _Thing],
         chosen: Mapping[tuple[int, str], list[int]],
     ) -> list[str]:
-        """Return what to say of elements of lists that do not tell their variable, and have other shapes in other sources."""
+        """Return what to say of elements of lists that do not tell their variable, and may be for one of another shape."""
+        assert self._joined is not None
         lines = []
         for lists in find_optimizers(graph).values():
             for slot in kept(graph, lists) if lists.variables is None else lists.loose:
                 thing = objects.get((slot, VARIABLE_VALUE), {})
-                for source in chosen.get((slot, VARIABLE_VALUE), ()):
+                for source in chosen.get((slot, VARIABLE_VALUE), ()) if slot not in self._joined.owners else ():
                     shape = self._shape(source, thing)
                     others = [other for other in thing if self._shape(other, thing) != shape]
                     if others and source != self._preferences.default:
                         got = f"{list(self._shape(others[0], thing))} in {self._typed(others[0])}"
                         lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
+                    elif shape and shape in self._replaced_shapes(source, objects, chosen):
+                        got = "which may be for a variable that has another shape in the result"
+                        lines.append(f"{self._typed(source)}: {thing[source].key!r}: {list(shape)}, {got}")
         return lines
+
+    def _replaced_shapes(
+        self,
+        source: int,
+        objects: Mapping[tuple[int, str], _Thing],
+        chosen: Mapping[tuple[int, str], list[int]],
+    ) -> set[tuple[int, ...]]:
+        """Return the shapes of a source's variables that have another one in the result; those of reduced moments as well."""
+        if source not in self._replaced:
+            found = self._replaced[source] = set()
+            for key, thing in objects.items():
+                if key[1] != VARIABLE_VALUE or source not in thing or not chosen.get(key) or source in chosen[key]:
+                    continue
+                shape = self._shape(source, thing)
+                if shape != self._shape(chosen[key][0], thing):
+                    found |= {shape, *(shape[:at] + shape[at + 1 :] for at in range(len(shape)))}
+        return self._replaced[source]
 
     def _shape(self, source: int, thing: _Thing) -> tuple[int, ...]:
         return self._entries[source][thing[source].tensors[0]].shape
@@ -478,7 +574,11 @@ class _Planning:
             steps[-1] = stored_once(steps[-1], origin.checkpoint.reader)
         if joined is not None:
             names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
-            notes = [f"the object graphs of {names} are joined: {len(joined.graph.nodes):,} objects", *joined.notes]
+            notes = [
+                f"the object graphs of {names} are joined: {len(joined.graph.nodes):,} objects",
+                *joined.notes,
+                *self._notes,
+            ]
         for (choice, source), missed in self._missed.items():
             wanted, held = self._typed(choice.source), some([repr(name) for name in missed], 1)
             notes.append(f"prefer {choice.text!r}: what {wanted} does not have is of {self._typed(source)}: {held}")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfckpt.arguments import texts
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
+from tfckpt.checkpoint.optimizers import ARCHIVE, COPY
 from tfckpt.checkpoint.path_globs import Edge, PathGlob
 from tfckpt.checkpoint.roles import ROLES, find_roles
 from tfckpt.errors import PlanError, UsageError
@@ -43,7 +44,27 @@ class Origin:
 
     def matching(self, glob: PathGlob) -> set[int]:
         """Return the objects that a glob means by a path."""
-        return set() if self.graph is None else glob.matching(self.graph, self._no_ways)
+        return set() if self.graph is None else glob.matching(self.graph, self._no_ways, self._labels)
+
+    @once
+    def _labels(self) -> Mapping[int, Sequence[str]]:
+        """Return what objects call their tensors, variables aside: each is taken whole, whatever path names one of these."""
+        found: dict[int, list[str]] = {}
+        for name, number in self.tensors.node_of.items():
+            label = name.rpartition(ATTRIBUTES)[2]
+            if label not in (name, VARIABLE_VALUE):
+                found.setdefault(number, []).append(label)
+        return found
+
+    def called(self, matches: Callable[[str], object]) -> set[int]:
+        """Return the objects whose full name, or key without its end, is one that matches."""
+        return {
+            number
+            for number, node in enumerate(self.graph.nodes if self.graph is not None else ())
+            for attribute in node.attributes
+            if (attribute.full_name and matches(attribute.full_name))
+            or matches(attribute.checkpoint_key.partition(ATTRIBUTES)[0])
+        }
 
     @once
     def _no_ways(self) -> set[Edge]:
@@ -56,6 +77,25 @@ class Origin:
         held = {child for number in lists for child in elements(graph, number)}
         named = {c for n, node in enumerate(graph.nodes) if n not in lists for c in node.children.values()} & held
         return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in named}
+
+    @once
+    def copies(self) -> Mapping[int, Sequence[int]]:
+        """Return the objects whose values are copies of others', as Keras 3 exports weights twice, each with these."""
+        graph = self.graph
+        if graph is None or not any(ARCHIVE in node.children for node in graph.nodes):
+            return {}
+        originals: dict[object, list[int]] = {}
+        for name, number in self.tensors.node_of.items():
+            if self.roles[name] != COPY:
+                originals.setdefault(self._stored(name, number), []).append(number)
+        copied = [(name, number) for name, number in self.tensors.node_of.items() if self.roles[name] == COPY]
+        return {number: originals.get(self._stored(name, number), []) for name, number in copied}
+
+    def _stored(self, name: str, number: int) -> object:
+        """Return what a copy has in common with what it is a copy of."""
+        entry = self.checkpoint.entry(name)
+        attributes = self.graph.nodes[number].attributes if self.graph is not None else []
+        return tuple(a.full_name for a in attributes[:1]), entry.dtype_name, entry.shape, entry.nbytes, entry.crc32c
 
     @once
     def roles(self) -> Mapping[str, str]:
@@ -127,7 +167,12 @@ class Preferences:
 
     def _parse(self, text: str) -> tuple[str | None, int]:
         """Return the pattern, or None, and the source. Both may have an ``=`` in them."""
-        called = {name: n for n, o in reversed([*enumerate(self._origins)]) for name in (o.checkpoint.prefix, o.typed)}
+        called = {
+            name: n
+            for n, o in reversed([*enumerate(self._origins)])
+            for name in (o.checkpoint.prefix, o.typed.rstrip("/"), o.typed)
+        }
+        text = text if text in called or text.endswith("=/") else text.rstrip("/") or text
         if text in called:
             return None, called[text]
         for name in sorted(called, key=len, reverse=True):
@@ -156,7 +201,7 @@ class Preferences:
         return [(self._origins[source], nodes[source])]
 
     def _matching(self, pattern: str) -> tuple[list[set[int]], list[set[str]]]:
-        """Return the objects and the names that a pattern means in each source: names of objects only if no path does."""
+        """Return the objects and the names that a pattern means in each source: names if no path does, then full names."""
         glob = PathGlob(pattern)
         nodes = [origin.matching(glob) for origin in self._origins]
         by_path = any(o.tensors.of_node(n) for o, found in zip(self._origins, nodes, strict=True) for n in found)
@@ -165,4 +210,6 @@ class Preferences:
         for origin in self._origins:
             tried: Iterable[str] = origin.tensors.unclaimed if by_path else list(origin.checkpoint)
             names.append({name for name in tried if matches(name)})
+        if not by_path and not any(names):
+            return [origin.called(matches) for origin in self._origins], names
         return nodes if by_path else [set() for _ in nodes], names
