@@ -21,7 +21,7 @@ from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.errors import Advice, FormatError, TensorNotFoundError, UsageError, advised, located
+from tfckpt.errors import Advice, FormatError, TensorNotFoundError, TfckptError, UsageError, advised, located
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Checkpoint(Mapping[str, "Array"]):
         """Return what the index says of each tensor, sorted by name; reads no data.
 
         Args:
-            pattern: a glob that whole names must match, e.g. ``"bert/encoder/layer_0/*"``: ``*`` also matches ``/``. If no
-                key does, those are meant of which an object's path matches; if none does, a full name.
+            pattern: a glob that whole names must match, e.g. ``"bert/encoder/layer_0/*"``: ``*`` also matches ``/``. Keys
+                and paths of objects are compared, an object standing for what is below it; if none matches, full names.
         Raises:
             FormatError: the index is damaged; or nothing but the object graph could tell, and that is.
             TensorNotFoundError: there is no wildcard in it, and it is the full name of several variables.
@@ -104,10 +104,13 @@ class Checkpoint(Mapping[str, "Array"]):
         if pattern is None:
             return list(entries.values())
         found = [entry for name, entry in entries.items() if fnmatch.fnmatchcase(name, pattern)]
-        if found or self.object_graph is None:
-            return found
-        meant = self.lookup.match(pattern)
-        return [] if meant is None else [entries[name] for name in meant.names]
+        try:
+            meant = None if self.object_graph is None else self.lookup.match(pattern)
+        except TfckptError:
+            if not found:
+                raise
+            return found  # keys are told without the graph
+        return found if meant is None else [entries[name] for name in meant.names]
 
     def entry(self, name: str) -> Entry:
         """Return what the index says of one tensor.

@@ -90,7 +90,7 @@ def move(graph: ObjectGraph, old: str, new: str) -> Changes:
     if target[: len(source)] == source and target != source:
         raise UsageError(f"move {old!r} to {new!r}: an object cannot go below itself")
     before = [dict(node.children) for node in graph.nodes]  # edges are added to what is there
-    parent = _number_at(graph, source[:-1])
+    parent = graph.number_at(source[:-1])
     assert parent is not None, old
     stays = target[:-1] == source[:-1]
     changes = {(parent, source[-1]): _Change(target[-1]) if stays else _Change(source[-1], (target,))}
@@ -190,7 +190,7 @@ def _living(graph: ObjectGraph, no_ways: Collection[Edge]) -> set[int]:
 
 
 def _existing(graph: ObjectGraph, path: str) -> int:
-    number = _number_at(graph, split_path(path))
+    number = graph.number_at(split_path(path))
     if number is None or not path:
         got = "no object there" if path else "the root"
         raise UsageError(f"object {path!r}: expected the path of an object below the root, got {got}")
@@ -199,7 +199,7 @@ def _existing(graph: ObjectGraph, path: str) -> int:
 
 def _check_free(graph: ObjectGraph, path: str, number: int) -> None:
     """Raise UsageError unless a path may lead to a node."""
-    there = _number_at(graph, _checked(path))
+    there = graph.number_at(_checked(path))
     if there is not None and there != number:
         raise UsageError(f"object {path!r}: another object is there already; remove or move that first")
 
@@ -211,13 +211,6 @@ def _checked(path: str) -> Path:
     if join_path(names) != path:
         raise UsageError(f"object {path!r}: expected a path in key form, which begins no part with '.'; a key is none")
     return names
-
-
-def _number_at(graph: ObjectGraph, path: Path) -> int | None:
-    number: int | None = ROOT
-    for name in path:
-        number = None if number is None else graph.nodes[number].children.get(name)
-    return number
 
 
 def _lead_to_values(graph: ObjectGraph, path: Path) -> int:
@@ -415,6 +408,13 @@ def _respelled(
                 new += slot + _new_spelling(optimizer, before, changes)
             if new != paths:
                 keys[attribute.checkpoint_key] = new + mark + end
+    taken = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes} - keys.keys()
+    while clashing := [
+        old for old, new in keys.items() if new in taken
+    ]:  # a key only names a tensor: the old one will do
+        taken.update(clashing)
+        for old in clashing:
+            del keys[old]
     return keys
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, Attribute, Node, ObjectGraph, SlotVariable
 from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.optimizer_lists import is_surely_optimizer
 from tfckpt.checkpoint.optimizers import (
     ARCHIVE,
     ARCHIVED,
@@ -32,12 +33,10 @@ from tfckpt.checkpoint.optimizers import (
     MODEL,
     MOVING_AVERAGE,
     OPTIMIZER,
-    OPTIMIZER_EDGES,
     POWERS,
     RANDOM_EDGES,
     RANDOM_NAMES,
     RANDOM_STATE,
-    RATES,
     SAVE_COUNTER,
     SAVE_COUNTER_EDGE,
     SLOT_PART,
@@ -102,12 +101,7 @@ def is_optimizer(node: Node) -> bool:
     """
     edges = node.children.keys()
     looks_so = LEGACY_STEP in edges and len(HYPERPARAMETERS & edges) > 1  # each has two; a layer may have one
-    return _is_surely_optimizer(node) or looks_so or edges >= POWERS
-
-
-def _is_surely_optimizer(node: Node) -> bool:
-    edges = node.children.keys()
-    return bool(node.slot_variables) or (len(edges & OPTIMIZER_EDGES) > 1 and not RATES.isdisjoint(edges))
+    return is_surely_optimizer(node) or looks_so or edges >= POWERS
 
 
 class _Nodes:
@@ -166,7 +160,7 @@ class _Nodes:
             self._elsewhere.append(slot.original_variable)
         if AVERAGED in node.children:
             self._take_list(node.children[AVERAGED], MOVING_AVERAGE)
-        sure, named = _is_surely_optimizer(node) or number in self._plain, number in self._called
+        sure, named = is_surely_optimizer(node) or number in self._plain, number in self._called
         for edge, child in node.children.items():
             own = sure or named or edge == LEGACY_STEP or edge in HYPERPARAMETERS
             if own and self._is_variable(child) and self._is_scalar(child):

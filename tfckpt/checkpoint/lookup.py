@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
 
 class Meant(NamedTuple):
-    """The tensors that an edit means by a glob, by what it matches; a tensor may be among several."""
+    """The tensors that a glob means, by what it matches; a tensor may be among several."""
 
     keys: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -108,19 +108,21 @@ class Lookup:
         return next((Found(names, "full name") for names in of_key.values()), None)
 
     def match(self, pattern: str) -> Found | None:
-        """Return the tensors that a shell glob means, which whole texts must match: keys, else paths, else full names.
-
-        Every way that leads to a variable counts, but for those that come to an object twice, and for what
-        `paths_of_variables` leaves out of graphs with too many.
+        """Return the tensors that a shell glob means, in order; see `meant`. They are by path if not all are by key.
 
         Raises: TensorNotFoundError as `find`, if there is no wildcard in it.
         """
-        if WILD.isdisjoint(pattern):
-            return self.find(pattern)
-        return self.select(re.compile(fnmatch.translate(pattern)).match)
+        if WILD.isdisjoint(pattern) and (found := self.find(pattern)) is not None:
+            return found
+        meant = self.meant(pattern)
+        names = {*meant.keys, *meant.paths, *meant.full_names}
+        if not names:
+            return None
+        how: How = "full name" if meant.full_names else "key" if len(names) == len(meant.keys) else "path"
+        return Found(tuple(name for name in self._names if name in names), how)
 
     def select(self, matches: Callable[[str], object]) -> Found | None:
-        """Return the tensors of which the key ``matches``; if there are none, the path; if none, the full name."""
+        """Return the tensors of which the key ``matches``; if there are none, any path; if none, the full name."""
         found = [name for name in self._names if matches(name)]
         if found or self._graph is None:
             return Found(tuple(found), "key") if found else None
@@ -130,10 +132,11 @@ class Lookup:
         return Found(names, "full name") if names else None
 
     def meant(self, pattern: str) -> Meant:
-        """Return all that an edit means by a glob: by key and by path, an object with what is below it; else by full name.
+        """Return all that a glob means: by key and by path, an object with what is below it; else by full name.
 
-        A key spells one way to a variable, and whoever names an object may mean it by another: whatever `match` says, a part
-        of an object is not the object. That an optimizer lists what it trains is no way to it.
+        A key spells one way to a variable, and whoever names an object may mean it by another. Ways that come to an object
+        twice do not count, nor does what `paths_to` leaves out of a graph with too many; and that an optimizer lists what it
+        trains is no way to it.
 
         Raises: TensorNotFoundError as `find`, if there is no wildcard in it.
         """
@@ -141,8 +144,8 @@ class Lookup:
         keys = tuple(name for name in self._names if matches(name))
         if self._graph is None or ATTRIBUTES in pattern:
             return Meant(keys)
-        below = re.compile(f"{fnmatch.translate(pattern)}|{fnmatch.translate(f'{pattern}/*')}").match
-        paths = self._at_paths(self._graph, below)
+        deeper = re.compile(fnmatch.translate(f"{pattern}/*")).match
+        paths = self._at_paths(self._graph, lambda path: matches(path) or (SLOT_MARK not in path and deeper(path)))
         if keys or paths:
             return Meant(keys, paths)
         if WILD.isdisjoint(pattern):
@@ -282,13 +285,14 @@ class Lookup:
     def _full(self, graph: ObjectGraph) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
         """Return, by full name, the tensors of each attribute that has it, by key."""
         if self._of_full_name is None:
-            self._of_full_name = {}
+            found: dict[str, dict[str, tuple[str, ...]]] = {}  # no other thread sees it before it is complete
             for node in graph.nodes:
                 for attribute in node.attributes:
                     key = attribute.checkpoint_key
                     names = self._of_key(graph, key) if attribute.full_name else ()
                     if names:
-                        self._of_full_name.setdefault(attribute.full_name, {})[key] = names
+                        found.setdefault(attribute.full_name, {})[key] = names
+            self._of_full_name = found
         return self._of_full_name
 
     def _all_paths(self, graph: ObjectGraph, *, trained: bool) -> Iterator[tuple[str, Meaning]]:

@@ -133,6 +133,11 @@ class Node:
     def __repr__(self) -> str:
         return f"Node{self._fields()}"
 
+    def mark(self) -> int:
+        """Return a number that tells this node from what it was before a change."""
+        lists = tuple(self.attributes), tuple(self.slot_variables)
+        return hash((frozenset(self.children.items()), *lists, self.registered_saver, self.has_checkpoint_values))
+
     def _fields(self) -> tuple[object, ...]:
         return (
             self.children,
@@ -150,13 +155,13 @@ class ObjectGraph:
     known here, and an unchanged graph byte for byte.
     """
 
-    __slots__ = ("_read", "_source", "nodes")
+    __slots__ = ("_marks", "_source", "nodes")
     nodes: list[Node]
 
     def __init__(self, nodes: list[Node] | None = None) -> None:
         self.nodes = [Node()] if nodes is None else nodes
         self._source = b""
-        self._read: list[Node] | None = None  # what the bytes say, where somebody keeps it
+        self._marks: list[int] = []  # of each node as the bytes have it
 
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it can change
 
@@ -181,18 +186,18 @@ class ObjectGraph:
             ) from None
         graph = ObjectGraph([_parse_node(node) for node in proto.nodes])
         graph._check_references()
-        graph._source = serialized
+        graph._source, graph._marks = serialized, [node.mark() for node in graph.nodes]
         return graph
 
     def copy(self) -> ObjectGraph:
-        """Return a graph to change. To serialize it costs little, as long as this one stays as it was read.
+        """Return a graph to change, with the memory of the same bytes.
 
         >>> graph = ObjectGraph([Node({"a": 1}), Node()])
         >>> graph.copy() == graph, graph.copy().nodes[0] is graph.nodes[0]
         (True, False)
         """
         copy = ObjectGraph([node.copy() for node in self.nodes])
-        copy._source, copy._read = self._source, self.nodes
+        copy._source, copy._marks = self._source, self._marks
         return copy
 
     def serialize(self) -> bytes:
@@ -206,16 +211,16 @@ class ObjectGraph:
             for node in self.nodes:
                 _write_node(node, proto.nodes.add())
             return proto.SerializeToString(deterministic=True)
-        read = [_parse_node(node) for node in proto.nodes] if self._read is None else self._read
-        if read == self.nodes:
+        changed = [
+            number for number, node in enumerate(self.nodes) if [node.mark()] != self._marks[number : number + 1]
+        ]
+        if not changed and len(self.nodes) == len(self._marks):
             return self._source
         del proto.nodes[len(self.nodes) :]
-        for number, node in enumerate(self.nodes):
-            if number >= len(read):
-                _write_node(node, proto.nodes.add())
-            elif read[number] != node:
-                proto.nodes[number].Clear()
-                _write_node(node, proto.nodes[number])
+        for number in changed:
+            written = proto.nodes[number] if number < len(proto.nodes) else proto.nodes.add()
+            written.Clear()
+            _write_node(self.nodes[number], written)
         return proto.SerializeToString(deterministic=True)
 
     def walk(self) -> Iterator[tuple[Path, Node]]:

@@ -38,12 +38,12 @@ class ObjectTensors:
     def __init__(self, graph: ObjectGraph, names: Collection[str]) -> None:
         self._graph = graph
         self.node_of: dict[str, int] = {}  # of each tensor that belongs to an object, the first node that has it
-        held = frozenset(names)
+        held = frozenset(names) - {OBJECT_GRAPH_KEY}  # which is no object's, whatever a graph says
         first: dict[str, int] = {}  # of each attribute's key, the first node that has it
         for number, node in enumerate(graph.nodes):
             for attribute in node.attributes:
                 first.setdefault(attribute.checkpoint_key, number)
-        ordered = sorted(held - {OBJECT_GRAPH_KEY})
+        ordered = sorted(held)
         others = [name for name in ordered if name not in first]  # each of which may be one of several of an attribute
         begun = (key for key in first if key not in held and ATTRIBUTES in key)
         self._of_key = {key: (key,) for key in first if key in held} | _by_longest(begun, others)
@@ -79,7 +79,7 @@ class ObjectTensors:
 
     def of_node(self, number: int) -> tuple[str, ...]:
         """Return the tensors of all attributes of a node, and of its registered saver."""
-        keys = (attribute.checkpoint_key for attribute in self._graph.nodes[number].attributes)
+        keys = dict.fromkeys(attribute.checkpoint_key for attribute in self._graph.nodes[number].attributes)
         return (*(name for key in keys for name in self.of_key(key)), *self.of_saver(number))
 
     def is_broken(self, key: str) -> bool:

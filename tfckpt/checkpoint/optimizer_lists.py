@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
+from tfckpt.checkpoint.optimizers import OPTIMIZER_EDGES, RATES, TRAINED, TRAINED_LIST
 
-VARIABLES = "_trainable_variables"
 EVERYTHING = "_variables"
-STEP = "_iterations"
 
 
 class Lists(NamedTuple):
@@ -36,7 +35,9 @@ class Lists(NamedTuple):
     def names(self) -> set[str]:
         """Return the names of the edges that lead to the lists."""
         own = {
-            name for name, number in ((VARIABLES, self.variables), (EVERYTHING, self.everything)) if number is not None
+            name
+            for name, number in ((TRAINED_LIST, self.variables), (EVERYTHING, self.everything))
+            if number is not None
         }
         return own | set(self.slots)
 
@@ -53,7 +54,9 @@ def find_optimizers(graph: ObjectGraph) -> dict[int, Lists]:
     {1: Lists(variables=None, everything=3, slots={'_momentums': 4}, loose=())}
     """
     claimed: set[int] = set()
-    return {number: _lists(graph, node, claimed) for number, node in enumerate(graph.nodes) if _is_optimizer(node)}
+    return {
+        number: _lists(graph, node, claimed) for number, node in enumerate(graph.nodes) if is_surely_optimizer(node)
+    }
 
 
 def elements(graph: ObjectGraph, number: int | None) -> list[int]:
@@ -69,17 +72,23 @@ def kept(graph: ObjectGraph, lists: Lists) -> list[int]:
     return [element for number in lists.slots.values() for element in elements(graph, number)] + list(lists.loose)
 
 
-def _is_optimizer(node: Node) -> bool:
-    return bool(node.slot_variables) or (STEP in node.children and EVERYTHING in node.children)
+def is_surely_optimizer(node: Node) -> bool:
+    """Whether a node holds what optimizers alone do: slot variables, or lists and numbers of those of Keras.
+
+    >>> is_surely_optimizer(Node({"_iterations": 1, "_variables": 2})), is_surely_optimizer(Node({"_variables": 1}))
+    (True, False)
+    """
+    edges = node.children.keys()
+    return bool(node.slot_variables) or (len(edges & OPTIMIZER_EDGES) > 1 and not RATES.isdisjoint(edges))
 
 
 def _lists(graph: ObjectGraph, node: Node, claimed: set[int]) -> Lists:
     own = {name: child for name, child in node.children.items() if child not in claimed}
     slots = {
-        name: child for name, child in own.items() if name not in (VARIABLES, EVERYTHING) and elements(graph, child)
+        name: child for name, child in own.items() if name not in (EVERYTHING, *TRAINED) and elements(graph, child)
     }
     everything = own.get(EVERYTHING)
     claimed.update(child for child in own.values() if graph.nodes[child].children)
     named = {child for number in slots.values() for child in elements(graph, number)} | set(node.children.values())
     loose = tuple(element for element in elements(graph, everything) if element not in named)
-    return Lists(own.get(VARIABLES), everything, slots, loose)
+    return Lists(own.get(TRAINED_LIST), everything, slots, loose)

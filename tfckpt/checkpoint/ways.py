@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
-from tfckpt.checkpoint.graph_roles import is_optimizer
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, ObjectGraph, escape, join_path, path_to, split_path
-from tfckpt.checkpoint.optimizers import TRAINED_LIST
+from tfckpt.checkpoint.optimizer_lists import is_surely_optimizer
+from tfckpt.checkpoint.optimizers import TRAINED
 from tfckpt.errors import FormatError
 
 # Edges that are looked at, all together: so many times those of the graph, and as many as a small one may have. Saved Keras
@@ -129,13 +129,12 @@ class _Room:
 
 
 def edges_of_training(graph: ObjectGraph) -> set[Edge]:
-    """Return the edges by which optimizers of Keras 3 list what they train, as far as other edges lead there too.
+    """Return the edges by which optimizers list what they train, as far as other edges lead there too.
 
     Nobody who names an optimizer means the model's weights.
     """
-    lists = {
-        node.children[TRAINED_LIST] for node in graph.nodes if TRAINED_LIST in node.children and is_optimizer(node)
-    }
+    optimizers = (node for node in graph.nodes if is_surely_optimizer(node))
+    lists = {child for node in optimizers for name, child in node.children.items() if name in TRAINED}
     elsewhere = {child for n, node in enumerate(graph.nodes) if n not in lists for child in node.children.values()}
     return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in elsewhere}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tfckpt
 from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
 from tfckpt.cli.output import human, is_terminal, print_json, print_meant, print_no_match, print_rows, printable
+from tfckpt.errors import TfckptError
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -116,13 +117,16 @@ def _chosen(checkpoint: Checkpoint, args: argparse.Namespace) -> list[Entry]:
     if args.pattern is None and args.regex is None:
         return entries
     matches = matcher(args)
-    by_key = [entry for entry in entries if matches(entry.name)]
-    if by_key or checkpoint.object_graph is None:
-        return by_key
-    found = matched_otherwise(args, checkpoint.lookup)
-    if found is None:
-        return []
-    print_meant(args, found, checkpoint.lookup)
+    by_key = {entry.name: entry for entry in entries if matches(entry.name)}
+    try:
+        found = None if checkpoint.object_graph is None else matched_otherwise(args, checkpoint.lookup)
+    except TfckptError:
+        if not by_key:
+            raise
+        found = None  # keys are told without the graph
+    if found is None or found.how == "key":
+        return list(by_key.values())
+    print_meant(args, found, checkpoint.lookup, by_key=by_key)
     return list(map(checkpoint.entry, found.names))
 
 
@@ -133,7 +137,6 @@ def _is_summed_up(args: argparse.Namespace) -> bool:
 def _roles(checkpoint: Checkpoint, *, asked: bool) -> Roles:
     """Return what each tensor is for; where the object graph cannot be read, keys tell, if somebody asked for roles."""
     from tfckpt.checkpoint.roles import find_roles
-    from tfckpt.errors import TfckptError
 
     try:
         graph = checkpoint.object_graph

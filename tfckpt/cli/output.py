@@ -135,13 +135,18 @@ def print_no_match(args: argparse.Namespace, count: int) -> None:
     print(f"tfckpt {args.command}: none of {count} tensors matches{hint}", file=sys.stderr)
 
 
-def print_meant(args: argparse.Namespace, found: Found, lookup: Lookup, text: str | None = None) -> None:
+def print_meant(
+    args: argparse.Namespace, found: Found, lookup: Lookup, text: str | None = None, *, by_key: Collection[str] = ()
+) -> None:
     """Say on stderr what was taken where it was no key: the tensors of ``text``, or what chooses among all."""
     if args.quiet or found.how == "key":
         return
     one, many = MEANT[found.how]
-    tensors = some([printable(repr(name)) for name in found.names], 3)
-    said = f"no key matches; {many} do: {tensors}" if text is None else f"{printable(repr(text))} is {one}: {tensors}"
+    tensors = some([printable(repr(name)) for name in found.names if name not in by_key], 3)
+    if text is not None:
+        said = f"{printable(repr(text))} is {one}: {tensors}"
+    else:
+        said = f"{many} match as well: {tensors}" if by_key else f"no key matches; {many} do: {tensors}"
     more = "" if lookup.is_complete else "; there are more paths than are compared"
     print(f"tfckpt {args.command}: {said}{more}", file=sys.stderr)
 

@@ -98,11 +98,11 @@ class _Chooser:
         """Let go what a pattern means, with the slots of variables among it."""
         rule = drop_rule(pattern)
         meant = self._lookup.meant(pattern)
-        spared = self._trained(meant.keys, meant.paths) if TRAINED_LIST not in pattern else []
+        spared = self._trained(meant.keys, meant.paths) if TRAINED_LIST not in pattern else {}
         names = dict.fromkeys((*meant.keys, *meant.paths, *meant.full_names))
         names = {name: None for name in names if name not in spared}
         if spared:
-            why = f"its key begins with an optimizer's, and names what that trains: {some(spared, 1)}"
+            why = f"its key begins with an optimizer's, and names what that trains: {some(list(spared), 1)}"
             self._notes.append(f"{rule}: kept {count_of(spared, 'model variable')}; {why}")
         if not names:
             self._notes.append(f"{rule}: no tensor")
@@ -112,16 +112,15 @@ class _Chooser:
         if ATTRIBUTES not in pattern:
             self._drop_slots(names, rule)
 
-    def _trained(self, keys: Iterable[str], paths: Collection[str]) -> list[str]:
+    def _trained(self, keys: Iterable[str], paths: Iterable[str]) -> dict[str, None]:
         """Return the tensors whose keys are spelled along an optimizer's list of what it trains, if no path means them."""
-        if self._graph is None:
-            return []
-        listed = [name for name in keys if f"/{TRAINED_LIST}/" in name and name not in frozenset(paths)]
-        no_ways = (
-            {self._graph.nodes[n].children[name] for n, name in edges_of_training(self._graph)} if listed else set()
-        )
-        tensors = self._tensors(self._graph)
-        return [name for name in listed if tensors.node_of.get(name) in no_ways]
+        by_path = frozenset(paths)
+        listed = [name for name in keys if f"/{TRAINED_LIST}/" in name and name not in by_path]
+        if self._graph is None or not listed:
+            return {}
+        trained = {self._graph.nodes[number].children[name] for number, name in edges_of_training(self._graph)}
+        node_of = self._tensors(self._graph).node_of
+        return {name: None for name in listed if node_of.get(name) in trained}
 
     def _drop_slots(self, names: Iterable[str], rule: str) -> None:
         """Let the slots of variables go along: a new variable in their place would be given the old one's."""
@@ -145,7 +144,8 @@ class _Chooser:
 
     def _say_how(self, pattern: str, meant: Meant) -> None:
         """Note what a pattern was taken for where it was not, or not only, for keys."""
-        by_path = [name for name in meant.paths if name not in frozenset(meant.keys)]
+        keys = frozenset(meant.keys)
+        by_path = [name for name in meant.paths if name not in keys]
         if meant.full_names:
             self._notes.append(f"pattern {pattern!r}: taken for full names; {count_of(meant.full_names, 'tensor')}")
         elif by_path:
@@ -222,9 +222,8 @@ class _Chooser:
         named, whole = frozenset(names), dict.fromkeys(names)
         if self._graph is not None and self._whole_objects:
             tensors = self._tensors(self._graph)
-            for name in names:
-                if name in tensors.node_of:
-                    whole |= dict.fromkeys(tensors.of_node(tensors.node_of[name]))
+            for number in dict.fromkeys(tensors.node_of[name] for name in names if name in tensors.node_of):
+                whole |= dict.fromkeys(tensors.of_node(number))
         others = [name for name in whole if name not in named]
         if others:
             self._notes.append(f"{some(others, 3)}: of the same objects as what is named, so they go or stay together")

@@ -69,7 +69,11 @@ class Draft:
         objects = ObjectTensors(self.graph, names)
         # The key of its attribute, now, and what its name has behind that, of each tensor of the source.
         self._stored = {name: (key, name.removeprefix(key)) for key in _keys(graph) for name in objects.of_key(key)}
-        self._stored |= {name: (name, "") for name in objects.unclaimed}
+        others = [name for name in names if name not in self._stored and name != OBJECT_GRAPH_KEY]
+        self._stored |= {name: (name, "") for name in others}  # of no object, or of one that has a saver of its own
+        savers = [number for number, node in enumerate(graph.nodes) if node.registered_saver is not None]
+        self._savers = {number: objects.of_saver(number) for number in savers}
+        self._taken = {key for key, _ in self._stored.values()}
 
     def add(self, path: str, value: npt.ArrayLike, *, full_name: str = "") -> None:
         """Add a variable.
@@ -81,8 +85,9 @@ class Draft:
         Raises:
             UsageError: there is a value already; `replace` gives it another.
         """
-        taken = {*self._added, *(key for key, _ in self._stored.values())}
-        self._added[graph_edit.add_variable(self.graph, path, full_name, taken=taken)] = value
+        key = graph_edit.add_variable(self.graph, path, full_name, taken=self._taken)
+        self._taken.add(key)
+        self._added[key] = value
 
     def replace(self, path: str, value: npt.ArrayLike) -> None:
         """Give the variable at a path another value, which may have another shape and dtype.
@@ -113,6 +118,7 @@ class Draft:
         keys = graph_edit.move(self.graph, old, new).keys
         self._stored = {name: (keys.get(key, key), end) for name, (key, end) in self._stored.items()}
         self._added = {keys.get(key, key): value for key, value in self._added.items()}
+        self._taken = {*self._added, *(key for key, _ in self._stored.values())}
 
     def remove(self, path: str) -> tuple[str, ...]:
         """Take an object away, by whatever ways it is reached, with its slot variables and all that nothing else leads to.
@@ -123,9 +129,12 @@ class Draft:
             UsageError: there is no object at ``path``, or it is the root.
         """
         keys = graph_edit.remove(self.graph, path)
+        saved = [number for number in self._savers if self.graph.nodes[number].registered_saver is None]
+        keys |= {name for number in saved for name in self._savers.pop(number)}
         gone = [key + end for key, end in self._stored.values() if key in keys] + [k for k in self._added if k in keys]
         self._stored = {name: place for name, place in self._stored.items() if place[0] not in keys}
         self._added = {key: value for key, value in self._added.items() if key not in keys}
+        self._taken -= keys
         return tuple(sorted(gone))
 
     def names(self) -> list[str]:

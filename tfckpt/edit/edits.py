@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.arguments import texts
@@ -17,7 +16,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.source import Source
-from tfckpt.edit.choice import choose, drop_rule, keep_rule
+from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
 from tfckpt.errors import PlanError, UsageError, located, some
 
@@ -50,15 +49,6 @@ class Edits:
     def choose_names(self) -> bool:
         """Whether tensors may be dropped or get other names."""
         return bool(self.rename or self.drop or self.keep or self.strip_optimizer)
-
-    def rule(self, name: str) -> str | None:
-        """Return the rule by which a pattern drops a name, or None. The object graph goes only by one that matches it."""
-        for pattern in self.drop:
-            if fnmatchcase(name, pattern):
-                return drop_rule(pattern)
-        if self.keep and name != OBJECT_GRAPH_KEY and not any(fnmatchcase(name, pattern) for pattern in self.keep):
-            return keep_rule(self.keep)
-        return None
 
     def new_name(self, name: str) -> str:
         """Return a tensor's name after every substitution in turn; the object graph keeps its own."""

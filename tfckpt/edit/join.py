@@ -25,7 +25,8 @@ from tfckpt.checkpoint.object_graph import (
     join_path,
     path_to,
 )
-from tfckpt.checkpoint.optimizer_lists import EVERYTHING, VARIABLES, Lists, elements, find_optimizers, kept
+from tfckpt.checkpoint.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
+from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError
 
@@ -509,7 +510,7 @@ class _Laying:
 
     def _drop_lists(self, target: int, their: Lists, *, keep_variables: bool) -> None:
         children = self._target[target].children
-        names = their.names() - ({VARIABLES} if keep_variables else set())
+        names = their.names() - ({TRAINED_LIST} if keep_variables else set())
         numbers = [children.pop(name) for name in names]
         kept_here = set(children.values())  # what an edge of its own leads to: the step, the learning rate
         gone = set(numbers)
@@ -536,7 +537,7 @@ class _Laying:
             if any(self._to[n] != NOWHERE for n in mine):
                 return found, ""
             return None, (
-                f"the order of {VARIABLES} is not known to be that of {self._held_by(target)}: no other path leads to its "
+                f"the order of {TRAINED_LIST} is not known to be that of {self._held_by(target)}: no other path leads to its "
                 "variables, so moments could go to the wrong ones"
             )
         found_here, found_there = self._own_owners(own), self._their_owners(their)
@@ -548,7 +549,7 @@ class _Laying:
     def _unknown_order(self, target: int) -> str:
         there = self._held_by(target)
         return (
-            f"the order of its lists is not known to be that of {there}: neither {VARIABLES} nor full names tell for sure "
+            f"the order of its lists is not known to be that of {there}: neither {TRAINED_LIST} nor full names tell for sure "
             f"which variable each place is for, so moments could go to the wrong ones; to keep the order of "
             f"{self._part.name}, prefer it, and a pattern of paths from {there}"
         )

@@ -248,12 +248,19 @@ class _Planning:
         if self._joined is not None:
             for source, numbers in sorted(self._joined.numbers.items(), key=lambda item: self._rank(item[0])):
                 self._add_objects(source, numbers, objects)
+        called = self._objects_by_name(objects)
         for source, origin in enumerate(self._origins):
             joined = self._joined is not None and origin.graph is not None
-            for name in origin.tensors.unclaimed if joined else origin.checkpoint:
-                thing = self._object_called(name, objects) or names.setdefault(name, {})
+            for name in self._of_no_attribute(origin) if joined else origin.checkpoint:
+                thing = called[name] if name in called else names.setdefault(name, {})
                 thing.setdefault(source, _Held(name, (name,)))
         return names, objects
+
+    def _of_no_attribute(self, origin: Origin) -> list[str]:
+        """Return the tensors that no attribute stands for: those of no object, and those of registered savers."""
+        assert origin.graph is not None
+        savers = (number for number, node in enumerate(origin.graph.nodes) if node.registered_saver is not None)
+        return [*origin.tensors.unclaimed, *(name for number in savers for name in origin.tensors.of_saver(number))]
 
     def _rank(self, source: int) -> bool:
         return source != self._preferences.default
@@ -268,18 +275,14 @@ class _Planning:
                     thing = objects.setdefault((number, attribute.name), {})
                     thing[source] = _Held(attribute.checkpoint_key, tensors)
 
-    def _object_called(self, name: str, objects: Mapping[tuple[int, str], _Thing]) -> _Thing | None:
-        """Return the object whose one tensor has this name in a source with objects."""
-        if self._joined is None:
-            return None
-        for source, numbers in self._joined.numbers.items():
-            tensors, graph = self._origins[source].tensors, self._origins[source].graph
-            node = tensors.node_of.get(name)
-            if node is not None and graph is not None:
-                for attribute in graph.nodes[node].attributes:
-                    if tensors.of_key(attribute.checkpoint_key) == (name,):
-                        return objects.get((numbers[node], attribute.name))
-        return None
+    def _objects_by_name(self, objects: Mapping[tuple[int, str], _Thing]) -> dict[str, _Thing]:
+        """Return the objects whose one tensor has a name in a source, by it: another source may have it without an object."""
+        called: dict[str, _Thing] = {}
+        for thing in objects.values():
+            for held in thing.values():
+                if held.tensors == (held.key,):
+                    called.setdefault(held.key, thing)
+        return called
 
     def _resolve(self, thing: _Thing, number: int | None) -> list[int]:
         """Return the sources that a thing is taken from: one, or those that hold slices of one tensor.
@@ -430,10 +433,13 @@ class _Planning:
     ) -> None:
         """Give every value of an object a key that no other has, and the graph its attributes."""
         paths = _Paths(graph)
+        places: dict[int, dict[str, int]] = {}  # of attributes, by name
         for (number, name), sources in sorted(chosen.items(), key=lambda item: item[0][0]):
             thing = objects[number, name]
             attributes = graph.nodes[number].attributes
-            place = next((n for n, attribute in enumerate(attributes) if attribute.name == name), len(attributes))
+            if number not in places:
+                places[number] = {a.name: n for n, a in reversed([*enumerate(attributes)])}
+            place = places[number].setdefault(name, len(attributes))
             if place == len(attributes):
                 first = min(thing, key=self._rank)
                 attributes.append(Attribute(name, thing[first].key, self._full_name(first, number, name)))

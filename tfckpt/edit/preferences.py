@@ -13,10 +13,10 @@ from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
 from tfckpt.checkpoint.optimizers import ARCHIVE, COPY
-from tfckpt.checkpoint.path_globs import Edge, PathGlob
+from tfckpt.checkpoint.path_globs import PathGlob
 from tfckpt.checkpoint.roles import ROLES, find_roles
+from tfckpt.checkpoint.ways import Edge, edges_of_training
 from tfckpt.errors import PlanError, UsageError
 
 
@@ -68,15 +68,7 @@ class Origin:
 
     @once
     def _no_ways(self) -> set[Edge]:
-        """Return the edges from optimizers to what is the model's: no way by which anybody means it.
-
-        Where an optimizer was saved without its model they are the only ways.
-        """
-        graph = self.graph or ObjectGraph()
-        lists = {o.variables for o in find_optimizers(graph).values() if o.variables is not None}
-        held = {child for number in lists for child in elements(graph, number)}
-        named = {c for n, node in enumerate(graph.nodes) if n not in lists for c in node.children.values()} & held
-        return {(n, name) for n in lists for name, child in graph.nodes[n].children.items() if child in named}
+        return edges_of_training(self.graph or ObjectGraph())
 
     @once
     def copies(self) -> Mapping[int, Sequence[int]]:
@@ -190,8 +182,8 @@ class Preferences:
             ]
         else:
             nodes, names = self._matching(pattern)
-        if not any(names[source]) and not any(o.tensors.of_node(n) for o, f in self._pairs(nodes, source) for n in f):
-            there = any(any(found) for found in names) or any(any(found) for found in nodes)
+        if not names[source] and not any(o.tensors.of_node(n) for o, f in self._pairs(nodes, source) for n in f):
+            there = any(map(bool, names)) or any(map(bool, nodes))
             where = f"in {self._typed(source)}, only in others" if there else "in any source"
             hint = "a glob matches whole paths or names, such as 'model/encoder/*'"
             raise PlanError([f"prefer {text!r}: {pattern!r} means nothing {where}; {hint}"])
