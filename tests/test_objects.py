@@ -344,3 +344,71 @@ def test_a_layer_keeps_weights_that_are_called_as_an_optimizers(tmp_path: Path) 
     assert sorted(item.source for item in plan.dropped) == [
         variable_key(f"model/odd/{name}") for name in ("_iterations", "_learning_rate")
     ]
+
+
+def test_what_a_registered_saver_saved_goes_along_or_with_its_object(tmp_path: Path) -> None:
+    nodes = [Node({"r": 1, "w": 2}), Node(registered_saver=("pk.sv", "r")), value("w")]
+    tensors: dict[str, npt.ArrayLike] = {"r/value": 7, variable_key("w"): 1}
+    tfckpt.save(tmp_path / "c", {**tensors, "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize()})
+    with tfckpt.open(tmp_path / "c") as ckpt:
+        draft = tfckpt.Draft(ckpt)
+        draft.move("w", "v")
+        draft.save(tmp_path / "moved")
+        assert draft.remove("r") == ("r/value",)
+        draft.save(tmp_path / "removed")
+    with tfckpt.open(tmp_path / "moved") as ckpt:
+        assert (int(ckpt["r/value"]), int(ckpt["v"])) == (7, 1)
+    assert "r/value" not in tfckpt.open(tmp_path / "removed")
+    plan = tfckpt.rewrite(tmp_path / "c", tmp_path / "out", drop=["r/value"])
+    graph = tfckpt.open(tmp_path / "out").object_graph
+    assert graph is not None
+    assert graph.nodes[1].registered_saver is None
+    assert [item.source for item in plan.dropped] == ["r/value"]
+
+
+def test_a_draft_is_not_written_over_its_source(source: str) -> None:
+    with tfckpt.open(source) as ckpt, pytest.raises(UsageError, match="source and destination are the same"):
+        tfckpt.Draft(ckpt).save(source, overwrite=True)
+
+
+def test_a_key_that_another_object_has_is_left_to_it(tmp_path: Path) -> None:
+    nodes = [Node({"a": 1, "b": 2}), Node({"w": 3}), value("c/w"), value("a/w")]
+    tensors: dict[str, npt.ArrayLike] = {variable_key("a/w"): 1, variable_key("c/w"): 2}
+    tfckpt.save(tmp_path / "c", {**tensors, "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize()})
+    tfckpt.rewrite(tmp_path / "c", tmp_path / "out", rename=[("^a/", "c/")])
+    assert (at(tmp_path / "out", "c/w"), at(tmp_path / "out", "b")) == (1, 2)
+
+
+def test_a_copy_of_a_changed_graph_has_the_change(source: str) -> None:
+    graph = tfckpt.open(source).object_graph
+    assert graph is not None
+    graph.drop_keys([SLOT])
+    copy = graph.copy().copy()
+    assert ObjectGraph.parse(copy.serialize()) == graph
+    assert SLOT.encode() not in copy.serialize()
+
+
+def test_a_strip_keeps_and_names_averages_and_iterators_and_takes_loss_scales(tmp_path: Path) -> None:
+    tensors: dict[str, npt.ArrayLike] = {}
+    for name in ("a/kernel", "a/bias", "b/kernel", "b/bias"):
+        array = np.ones((2, 2) if name.endswith("kernel") else 2, np.float32)
+        tensors |= dict.fromkeys([name, f"{name}/Adam", f"{name}/ExponentialMovingAverage"], array)
+    tensors |= {"loss_scale": np.float32(2), "good_steps": 3, "odd/kernel/v": np.ones((2, 2), np.float32)}
+    tfckpt.save(tmp_path / "c", tensors)
+    plan = tfckpt.rewrite(tmp_path / "c", tmp_path / "out", strip_optimizer=True)
+    rules = {item.source: item.rule for item in plan.dropped}
+    assert rules == {
+        **{f"{layer}/{part}/Adam": "optimizer state" for layer in "ab" for part in ("kernel", "bias")},
+        **dict.fromkeys(("loss_scale", "good_steps"), "training state"),
+    }
+    assert any(
+        note.startswith("moving average: kept 4 tensors, a/bias/ExponentialMovingAverage") for note in plan.notes
+    )
+
+
+def test_many_attributes_of_one_key_are_looked_at_once(tmp_path: Path) -> None:
+    nodes = [Node({"t": 1}), Node(attributes=[Attribute("table", TABLE)] * 3000)]
+    tensors: dict[str, npt.ArrayLike] = {f"{TABLE}-{number}": 1 for number in range(3000)}
+    tfckpt.save(tmp_path / "c", {**tensors, "_CHECKPOINTABLE_OBJECT_GRAPH": ObjectGraph(nodes).serialize()})
+    plan = tfckpt.rewrite(tmp_path / "c", tmp_path / "out", keep=["t"], dry_run=True)
+    assert (len(plan.steps), len(plan.dropped)) == (3001, 0)
