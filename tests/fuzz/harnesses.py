@@ -44,6 +44,7 @@ from tfckpt.cli import tree
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.match import match_models
+from tfckpt.edit.choice import choose
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
@@ -209,6 +210,9 @@ def edits(data: bytes) -> None:
             lambda graph, path=path: add_alias(graph, f"alias/{path}", path),  # type: ignore[misc]
             lambda graph, path=path: remove(graph, path),  # type: ignore[misc]
         ]
+    entries = [Entry(key, DT_FLOAT, (), 0, 0, 4, 0) for key in dict.fromkeys(keys[::2])]
+    for how in ({"drop": ["*a*", "model"]}, {"keep": ["o*", "*/kernel"]}, {"strip_optimizer": True}):
+        _quietly(partial(choose, "", entries, parsed, **how))
     for step in steps:
         graph = parsed.copy()
         _quietly(partial(step, graph))
