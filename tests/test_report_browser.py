@@ -178,7 +178,8 @@ def test_histograms_are_drawn_by_layer(look: Look, bert_page: Path) -> None:
     ]
     page.get_by_role("button", name="Open all layers").click()
     figures = page.locator("#layers-list figure")
-    page.wait_for_function("document.querySelectorAll('#layers-list figure').length === 51")
+    figures.nth(50).wait_for(state="attached")
+    assert figures.count() == 51
     first = figures.filter(has_text="word_embeddings").first
     with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
         low = checkpoint["bert/embeddings/word_embeddings"].min()

@@ -316,23 +316,23 @@ class Lookup:
                 continue
             for name in itertools.chain.from_iterable(self._of_key(graph, key) for key in several):
                 yield from ((_below(path, name), name) for path in ways)
-        yield from self._slot_paths(graph, found)
-        if not trained:  # whoever means an optimizer means what it keeps
-            for number, ways in found.items():
-                for slot in graph.nodes[number].slot_variables:
-                    yield from ((f"{path}/{escape(slot.slot_name)}", slot.slot_variable) for path in ways)
+        yield from self._slot_paths(graph, found, kept=not trained)
 
-    def _slot_paths(self, graph: ObjectGraph, ways: Mapping[int, tuple[str, ...]]) -> Iterator[tuple[str, int]]:
-        """Yield paths of slot variables, each with the node's number."""
+    def _slot_paths(
+        self, graph: ObjectGraph, ways: Mapping[int, tuple[str, ...]], *, kept: bool = False
+    ) -> Iterator[tuple[str, int]]:
+        """Yield paths of slot variables, each with the node's number; ``kept`` asks for those below their optimizer too."""
         slots = [(number, slot) for number, node in enumerate(graph.nodes) for slot in node.slot_variables]
         left = OTHER_PATHS[0] + OTHER_PATHS[1] * len(slots)
         for number, slot in slots:
             variables, optimizers = ways.get(slot.original_variable, ()), ways.get(number, ())
-            if len(variables) * len(optimizers) > left:
+            if max(1, len(variables)) * len(optimizers) > left:
                 self._has_all_others = False
                 variables, optimizers = variables[:1], optimizers[:1]
-            left -= len(variables) * len(optimizers)
+            left -= max(1, len(variables)) * len(optimizers)
             name = escape(slot.slot_name)
+            if kept:
+                yield from ((f"{optimizer}/{name}", slot.slot_variable) for optimizer in optimizers)
             for path in variables:
                 for optimizer in optimizers:
                     yield f"{path}{SLOT_MARK}{optimizer}/{name}", slot.slot_variable
