@@ -46,7 +46,12 @@ with BundleWriter(dest, overwrite=True, sync=False) as writer:
     writer.add(OBJECT_GRAPH_KEY, graphs[0].serialize())
     writer.finish()
 """
-ONE, TWO = "the floor of one source", "the floor of two sources"
+ONE, TWO, BOTH = "the floor of one source", "the floor of two sources", "the floor of two sources, both read whole"
+READ = """
+for entry in sources[1].reader.entries.values():
+    for chunk in sources[1].reader.chunks(entry, verify=True):
+        pass
+"""
 REWRITE = "tfckpt.rewrite(source, dest, overwrite=True, sync=False, {})"
 # name -> the floor that it is compared with, and what it does
 EDITS = {
@@ -61,7 +66,8 @@ EDITS = {
         TWO,
         "tfckpt.merge([source, other], dest, prefer=[f'optimizer={other}', source], overwrite=True, sync=False)",
     ),
-    "average of two": (TWO, "tfckpt.average([source, source], dest, overwrite=True, sync=False)"),
+    BOTH: (BOTH, "paths = [source, other]" + FLOOR + READ),
+    "average of two": (BOTH, "tfckpt.average([source, source], dest, overwrite=True, sync=False)"),
 }
 TIMED = """
 start = time.process_time()

@@ -25,6 +25,7 @@ from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
 from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.paths import V1
 from tfckpt.bundle.slices import Ranges, whole
 from tfckpt.bundle.stream import runs
@@ -39,7 +40,7 @@ from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectG
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step
-from tfckpt.edit.rewrite import Piece, _write_piece, arrange, numbering, order_of, pieces_of, spread
+from tfckpt.edit.rewrite import Piece, _write_piece, arrange, in_the_way, numbering, order_of, pieces_of, spread
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish, stages
 
@@ -114,12 +115,14 @@ def average(
     shares = _shares(weights, len(paths))
     with ExitStack() as stack:
         checkpoints = [stack.enter_context(open_checkpoint(path)) for path in paths]
-        chosen = _choose(checkpoints)
-        plan = _plan(checkpoints, chosen)
-        if dry_run:
-            return plan
+        with collector_paused():  # of 100,000 objects it would make a quarter of the time
+            chosen = _choose(checkpoints)
+            plan = _plan(checkpoints, chosen)
         for checkpoint in checkpoints:
             check_apart(checkpoint, prefix)
+        if dry_run:
+            return plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        for checkpoint in checkpoints:
             checkpoint.reader.check_sharing(checkpoint.entries())
         compared = list(dict.fromkeys(chosen.averaged.values()))
         total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if verify else 0

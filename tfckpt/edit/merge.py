@@ -42,6 +42,7 @@ from tfckpt.edit.rewrite import (
     PathLike,
     Piece,
     arrange,
+    in_the_way,
     numbering,
     order_of,
     pieces_of,
@@ -124,7 +125,11 @@ def merge(
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
         with collector_paused():  # of 100,000 objects it would make a quarter of the time
             plan, steps = _Planning(origins, prefer).plan(partial=partial)
-        if not dry_run:
+        for origin in origins:
+            check_apart(origin.checkpoint, prefix)
+        if dry_run:
+            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        else:
             with BundleWriter(
                 prefix,
                 overwrite=overwrite,
@@ -142,13 +147,12 @@ def _write(
 ) -> None:
     listed: list[Piece] = []
     pieces: list[Piece] = []
-    for origin, part in zip(origins, steps, strict=True):
-        reader = origin.checkpoint.reader
-        check_apart(origin.checkpoint, writer.prefix)
-        ranks = _order_of_use(reader)
-        own = list(pieces_of(reader, part))
-        listed += own
-        pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *order_of(p.stored)))
+    with collector_paused():
+        for origin, part in zip(origins, steps, strict=True):
+            ranks = _order_of_use(origin.checkpoint.reader)
+            own = list(pieces_of(origin.checkpoint.reader, part))
+            listed += own
+            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *order_of(p.stored)))
     write_pieces(plan, pieces, spread(pieces, None), writer, verify=verify)
     arrange(listed, numbering(pieces), writer)
     writer.finish(check=lambda: _check_unchanged(origins))

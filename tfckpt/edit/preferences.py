@@ -51,9 +51,8 @@ class Origin:
         """Return what objects call their tensors, variables aside: each is taken whole, whatever path names one of these."""
         found: dict[int, list[str]] = {}
         for name, number in self.tensors.node_of.items():
-            label = name.rpartition(ATTRIBUTES)[2]
-            if label not in (name, VARIABLE_VALUE):
-                found.setdefault(number, []).append(label)
+            if not name.endswith(VARIABLE_VALUE) and ATTRIBUTES in name:  # nearly all are variables
+                found.setdefault(number, []).append(name.rpartition(ATTRIBUTES)[2])
         return found
 
     def called(self, matches: Callable[[str], object]) -> set[int]:
