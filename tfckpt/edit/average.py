@@ -124,7 +124,8 @@ def average(
             return plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
         for checkpoint in checkpoints:
             checkpoint.reader.check_sharing(checkpoint.entries())
-        compared = list(dict.fromkeys(chosen.averaged.values()))
+        last = checkpoints[-1]
+        compared = [n for n in dict.fromkeys(chosen.averaged.values()) if not _is_read_at_once(_entry(last, n))]
         total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if verify else 0
         comparing, writing = stages(progress, total, plan.nbytes)
         if verify:
@@ -138,7 +139,7 @@ def average(
             big_endian=checkpoints[-1].reader.big_endian,
             progress=counting(writing, plan.nbytes),
         ) as writer:
-            odd = _Mean(checkpoints, shares, chosen.averaged).write(plan.steps, writer, verify=verify)
+            odd = _Mean(checkpoints, shares, chosen.averaged, verify=verify).write(plan.steps, writer)
             writer.finish(check=lambda: _check_unchanged(checkpoints))
         finish(progress, total + plan.nbytes)
     log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
@@ -382,18 +383,21 @@ def _varies(name: str, checkpoints: Sequence[Checkpoint]) -> bool:
 class _Mean:
     """The tensors of several checkpoints that are averaged, piece by piece, and the rest of the last one."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint], shares: Sequence[float], averaged: Mapping[str, str]) -> None:
+    def __init__(
+        self, checkpoints: Sequence[Checkpoint], shares: Sequence[float], averaged: Mapping[str, str], *, verify: bool
+    ) -> None:
         self._checkpoints, self._shares, self._averaged = checkpoints, shares, averaged
+        self._verify = verify
         self._odd: dict[str, int] = {}
 
-    def write(self, steps: Sequence[Step], writer: BundleWriter, *, verify: bool) -> list[str]:
+    def write(self, steps: Sequence[Step], writer: BundleWriter) -> list[str]:
         """Write everything as the last source has it; return what to say of values that are not finite."""
         listed = list(pieces_of(self._checkpoints[-1].reader, steps))
         pieces = sorted(listed, key=lambda piece: order_of(piece.stored))
         for piece, shard in zip(pieces, spread(pieces, None), strict=True):
             writer.extend_to(shard + 1)
             if piece.step.target not in self._averaged:
-                _write_piece(piece, writer, verify=verify)
+                _write_piece(piece, writer, verify=self._verify)
             else:
                 self._write(piece, writer)
         arrange(listed, numbering(pieces), writer)
@@ -417,15 +421,29 @@ class _Mean:
         """Yield the bytes of a box of an averaged tensor."""
         sources = [(checkpoint.reader, _entry(checkpoint, name)) for checkpoint in self._checkpoints]
         shape = tuple(r.stop - r.start for r in box)
+        if _is_read_at_once(sources[-1][1]):  # and compared with its checksum on the way
+            index: tuple[Any, ...] = (*box, ...)
+            arrays = (reader.read(entry, verify=self._verify, mapped=False)[index] for reader, entry in sources)
+            if math.prod(shape):
+                yield self._mean(name, arrays, big_endian=big_endian)
+            return
         # Of a V1 checkpoint every read decodes all of a slice.
         most = math.prod(shape) if any(reader.format == V1 for reader, _ in sources) else PIECE
         for run in runs(shape, max(1, most)):
             at = tuple(slice(o.start + r.start, o.start + r.stop) for o, r in zip(box, run, strict=True))
             arrays = (reader.read_box(entry, at, mapped=False) for reader, entry in sources)
-            values, odd = mean(arrays, self._shares)
-            if odd:
-                self._odd[name] = self._odd.get(name, 0) + odd
-            yield (swap(values) if big_endian != (sys.byteorder == "big") else values).view(np.uint8).data
+            yield self._mean(name, arrays, big_endian=big_endian)
+
+    def _mean(self, name: str, arrays: Iterable[Array], *, big_endian: bool) -> memoryview:
+        values, odd = mean(arrays, self._shares)
+        if odd:
+            self._odd[name] = self._odd.get(name, 0) + odd
+        return (swap(values) if big_endian != (sys.byteorder == "big") else values).view(np.uint8).data
+
+
+def _is_read_at_once(entry: Entry) -> bool:
+    """Whether a tensor, as the last source has it, is read in one piece."""
+    return not entry.slices and entry.size <= PIECE
 
 
 def mean(arrays: Iterable[Array], weights: Sequence[float]) -> tuple[Array, int]:
