@@ -294,3 +294,11 @@ def test_quantized_rows_and_variants_stay_what_they_are(tmp_path: Path) -> None:
     assert isinstance(variants, TypedArray)
     assert (rows.dtype_name, rows.tolist()) == ("qint8", [[5, 6], [1, 2]])
     assert (variants.dtype_name, variants.tolist()) == ("variant", [b"cde", b"ab", b"cde"])
+
+
+def test_dots_that_stand_for_no_axis_part_a_number_from_a_list_as_in_numpy(
+    opened: dict[str, tuple[PartialTensor, Array]],
+) -> None:
+    part, whole = opened["little parts"]
+    for index in ((slice(None), 0, ..., [1, 2]), ([1, 2], ..., 0, slice(None)), (..., slice(None), 0, [1, 2])):
+        np.testing.assert_array_equal(part[index], whole[index])

@@ -78,7 +78,8 @@ class PartialTensor:
             found = self._reader.read_box(self.entry, box)[(*rest, ...)]  # of one string, too, an array
         else:
             array = self._reader.read_picked(self.entry, box, picked)
-            found = array[(*rest[: picked.axis], order, *rest[picked.axis + 1 :])]
+            left = [*rest[: picked.axis], order, *rest[picked.axis + 1 :]]
+            found = array[tuple(with_ellipsis(left, index))]
         return found if self.entry.data_type not in UNNAMED else _typed(found, self.entry)
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> Array:
@@ -137,6 +138,20 @@ def per_axis(index: Index, shape: tuple[int, ...]) -> list[Any]:
     if missing < 0 or any(item is Ellipsis for item in items[at + 1 :]):
         raise IndexError(f"too many indices for {len(shape)} dimensions")
     items[at : at + 1] = [slice(None)] * missing
+    return items
+
+
+def with_ellipsis(items: list[Any], index: Index) -> list[Any]:
+    """Return an index of each axis with the ``...`` of ``index``, if that stands for no axis.
+
+    To NumPy it parts a whole number from a list even so, and then the list's axes come first.
+
+    >>> with_ellipsis([0, [2]], (0, ..., [2])), with_ellipsis([0, slice(None), [2]], (0, ..., [2]))
+    ([0, Ellipsis, [2]], [0, slice(None, None, None), [2]])
+    """
+    places = [at for at, item in enumerate(index) if item is Ellipsis] if isinstance(index, tuple) else []
+    if places and len(index) == len(items) + 1:
+        return [*items[: places[0]], Ellipsis, *items[places[0] :]]
     return items
 
 
