@@ -89,7 +89,7 @@ def test_any_index_means_what_it_means_to_numpy(
     part, whole = list(opened.values())[which]
     try:
         expected = np.asarray(whole[index])
-    except IndexError:
+    except (IndexError, DeprecationWarning):  # NumPy before 1.25 only warns where nothing is chosen
         with pytest.raises(UsageError, match=r"^tensor '"):
             part[index]
         return
