@@ -259,12 +259,35 @@ def _copies(graph: ObjectGraph, tensors: ObjectTensors, entries: Mapping[str, En
             yield from (name for number in copied for name in tensors.of_node(number))
 
 
+def originals_of_copies(
+    graph: ObjectGraph, tensors: ObjectTensors, entries: Mapping[str, Entry], roles: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Return, for each copy that the graph leads to, the tensors of which it may be one: equal ones of its full name.
+
+    Args:
+        graph: that of a checkpoint.
+        tensors: of its attributes.
+        entries: the checkpoint's, by name.
+        roles: of all of them; a copy has that role.
+    """
+    held = {name: _identity(number, graph, tensors, entries) for name, number in tensors.node_of.items()}
+    originals: dict[object, list[str]] = {}
+    for name, identity in held.items():
+        if roles[name] != COPY and identity is not None:
+            originals.setdefault(identity, []).append(name)
+    return {name: tuple(originals.get(identity, ())) for name, identity in held.items() if roles[name] == COPY}
+
+
+def contents(entry: Entry) -> tuple[object, ...]:
+    """Return what tensors of equal bytes have in common, as far as an index tells."""
+    return entry.data_type, entry.shape, entry.nbytes, entry.crc32c
+
+
 def _identity(
     number: int, graph: ObjectGraph, tensors: ObjectTensors, entries: Mapping[str, Entry]
 ) -> tuple[object, ...] | None:
     """Return what two copies of a variable have in common; None where nothing tells."""
     names, attributes = tensors.of_node(number), graph.nodes[number].attributes
-    if len(names) != 1 or not attributes[0].full_name or entries[names[0]].slices:
+    if len(names) != 1 or not attributes or not attributes[0].full_name or entries[names[0]].slices:
         return None
-    entry = entries[names[0]]
-    return attributes[0].full_name, entry.data_type, entry.shape, entry.nbytes, entry.crc32c
+    return attributes[0].full_name, *contents(entries[names[0]])

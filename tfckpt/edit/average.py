@@ -34,7 +34,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.agreement import Doubt, disagreement, doubts, without_optimizers
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.graph_roles import graph_of_keys
+from tfckpt.checkpoint.graph_roles import contents, graph_of_keys, originals_of_copies
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, join_path, path_to
 from tfckpt.checkpoint.object_tensors import ObjectTensors
@@ -196,8 +196,10 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     *others, last = checkpoints
     graph, entries = last.object_graph, last.reader.entries
     roles = find_roles(last.entries(), graph)
-    kept = dict(_kept_by_kind(last.entries(), graph, roles))
-    copies = {} if graph is None else _copies(entries, graph, roles)
+    spelled = graph_of_keys(name for name in entries if ATTRIBUTES in name) if graph is None else graph
+    tensors = ObjectTensors(spelled, entries)
+    kept = dict(_kept_by_kind(last.entries(), tensors, roles))
+    copies = originals_of_copies(spelled, tensors, entries, roles)
     free = {*copies, *(name for name, why in kept.items() if why == SEVERAL or roles[name] not in AVERAGED_ROLES)}
     complaints = {other.prefix: list(_differences(other, last, free, copies)) for other in others}
     if lines := [line for found in complaints.values() for line in found]:
@@ -219,12 +221,9 @@ def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
 
 
 def _kept_by_kind(
-    entries: Sequence[Entry], graph: ObjectGraph | None, roles: Mapping[str, str]
+    entries: Iterable[Entry], tensors: ObjectTensors, roles: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yield what no average is of, with the reason: its object, its dtype, or its role."""
-    names = [entry.name for entry in entries]
-    spelled = graph_of_keys(name for name in names if ATTRIBUTES in name) if graph is None else graph
-    tensors = ObjectTensors(spelled, names)
     tensors_of = Counter(tensors.node_of.values())
     several = {name for name, number in tensors.node_of.items() if tensors_of[number] > 1}
     for entry in entries:
@@ -238,21 +237,6 @@ def _kept_by_kind(
             yield entry.name, roles[entry.name]
 
 
-def _copies(entries: Mapping[str, Entry], graph: ObjectGraph, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each copy that the graph leads to, of which tensors it may be one: equal ones of its full name."""
-    full = {a.checkpoint_key: a.full_name for node in graph.nodes for a in node.attributes}
-    same: dict[tuple[object, ...], list[str]] = {}
-    for name, entry in entries.items():
-        if roles[name] != COPY and name in full:
-            same.setdefault((full[name], *_identity(entry)), []).append(name)
-    of_graph = (name for name, role in roles.items() if role == COPY and name in full)
-    return {name: tuple(same.get((full[name], *_identity(entries[name])), ())) for name in of_graph}
-
-
-def _identity(entry: Entry) -> tuple[object, ...]:
-    return entry.data_type, entry.shape, entry.nbytes, entry.crc32c
-
-
 def _original(name: str, found: Sequence[str], others: Sequence[Checkpoint]) -> str:
     """Return the tensor that a copy follows. Which of several does not matter if they are equal everywhere.
 
@@ -260,7 +244,7 @@ def _original(name: str, found: Sequence[str], others: Sequence[Checkpoint]) -> 
     """
     if not others:
         return name
-    if len(found) != 1 and any(len({_identity(_entry(other, n)) for n in found}) != 1 for other in others):
+    if len(found) != 1 and any(len({contents(_entry(other, n)) for n in found}) != 1 for other in others):
         stored = (
             f"{name!r} stores a weight of the model a second time, in a list of any order, and it is not known which"
         )

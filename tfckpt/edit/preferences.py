@@ -11,9 +11,10 @@ from tfckpt.arguments import texts
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
+from tfckpt.checkpoint.graph_roles import originals_of_copies
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.optimizers import ARCHIVE, COPY
+from tfckpt.checkpoint.optimizers import ARCHIVE
 from tfckpt.checkpoint.path_globs import PathGlob
 from tfckpt.checkpoint.roles import ROLES, find_roles
 from tfckpt.checkpoint.ways import Edge, edges_of_training
@@ -75,18 +76,9 @@ class Origin:
         graph = self.graph
         if graph is None or not any(ARCHIVE in node.children for node in graph.nodes):
             return {}
-        originals: dict[object, list[int]] = {}
-        for name, number in self.tensors.node_of.items():
-            if self.roles[name] != COPY:
-                originals.setdefault(self._stored(name, number), []).append(number)
-        copied = [(name, number) for name, number in self.tensors.node_of.items() if self.roles[name] == COPY]
-        return {number: originals.get(self._stored(name, number), []) for name, number in copied}
-
-    def _stored(self, name: str, number: int) -> object:
-        """Return what a copy has in common with what it is a copy of."""
-        entry = self.checkpoint.entry(name)
-        attributes = self.graph.nodes[number].attributes if self.graph is not None else []
-        return tuple(a.full_name for a in attributes[:1]), entry.dtype_name, entry.shape, entry.nbytes, entry.crc32c
+        node_of = self.tensors.node_of
+        found = originals_of_copies(graph, self.tensors, self.checkpoint.reader.entries, self.roles)
+        return {node_of[copy]: [node_of[name] for name in names] for copy, names in found.items()}
 
     @once
     def roles(self) -> Mapping[str, str]:
