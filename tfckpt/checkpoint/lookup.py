@@ -61,6 +61,10 @@ class Meant(NamedTuple):
     paths: tuple[str, ...] = ()
     full_names: tuple[str, ...] = ()
 
+    def names(self) -> dict[str, None]:
+        """Return them, each once."""
+        return dict.fromkeys((*self.keys, *self.paths, *self.full_names))
+
 
 class Lookup:
     """Finds the tensors of one checkpoint by key, object path or full name.
@@ -115,7 +119,7 @@ class Lookup:
         if WILD.isdisjoint(pattern) and (found := self.find(pattern)) is not None:
             return found
         meant = self.meant(pattern)
-        names = {*meant.keys, *meant.paths, *meant.full_names}
+        names = meant.names()
         if not names:
             return None
         how: How = "full name" if meant.full_names else "key" if len(names) == len(meant.keys) else "path"

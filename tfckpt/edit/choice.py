@@ -99,8 +99,7 @@ class _Chooser:
         rule = drop_rule(pattern)
         meant = self._lookup.meant(pattern)
         spared = self._trained(meant.keys, meant.paths) if TRAINED_LIST not in pattern else {}
-        names = dict.fromkeys((*meant.keys, *meant.paths, *meant.full_names))
-        names = {name: None for name in names if name not in spared}
+        names = {name: None for name in meant.names() if name not in spared}
         if spared:
             why = f"its key begins with an optimizer's, and names what that trains: {some(list(spared), 1)}"
             self._notes.append(f"{rule}: kept {count_of(spared, 'model variable')}; {why}")
@@ -189,7 +188,7 @@ class _Chooser:
         kept: set[str] = {OBJECT_GRAPH_KEY}
         for pattern in patterns:
             meant = self._lookup.meant(pattern)
-            names = (*meant.keys, *meant.paths, *meant.full_names)
+            names = meant.names()
             if not names:
                 self._notes.append(f"pattern {pattern!r}, which is to be kept: no tensor")
                 continue

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tfckpt.arguments import texts
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.roles import ROLES, find_roles
+from tfckpt.edit.choice import drop_rule, keep_rule
 from tfckpt.errors import UsageError
 
 
@@ -60,8 +61,8 @@ class Selection:
         chosen = [word for word in self._only if self._is_meant(word, found, of_all=False)]
         self._used.update(ignored, chosen)
         if ignored:
-            return f"pattern {ignored[0]!r}" if ignored[0] in self._globs else ignored[0]
-        return None if chosen or not self._only else f"not among {', '.join(map(repr, self._only))}"
+            return drop_rule(ignored[0]) if ignored[0] in self._globs else ignored[0]
+        return None if chosen or not self._only else keep_rule(self._only)
 
     def notes(self) -> tuple[str, ...]:
         """Return what to say of words that chose nothing.
