@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from tfckpt.checkpoint.object_graph import ROOT, Attribute, Node, ObjectGraph, join_path, path_to
+from tfckpt.checkpoint.object_graph import ROOT, Node, ObjectGraph, join_path, path_to, quoted
 from tfckpt.checkpoint.optimizer_lists import Lists, elements, find_optimizers
 
 
@@ -21,7 +21,7 @@ def disagreement(ours: ObjectGraph, theirs: ObjectGraph) -> str | None:
     keys, paths that meet in one must meet in the other, and some path to each key must be in both; a path that one alone has
     is no contradiction. The same full names must not stand at each other's keys. Optimizers that keep nothing do not count.
 
-    >>> from tfckpt.checkpoint.object_graph import Node
+    >>> from tfckpt.checkpoint.object_graph import Attribute, Node
     >>> x, y = (Node(attributes=[Attribute("VARIABLE_VALUE", key)]) for key in "xy")
     >>> one, other = ObjectGraph([Node({"a": 1, "b": 2}), x, y]), ObjectGraph([Node({"a": 2, "b": 1}), x, y])
     >>> disagreement(one, one), disagreement(one, other)
@@ -52,7 +52,7 @@ def doubts(ours: ObjectGraph, theirs: ObjectGraph) -> list[Doubt]:
     ``Adam/m/dense/kernel``, if one alone is called so. Names of moments that are equal in both prove nothing without their
     variables: Keras counts names in the order in which layers are made.
 
-    >>> from tfckpt.checkpoint.object_graph import Node
+    >>> from tfckpt.checkpoint.object_graph import Attribute, Node
     >>> value = lambda name: Node(attributes=[Attribute("VARIABLE_VALUE", name.replace("/", "."), name)])
     >>> optimizer = Node({"_iterations": 3, "_variables": 4, "_m": 4})
     >>> nodes = [optimizer, value("kernel"), value("step"), Node({"0": 5}), value("Adam/m/kernel")]
@@ -70,7 +70,7 @@ def without_optimizers(graph: ObjectGraph, *, empty: bool = False) -> ObjectGrap
         graph: it stays as it is.
         empty: leave all optimizers but those that keep nothing, as one that was stripped does.
 
-    >>> from tfckpt.checkpoint.object_graph import Node
+    >>> from tfckpt.checkpoint.object_graph import Attribute, Node
     >>> optimizer = Node({"_iterations": 3, "_variables": 2, "w": 4})
     >>> value = Node(attributes=[Attribute("VARIABLE_VALUE", "x")])
     >>> graph = ObjectGraph([Node({"opt": 1, "w": 4}), optimizer, Node(), value, value])
@@ -224,7 +224,7 @@ def _owner(node: Node, variables: Mapping[str, int | None]) -> int | None:
 
 def _quoted(graph: ObjectGraph, number: int) -> str:
     """Return the path of an optimizer, as a message has it."""
-    return repr(join_path(path_to(number, graph.ways()))) if number != ROOT else "the root"
+    return quoted(path_to(number, graph.ways()))
 
 
 class _Walk:
@@ -271,7 +271,7 @@ class _Walk:
     def _unreached(self) -> str | None:
         for graph, reached in ((self._ours, self._partners), (self._theirs, self._back)):
             found = {a.checkpoint_key for number in reached for a in graph.nodes[number].attributes}
-            for attribute in _attributes(graph):
+            for attribute in graph.attributes():
                 if attribute.checkpoint_key not in found:
                     return f"no path leads to {attribute.checkpoint_key!r} in both"
         return None
@@ -304,11 +304,6 @@ def _permuted(ours: ObjectGraph, theirs: ObjectGraph) -> str | None:
 
 def _full_names(graph: ObjectGraph) -> dict[str, str]:
     """Return the key of each full name that only one key has."""
-    pairs = dict.fromkeys((a.full_name, a.checkpoint_key) for a in _attributes(graph) if a.full_name)
+    pairs = dict.fromkeys((a.full_name, a.checkpoint_key) for a in graph.attributes() if a.full_name)
     counts = Counter(name for name, _ in pairs)
     return {name: key for name, key in pairs if counts[name] == 1}
-
-
-def _attributes(graph: ObjectGraph) -> Iterator[Attribute]:
-    for node in graph.nodes:
-        yield from node.attributes

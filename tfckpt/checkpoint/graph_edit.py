@@ -408,7 +408,7 @@ def _respelled(
                 new += slot + _new_spelling(optimizer, before, changes)
             if new != paths:
                 keys[attribute.checkpoint_key] = new + mark + end
-    taken = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes} - keys.keys()
+    taken = {attribute.checkpoint_key for attribute in graph.attributes()} - keys.keys()
     while clashing := [
         old for old, new in keys.items() if new in taken
     ]:  # a key only names a tensor: the old one will do

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, Attribute, Node, ObjectGraph, SlotVariable
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, ROOT, SLOT_MARK, Attribute, Node, ObjectGraph, SlotVariable
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.optimizer_lists import is_surely_optimizer
 from tfckpt.checkpoint.optimizers import (
@@ -39,7 +39,6 @@ from tfckpt.checkpoint.optimizers import (
     RANDOM_STATE,
     SAVE_COUNTER,
     SAVE_COUNTER_EDGE,
-    SLOT_PART,
     STEPS,
     TRAINED,
     TRAINING_STATE,
@@ -79,7 +78,7 @@ def graph_of_keys(names: Iterable[str]) -> ObjectGraph:
     room = MOST_PARTS * len(names) + 1000
     for name in names:
         path, _, attribute = name.partition(ATTRIBUTES)
-        owner, slot, state = path.partition(f"/{SLOT_PART}/")
+        owner, slot, state = path.partition(SLOT_MARK)
         if path.count("/") + len(graph.nodes) > room:
             continue
         number = graph.node_at(tuple(owner.split("/")))

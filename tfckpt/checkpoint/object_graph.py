@@ -72,6 +72,15 @@ def path_to(number: int, ways: Ways) -> Path:
     return tuple(reversed(names))
 
 
+def quoted(path: Path) -> str:
+    """Return a path as a message names it.
+
+    >>> quoted(("model", "w")), quoted(())
+    ("'model/w'", 'the root')
+    """
+    return repr(join_path(path)) if path else "the root"
+
+
 def variable_key(escaped_path: str) -> str:
     """Return the key of the tensor that a variable's value is stored under."""
     return f"{escaped_path}{ATTRIBUTES}{VARIABLE_VALUE}"
@@ -277,6 +286,11 @@ class ObjectGraph:
         assert parent.children.get(alias[-1], number) == number, alias
         parent.children[alias[-1]] = number
 
+    def attributes(self) -> Iterator[Attribute]:
+        """Yield the attributes of all nodes, by node number."""
+        for node in self.nodes:
+            yield from node.attributes
+
     def rename_keys(self, mapping: Mapping[str, str]) -> None:
         """Let attributes refer to tensors by new keys; old keys that no attribute has are ignored.
 
@@ -289,7 +303,7 @@ class ObjectGraph:
             pass over the other without a word), or if a key would lose its end, by which TensorFlow finds the tensor.
         """
         owners: dict[str, str] = {}
-        for attribute in self._attributes():
+        for attribute in self.attributes():
             old = attribute.checkpoint_key
             new = mapping.get(old, old)
             if owners.setdefault(new, old) != old:
@@ -380,10 +394,6 @@ class ObjectGraph:
                     found.add(parent)
                     queue.append(parent)
         return found
-
-    def _attributes(self) -> Iterator[Attribute]:
-        for node in self.nodes:
-            yield from node.attributes
 
     def _check_references(self) -> None:
         if not self.nodes:

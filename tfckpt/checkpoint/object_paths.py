@@ -6,7 +6,7 @@ import difflib
 import itertools
 from collections.abc import Collection
 
-from tfckpt.checkpoint.object_graph import ObjectGraph, Path, join_path, path_to, split_path
+from tfckpt.checkpoint.object_graph import ObjectGraph, Path, join_path, path_to, quoted, split_path
 from tfckpt.errors import TensorNotFoundError, some
 
 MOST_COMPARED = 5000  # paths among which a message looks for near ones
@@ -58,8 +58,7 @@ def where_it_ends(graph: ObjectGraph, path: str) -> str:
     "'model' leads to 'model/w', 'model/b'"
     """
     names, there = existing_part(graph, path)
-    where = repr(join_path(names)) if names else "the root"
-    return f"{where} leads to {some([repr(path) for path in there]) or 'nothing'}"
+    return f"{quoted(names)} leads to {some([repr(path) for path in there]) or 'nothing'}"
 
 
 def existing_part(graph: ObjectGraph, path: str) -> tuple[Path, list[str]]:

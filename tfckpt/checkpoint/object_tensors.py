@@ -147,7 +147,7 @@ def against_restoring(value: object, names: Collection[str]) -> Iterator[str]:
     if unclaimed := [repr(name) for name in tensors.unclaimed]:
         how = "give the graph an object with that key (tfckpt.types.ObjectGraph) before it is saved"
         yield f"no object of the graph leads to {some(unclaimed)}: TensorFlow will not restore {_them(unclaimed)}; {how}"
-    asked = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    asked = dict.fromkeys(attribute.checkpoint_key for attribute in graph.attributes())
     if missing := [repr(key) for key in asked if not tensors.of_key(key)]:
         them, how = _them(missing), "or take the key out of the graph (tfckpt.types.ObjectGraph.drop_keys)"
         yield f"the graph asks for {some(missing)}: TensorFlow will not restore without {them}; save {them}, {how}"

@@ -95,4 +95,3 @@ NUMBERED = re.compile(r"(.*?)_[0-9]{1,9}")
 PIECE = re.compile(r"part_[0-9]{1,9}")  # of a partitioned variable
 LETTERED = re.compile(r"(?i:adam|adamw|lamb|lars|lion|adafactor|rmsprop)_(?:m|v|vr|vc|u|c)")  # google-research
 SLOT_TAIL = re.compile(r".+_slot_(?:m|v|vr|vc)")  # mesh TensorFlow, T5: joined to the name without a slash
-SLOT_PART = ".OPTIMIZER_SLOT"  # in a key: the variable's path, this, the optimizer's path, the slot's name

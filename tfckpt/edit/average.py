@@ -36,7 +36,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.graph_roles import contents, graph_of_keys, originals_of_copies
 from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, join_path, path_to
+from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step
@@ -216,7 +216,7 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
 def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
     """Return the paths of nodes, for a message, which spells few of them."""
     ways = {} if graph is None or not numbers else graph.ways()
-    spelled = [repr(join_path(path_to(n, ways))) if n else "the root" for n in sorted(numbers)[:MOST_NAMED]]
+    spelled = [quoted(path_to(n, ways)) for n in sorted(numbers)[:MOST_NAMED]]
     return spelled + [""] * (len(numbers) - len(spelled))
 
 

@@ -180,4 +180,4 @@ class Draft:
 
 
 def _keys(graph: ObjectGraph) -> Iterator[str]:
-    yield from dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    yield from dict.fromkeys(attribute.checkpoint_key for attribute in graph.attributes())

@@ -140,7 +140,7 @@ def _graph_without(graph: ObjectGraph | None, dropped: Collection[str], entries:
     if dropped:
         objects = ObjectTensors(graph, [entry.name for entry in entries])
         gone = frozenset(dropped)
-        keys = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
+        keys = {attribute.checkpoint_key for attribute in graph.attributes()}
         copy.drop_keys({key for key in keys if not gone.isdisjoint(objects.of_key(key))})
         saved = {objects.node_of[name] for name in gone if name in objects.node_of}
         copy.drop_values([number for number in saved if graph.nodes[number].registered_saver is not None])

@@ -22,8 +22,8 @@ from tfckpt.checkpoint.object_graph import (
     ObjectGraph,
     SlotVariable,
     Ways,
-    join_path,
     path_to,
+    quoted,
 )
 from tfckpt.checkpoint.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
 from tfckpt.checkpoint.optimizers import TRAINED_LIST
@@ -651,9 +651,7 @@ class _Laying:
 
 
 def _path(number: int, ways: Ways) -> str:
-    if number not in ways:
-        return f"node {number}"
-    return repr(join_path(path_to(number, ways))) if number != ROOT else "the root"
+    return quoted(path_to(number, ways)) if number in ways else f"node {number}"
 
 
 def _is_identity(order: Sequence[int]) -> bool:

@@ -26,7 +26,7 @@ class Renaming:
     def __init__(self, graph: ObjectGraph, names: Iterable[str]) -> None:
         self.graph, self.moved, self.notes = graph, list[Moved](), list[str]()
         objects = ObjectTensors(graph, list(names))
-        self._keys = {a.checkpoint_key: a.checkpoint_key for node in graph.nodes for a in node.attributes}
+        self._keys = {a.checkpoint_key: a.checkpoint_key for a in graph.attributes()}
         self._tensors = {name: (key, name.removeprefix(key)) for key in self._keys for name in objects.of_key(key)}
         self._others = {name: name for name in objects.unclaimed}
 
@@ -88,7 +88,7 @@ class Renaming:
         if changed:
             what = "which TensorFlow 1 restores by"
             self.notes.append(f"rename {pattern!r}: taken for full names, {what}; {count_of(changed, 'name')} changed")
-            counts = Counter(a.full_name for node in self.graph.nodes for a in node.attributes if a.full_name)
+            counts = Counter(a.full_name for a in self.graph.attributes() if a.full_name)
             if several := [repr(name) for name, count in counts.items() if count > 1]:
                 self.notes.append(f"rename {pattern!r}: several variables have one full name now: {some(several, 3)}")
         return changed

@@ -216,7 +216,7 @@ def dangling(reader: TensorReader) -> list[str]:
     if graph is None:
         return []
     tensors = ObjectTensors(graph, reader.entries)
-    keys = dict.fromkeys(attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes)
+    keys = dict.fromkeys(attribute.checkpoint_key for attribute in graph.attributes())
     return [key for key in keys if tensors.is_broken(key)]
 
 
