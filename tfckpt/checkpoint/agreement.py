@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import ROOT, Node, ObjectGraph, join_path, path_to, quoted
 from tfckpt.checkpoint.optimizer_lists import Lists, elements, find_optimizers
+from tfckpt.checkpoint.slot_owners import by_name, full_name
 
 
 def disagreement(ours: ObjectGraph, theirs: ObjectGraph) -> str | None:
@@ -120,7 +121,7 @@ class _Places:
                 for here, there in self._moments(own, their):
                     owner, its = self._owners(here, there)
                     if owner is not None and its is not None and self._model.get(owner) != its:
-                        names = _full_name(self._ours.nodes[here]), _full_name(self._theirs.nodes[there])
+                        names = full_name(self._ours.nodes[here]), full_name(self._theirs.nodes[there])
                         path = _quoted(self._ours, number)
                         return (
                             f"in the lists of {path} one place is that of {names[0]!r} here, and of {names[1]!r} there"
@@ -200,21 +201,12 @@ def _led_to(graph: ObjectGraph) -> set[int]:
 
 
 def _by_full_name(graph: ObjectGraph, numbers: Collection[int]) -> dict[str, int | None]:
-    """Return variables by their full names; None by a name that several have."""
-    found: dict[str, int | None] = {}
-    for number in numbers:
-        if name := _full_name(graph.nodes[number]):
-            found[name] = None if name in found else number
-    return found
-
-
-def _full_name(node: Node) -> str:
-    return next((attribute.full_name for attribute in node.attributes), "")
+    return by_name((full_name(graph.nodes[number]), number) for number in numbers)
 
 
 def _owner(node: Node, variables: Mapping[str, int | None]) -> int | None:
     """Return the variable that a moment is for, by the end of its full name; None where none or several are called so."""
-    name = _full_name(node)
+    name = full_name(node)
     while "/" in name:
         name = name.partition("/")[2]
         if name in variables:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers
 
 
@@ -25,37 +25,41 @@ def slots_of_variables(graph: ObjectGraph) -> dict[int, list[int]]:
     for node in graph.nodes:
         for slot in node.slot_variables:
             found.setdefault(slot.original_variable, []).append(slot.slot_variable)
-    named = _by_full_name(graph)
+    named = by_name((a.full_name, number) for number, node in enumerate(graph.nodes) for a in node.attributes)
     for lists in find_optimizers(graph).values():
         trained = elements(graph, lists.variables)
         for number in lists.slots.values():
             for place, kept in enumerate(elements(graph, number)):
                 owner = trained[place] if place < len(trained) else None
                 if lists.variables is None:
-                    owner = _named_like(_full_name(graph, kept), named)
+                    owner = _named_like(full_name(graph.nodes[kept]), named)
                 if owner is not None:
                     found.setdefault(owner, []).append(kept)
     return found
 
 
-def _named_like(full_name: str, named: Mapping[str, int | None]) -> int | None:
+def full_name(node: Node) -> str:
+    """Return what TensorFlow 1 would call a variable; the empty string if nothing tells."""
+    return next((attribute.full_name for attribute in node.attributes), "")
+
+
+def by_name(named: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+    """Return the node of each name; None by a name that several have.
+
+    >>> by_name([("kernel", 1), ("bias", 2), ("bias", 3), ("", 4)])
+    {'kernel': 1, 'bias': None}
+    """
+    found: dict[str, int | None] = {}
+    for name, number in named:
+        if name:
+            found[name] = None if name in found else number
+    return found
+
+
+def _named_like(name: str, named: Mapping[str, int | None]) -> int | None:
     """Return the variable of a slot such as ``m/dense/kernel`` or ``Adam/m/dense/kernel``, if it is one."""
     for _ in range(2):
-        full_name = full_name.partition("/")[2]
-        if full_name in named:
-            return named[full_name]
+        name = name.partition("/")[2]
+        if name in named:
+            return named[name]
     return None
-
-
-def _full_name(graph: ObjectGraph, number: int) -> str:
-    return next((attribute.full_name for attribute in graph.nodes[number].attributes), "")
-
-
-def _by_full_name(graph: ObjectGraph) -> dict[str, int | None]:
-    """Return the node of each full name; None of one that several have."""
-    named: dict[str, int | None] = {}
-    for number, node in enumerate(graph.nodes):
-        for attribute in node.attributes:
-            named[attribute.full_name] = None if attribute.full_name in named else number
-    named.pop("", None)
-    return named

@@ -27,6 +27,7 @@ from tfckpt.checkpoint.object_graph import (
 )
 from tfckpt.checkpoint.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
 from tfckpt.checkpoint.optimizers import TRAINED_LIST
+from tfckpt.checkpoint.slot_owners import by_name
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError
 
@@ -70,6 +71,10 @@ class Joined(NamedTuple):
     notes: tuple[str, ...]
     doubts: Mapping[int, str]
     owners: Mapping[int, int]
+
+    def holders(self, number: int) -> dict[int, int]:
+        """Return a joined node's number in each source that has it."""
+        return _holders(self.back, number)
 
 
 class OtherFirstError(Exception):
@@ -144,8 +149,8 @@ class _Joining:
         return found
 
     def holders(self, number: int) -> dict[int, int]:
-        """Return a joined node's number in each source that has it."""
-        return {source: back[number] for source, back in self.back.items() if number in back}
+        """Return a joined node's number in each source that has had it by now."""
+        return _holders(self.back, number)
 
 
 class _Laying:
@@ -650,6 +655,10 @@ class _Laying:
         return sorted(reached)
 
 
+def _holders(back: Mapping[int, Mapping[int, int]], number: int) -> dict[int, int]:
+    return {source: own[number] for source, own in back.items() if number in own}
+
+
 def _path(number: int, ways: Ways) -> str:
     return quoted(path_to(number, ways)) if number in ways else f"node {number}"
 
@@ -682,11 +691,7 @@ def _variables(graph: ObjectGraph, optimizers: Mapping[int, Lists], names: Mappi
 
 
 def _by_name(variables: Mapping[int, str]) -> dict[str, int | None]:
-    """Return variables by their full names; None by a name that several have."""
-    found: dict[str, int | None] = {}
-    for number, name in variables.items():
-        found[name] = None if name in found else number
-    return found
+    return by_name((name, number) for number, name in variables.items())
 
 
 def _ends_in(name: str, ends: Collection[str]) -> bool:

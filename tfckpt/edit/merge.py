@@ -318,10 +318,7 @@ class _Planning:
         return [chosen]
 
     def _holders(self, number: int | None) -> dict[int, int]:
-        """Return a joined node's number in each source that has it."""
-        if self._joined is None or number is None:
-            return {}
-        return {source: back[number] for source, back in self._joined.back.items() if number in back}
+        return {} if self._joined is None or number is None else self._joined.holders(number)
 
     def _clash(self, thing: _Thing, sources: Sequence[int]) -> tuple[int, int] | None:
         """Return two sources that both have what may come once; None if all have other slices of one tensor."""
