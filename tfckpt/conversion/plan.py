@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.errors import UsageError
@@ -113,6 +114,16 @@ class Step(NamedTuple):
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
         return self.cast is None and self.fill is None and not self.resizes and not self.is_transposed
+
+
+def carrying(entry: Entry, target: str | None = None, *, cast: DataType | None = None, origin: str = "") -> Step:
+    """Return the step of a tensor that keeps its shape, and its name unless it gets a target.
+
+    >>> carrying(Entry("w", 1, (2, 3), 0, 0, 24, 0), "model/w").shape
+    (2, 3)
+    """
+    name = entry.name if target is None else target
+    return Step(entry.name, name, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast, origin=origin)
 
 
 class Dropped(NamedTuple):

@@ -14,7 +14,7 @@ from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
-from tfckpt.conversion.plan import Dropped, Step
+from tfckpt.conversion.plan import Dropped, Step, carrying
 from tfckpt.errors import Advice, PlanError, advised, some
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
@@ -73,7 +73,7 @@ def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry]
 def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complaints: Complaints) -> Step | None:
     """Return the step for one tensor, or complain about its shape."""
     if axes is None:
-        return Step(entry.name, target, entry.data_type, entry.shape, entry.shape, entry.nbytes)
+        return carrying(entry, target)
     bound = sizes.fit(entry.name, entry.shape, axes)
     if isinstance(bound, Mismatch):
         complaints.add_mismatch(bound, entry)

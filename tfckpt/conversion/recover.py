@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.conversion.request import Request, make_plan
@@ -100,9 +100,7 @@ def _is_damage(line: str, checkpoint: Checkpoint) -> bool:
 def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:
     """Return the plan that carries every tensor under its own name, and drops what ``dest`` lacks."""
     entries = [entry for entry in source.entries() if entry.name != OBJECT_GRAPH_KEY]
-    steps = tuple(
-        Step(e.name, e.name, e.data_type, e.shape, e.shape, e.nbytes) for e in entries if dest.reader.entry(e.name)
-    )
+    steps = tuple(carrying(e) for e in entries if dest.reader.entry(e.name))
     dropped = tuple(Dropped(e.name, ABSENT, e.nbytes) for e in entries if not dest.reader.entry(e.name))
     return Plan(source.prefix, "", steps, dropped, {})
 

@@ -39,7 +39,7 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
-from tfckpt.conversion.plan import Plan, Step
+from tfckpt.conversion.plan import Plan, Step, carrying
 from tfckpt.edit.rewrite import Piece, _write_piece, arrange, in_the_way, numbering, order_of, pieces_of, spread
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish, stages
@@ -271,7 +271,7 @@ def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) 
 def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
     """Return what becomes of each tensor."""
     last = checkpoints[-1]
-    steps = tuple(Step(e.name, e.name, e.data_type, e.shape, e.shape, e.nbytes) for e in last.entries())
+    steps = tuple(map(carrying, last.entries()))
     source = ", ".join(checkpoint.prefix for checkpoint in checkpoints)
     return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps, chosen)))
 

@@ -14,7 +14,7 @@ from tfckpt.bundle.listing import collector_paused
 from tfckpt.checkpoint.graph_edit import Moved
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
 from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
@@ -157,18 +157,7 @@ def _renamed(graph: ObjectGraph, kept: Iterable[Entry], edits: Edits, prefix: st
 
 
 def _steps(entries: Iterable[Entry], edits: Edits, keys: Mapping[str, str]) -> list[Step]:
-    return [
-        Step(
-            entry.name,
-            keys.get(entry.name, entry.name),
-            entry.data_type,
-            entry.shape,
-            entry.shape,
-            entry.nbytes,
-            cast=edits.new_dtype(entry.data_type),
-        )
-        for entry in entries
-    ]
+    return [carrying(e, keys.get(e.name), cast=edits.new_dtype(e.data_type)) for e in entries]
 
 
 def _cast_notes(entries: Iterable[Entry], edits: Edits) -> list[str]:

@@ -34,7 +34,7 @@ from tfckpt.checkpoint.object_graph import (
     escape,
 )
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
-from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
@@ -570,14 +570,13 @@ class _Planning:
         for source, origin in enumerate(self._origins):
             steps.append([])
             for entry in origin.checkpoint.entries():
-                kind = entry.data_type, entry.shape, entry.shape, entry.nbytes
                 targets = self._targets[source].get(entry.name, [])
                 if joined is not None and entry.name == OBJECT_GRAPH_KEY and source in joined.numbers:
                     targets = [OBJECT_GRAPH_KEY] if source == bearer else []
                 elif not targets:
                     rule = self._rules[source].get(entry.name, "contradicts what is preferred")
                     dropped.append(Dropped(entry.name, rule, entry.nbytes, origin.roles[entry.name], origin.typed))
-                steps[-1] += [Step(entry.name, target, *kind, origin=origin.typed) for target in targets]
+                steps[-1] += [carrying(entry, target, origin=origin.typed) for target in targets]
             steps[-1] = stored_once(steps[-1], origin.checkpoint.reader)
         if joined is not None:
             names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
