@@ -6,7 +6,7 @@ Strategy: every tensor is read once to learn whether it is intact, then those th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,14 +18,15 @@ from tfckpt.bundle.carry import counting
 from tfckpt.bundle.damage import Finding, find_all, survey
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
-from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.tensor_reader import TensorReader, place_of
+from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
+from tfckpt.conversion.plan import Plan, carrying
+from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, TfckptError, UsageError, advised, some
 from tfckpt.progress import Progress, finish, stages
 
@@ -144,7 +145,9 @@ def salvage(
         with BundleWriter(
             prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian, progress=count
         ) as writer:
-            _write(reader, saved, left.graph, writer)
+            steps = tuple(stored_once(map(carrying, saved), reader))
+            plan = Plan(reader.prefix, "", steps, (), {}, object_graph=left.graph)
+            write_plan(plan, reader, writer, verify=True)
             writer.finish(check=reader.check_unchanged)
         finish(writing, total)
     finally:
@@ -272,34 +275,3 @@ def _of_savers(graph: ObjectGraph, lost: Collection[str]) -> Iterator[str]:
         who = f"an object saved by {some([repr(name) for name in savers])}"
         names = some([repr(name) for name in sorted(lost)])
         yield f"{names}: lost; if {who} asks for it, TensorFlow restores nothing"
-
-
-def _write(reader: TensorReader, saved: Iterable[Entry], graph: ObjectGraph | None, writer: BundleWriter) -> None:
-    """Write tensors in the order in which they lie in the source, each in the data file of its number."""
-    pieces = [(stored, entry, part) for entry in saved for part, stored in reader.pieces(entry)]
-    pieces.sort(key=lambda piece: (piece[0].shard, piece[0].offset, piece[0].nbytes))
-    numbers = {shard: n for n, shard in enumerate(dict.fromkeys(stored.shard for stored, _, _ in pieces))}
-    first: dict[tuple[int, ...], str] = {}
-    for stored, entry, part in pieces:
-        writer.extend_to(numbers[stored.shard] + 1)
-        place = place_of(reader, entry)
-        same_as = entry.name if place is None else first.setdefault(place, entry.name)
-        if same_as != entry.name and OBJECT_GRAPH_KEY not in (same_as, entry.name):
-            writer.alias(entry.name, entry.shape, of=same_as)
-        elif entry.name == OBJECT_GRAPH_KEY and graph is not None:
-            writer.add(OBJECT_GRAPH_KEY, graph.serialize())
-        else:
-            _write_piece(reader, stored, entry, part, writer)
-
-
-def _write_piece(
-    reader: TensorReader, stored: Entry, entry: Entry, part: TensorSlice | None, writer: BundleWriter
-) -> None:
-    if not reader.stores_as_written(stored, big_endian=writer.big_endian):
-        writer.add(entry.name, reader.read(stored, verify=True, mapped=False), stored.data_type)
-        return
-    content = reader.chunks(stored, verify=True), stored.nbytes, stored.crc32c
-    if part is None:
-        writer.carry(entry.name, entry.data_type, entry.shape, *content)
-    else:
-        writer.carry_slice(entry.name, entry.data_type, entry.shape, part, *content)
