@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.checkpoint.graph_roles import graph_of_keys, roles_in_graph
 from tfckpt.checkpoint.named_roles import guessed_in_names, roles_of_names
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
@@ -75,8 +75,9 @@ def find_roles(entries: Collection[Entry], graph: ObjectGraph | None) -> Mapping
     rest = [entry for name, entry in by_name.items() if name not in found]
     named = roles_of_names(rest)
     if graph is not None:
-        places = {_place(by_name[name]) for name in found if name in by_name and by_name[name].nbytes}
-        named.update((e.name, COPY) for e in rest if named[e.name] == MODEL and _place(e) in places)
+        # A name beside an object's key may share its bytes.
+        places = {stored_at(by_name[name]) for name in found if name in by_name and by_name[name].nbytes}
+        named.update((e.name, COPY) for e in rest if named[e.name] == MODEL and stored_at(e) in places)
     return {name: found[name] if name in found else named[name] for name in by_name}
 
 
@@ -96,8 +97,3 @@ def guessed_suffixes(entries: Collection[Entry], roles: Mapping[str, str]) -> li
 
 def _in_graph(graph: ObjectGraph, entries: Mapping[str, Entry]) -> dict[str, str]:
     return roles_in_graph(graph, ObjectTensors(graph, entries), entries)
-
-
-def _place(entry: Entry) -> tuple[int, int, int]:
-    """Return where a tensor's bytes are: a name beside an object's key may share them."""
-    return entry.shard, entry.offset, entry.nbytes

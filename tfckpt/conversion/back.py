@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tfckpt.bundle.entry import Entry, encode_name
+from tfckpt.bundle.entry import Entry, encode_name, stored_at
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import BESIDE, COPY, OPTIMIZER, find_roles
@@ -151,10 +151,6 @@ def _copy(copy: Entry, first: Entry, name: str) -> tuple[str, str]:
     return rule, f"{copy.name} differs from {first.name}, which is taken for {name}"
 
 
-def _range(entry: Entry) -> tuple[int, int, int]:
-    return entry.shard, entry.offset, entry.nbytes
-
-
 def _rest(
     stored: Mapping[str, Entry],
     steps: Sequence[Step],
@@ -166,13 +162,13 @@ def _rest(
     """Return what else is dropped, each by its rule; a tensor without one is a complaint."""
     accounted = {step.source for step in steps} | {item.source for item in dropped}
     accounted |= {item.key for item in match.found}
-    objects = {_range(entry) for name, entry in stored.items() if ATTRIBUTES in name and entry.nbytes}
+    objects = {stored_at(entry) for name, entry in stored.items() if ATTRIBUTES in name and entry.nbytes}
     targets = {step.target for step in steps}
     rest = []
     for name, entry in stored.items():
         if name == OBJECT_GRAPH_KEY:
             rest.append(Dropped(name, "object graph", entry.nbytes))
-        elif ATTRIBUTES not in name and (_range(entry) in objects or name in targets):
+        elif ATTRIBUTES not in name and (stored_at(entry) in objects or name in targets):
             rest.append(Dropped(name, "kept name", entry.nbytes))
         elif name not in accounted and (roles[name] in BESIDE or roles[name] == COPY):
             rest.append(Dropped(name, roles[name], entry.nbytes))

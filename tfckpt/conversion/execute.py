@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.local_output import CLONE, LINK
 from tfckpt.bundle.paths import V1
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -101,7 +101,7 @@ def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mod
                 raise advised(UnsupportedError(text), Advice(add=("--mode", AUTO))) from error
             notes.append(str(error))
             continue
-        named = sum(nbytes for _, _, nbytes in {(entry.shard, entry.offset, entry.nbytes) for entry in carried})
+        named = sum(nbytes for _, _, nbytes in {stored_at(entry) for entry in carried})
         return Written(attempt, sum(file.size for file in sources) - named, tuple(notes)), True
     raise AssertionError(mode)
 

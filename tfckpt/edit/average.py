@@ -10,7 +10,6 @@ is, that is no proof: the state of such an optimizer is the last source's whole.
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from tfckpt import log
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.paths import V1
 from tfckpt.bundle.slices import Ranges, whole
@@ -40,14 +39,23 @@ from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectG
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step, carrying
-from tfckpt.edit.rewrite import Piece, _write_piece, arrange, in_the_way, numbering, order_of, pieces_of, spread
+from tfckpt.edit.rewrite import (
+    PathLike,
+    Piece,
+    arrange,
+    check_unchanged,
+    in_the_way,
+    numbering,
+    pieces_of,
+    source_paths,
+    spread,
+    write_piece,
+)
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
 from tfckpt.progress import Progress, finish, stages
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
-
-PathLike = str | os.PathLike[str]
 
 AVERAGED = frozenset(
     number for number in NUMERIC if dtype_name(number).startswith(("float", "bfloat", "complex"))
@@ -107,9 +115,7 @@ def average(
         {'step': 3, 'w': [1.0, 4.5]}
     """
     prefix = check_prefix(dest)
-    if isinstance(sources, str | os.PathLike):
-        raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
-    paths = list(sources)
+    paths = source_paths(sources)
     if not paths:
         raise UsageError("average: expected one source or more, got none")
     shares = _shares(weights, len(paths))
@@ -140,15 +146,10 @@ def average(
             progress=counting(writing, plan.nbytes),
         ) as writer:
             odd = _Mean(checkpoints, shares, chosen.averaged, verify=verify).write(plan.steps, writer)
-            writer.finish(check=lambda: _check_unchanged(checkpoints))
+            writer.finish(check=lambda: check_unchanged(checkpoints))
         finish(progress, total + plan.nbytes)
     log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
     return plan._replace(notes=(*plan.notes, *odd))
-
-
-def _check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
-    for checkpoint in checkpoints:
-        checkpoint.reader.check_unchanged()
 
 
 def _entry(checkpoint: Checkpoint, name: str) -> Entry:
@@ -377,11 +378,11 @@ class _Mean:
     def write(self, steps: Sequence[Step], writer: BundleWriter) -> list[str]:
         """Write everything as the last source has it; return what to say of values that are not finite."""
         listed = list(pieces_of(self._checkpoints[-1].reader, steps))
-        pieces = sorted(listed, key=lambda piece: order_of(piece.stored))
+        pieces = sorted(listed, key=lambda piece: stored_at(piece.stored))
         for piece, shard in zip(pieces, spread(pieces, None), strict=True):
             writer.extend_to(shard + 1)
             if piece.step.target not in self._averaged:
-                _write_piece(piece, writer, verify=self._verify)
+                write_piece(piece, writer, verify=self._verify)
             else:
                 self._write(piece, writer)
         arrange(listed, numbering(pieces), writer)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.paths import index_path
 from tfckpt.bundle.slices import check_cover, first_overlap, shape_of
@@ -42,10 +42,11 @@ from tfckpt.edit.rewrite import (
     PathLike,
     Piece,
     arrange,
+    check_unchanged,
     in_the_way,
     numbering,
-    order_of,
     pieces_of,
+    source_paths,
     spread,
     stored_once,
     write_pieces,
@@ -117,9 +118,7 @@ def merge(
     """
     prefix = check_prefix(dest)
     with ExitStack() as stack:
-        if isinstance(sources, str | os.PathLike):
-            raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
-        origins = [Origin(stack.enter_context(open_checkpoint(source)), os.fspath(source)) for source in sources]
+        origins = [Origin(stack.enter_context(open_checkpoint(s)), os.fspath(s)) for s in source_paths(sources)]
         orders = {origin.checkpoint.reader.big_endian for origin in origins}
         if len(orders) != 1:
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
@@ -152,15 +151,10 @@ def _write(
             ranks = _order_of_use(origin.checkpoint.reader)
             own = list(pieces_of(origin.checkpoint.reader, part))
             listed += own
-            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *order_of(p.stored)))
+            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *stored_at(p.stored)))
     write_pieces(plan, pieces, spread(pieces, None), writer, verify=verify)
     arrange(listed, numbering(pieces), writer)
-    writer.finish(check=lambda: _check_unchanged(origins))
-
-
-def _check_unchanged(origins: Iterable[Origin]) -> None:
-    for origin in origins:
-        origin.checkpoint.reader.check_unchanged()
+    writer.finish(check=lambda: check_unchanged(origin.checkpoint for origin in origins))
 
 
 def _order_of_use(reader: TensorReader) -> dict[int, int]:

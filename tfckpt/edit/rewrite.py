@@ -20,12 +20,12 @@ from tfckpt.arguments import whole_number
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.paths import index_path, join, split
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.checkpoint import check_apart
+from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
@@ -132,6 +132,22 @@ def rewrite(
     return plan
 
 
+def source_paths(sources: Sequence[PathLike]) -> list[PathLike]:
+    """Return the sources of an edit of several checkpoints.
+
+    Raises: UsageError if it is one path, which would be a list of letters.
+    """
+    if isinstance(sources, str | os.PathLike):
+        raise UsageError(f"sources: expected a list of checkpoints, got {os.fspath(sources)!r}")
+    return list(sources)
+
+
+def check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
+    """Raise StorageError if a file of one of them has changed since it was opened."""
+    for checkpoint in checkpoints:
+        checkpoint.reader.check_unchanged()
+
+
 def in_the_way(prefix: str, *, overwrite: bool) -> list[str]:
     """Return what to say, where nothing is written, of what would be refused or replaced then."""
     if not files.exists(index_path(prefix)):
@@ -160,7 +176,7 @@ def write_plan(
 ) -> None:
     """Write what a plan makes of one source, in the order in which it lies there; the arguments are those of `rewrite`."""
     listed = list(pieces_of(reader, plan.steps, max_shard_size))
-    pieces = sorted(listed, key=lambda p: order_of(p.stored))
+    pieces = sorted(listed, key=lambda p: stored_at(p.stored))
     numbers = spread(pieces, shards) if max_shard_size is None else [0] * len(pieces)
     write_pieces(plan, pieces, numbers, writer, verify=verify)
     writer.extend_to(shards or 1)
@@ -199,18 +215,13 @@ def _is_cut(step: Step, max_shard_size: int | None) -> bool:
     return nbytes > max_shard_size
 
 
-def order_of(stored: Entry) -> tuple[int, int, int]:
-    """Return what sorts entries as they were written: one without bytes begins where the next one does."""
-    return stored.shard, stored.offset, stored.nbytes
-
-
 def pieces_of(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | None = None) -> Iterator[Piece]:
     """Yield what is stored of the tensors of steps, which all have a source."""
     for step in steps:
         entry = planned_entry(step, reader)
         pieces = reader.pieces(entry)
         if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
-            first = min((stored for _, stored in pieces), key=order_of)
+            first = min((stored for _, stored in pieces), key=stored_at)
             pieces = [(None, entry._replace(shard=first.shard, offset=first.offset))]
         for part, stored in pieces:
             yield Piece(reader, stored, step, part, entry.shard)
@@ -273,10 +284,11 @@ def write_pieces(
         if piece.step.target == OBJECT_GRAPH_KEY and plan.object_graph is not None:
             writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
         else:
-            _write_piece(piece, writer, verify=verify)
+            write_piece(piece, writer, verify=verify)
 
 
-def _write_piece(piece: Piece, writer: BundleWriter, *, verify: bool) -> None:
+def write_piece(piece: Piece, writer: BundleWriter, *, verify: bool) -> None:
+    """Write a piece to the writer's last data file: as it is stored, if a writer would store it so."""
     reader, stored, step = piece.reader, piece.stored, piece.step
     if step.cast is None and reader.stores_as_written(stored, big_endian=writer.big_endian):
         chunks = reader.chunks(stored, verify=verify)
