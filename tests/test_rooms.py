@@ -174,7 +174,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tree",
         "report",
         "rewrite",
-        "average",
         "exchange",
         "demo",
         "completion",

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 import tfckpt
 from tfckpt import log
 from tfckpt.cli import (
-    average,
     completion,
     convert,
     demo,
@@ -49,7 +48,6 @@ GROUPS = (
     tree,
     report,
     rewrite,
-    average,
     exchange,
     demo,
     completion,

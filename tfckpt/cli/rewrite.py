@@ -1,13 +1,17 @@
-"""Commands that make checkpoints from checkpoints: rewrite, merge."""
+"""Commands that make checkpoints from checkpoints: rewrite, merge, average."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest, add_edits, add_source, nbytes
 from tfckpt.cli.output import report_written
 from tfckpt.cli.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from tfckpt.conversion.plan import Plan
 
 
 def add_commands(
@@ -26,7 +30,7 @@ def add_commands(
         "--max-shard-size", type=nbytes, metavar="BYTES", help="largest data file, e.g. 500MB; larger tensors are cut"
     )
     rewrite.add_argument("--byte-order", choices=["little", "big"], help="of the values (default: as in SOURCE)")
-    rewrite.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
+    _add_dry_run(rewrite, "would become of each tensor")
     rewrite.set_defaults(run=cmd_rewrite, reports=True)
 
     merge = commands.add_parser("merge", parents=[common], help="join checkpoints into one")
@@ -45,8 +49,29 @@ def add_commands(
         action="store_true",
         help="join slices of tensors though some are missing: the rest is merged later",
     )
-    merge.add_argument("--dry-run", action="store_true", help="show what would come from which source, write nothing")
+    _add_dry_run(merge, "would come from which source")
     merge.set_defaults(run=cmd_merge, reports=True)
+
+    average = commands.add_parser("average", parents=[common], help="average checkpoints of one model")
+    average.add_argument("sources", metavar="SOURCE", nargs="+", help=f"{CHECKPOINT}; the newest last")
+    add_dest(average)
+    average.add_argument(
+        "--weights", type=_weights, metavar="W,W,...", help="a positive number for each SOURCE (default: all the same)"
+    )
+    _add_dry_run(average, "would be averaged")
+    average.set_defaults(run=cmd_average, reports=True)
+
+
+def _add_dry_run(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--dry-run", action="store_true", help=f"show what {what}, write nothing")
+
+
+def _weights(text: str) -> list[float]:
+    """Return numbers that commas divide."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 1,1,2, got {text!r}") from None
 
 
 def cmd_rewrite(args: argparse.Namespace) -> int:
@@ -64,13 +89,10 @@ def cmd_rewrite(args: argparse.Namespace) -> int:
             max_shard_size=args.max_shard_size,
             big_endian=None if args.byte_order is None else args.byte_order == "big",
             source_format=args.format,
-            verify=args.verify,
-            sync=args.sync,
-            overwrite=args.overwrite,
-            dry_run=args.dry_run,
+            **_how(args),
             progress=progress,
         )
-    return report_written(plan, args, written=not args.dry_run, verified=args.verify)
+    return _report(plan, args)
 
 
 def cmd_merge(args: argparse.Namespace) -> int:
@@ -81,10 +103,23 @@ def cmd_merge(args: argparse.Namespace) -> int:
             args.dest,
             prefer=args.prefer,
             partial=args.partial,
-            verify=args.verify,
-            sync=args.sync,
-            overwrite=args.overwrite,
-            dry_run=args.dry_run,
+            **_how(args),
             progress=progress,
         )
+    return _report(plan, args)
+
+
+def cmd_average(args: argparse.Namespace) -> int:
+    """Average checkpoints, and report every tensor and what was not averaged."""
+    with progress_bar("averaging", quiet=args.quiet) as progress:
+        plan = tfckpt.average(args.sources, args.dest, weights=args.weights, **_how(args), progress=progress)
+    return _report(plan, args)
+
+
+def _how(args: argparse.Namespace) -> dict[str, bool]:
+    """Return how a checkpoint is written, as the library takes it."""
+    return {name: getattr(args, name) for name in ("verify", "sync", "overwrite", "dry_run")}
+
+
+def _report(plan: Plan, args: argparse.Namespace) -> int:
     return report_written(plan, args, written=not args.dry_run, verified=args.verify)
