@@ -49,12 +49,15 @@ __all__ = [
 BESIDE = frozenset({OPTIMIZER, TRAINING_STEP, TRAINING_STATE, SAVE_COUNTER, METRIC, MOVING_AVERAGE, RANDOM_STATE})
 
 
-def find_roles(entries: Collection[Entry], graph: ObjectGraph | None) -> Mapping[str, str]:
+def find_roles(
+    entries: Collection[Entry], graph: ObjectGraph | None, tensors: ObjectTensors | None = None
+) -> Mapping[str, str]:
     """Return what each tensor is for, by name.
 
     Args:
         entries: all of a checkpoint's: of a part of them, less can be told.
         graph: its object graph, if it has one.
+        tensors: of that graph and these entries, for whom it is made already.
     Returns:
         One of `ROLES` for each entry. ``"unknown"`` is a name that may be a slot's and may be a weight's; ``"copy"`` a tensor
         that stores a weight of the model a second time.
@@ -68,10 +71,11 @@ def find_roles(entries: Collection[Entry], graph: ObjectGraph | None) -> Mapping
     by_name = {entry.name: entry for entry in entries}
     found: dict[str, str] = {OBJECT_GRAPH_KEY: OBJECT_GRAPH}
     if graph is not None:
-        found |= _in_graph(graph, by_name)
+        found |= roles_in_graph(graph, tensors or ObjectTensors(graph, by_name), by_name)
     keys = {name: entry for name, entry in by_name.items() if ATTRIBUTES in name and name not in found}
     if keys:
-        found |= _in_graph(graph_of_keys(keys), keys)
+        tree = graph_of_keys(keys)
+        found |= roles_in_graph(tree, ObjectTensors(tree, keys), keys)
     rest = [entry for name, entry in by_name.items() if name not in found]
     named = roles_of_names(rest)
     if graph is not None:
@@ -93,7 +97,3 @@ def guessed_suffixes(entries: Collection[Entry], roles: Mapping[str, str]) -> li
     ['Foo']
     """
     return guessed_in_names((entry for entry in entries if ATTRIBUTES not in entry.name), roles)
-
-
-def _in_graph(graph: ObjectGraph, entries: Mapping[str, Entry]) -> dict[str, str]:
-    return roles_in_graph(graph, ObjectTensors(graph, entries), entries)

@@ -196,9 +196,9 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     """
     *others, last = checkpoints
     graph, entries = last.object_graph, last.reader.entries
-    roles = find_roles(last.entries(), graph)
     spelled = graph_of_keys(name for name in entries if ATTRIBUTES in name) if graph is None else graph
     tensors = ObjectTensors(spelled, entries)
+    roles = find_roles(last.entries(), graph, tensors)
     kept = dict(_kept_by_kind(last.entries(), tensors, roles))
     copies = originals_of_copies(spelled, tensors, entries, roles)
     free = {*copies, *(name for name, why in kept.items() if why == SEVERAL or roles[name] not in AVERAGED_ROLES)}

@@ -30,11 +30,12 @@ OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluat
 
 
 class Choice(NamedTuple):
-    """What goes: the rule of each tensor that does, the role of every tensor, and what to say of it."""
+    """What goes: the rule of each tensor that does, the role of every one, what to say of it, and whose object each is."""
 
     dropped: Mapping[str, str]
     roles: Mapping[str, str]
     notes: Sequence[str]
+    tensors: ObjectTensors
 
 
 def drop_rule(pattern: str) -> str:
@@ -89,8 +90,8 @@ class _Chooser:
         self._names = [entry.name for entry in entries]
         self._lookup = Lookup(graph, self._names, where=prefix)
         self._graph, self._whole_objects = graph, whole
-        self._objects: ObjectTensors | None = None
-        self._roles = find_roles(entries, graph)
+        self._tensors = ObjectTensors(graph or ObjectGraph(), self._names)
+        self._roles = find_roles(entries, graph, self._tensors)
         self._dropped: dict[str, str] = {}
         self._notes: list[str] = []
 
@@ -118,14 +119,13 @@ class _Chooser:
         if self._graph is None or not listed:
             return {}
         trained = {self._graph.nodes[number].children[name] for number, name in edges_of_training(self._graph)}
-        node_of = self._tensors(self._graph).node_of
-        return {name: None for name in listed if node_of.get(name) in trained}
+        return {name: None for name in listed if self._tensors.node_of.get(name) in trained}
 
     def _drop_slots(self, names: Iterable[str], rule: str) -> None:
         """Let the slots of variables go along: a new variable in their place would be given the old one's."""
         if self._graph is None or not self._whole_objects:
             return
-        tensors = self._tensors(self._graph)
+        tensors = self._tensors
         slots = slots_of_variables(self._graph)
         nodes = [tensors.node_of[name] for name in names if name in tensors.node_of]
         going = [name for node in nodes for slot in slots.get(node, ()) for name in tensors.of_node(slot)]
@@ -205,12 +205,7 @@ class _Chooser:
             self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
         if not self._lookup.is_complete:
             self._notes.append("the graph has more paths than are compared with patterns; keys are compared with all")
-        return Choice(self._dropped, self._roles, self._notes)
-
-    def _tensors(self, graph: ObjectGraph) -> ObjectTensors:
-        if self._objects is None:
-            self._objects = ObjectTensors(graph, self._names)
-        return self._objects
+        return Choice(self._dropped, self._roles, self._notes, self._tensors)
 
     def _drop(self, names: Collection[str], rule: str) -> None:
         for name in names:
@@ -219,8 +214,8 @@ class _Chooser:
     def _whole(self, names: Collection[str]) -> list[str]:
         """Return tensors, and with each that an object has, all that it has: TensorFlow restores an object as a whole."""
         named, whole = frozenset(names), dict.fromkeys(names)
-        if self._graph is not None and self._whole_objects:
-            tensors = self._tensors(self._graph)
+        if self._whole_objects:
+            tensors = self._tensors
             for number in dict.fromkeys(tensors.node_of[name] for name in names if name in tensors.node_of):
                 whole |= dict.fromkeys(tensors.of_node(number))
         others = [name for name in whole if name not in named]

@@ -109,7 +109,7 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     )
     kept = [entry for entry in entries if entry.name not in choice.dropped]
     dropped = [entry for entry in entries if entry.name in choice.dropped]
-    graph = _graph_without(checkpoint.object_graph, choice.dropped, entries)
+    graph = _graph_without(checkpoint.object_graph, choice.dropped, choice.tensors)
     if graph is None:
         names = {entry.name: edits.new_name(entry.name) for entry in kept}
         moved, notes = list[Moved](), edits.unused_renames(list(names))
@@ -132,17 +132,16 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     )
 
 
-def _graph_without(graph: ObjectGraph | None, dropped: Collection[str], entries: Iterable[Entry]) -> ObjectGraph | None:
+def _graph_without(graph: ObjectGraph | None, dropped: Collection[str], tensors: ObjectTensors) -> ObjectGraph | None:
     """Return a copy of the graph that asks for no tensor which goes; None if there is none, or it goes itself."""
     if graph is None or OBJECT_GRAPH_KEY in dropped:
         return None
     copy = graph.copy()
     if dropped:
-        objects = ObjectTensors(graph, [entry.name for entry in entries])
         gone = frozenset(dropped)
         keys = {attribute.checkpoint_key for attribute in graph.attributes()}
-        copy.drop_keys({key for key in keys if not gone.isdisjoint(objects.of_key(key))})
-        saved = {objects.node_of[name] for name in gone if name in objects.node_of}
+        copy.drop_keys({key for key in keys if not gone.isdisjoint(tensors.of_key(key))})
+        saved = {tensors.node_of[name] for name in gone if name in tensors.node_of}
         copy.drop_values([number for number in saved if graph.nodes[number].registered_saver is not None])
     return copy
 

@@ -83,7 +83,7 @@ class Origin:
     @once
     def roles(self) -> Mapping[str, str]:
         """What each tensor is for, by name."""
-        return find_roles(self.checkpoint.entries(), self.graph)
+        return find_roles(self.checkpoint.entries(), self.graph, self.tensors)
 
 
 @dataclass(frozen=True, eq=False)
