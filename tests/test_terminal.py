@@ -183,7 +183,7 @@ def test_verbose_shows_the_log_and_where_a_failure_came_from(bert: str, tmp_path
 SLOW = """
 import os, signal, sys
 from contextlib import contextmanager
-from tfckpt.cli import average, convert, exchange, rewrite, salvage, tf1_to_keras
+from tfckpt.cli import convert, exchange, rewrite, salvage, tf1_to_keras
 from tfckpt.cli.main import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background starts out ignoring it
@@ -192,7 +192,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in
 def progress_bar(label, quiet=False):
     yield lambda done, total: os.kill(os.getpid(), signal.{signal})
 
-for module in (average, convert, exchange, rewrite, salvage, tf1_to_keras):
+for module in (convert, exchange, rewrite, salvage, tf1_to_keras):
     module.progress_bar = progress_bar
 sys.exit(main(sys.argv[1:]))
 """
