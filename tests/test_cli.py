@@ -16,7 +16,7 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.cli.main import main
-from tfckpt.cli.options import home_path, nbytes
+from tfckpt.flags import home_path, nbytes
 from tfckpt.layouts.catalog import NAMES
 
 LINES = [  # of the report, after those of the variables

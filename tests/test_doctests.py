@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,14 @@ def _modules() -> Iterator[str]:
             yield module.name
 
 
+class _Finder(doctest.DocTestFinder):
+    """One that also finds what a decorator of another module made."""
+
+    def _from_module(self, module: Any, value: Any) -> Any:
+        is_ours = inspect.isroutine(value) and value.__module__ == module.__name__
+        return is_ours or super()._from_module(module, value)  # type: ignore[misc]  # typeshed leaves it out
+
+
 @pytest.mark.parametrize("name", list(_modules()))
 def test_examples_in_docstrings_are_true(name: str, bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples find a checkpoint ``bert_model.ckpt`` where they run."""
@@ -28,8 +38,17 @@ def test_examples_in_docstrings_are_true(name: str, bert: str, tmp_path: Path, m
     shutil.copy(Path(bert).parent / "bert_config.json", tmp_path)
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
-    results = doctest.testmod(module, extraglobs={"tfckpt": tfckpt, "np": np}, raise_on_error=False, verbose=False)
-    assert results.failed == 0
+    runner = doctest.DocTestRunner()
+    for example in _Finder().find(module, name, extraglobs={"tfckpt": tfckpt, "np": np}):
+        runner.run(example)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_the_examples_of_every_public_call_are_among_them() -> None:
+    calls = [getattr(tfckpt, name) for name in tfckpt.__all__ if inspect.isfunction(getattr(tfckpt, name))]
+    for call in calls:
+        found = _Finder().find(importlib.import_module(call.__module__), call.__module__)
+        assert any(example.examples for example in found if example.name == f"{call.__module__}.{call.__name__}"), call
 
 
 def test_no_example_is_skipped() -> None:

@@ -565,7 +565,7 @@ def test_two_tensors_of_one_full_name_are_an_error_that_names_their_keys(prefix:
     with pytest.raises(tfckpt.PlanError) as caught:
         plan_of(prefix, tmp_path, names="full")
     assert caught.value.complaints == (f"{prefix}: {TWINS[0]} and {TWINS[1]} would all be called 'twin'",)
-    with pytest.raises(UsageError, match="names: expected one of key, path, full, got 'paths'"):
+    with pytest.raises(UsageError, match="names: expected 'key', 'path', 'full', got 'paths'"):
         plan_of(prefix, tmp_path, names="paths")
 
 

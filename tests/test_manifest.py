@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import tfckpt
-from tfckpt.cli.convert import conversion_options
 from tfckpt.cli.main import build_parser
-from tfckpt.cli.manifest import read_rows
+from tfckpt.conversion.manifest import read_rows
 from tfckpt.errors import CheckpointNotFoundError, ManifestError
+from tfckpt.flags import options_from
+from tfckpt.options import ConvertOptions
 
 DOCS = (Path(__file__).parents[1] / "docs" / "many.md").read_text(encoding="utf-8")
 HEADER = "source,destination,options\n"
@@ -58,7 +59,7 @@ def test_options_mean_what_they_mean_on_the_command_line(manifest: Path) -> None
         HEADER + '/s,/d,"--to keras --exclude \'a, b\' --exclude \'say ""x""\' --num-heads 4 --no-sync --ov"\n'
     )
     args = build_parser().parse_args(["convert", "/s", "/d", *words])
-    assert tfckpt.read_manifest(manifest) == [{"source": "/s", "dest": "/d"} | conversion_options(args)]
+    assert tfckpt.read_manifest(manifest) == [{"source": "/s", "dest": "/d"} | options_from(args, ConvertOptions)]
 
 
 def test_a_job_has_every_option_of_a_conversion(manifest: Path) -> None:

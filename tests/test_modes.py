@@ -321,8 +321,8 @@ def test_a_v1_source_cannot_be_linked(tmp_path: Path) -> None:
 
 
 def test_a_mode_that_is_none_is_wrong_usage(bert: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="mode: expected copy, link, reflink, auto, got 'move'"):
-        tfckpt.convert(bert, tmp_path / "out", mode="move")
+    with pytest.raises(UsageError, match="mode: expected 'copy', 'link', 'reflink', 'auto', got 'move'"):
+        tfckpt.convert(bert, tmp_path / "out", mode="move")  # type: ignore[arg-type]
 
 
 def test_the_command_says_which_mode_it_took(

@@ -20,7 +20,7 @@ from support.commands import Captured, fail, fail_and_advise, run, succeed, succ
 import tfckpt
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.recover import recover_plan
-from tfckpt.conversion.request import Request
+from tfckpt.options import Request, given
 from tfckpt.report.document import make_document
 from tfckpt.report.modules import module_paths
 from tfckpt.report.page import page, write_page
@@ -158,7 +158,7 @@ def test_the_target_is_found_by_what_the_destination_holds(
 ) -> None:
     made = tfckpt.convert(bert, tmp_path / "out", to=to, **options)
     with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
-        plan = recover_plan(source, dest, Request())
+        plan = recover_plan(source, dest, given(Request, {}))
         assert (plan.to, plan.steps) == (made.to, made.steps)
         assert make_document(source, dest, plan).head["mapping"]["proved"]
 
@@ -168,9 +168,9 @@ def test_the_way_back_and_a_rewrite_are_found_too(bert: str, tmp_path: Path) -> 
     tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1")
     tfckpt.rewrite(bert, tmp_path / "less", strip_optimizer=True)
     with tfckpt.open(tmp_path / "there") as source, tfckpt.open(tmp_path / "back") as dest:
-        assert recover_plan(source, dest, Request()).to == "tf1"
+        assert recover_plan(source, dest, given(Request, {})).to == "tf1"
     with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "less") as dest:
-        plan = recover_plan(source, dest, Request())
+        plan = recover_plan(source, dest, given(Request, {}))
     assert (plan.to, len(plan.steps), len(plan.dropped)) == ("", 47, 92)
 
 

@@ -37,6 +37,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "mobilebert",
         "catalog",
     ),
+    "options": ("options",),
+    "signatures": ("signatures",),
+    "flags": ("flags",),
     "bundle": (
         "paths",
         "ordered_code",
@@ -120,6 +123,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "convert",
         "processes",
         "many",
+        "manifest",
         "cluster",
     ),
     "edit": (
@@ -164,7 +168,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "advice",
         "convert",
         "tf1_to_keras",
-        "manifest",
         "many",
         "inspect",
         "salvage",

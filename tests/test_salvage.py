@@ -279,7 +279,7 @@ def test_a_damaged_v1_block_costs_its_tensors(make: Callable[[str], str], tmp_pa
 
 
 @pytest.mark.parametrize("v1_format", [None, "v1"])
-def test_destinations_that_are_refused(make: Callable[[str], str], tmp_path: Path, v1_format: str | None) -> None:
+def test_destinations_that_are_refused(make: Callable[[str], str], tmp_path: Path, v1_format: Any) -> None:
     source = make("plain" if v1_format is None else "v1")
     tfckpt.save(tmp_path / "taken", {"mine": 1})
     with pytest.raises(CheckpointExistsError):

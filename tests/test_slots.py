@@ -65,7 +65,7 @@ def test_slots_are_dropped_unless_asked_for(bert: str) -> None:
 
 @pytest.mark.parametrize(("dump", "kind", "rate"), DUMPS)
 def test_keys_and_shapes_are_those_that_tensorflow_saves(
-    bert: str, tmp_path: Path, dump: str, kind: str, rate: float | None
+    bert: str, tmp_path: Path, dump: str, kind: Any, rate: float | None
 ) -> None:
     saved = json.loads((DATA / "graphs" / f"{dump}.json").read_text(encoding="utf-8"))
     tfckpt.convert(bert, tmp_path / "there", slots="convert", optimizer=kind, learning_rate=rate)
@@ -138,7 +138,7 @@ def test_the_graph_refers_to_every_slot_and_its_variable(bert: str, tmp_path: Pa
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("name", "to"), ROUND_TRIPS)
-def test_there_and_back_again_to_the_byte(name: str, to: str, kind: str, tmp_path: Path) -> None:
+def test_there_and_back_again_to_the_byte(name: str, to: str, kind: Any, tmp_path: Path) -> None:
     tfckpt.convert(source(name), tmp_path / "there", to=to, slots="convert", optimizer=kind)
     tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", slots="convert")
     if kind == "adamw" and to in ("span-labeler", "token-classifier"):  # it lists the pooler, too
@@ -264,8 +264,8 @@ def test_blocks_are_in_the_order_of_their_numbers() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"slots": "keep"}, "'keep' is for name-based targets; 'encoder' takes 'convert' or 'drop'"),
-        ({"slots": "convert", "to": "keras"}, "'convert' is for objects; 'keras' takes 'keep' or 'drop'"),
+        ({"slots": "keep"}, "slots: 'encoder' takes 'drop' or 'convert', not 'keep'"),
+        ({"slots": "convert", "to": "keras"}, "slots: 'keras' takes 'drop' or 'keep', not 'convert'"),
         ({"slots": "yes"}, "expected 'drop', 'convert', 'keep', got 'yes'"),
         ({"slots": "convert", "optimizer": "sgd"}, "expected 'adam-weight-decay', 'adamw', got 'sgd'"),
         ({"optimizer": "adamw"}, "they say what slots are converted to"),

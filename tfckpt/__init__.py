@@ -13,33 +13,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
-    from tfckpt.checkpoint.checkpoint import open as open
-    from tfckpt.checkpoint.checkpoint import save as save
-    from tfckpt.checkpoint.state_file import latest_checkpoint as latest_checkpoint
-    from tfckpt.checkpoint.train import list_variables as list_variables
-    from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
-    from tfckpt.checkpoint.train import load_variable as load_variable
-    from tfckpt.cli.manifest import read_manifest as read_manifest
-    from tfckpt.conversion.convert import convert as convert
-    from tfckpt.conversion.convert import plan as plan
-    from tfckpt.conversion.convert import prove as prove
-    from tfckpt.conversion.many import convert_many as convert_many
-    from tfckpt.conversion.plan import Plan as Plan
-    from tfckpt.edit.average import average as average
-    from tfckpt.edit.diff import diff as diff
-    from tfckpt.edit.draft import Draft as Draft
-    from tfckpt.edit.merge import merge as merge
-    from tfckpt.edit.rewrite import rewrite as rewrite
-    from tfckpt.edit.salvage import Salvage as Salvage
-    from tfckpt.edit.salvage import salvage as salvage
-    from tfckpt.errors import PlanError as PlanError
-    from tfckpt.errors import TfckptError as TfckptError
-    from tfckpt.exchange.export import export as export
-    from tfckpt.exchange.importing import import_ as import_
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -65,7 +39,7 @@ _EXPORTS = {
     "open": "tfckpt.checkpoint.checkpoint",
     "plan": "tfckpt.conversion.convert",
     "prove": "tfckpt.conversion.convert",
-    "read_manifest": "tfckpt.cli.manifest",
+    "read_manifest": "tfckpt.conversion.manifest",
     "rewrite": "tfckpt.edit.rewrite",
     "salvage": "tfckpt.edit.salvage",
     "save": "tfckpt.checkpoint.checkpoint",

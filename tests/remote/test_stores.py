@@ -148,7 +148,7 @@ def test_a_conversion_writes_the_same_from_and_to_a_store(store: Store, tmp_path
 
 @pytest.mark.parametrize("mode", ["link", "reflink"])
 @pytest.mark.parametrize("ends", ["source", "dest"])
-def test_files_behind_urls_are_not_linked(memory: Store, bert: str, tmp_path: Path, mode: str, ends: str) -> None:
+def test_files_behind_urls_are_not_linked(memory: Store, bert: str, tmp_path: Path, mode: Any, ends: str) -> None:
     memory.put_directory(DATA / "bert_tf115", "bert")
     where = (f"{memory.url}/{BERT}", tmp_path / "encoder") if ends == "source" else (bert, f"{memory.url}/encoder")
     with pytest.raises(UnsupportedError, match=r"files behind URLs share no bytes; mode 'copy' or 'auto' copies it"):

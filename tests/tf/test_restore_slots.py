@@ -134,7 +134,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("scheduled", [True, False], ids=["schedule", "constant"])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_step_after_the_restore_is_the_step_from_the_slots_of_tf1(
-    tf: Any, encoder: Any, bert: str, values: dict[str, Any], tmp_path: Path, kind: str, scheduled: bool
+    tf: Any, encoder: Any, bert: str, values: dict[str, Any], tmp_path: Path, kind: Any, scheduled: bool
 ) -> None:
     make, slots = OPTIMIZERS[kind]
     rate = None if scheduled else RATE
@@ -208,7 +208,8 @@ def test_every_slot_is_restored_for_its_own_variable(tf: Any, tmp_path: Path, ta
     model = make_model(target, read_config(data / "bert_config.json"))
     for kind, (make, read) in OPTIMIZERS.items():
         dest, config = tmp_path / kind, data / "bert_config.json"
-        tfckpt.convert(tmp_path / "tf1", dest, to=target, config=config, slots="convert", optimizer=kind)
+        options: Any = {"to": target, "config": config, "slots": "convert", "optimizer": kind}
+        tfckpt.convert(tmp_path / "tf1", dest, **options)
         clear(model)
         optimizer = make(tf, True)
         variables = model.trainable_variables

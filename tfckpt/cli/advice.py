@@ -148,7 +148,7 @@ def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
     from tfckpt.checkpoint.locate import find_prefix
 
     with suppress(TfckptError):
-        find_prefix(args.dest, args.format)
+        find_prefix(args.dest, args.source_format)
         other = {args.source: args.dest, args.dest: args.source}
         return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
     return None

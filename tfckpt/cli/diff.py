@@ -6,11 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 import tfckpt
-from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import CHECKPOINT, Targets
+from tfckpt.cli.options import CHECKPOINT
 from tfckpt.cli.output import print_json_rows, print_rows, printable
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.flags import Targets, add_flags, options_from
 from tfckpt.layouts.defaults import AUTO
+from tfckpt.options import DiffOptions, ModelOptions
 
 if TYPE_CHECKING:
     from tfckpt.edit.diff import Comparison, Pair
@@ -29,19 +30,7 @@ def add_commands(
     )
     diff.add_argument("a", metavar="A", help=CHECKPOINT)
     diff.add_argument("b", metavar="B", help=CHECKPOINT)
-    diff.add_argument("--atol", type=float, default=0.0, metavar="NUMBER", help="how far two values may be apart")
-    diff.add_argument(
-        "--rtol", type=float, default=0.0, metavar="NUMBER", help="the same, as a part of the larger one: 1e-6"
-    )
-    diff.add_argument("--ignore-dtypes", action="store_true", help="compare values only, as numbers")
-    for option, what in (("--only", "compare nothing but"), ("--ignore", "do not compare")):
-        diff.add_argument(
-            option,
-            action="append",
-            default=[],
-            metavar="PATTERN|ROLE",
-            help=f"{what} tensors whose names match a glob, or of a role, such as 'optimizer state' (repeatable)",
-        )
+    add_flags(diff, DiffOptions)
     diff.add_argument("--all", action="store_true", help="list also what is the same")
     diff.add_argument(
         "--map",
@@ -50,7 +39,7 @@ def add_commands(
         help="compare B with what A becomes when it is converted to this target, e.g. encoder; the options below are those "
         "of convert",
     )
-    add_request(diff)
+    add_flags(diff, ModelOptions)
     diff.set_defaults(run=cmd_diff, paged=True, reports=True, trouble=TROUBLE)
 
 
@@ -58,12 +47,9 @@ def cmd_diff(args: argparse.Namespace) -> int:
     """Compare two checkpoints, and list what differs. Reads both, in bounded memory."""
     plan = None
     if args.map is not None or args.layout is not None:
-        args.to = args.map or AUTO
-        plan = tfckpt.plan(args.a, **request_of(args))
-    options = {"atol": args.atol, "rtol": args.rtol, "ignore_dtypes": args.ignore_dtypes}
-    options |= {"only": args.only, "ignore": args.ignore}
+        plan = tfckpt.plan(args.a, to=args.map or AUTO, **options_from(args, ModelOptions))
     with progress_bar("comparing", quiet=args.quiet) as progress:
-        comparison = tfckpt.diff(args.a, args.b, plan=plan, **options, progress=progress)
+        comparison = tfckpt.diff(args.a, args.b, plan=plan, **options_from(args, DiffOptions), progress=progress)
     if args.json:
         print_json_rows(comparison.to_json(), "tensors")
     else:

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 import tfckpt
-from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import Targets, add_edits, add_source
+from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import report_written
 from tfckpt.cli.stdin import NAME as STDIN
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
-from tfckpt.exchange.defaults import FORMS, KEY, KINDS, SOURCE
-from tfckpt.layouts.defaults import AUTO
+from tfckpt.exchange.defaults import KINDS
+from tfckpt.flags import Targets, add_flags, options_from
+from tfckpt.layouts.defaults import AUTO, SOURCE
+from tfckpt.options import ExportOptions, ImportOptions
 
 
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add this file's commands to the parser."""
+    choices: dict[str, Iterable[str]] = {"to": Targets(SOURCE, AUTO), "kind": KINDS}
     export = commands.add_parser("export", parents=[common], help="write tensors as safetensors, .npz or .npy files")
-    add_source(export, "source")
+    export.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
-    _add_choices(export)
-    export.add_argument(
-        "--names",
-        choices=FORMS,
-        default=KEY,
-        help="what tensors of objects are called: by key, by the path that tree draws, or by full name (default: key)",
-    )
-    export.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
+    add_flags(export, ExportOptions, choices=choices)
     export.set_defaults(run=cmd_export, reports=True)
 
     imports = commands.add_parser(
@@ -42,32 +38,9 @@ def add_commands(
     imports.add_argument(
         "source", metavar="SOURCE", help="a .safetensors or .npz file, or an exported directory; - is stdin"
     )
-    imports.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
-    _add_choices(imports)
+    add_dest(imports)
+    add_flags(imports, ImportOptions, choices=choices)
     imports.set_defaults(run=cmd_import, reports=True)
-
-
-def _add_choices(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--as", dest="kind", choices=KINDS, help="kind of file; npy is a directory (default: by its name)"
-    )
-    parser.add_argument(
-        "--to",
-        metavar="TARGET",
-        choices=Targets(SOURCE, AUTO),
-        default=SOURCE,
-        help=f"whose names and shapes: %(choices)s (default: %(default)s, as they are); {AUTO} takes the fullest that fits",
-    )
-    add_edits(parser)
-    add_request(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
-    parser.add_argument("--dry-run", action="store_true", help="show what would become of each tensor, write nothing")
-
-
-def _options_of(args: argparse.Namespace) -> dict[str, Any]:
-    edits = ("kind", "rename", "drop", "keep", "sync", "overwrite", "dry_run")
-    return request_of(args) | {name: getattr(args, name) for name in edits}
 
 
 def cmd_export(args: argparse.Namespace) -> int:
@@ -75,9 +48,7 @@ def cmd_export(args: argparse.Namespace) -> int:
     is_stream = args.dest == STREAM
     dest = _stdout() if is_stream and not args.dry_run else args.dest
     with progress_bar("exporting", quiet=args.quiet) as progress:
-        plan = tfckpt.export(
-            args.source, dest, **_options_of(args), names=args.names, verify=args.verify, progress=progress
-        )
+        plan = tfckpt.export(args.source, dest, **options_from(args, ExportOptions), progress=progress)
     with redirect_stdout(sys.stderr) if is_stream and not args.quiet else nullcontext():
         where = "stdout" if is_stream else None
         return report_written(plan, args, written=not args.dry_run, where=where, verified=args.verify)
@@ -85,14 +56,12 @@ def cmd_export(args: argparse.Namespace) -> int:
 
 def cmd_import(args: argparse.Namespace) -> int:
     """Make a checkpoint, and report every tensor."""
-    options = _options_of(args)
-    del options["source_format"]
     is_stream = args.source == STREAM  # which nobody can seek in
     with (
         stdin_as_file() if is_stream else nullcontext(args.source) as source,
         progress_bar("importing", quiet=args.quiet) as progress,
     ):
-        plan = tfckpt.import_(source, args.dest, **options, progress=progress)
+        plan = tfckpt.import_(source, args.dest, **options_from(args, ImportOptions), progress=progress)
     if is_stream:
         plan = plan._replace(source=STDIN)
     return report_written(plan, args, written=not args.dry_run)

@@ -36,7 +36,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
     from tfckpt.checkpoint.locate import find_prefix
     from tfckpt.edit.salvage import dangling, find_intact
 
-    found = survey(find_prefix(args.prefix, args.format), args.format)
+    found = survey(find_prefix(args.prefix, args.source_format), args.source_format)
     entries = found.reader.entries
     total = sum(entry.nbytes for entry in entries.values())
     with progress_bar("verifying", quiet=args.quiet) as progress:

@@ -97,7 +97,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 def cmd_ls(args: argparse.Namespace) -> int:
     """List tensors, or sums of them. Reads the index only, and the object graph where roles are shown."""
-    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
+    with tfckpt.open(args.prefix, format=args.source_format) as checkpoint:
         entries, count = _chosen(checkpoint, args), len(checkpoint)
         names = {} if args.names == KEY else checkpoint.lookup.called(args.names)
         asked = args.total == "role" or (not args.total and "role" in (*args.columns, args.sort))

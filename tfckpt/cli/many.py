@@ -19,7 +19,7 @@ from tfckpt.errors import ManifestError, redacted
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from tfckpt.cli.manifest import Row
+    from tfckpt.conversion.manifest import Row
     from tfckpt.conversion.many import Outcome
 
 MOST_JOBS = 1000
@@ -51,7 +51,7 @@ def add_commands(
 
 def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
-    from tfckpt.cli.manifest import parse_rows, read_rows
+    from tfckpt.conversion.manifest import parse_rows, read_rows
 
     if args.manifest == STREAM:
         args.manifest = NAME

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfckpt.errors import UsageError
+from tfckpt.flags import add_flags
+from tfckpt.options import SourceOptions
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.lookup import Found, Lookup
@@ -118,18 +119,6 @@ class CommandParser(SuggestingParser):
         return found, unknown
 
 
-class Targets:
-    """The choices of an option that takes a target; the tables are built when there is a choice to check or to print."""
-
-    def __init__(self, *others: str) -> None:
-        self._others = others
-
-    def __iter__(self) -> Iterator[str]:
-        from tfckpt.layouts.catalog import NAMES
-
-        return iter((*self._others, *NAMES))
-
-
 def counting(least: int, most: int) -> Callable[[str], int]:
     """Return the type of an argument that is a whole number between two."""
 
@@ -140,27 +129,6 @@ def counting(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
-
-
-def nbytes(text: str) -> int:
-    """Return a number of bytes, with or without a unit: ``KB`` is 1,000 of them, and ``KiB`` is 1,024.
-
-    >>> nbytes("500"), nbytes("1.5GB"), nbytes("2 GiB")
-    (500, 1500000000, 2147483648)
-    """
-    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?) ?(?:([KMGT])(I?)B?|B)?", text.upper())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected a number of bytes, such as 500000000, 500MB or 2GiB, got {text!r}")
-    number, unit, binary = match.groups()
-    power = "KMGT".index(unit) + 1 if unit else 0
-    whole, _, decimals = number.partition(".")
-    exact: int = int(whole + decimals) * (1024 if binary else 1000) ** power // 10 ** len(decimals)
-    return exact
-
-
-def home_path(text: str) -> str:
-    """Return a path as it is, but for a home directory: of ``--option=~/file``, shells leave the tilde."""
-    return os.path.expanduser(text) if text.startswith("~/") else text
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +147,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def add_source(parser: argparse.ArgumentParser, name: str = "prefix") -> None:
     """Add the checkpoint to read, and the option that says in which format."""
     parser.add_argument(name, metavar=name.upper(), help=CHECKPOINT)
-    parser.add_argument("--format", choices=("v1", "v2"), help="format to read (default: what is there, v2 before v1)")
+    add_flags(parser, SourceOptions)
 
 
 def add_filter(parser: argparse.ArgumentParser, what: str = "names") -> None:
@@ -222,56 +190,6 @@ def _regex(text: str) -> re.Pattern[str]:
         raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from None
 
 
-def add_edits(parser: argparse.ArgumentParser) -> None:
-    """Add what names are changed to, and what is left out."""
-    parser.add_argument(
-        "--rename",
-        type=_substitution,
-        action="append",
-        default=[],
-        metavar="REGEX=REPLACEMENT",
-        help="change names, or paths of objects, as re.sub does; repeated, one after the other",
-    )
-    parser.add_argument(
-        "--drop",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="leave out what matches a shell glob: names, paths, or full names",
-    )
-    parser.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN", help="leave out what matches none of these"
-    )
-
-
-def _substitution(text: str) -> tuple[str, str]:
-    """Split ``REGEX=REPLACEMENT`` at the first ``=`` before which an expression is complete: ``(?=x)`` has one of its own.
-
-    >>> _substitution("^(?=model)=net/"), _substitution("a==b")
-    (('^(?=model)', 'net/'), ('a', '=b'))
-    """
-    pattern, equals, replacement = text.partition("=")
-    while equals and not _is_regex(pattern):
-        more, equals, replacement = replacement.partition("=")
-        pattern += f"={more}"
-    if not equals:
-        pattern, equals, replacement = text.partition("=")
-    if not equals or not pattern:
-        raise argparse.ArgumentTypeError(f"expected REGEX=REPLACEMENT, got {text!r}")
-    return pattern, replacement
-
-
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True
-
-
 def add_dest(parser: argparse.ArgumentParser) -> None:
-    """Add the prefix to write to, and how."""
+    """Add the prefix to write to."""
     parser.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
-    parser.add_argument("--no-verify", dest="verify", action="store_false", help="believe the source's checksums")
-    parser.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")

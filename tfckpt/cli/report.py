@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.convert import add_request, request_of
-from tfckpt.cli.options import Targets, WrongUsageError, add_source, counting, home_path
+from tfckpt.cli.options import WrongUsageError, add_source, counting
 from tfckpt.cli.output import folded, print_json_rows, printable
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import Advice, advised
+from tfckpt.flags import Targets, add_flags, home_path, options_from
 from tfckpt.layouts.defaults import AUTO
+from tfckpt.options import ModelOptions, Request, given
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -49,7 +50,7 @@ def add_commands(
         help="show the mapping to this target, e.g. encoder, or auto; without it, the one that DEST shows. The options below "
         "are those of convert",
     )
-    add_request(report)
+    add_flags(report, ModelOptions)
     report.add_argument(
         "--bins", type=counting(1, 1000), default=BINS, metavar="N", help=f"bars of the histograms (default: {BINS})"
     )
@@ -72,7 +73,7 @@ def cmd_report(args: argparse.Namespace) -> int:
             _with_output(args),
         )
     with ExitStack() as stack:
-        source = stack.enter_context(tfckpt.open(args.source, format=args.format))
+        source = stack.enter_context(tfckpt.open(args.source, format=args.source_format))
         dest = stack.enter_context(tfckpt.open(args.dest)) if args.dest is not None else None
         _check_output(args, source, dest)
         plan = _plan(args, source, dest)
@@ -114,11 +115,9 @@ def _with_output(args: argparse.Namespace) -> Advice:
 
 
 def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None) -> Plan | None:
-    from tfckpt.conversion.request import Request, make_plan
+    from tfckpt.conversion.request import make_plan
 
-    asked = request_of(args)
-    del asked["source_format"]
-    request = Request(**asked | {"to": args.to or AUTO})
+    request = given(Request, options_from(args, Request) | {"to": args.to or AUTO})
     if args.to is not None or args.layout is not None:
         return make_plan(source, request)
     if dest is None:

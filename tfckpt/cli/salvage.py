@@ -7,9 +7,11 @@ import sys
 
 import tfckpt
 from tfckpt.cli.inspect import lines
-from tfckpt.cli.options import add_source
+from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import by_role, print_json, printable
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.flags import add_flags, options_from
+from tfckpt.options import SalvageOptions
 
 
 def add_commands(
@@ -17,26 +19,16 @@ def add_commands(
 ) -> None:
     """Add this file's command to the parser."""
     salvage = commands.add_parser("salvage", parents=[common], help="write what is intact of a damaged checkpoint")
-    add_source(salvage, "source")
-    salvage.add_argument("dest", metavar="DEST", help="exact prefix of the files to write")
-    salvage.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
-    salvage.add_argument("--no-sync", dest="sync", action="store_false", help="do not wait for the disk")
-    salvage.add_argument("--dry-run", action="store_true", help="say what would be saved, write nothing")
+    salvage.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
+    add_dest(salvage)
+    add_flags(salvage, SalvageOptions)
     salvage.set_defaults(run=cmd_salvage, reports=True)
 
 
 def cmd_salvage(args: argparse.Namespace) -> int:
     """Write what is intact; list what is not, and why. Exit code 1 if anything is lost."""
     with progress_bar("salvaging", quiet=args.quiet) as progress:
-        report = tfckpt.salvage(
-            args.source,
-            args.dest,
-            source_format=args.format,
-            sync=args.sync,
-            overwrite=args.overwrite,
-            dry_run=args.dry_run,
-            progress=progress,
-        )
+        report = tfckpt.salvage(args.source, args.dest, **options_from(args, SalvageOptions), progress=progress)
     for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
         print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
     if args.json:

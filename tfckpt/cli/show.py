@@ -52,7 +52,7 @@ def cmd_show(args: argparse.Namespace) -> int:
 
     index = None if args.slice is None else parse_index(args.slice)
     documents = []
-    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
+    with tfckpt.open(args.prefix, format=args.source_format) as checkpoint:
         for n, entry in enumerate(_entries(checkpoint, args)):
             chosen = _head(entry.shape) if index is None else index
             values = checkpoint.get_slice(entry.name)[chosen]

@@ -7,9 +7,9 @@ import shlex
 import sys
 
 import tfckpt
-from tfckpt.cli.options import home_path
 from tfckpt.cli.output import print_json, printable
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.flags import home_path
 
 LOGGER = "INFO:tensorflow:"  # what TensorFlow 1 puts before each line
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")

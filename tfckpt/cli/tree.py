@@ -45,7 +45,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
     from tfckpt.checkpoint.outline import outline_names, outline_objects
     from tfckpt.checkpoint.prune import folded, only, tensors
 
-    with tfckpt.open(args.prefix, format=args.format) as checkpoint:
+    with tfckpt.open(args.prefix, format=args.source_format) as checkpoint:
         graph, entries, lookup = checkpoint.object_graph, checkpoint.entries(), checkpoint.lookup
         prefix = checkpoint.prefix
     with located(prefix):

@@ -11,7 +11,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
-from tfckpt.errors import Advice, UnsupportedError, UsageError, advised, some
+from tfckpt.errors import Advice, UnsupportedError, advised, some
 from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
@@ -47,8 +47,6 @@ def execute(
     Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError; UnsupportedError if ``mode`` is impossible here;
         UsageError if it is none.
     """
-    if mode not in MODES:
-        raise UsageError(f"mode: expected {', '.join(MODES)}, got {mode!r}")
     if verify:
         reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
     sources = {s.target: planned_entry(s, reader) for s in plan.steps if s.fill is None and s.same_as is None}

@@ -16,11 +16,12 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside
-from tfckpt.conversion.request import Request, make_plan
+from tfckpt.conversion.request import make_plan
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP
 from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised, some
 from tfckpt.layouts.catalog import NAMES, TF1
 from tfckpt.layouts.defaults import DEFAULT
+from tfckpt.options import Request, given
 
 SPLIT_BY_HEADS = "*/self_attention/query/kernel"  # in the name-based targets: (hidden, heads, size of a head)
 ABSENT = "no tensor of that name in the destination"
@@ -80,10 +81,10 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
 
 def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tuple[str, Advice] | None:
     """Return what a destination is instead, and what to ask for: the first target whose names and shapes it has."""
-    split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request.num_heads is None else []
+    split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request["num_heads"] is None else []
     heads = next((entry.shape[1] for entry in split if len(entry.shape) > 2), None)
     beside = roles_beside(dest).keys()
-    for made, plan in _candidates(source, dest, request._replace(num_heads=heads or request.num_heads), {}, (DROP,)):
+    for made, plan in _candidates(source, dest, request | {"num_heads": heads or request["num_heads"]}, {}, (DROP,)):
         options = _changes(request, made, plan)
         if options and _is_whole(plan, dest, beside):
             return f"it has the names and shapes of what {shlex.join(options)} makes of the source", Advice(add=options)
@@ -115,16 +116,16 @@ def _candidates(
     """Yield the plan of every target that there is one for, as asked and with other ``slots``; note what is in the way."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
     for to in NAMES:
-        for state in (request.slots, *slots) if request.slots is None else (request.slots,):
-            asked = request._replace(to=to, slots=state, keep_names=request.keep_names or both)
+        for state in (request["slots"], *slots) if request["slots"] is None else (request["slots"],):
+            asked = given(Request, {**request, "to": to, "slots": state, "keep_names": request["keep_names"] or both})
             try:
                 plan = make_plan(source, asked)
-                if to == TF1.name and not asked.scope and (scope := _scope(plan, dest)):
-                    asked = asked._replace(scope=scope)
+                if to == TF1.name and not asked["scope"] and (scope := _scope(plan, dest)):
+                    asked = given(Request, {**asked, "scope": scope})
                     plan = make_plan(source, asked)
                 yield Candidate(asked, plan)
             except (PlanError, UsageError) as error:
-                if state == request.slots:
+                if state == request["slots"]:
                     complaints[to] = error
 
 
@@ -167,14 +168,14 @@ def _has_form(dest: Checkpoint, key: str, step: Step) -> bool:
 def _changes(request: Request, made: Request, plan: Plan) -> tuple[str, ...]:
     """Return the options with which a request becomes the one that was made."""
     options: list[str] = []
-    if request.to not in (made.to, plan.to):
-        options += ["--to", made.to]
-    if made.num_heads != request.num_heads:
-        options += ["--num-heads", str(made.num_heads)]
-    if made.slots is not None and made.slots != request.slots:
-        options += ["--slots", made.slots]
-    if made.keep_names and not request.keep_names:
+    if request["to"] not in (made["to"], plan.to):
+        options += ["--to", made["to"]]
+    if made["num_heads"] != request["num_heads"]:
+        options += ["--num-heads", str(made["num_heads"])]
+    if made["slots"] is not None and made["slots"] != request["slots"]:
+        options += ["--slots", made["slots"]]
+    if made["keep_names"] and not request["keep_names"]:
         options += ["--keep-names"]
-    if made.scope != request.scope:
-        options += ["--scope", made.scope]
+    if made["scope"] != request["scope"]:
+        options += ["--scope", made["scope"]]
     return tuple(options)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tfckpt.arguments import texts, whole_number
 from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
@@ -19,63 +19,51 @@ from tfckpt.conversion.source import Source
 from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import TF1, find_layout, find_models
 from tfckpt.layouts.defaults import AUTO, DEFAULT
-from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
+from tfckpt.layouts.rules import HubLayout, Layout, NameLayout
+from tfckpt.options import ModelOptions, PathLike, Request, options_of
 
 if TYPE_CHECKING:
     from tfckpt.layouts.custom import CustomLayout
 
-PathLike = str | os.PathLike[str]
+# What to say of an option that a target does not take; of the others it makes no use, which is noted.
+BY_ITSELF = "only for the way back, 'tf1'; the {} of a TF1 checkpoint is found by itself"
+RENAMES = "{0!r} only renames; resize on the way to an object-based target, or back to TF1"
+TOLD = "not on the way back to {0!r}, where the source tells"
+REFUSED = {
+    "scope": BY_ITSELF.format("scope"),
+    "model": BY_ITSELF.format("family"),
+    "vocab_size": RENAMES,
+    "max_positions": RENAMES,
+    "optimizer": TOLD,
+    "learning_rate": TOLD,
+    "keep_names": "for object-based targets; {0!r} is name-based itself",
+}
 
 
-class Request(NamedTuple):
-    """The options of `tfckpt.plan`, which say what they mean; what no target takes is refused at once.
+def check_request(request: Request, layout: Layout) -> list[str]:
+    """Return what to say of options that a target makes no use of.
 
-    Raises: UsageError.
+    Raises: UsageError for what it has no place for, and for a head count that no model has.
     """
-
-    to: str = DEFAULT
-    config: PathLike | None = None
-    num_heads: int | None = None
-    exclude: Sequence[str] = ()
-    fill: str | None = None
-    slots: str | None = None
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    keep_names: bool = False
-    scope: str = ""
-    model: str = ""
-    vocab_size: int | None = None
-    max_positions: int | None = None
-    resize_fill: str = "zeros"
-    layout: PathLike | None = None
-
-    def check(self, layout: Layout) -> None:
-        """Raise UsageError for what a layout has no place for, and for a head count that no model has."""
-        texts("exclude", self.exclude)
-        if self.num_heads is not None and not (self.num_heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
-            whole_number("number of attention heads", self.num_heads)
-        resizes = self.vocab_size is not None or self.max_positions is not None
-        if self.scope and not isinstance(layout, HubLayout):
-            found = "the scope of a TF1 checkpoint is found by itself"
-            raise UsageError(f"scope: only for the way back, {TF1.name!r}; {found}")
-        if self.model and not isinstance(layout, HubLayout):
-            found = "the family of a TF1 checkpoint is found by itself"
-            raise UsageError(f"model: only for the way back, {TF1.name!r}; {found}")
-        if resizes and isinstance(layout, NameLayout):
-            better = "resize on the way to an object-based target, or back to TF1"
-            raise UsageError(f"sizes: {layout.name!r} only renames; {better}")
-        if resizes and self.keep_names:
-            raise UsageError("keep_names: the TF1 names keep the TF1 shapes, so no size can change with them")
-        if self.slots == KEEP and isinstance(layout, ObjectLayout):
-            raise UsageError(f"slots: 'keep' is for name-based targets; {layout.name!r} takes 'convert' or 'drop'")
-        if self.slots == CONVERT and isinstance(layout, NameLayout):
-            raise UsageError(f"slots: 'convert' is for objects; {layout.name!r} takes 'keep' or 'drop'")
-        if isinstance(layout, HubLayout) and not (self.optimizer is None and self.learning_rate is None):
-            raise UsageError(
-                f"optimizer, learning_rate: not on the way back to {layout.name!r}, where the source tells"
-            )
-        if self.keep_names and not isinstance(layout, ObjectLayout):
-            raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")
+    texts("exclude", request["exclude"])
+    heads = request["num_heads"]
+    if heads is not None and not (heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
+        whole_number("number of attention heads", heads)
+    notes = []
+    for name, option in options_of(ModelOptions).items():
+        value: Any = request[name]  # type: ignore[literal-required]  # they are its keys
+        if value == option.default or name == "layout":
+            continue
+        taken = layout.options.get(name)
+        if taken is None and name in REFUSED:
+            raise UsageError(f"{name}: {REFUSED[name].format(layout.name)}")
+        if taken is None:
+            notes.append(f"{name}: {layout.name!r} has no use for it")
+        elif taken and value not in taken:
+            raise UsageError(f"{name}: {layout.name!r} takes {' or '.join(map(repr, taken))}, not {value!r}")
+    if request["keep_names"] and not (request["vocab_size"] is None and request["max_positions"] is None):
+        raise UsageError("keep_names: the TF1 names keep the TF1 shapes, so no size can change with them")
+    return notes
 
 
 def make_plan(checkpoint: Source, request: Request) -> Plan:
@@ -83,30 +71,31 @@ def make_plan(checkpoint: Source, request: Request) -> Plan:
 
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
-    plan = _plan(checkpoint, request)
-    notes = [f"exclude {t!r}: no variable" for t in request.exclude if not any(t in name for name in checkpoint)]
+    custom = None if request["layout"] is None else _read_layout(request["layout"])
+    if request["to"] == AUTO and custom is None:
+        from tfckpt.conversion.choose import choose_target
+
+        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request["exclude"])
+        plan = make_plan(checkpoint, request | {"to": choice.to})
+        return plan._replace(notes=(choice.why, *plan.notes))
+    layout = find_layout(request["to"], list(checkpoint)) if custom is None else _custom_target(request["to"], custom)
+    notes = check_request(request, layout)
+    plan = _plan(checkpoint, request, layout, custom)
+    excluded = request["exclude"]
+    notes += [f"exclude {t!r}: no variable" for t in excluded if not any(t in name for name in checkpoint)]
     return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
 
 
-def _plan(checkpoint: Source, request: Request) -> Plan:
-    custom = None if request.layout is None else _read_layout(request.layout)
-    if request.to == AUTO and custom is None:
-        from tfckpt.conversion.choose import choose_target
-
-        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
-        plan = _plan(checkpoint, request._replace(to=choice.to))
-        return plan._replace(notes=(choice.why, *plan.notes))
-    layout = find_layout(request.to, list(checkpoint)) if custom is None else _custom_target(request.to, custom)
-    state = parse_options(request.slots, request.optimizer, request.learning_rate)
-    resizing = parse_resizing(request.vocab_size, request.max_positions, request.resize_fill)
-    fill = None if request.fill is None else parse_fill(request.fill)
-    request.check(layout)
+def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLayout | None) -> Plan:
+    state = parse_options(request["slots"], request["optimizer"], request["learning_rate"])
+    resizing = parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"])
+    fill = None if request["fill"] is None else parse_fill(request["fill"])
     source, entries = checkpoint.prefix, checkpoint.entries()
     if isinstance(layout, NameLayout):
-        gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request.slots == DROP else ()
-        heads, excluded = request.num_heads, request.exclude
+        gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request["slots"] == DROP else ()
+        heads, excluded = request["num_heads"], request["exclude"]
         return plan_names(source, entries, layout, num_heads=heads, excluded=excluded, dropped_roles=gone)
-    config = _known_config(source, request.config, FIELDS if custom is None else custom.config)
+    config = _known_config(source, request["config"], FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
         from tfckpt.conversion.back import plan_back  # the other way, with rooms of its own
 
@@ -115,12 +104,12 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
             entries,
             checkpoint.object_graph,
             layout,
-            find_models(request.model) if custom is None else (custom.layout,),
+            find_models(request["model"]) if custom is None else (custom.layout,),
             config=config,
-            num_heads=request.num_heads,
-            excluded=request.exclude,
-            scope=request.scope,
-            slots=request.slots in (CONVERT, KEEP),
+            num_heads=request["num_heads"],
+            excluded=request["exclude"],
+            scope=request["scope"],
+            slots=request["slots"] in (CONVERT, KEEP),
             resizing=resizing,
         )
     second = layout.family.second
@@ -129,14 +118,14 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
         entries,
         layout,
         config=config,
-        num_heads=request.num_heads,
-        excluded=request.exclude,
+        num_heads=request["num_heads"],
+        excluded=request["exclude"],
         fill=fill,
         second=None if second is None else find_beside(source, second.config_file),
         slots=state,
         resizing=resizing,
     )
-    return keep_names(plan) if request.keep_names else plan
+    return keep_names(plan) if request["keep_names"] else plan
 
 
 def _read_layout(path: PathLike) -> CustomLayout:

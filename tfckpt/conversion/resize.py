@@ -12,10 +12,9 @@ from typing import NamedTuple
 from tfckpt.arguments import whole_number
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
-from tfckpt.errors import UsageError
 from tfckpt.layouts import axes
 
-ZEROS, MEAN = FILLS = ("zeros", "mean")
+ZEROS = "zeros"
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
 
 
@@ -34,8 +33,6 @@ def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str)
 
     Raises: UsageError.
     """
-    if fill not in FILLS:
-        raise UsageError(f"fill of new rows: expected {' or '.join(map(repr, FILLS))}, got {fill!r}")
     wanted = zip(OPTIONS, (vocab_size, max_positions), strict=True)
     sizes = {field: whole_number(OPTIONS[field], size) for field, size in wanted if size is not None}
     return Resizing(sizes, fill)

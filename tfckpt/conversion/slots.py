@@ -39,7 +39,6 @@ from tfckpt.layouts.optimizer import (
 from tfckpt.layouts.rules import ObjectLayout, numbers_in
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
-MODES = (DROP, CONVERT, KEEP)
 ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
 
 
@@ -58,10 +57,6 @@ def parse_options(slots: str | None, optimizer: str | None, learning_rate: float
 
     Raises: UsageError.
     """
-    if slots not in (None, *MODES):
-        raise UsageError(f"slots: expected {', '.join(map(repr, MODES))}, got {slots!r}")
-    if optimizer not in (None, *OPTIMIZERS):
-        raise UsageError(f"optimizer: expected {', '.join(map(repr, OPTIMIZERS))}, got {optimizer!r}")
     if slots != CONVERT and (optimizer is not None or learning_rate is not None):
         raise UsageError("optimizer, learning_rate: they say what slots are converted to; that is slots='convert'")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate >= 0):

@@ -40,7 +40,6 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import Plan, Step, carrying
 from tfckpt.edit.rewrite import (
-    PathLike,
     Piece,
     arrange,
     check_unchanged,
@@ -52,9 +51,13 @@ from tfckpt.edit.rewrite import (
     write_piece,
 )
 from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
-from tfckpt.progress import Progress, finish, stages
+from tfckpt.options import AverageOptions, PathLike
+from tfckpt.progress import finish, stages
+from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfckpt.bundle.values import Array
 
 AVERAGED = frozenset(
@@ -67,17 +70,8 @@ MOST_NAMED = 20  # tensors of other dtypes or shapes, in a message
 PIECE = 1 << 18  # elements of each source that are in memory at a time
 
 
-def average(
-    sources: Sequence[PathLike],
-    dest: PathLike,
-    *,
-    weights: Sequence[float] | None = None,
-    verify: bool = True,
-    sync: bool = True,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Plan:
+@takes(AverageOptions)
+def average(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[AverageOptions]) -> Plan:
     """Write the average of checkpoints of one model: of its floating-point and complex tensors, each in its own dtype.
 
     It is computed in float64 and rounded once; values that are equal in all sources stay as they are, bit for bit. Integers,
@@ -94,12 +88,7 @@ def average(
     Args:
         sources: checkpoints, each as for `open`, the newest last. They are only read.
         dest: the exact prefix of the files to write.
-        weights: a positive number for each source; only their ratios count. All equal unless given.
-        verify: compare the checksums of what is read with its bytes; of what is averaged, before anything is written.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        dry_run: return the plan, and write nothing.
-        progress: called with (bytes done, bytes in all): what is compared, and what is written.
+        **options: those of `AverageOptions`.
     Returns:
         The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
     Raises:
@@ -118,7 +107,7 @@ def average(
     paths = source_paths(sources)
     if not paths:
         raise UsageError("average: expected one source or more, got none")
-    shares = _shares(weights, len(paths))
+    shares = _shares(options["weights"], len(paths))
     with ExitStack() as stack:
         checkpoints = [stack.enter_context(open_checkpoint(path)) for path in paths]
         with collector_paused():  # of 100,000 objects it would make a quarter of the time
@@ -126,28 +115,28 @@ def average(
             plan = _plan(checkpoints, chosen)
         for checkpoint in checkpoints:
             check_apart(checkpoint, prefix)
-        if dry_run:
-            return plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        if options["dry_run"]:
+            return plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
         for checkpoint in checkpoints:
             checkpoint.reader.check_sharing(checkpoint.entries())
         last = checkpoints[-1]
         compared = [n for n in dict.fromkeys(chosen.averaged.values()) if not _is_read_at_once(_entry(last, n))]
-        total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if verify else 0
-        comparing, writing = stages(progress, total, plan.nbytes)
-        if verify:
+        total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if options["verify"] else 0
+        comparing, writing = stages(options["progress"], total, plan.nbytes)
+        if options["verify"]:
             count = counting(comparing, total)
             for checkpoint in checkpoints:
                 checkpoint.reader.compare([_entry(checkpoint, name) for name in compared], progress=count)
         with BundleWriter(
             prefix,
-            overwrite=overwrite,
-            sync=sync,
+            overwrite=options["overwrite"],
+            sync=options["sync"],
             big_endian=checkpoints[-1].reader.big_endian,
             progress=counting(writing, plan.nbytes),
         ) as writer:
-            odd = _Mean(checkpoints, shares, chosen.averaged, verify=verify).write(plan.steps, writer)
+            odd = _Mean(checkpoints, shares, chosen.averaged, verify=options["verify"]).write(plan.steps, writer)
             writer.finish(check=lambda: check_unchanged(checkpoints))
-        finish(progress, total + plan.nbytes)
+        finish(options["progress"], total + plan.nbytes)
     log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
     return plan._replace(notes=(*plan.notes, *odd))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,16 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, roles_beside
-from tfckpt.conversion.request import PathLike
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
 from tfckpt.errors import Advice, PlanError, UsageError, advised
-from tfckpt.progress import Progress, finish
+from tfckpt.options import DiffOptions, PathLike
+from tfckpt.progress import finish
+from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfckpt.bundle.values import Array
 
 SAME, VALUES, SHAPE, DTYPE, ONLY_A, ONLY_B = "same", "values", "shape", "dtype", "only in A", "only in B"
@@ -115,18 +118,8 @@ class Comparison:
         }
 
 
-def diff(
-    a: PathLike,
-    b: PathLike,
-    *,
-    plan: Plan | None = None,
-    atol: float = 0.0,
-    rtol: float = 0.0,
-    ignore_dtypes: bool = False,
-    only: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    progress: Progress | None = None,
-) -> Comparison:
+@takes(DiffOptions)
+def diff(a: PathLike, b: PathLike, *, plan: Plan | None = None, **options: Unpack[DiffOptions]) -> Comparison:
     """Compare two checkpoints: names, dtypes, shapes and values, in bounded memory; checksums on the way.
 
     Values are equal as numbers are: a NaN is a NaN, -0.0 is 0.0; `tfckpt.prove` compares bits.
@@ -136,15 +129,7 @@ def diff(
         b: another one, of either format.
         plan: what `tfckpt.plan` makes of ``a``: B is then compared with what A would become, its model found by its object
             graph. A tensor that has to be transposed is then held in memory.
-        atol: how far two values may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
-        rtol: the part of it that grows with the values.
-        ignore_dtypes: compare values only; one tensor may be float32 and the other float16.
-        only: what to compare: globs over names, such as ``"bert/*"``, or where none matches, over paths of objects or else
-            full names; and names of roles, such as ``"model"``. Nothing else is, and ``ignored`` tells what that is. A role's
-            name means the role, also where a tensor is called so.
-        ignore: what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell different roles
-            of one tensor, or a path leads to it in one of them alone, it is compared.
-        progress: called with (bytes done, bytes in all), which are those of both sides.
+        **options: those of `DiffOptions`.
     Returns:
         The `Comparison`, which is ``same`` or tells for each tensor what differs.
     Raises:
@@ -159,9 +144,10 @@ def diff(
         >>> [(pair.a, pair.verdict, pair.distance.max_absolute) for pair in tfckpt.diff("before.ckpt", "after.ckpt").pairs]
         [('w', 'values', 0.5)]
     """
+    atol, rtol = options["atol"], options["rtol"]
     if not (atol >= 0 and rtol >= 0):
         raise UsageError(f"tolerance: expected numbers of 0 or more, got atol {atol}, rtol {rtol}")
-    selection = Selection(only, ignore)
+    selection = Selection(options["only"], options["ignore"])
     with open_checkpoint(a) as ours, open_checkpoint(b) as theirs:
         for checkpoint in (ours, theirs):
             checkpoint.reader.check_sharing(checkpoint.entries())
@@ -169,10 +155,12 @@ def diff(
             raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
         everything = [entry.nbytes for checkpoint in (ours, theirs) for entry in checkpoint.entries()]
         total = sum(everything) if plan is None else 2 * plan.nbytes
-        how = _How(Tolerance(atol, rtol), ignore_dtypes=ignore_dtypes, count=counting(progress, total))
+        how = _How(
+            Tolerance(atol, rtol), ignore_dtypes=options["ignore_dtypes"], count=counting(options["progress"], total)
+        )
         comparer = _Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
-        finish(progress, total)
+        finish(options["progress"], total)
         notes = selection.notes()
         selection.check_some(len(comparison.pairs), len(comparison.ignored))
         return replace(comparison, notes=notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,10 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import Plan, carrying
 from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, printable, some
+from tfckpt.options import PathLike
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-PathLike = str | os.PathLike[str]
 
 
 class Draft:

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
@@ -39,7 +39,6 @@ from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
 from tfckpt.edit.rewrite import (
-    PathLike,
     Piece,
     arrange,
     check_unchanged,
@@ -52,25 +51,20 @@ from tfckpt.edit.rewrite import (
     write_pieces,
 )
 from tfckpt.errors import Advice, FormatError, PlanError, UnsupportedError, UsageError, advised, some
-from tfckpt.progress import Progress, finish
+from tfckpt.options import MergeOptions, PathLike
+from tfckpt.progress import finish
+from tfckpt.signatures import takes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # Of the path of a key that is spelled anew; a crafted graph may be a chain of any length, with names of any length.
 MOST_PARTS = 100
 MOST_CHARACTERS = 200  # of an edge
 
 
-def merge(
-    sources: Sequence[PathLike],
-    dest: PathLike,
-    *,
-    prefer: Sequence[str] = (),
-    partial: bool = False,
-    verify: bool = True,
-    sync: bool = True,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Plan:
+@takes(MergeOptions)
+def merge(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[MergeOptions]) -> Plan:
     """Join checkpoints into one.
 
     Without ``prefer``, as TensorFlow joins the parts of a sharded save: every data file goes along as it is, a partitioned
@@ -86,16 +80,7 @@ def merge(
     Args:
         sources: checkpoints, each as for `open`. They are only read.
         dest: the exact prefix of the files to write.
-        prefer: ``"PATTERN=SOURCE"``, the source spelled as in ``sources``: what a glob of object paths means, with all below
-            it; if it means none, of names, and then of full names. Instead of a glob a role: ``"optimizer state=SOURCE"``, so
-            that ``"model=SOURCE"`` is for weights, and ``"model/*=SOURCE"`` for an object of that name. ``"SOURCE"`` alone is
-            for all that no other means. The first that means something counts.
-        partial: join the slices of partitioned tensors although some are missing, as one step of several.
-        verify: compare each tensor's checksum with its bytes on the way.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        dry_run: return the plan, and write nothing.
-        progress: called with (bytes done, bytes in all).
+        **options: those of `MergeOptions`.
     Returns:
         The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
     Raises:
@@ -123,21 +108,21 @@ def merge(
         if len(orders) != 1:
             raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
         with collector_paused():  # of 100,000 objects it would make a quarter of the time
-            plan, steps = _Planning(origins, prefer).plan(partial=partial)
+            plan, steps = _Planning(origins, options["prefer"]).plan(partial=options["partial"])
         for origin in origins:
             check_apart(origin.checkpoint, prefix)
-        if dry_run:
-            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        if options["dry_run"]:
+            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
         else:
             with BundleWriter(
                 prefix,
-                overwrite=overwrite,
-                sync=sync,
+                overwrite=options["overwrite"],
+                sync=options["sync"],
                 big_endian=orders.pop(),
-                progress=counting(progress, plan.nbytes),
+                progress=counting(options["progress"], plan.nbytes),
             ) as writer:
-                _write(origins, plan, steps, writer, verify=verify)
-            finish(progress, plan.nbytes)
+                _write(origins, plan, steps, writer, verify=options["verify"])
+            finish(options["progress"], plan.nbytes)
     return plan
 
 

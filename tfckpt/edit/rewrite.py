@@ -33,34 +33,20 @@ from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.edit.edits import Edits, plan_edits
 from tfckpt.errors import UsageError, printable
-from tfckpt.progress import Progress, finish
+from tfckpt.options import PathLike, RewriteOptions
+from tfckpt.progress import finish
+from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfckpt.bundle.values import Array
 
 SAVED_MODEL = "saved_model.pb"
-PathLike = str | os.PathLike[str]
 
 
-def rewrite(
-    source: PathLike,
-    dest: PathLike,
-    *,
-    rename: Sequence[tuple[str, str]] = (),
-    drop: Sequence[str] = (),
-    keep: Sequence[str] = (),
-    cast: str | None = None,
-    strip_optimizer: bool = False,
-    shards: int | None = None,
-    max_shard_size: int | None = None,
-    big_endian: bool | None = None,
-    source_format: str | None = None,
-    verify: bool = True,
-    sync: bool = True,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Plan:
+@takes(RewriteOptions)
+def rewrite(source: PathLike, dest: PathLike, **options: Unpack[RewriteOptions]) -> Plan:
     """Copy a checkpoint with changes; one that changes nothing writes the same bytes, but no data file in which nothing lies.
 
     Of an object-based checkpoint, the object graph goes along with what it names, whatever ``keep`` says. Tensors over the
@@ -69,25 +55,7 @@ def rewrite(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
-        rename: (regular expression, replacement) pairs, applied in turn, as ``re.sub`` does: to every kept name; of an
-            object-based checkpoint to paths of objects, which are then found there, their slot variables with them; if no
-            path changes, to full names; to keys if the expression names ``/.ATTRIBUTES/``.
-        drop: globs of names to leave out; ``*`` also matches ``/``. One that matches no name is tried on paths of objects,
-            then on full names. An object with several tensors goes as a whole.
-        keep: globs of names, of paths, or of full names; if any are given, everything else is left out.
-        cast: name of the floating-point dtype that all floating-point tensors become; TensorFlow casts none when it restores.
-        strip_optimizer: leave out optimizer state, of TF1 and TF2, with loss scales and accumulated gradients; but not what
-            the model has too, nor moving averages, which are noted.
-        shards: number of data files to spread the tensors over, evenly by bytes. As many as in the source unless given.
-        max_shard_size: bytes; as for `save`. Slices that are larger are put together first, and those of a dtype or rank in
-            which TensorFlow could not do it.
-        big_endian: byte order of the values; the source's unless given.
-        source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
-        verify: compare each tensor's checksum with its bytes on the way.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        dry_run: return the plan, and write nothing.
-        progress: called with (bytes done, bytes in all).
+        **options: those of `RewriteOptions`.
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
@@ -101,35 +69,51 @@ def rewrite(
         (39, dtype('float16'))
     """
     prefix = check_prefix(dest)
-    shards = None if shards is None else whole_number("shards", shards)
-    if max_shard_size is not None:
-        max_shard_size = whole_number("maximum shard size", max_shard_size, " byte")
-    if shards is not None and max_shard_size is not None:
-        raise UsageError("shards and max_shard_size: expected one of both")
-    edits = Edits(rename, drop, keep, cast, strip_optimizer)
-    with open_checkpoint(source, format=source_format) as checkpoint:
+    shards, max_shard_size = _shard_sizes(options["shards"], options["max_shard_size"])
+    edits = Edits(options["rename"], options["drop"], options["keep"], options["cast"], options["strip_optimizer"])
+    with open_checkpoint(source, format=options["source_format"]) as checkpoint:
         plan = plan_edits(checkpoint, edits)
         plan = plan._replace(steps=tuple(stored_once(plan.steps, checkpoint.reader, max_shard_size)))
         check_apart(checkpoint, prefix)
         if plan.dropped or plan.moved:
             plan = plan._replace(notes=(*plan.notes, *_saved_model(checkpoint.prefix)))
-        if dry_run:
-            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=overwrite)))
+        if options["dry_run"]:
+            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
         else:
-            order = checkpoint.reader.big_endian if big_endian is None else big_endian
+            order = checkpoint.reader.big_endian if options["big_endian"] is None else options["big_endian"]
             with BundleWriter(
                 prefix,
-                overwrite=overwrite,
-                sync=sync,
+                overwrite=options["overwrite"],
+                sync=options["sync"],
                 big_endian=order,
                 max_shard_size=max_shard_size,
-                progress=counting(progress, plan.nbytes),
+                progress=counting(options["progress"], plan.nbytes),
             ) as writer:
-                write_plan(plan, checkpoint.reader, writer, verify=verify, shards=shards, max_shard_size=max_shard_size)
+                write_plan(
+                    plan,
+                    checkpoint.reader,
+                    writer,
+                    verify=options["verify"],
+                    shards=shards,
+                    max_shard_size=max_shard_size,
+                )
                 writer.finish(check=checkpoint.reader.check_unchanged)
-            finish(progress, plan.nbytes)
+            finish(options["progress"], plan.nbytes)
             log.info("%s: %d tensors written to %s", plan.source, len(plan.steps), prefix)
     return plan
+
+
+def _shard_sizes(shards: int | None, max_shard_size: int | None) -> tuple[int | None, int | None]:
+    """Return how many data files there are to be, or how large the largest.
+
+    Raises: UsageError for both, and for what is no such number.
+    """
+    if shards is not None and max_shard_size is not None:
+        raise UsageError("shards and max_shard_size: expected one of both")
+    return (
+        None if shards is None else whole_number("shards", shards),
+        None if max_shard_size is None else whole_number("maximum shard size", max_shard_size, " byte"),
+    )
 
 
 def source_paths(sources: Sequence[PathLike]) -> list[PathLike]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
@@ -28,9 +28,12 @@ from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, TfckptError, UsageError, advised, some
-from tfckpt.progress import Progress, finish, stages
+from tfckpt.options import PathLike, SalvageOptions
+from tfckpt.progress import finish, stages
+from tfckpt.signatures import takes
 
-PathLike = str | os.PathLike[str]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,8 @@ class Salvage:
         return {**where, "saved": saved, **unsaved, "notes": list(self.notes)}
 
 
-def salvage(
-    source: PathLike,
-    dest: PathLike,
-    *,
-    source_format: str | None = None,
-    sync: bool = True,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Salvage:
+@takes(SalvageOptions)
+def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions]) -> Salvage:
     """Write what is intact of a damaged checkpoint: each tensor whose checksums match its bytes, and nothing else.
 
     Data files may be missing or cut short, and the index damaged: blocks of it that are whole are found even without its
@@ -101,11 +96,7 @@ def salvage(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
-        source_format: ``"v2"`` or ``"v1"``; unless given, whichever is there, V2 before V1.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        dry_run: read everything, return what would be saved, and write nothing.
-        progress: called with (bytes done, bytes in all): what is read, and what is written.
+        **options: those of `SalvageOptions`.
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
     Raises:
@@ -121,14 +112,14 @@ def salvage(
         (('a',), 16, ['b'])
     """
     prefix = check_prefix(dest)
-    found = survey(_find_prefix(source, source_format), source_format)
+    found = survey(_find_prefix(source, options["source_format"]), options["source_format"])
     reader = found.reader
     try:
         if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
             error = UsageError(f"{prefix}: source and destination are the same checkpoint")
             raise advised(error, Advice(given=os.fspath(dest), meant=f"{prefix}.new"))
         total = sum(entry.nbytes for entry in reader.entries.values())
-        reading, writing = stages(progress, total, total)
+        reading, writing = stages(options["progress"], total, total)
         damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]
         finish(reading, total)
         left = find_intact(reader, damage)
@@ -139,11 +130,11 @@ def salvage(
         report = Salvage(
             reader.prefix, prefix, saved, tuple(damage), notes, left.set_aside, _unsaved_roles(reader, saved)
         )
-        if dry_run:
+        if options["dry_run"]:
             return report
         count = counting(writing, sum(entry.nbytes for entry in saved))
         with BundleWriter(
-            prefix, overwrite=overwrite, sync=sync, big_endian=reader.big_endian, progress=count
+            prefix, overwrite=options["overwrite"], sync=options["sync"], big_endian=reader.big_endian, progress=count
         ) as writer:
             steps = tuple(stored_once(map(carrying, saved), reader))
             plan = Plan(reader.prefix, "", steps, (), {}, object_graph=left.graph)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +19,17 @@ from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
 from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Step, Written
-from tfckpt.conversion.request import PathLike, Request
 from tfckpt.edit.edits import Edits
 from tfckpt.errors import located
 from tfckpt.exchange.archive import Archive, Member
-from tfckpt.exchange.defaults import SOURCE
 from tfckpt.exchange.opening import open_archive
 from tfckpt.exchange.planning import make
-from tfckpt.progress import Progress, finish
+from tfckpt.options import ImportOptions, PathLike, Request, given
+from tfckpt.progress import finish
+from tfckpt.signatures import takes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 WITHOUT_GRAPH = (
     "keys of objects, and no object graph, without which TensorFlow restores none of them: export with target 'tf1', import "
@@ -33,34 +37,8 @@ WITHOUT_GRAPH = (
 )
 
 
-def import_(
-    source: PathLike,
-    dest: PathLike,
-    *,
-    kind: str | None = None,
-    to: str = SOURCE,
-    rename: Sequence[tuple[str, str]] = (),
-    drop: Sequence[str] = (),
-    keep: Sequence[str] = (),
-    config: PathLike | None = None,
-    num_heads: int | None = None,
-    exclude: Sequence[str] = (),
-    fill: str | None = None,
-    slots: str | None = None,
-    optimizer: str | None = None,
-    learning_rate: float | None = None,
-    keep_names: bool = False,
-    scope: str = "",
-    model: str = "",
-    vocab_size: int | None = None,
-    max_positions: int | None = None,
-    resize_fill: str = "zeros",
-    layout: PathLike | None = None,
-    sync: bool = True,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Plan:
+@takes(ImportOptions)
+def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) -> Plan:
     """Write the tensors of a safetensors file, a .npz file, or a directory that `export` wrote, as a checkpoint.
 
     The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
@@ -70,30 +48,7 @@ def import_(
     Args:
         source: the file or directory. It is only read.
         dest: the exact prefix of the files to write; missing directories are made.
-        kind: ``"safetensors"`` (needs the library), ``"npz"`` or ``"npy"``, a directory; unless given, what is there.
-        to: ``"source"`` for a name-based checkpoint with the names in the file, or the name of a target of `convert`.
-        rename: (regular expression, replacement) pairs, applied to every name in turn, as ``re.sub`` does; the names that a
-            target of `convert` looks for must be there without.
-        drop: shell globs of names in the file to leave out.
-        keep: shell globs; if any are given, every other name is left out.
-        config: as for `plan`; this and what follows are for targets other than ``"source"``, but for ``exclude``.
-        num_heads: as for `plan`.
-        exclude: substrings of names to leave out.
-        fill: as for `plan`.
-        slots: as for `plan`.
-        optimizer: as for `plan`.
-        learning_rate: as for `plan`.
-        keep_names: as for `plan`.
-        scope: as for `plan`.
-        model: as for `plan`.
-        vocab_size: as for `plan`.
-        max_positions: as for `plan`.
-        resize_fill: as for `plan`.
-        layout: as for `plan`.
-        sync: return only when the files have reached the disk.
-        overwrite: replace a checkpoint that is under ``dest``.
-        dry_run: return the plan, and write nothing.
-        progress: called with (bytes done, bytes in all).
+        **options: those of `ImportOptions`.
     Returns:
         The `Plan`: what becomes of each tensor.
     Raises:
@@ -109,39 +64,22 @@ def import_(
         {'step': 3, 'w': [1.0, 2.0]}
     """
     prefix = check_prefix(dest)
-    request = Request(
-        to=to,
-        config=config,
-        num_heads=num_heads,
-        exclude=exclude,
-        fill=fill,
-        slots=slots,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        keep_names=keep_names,
-        scope=scope,
-        model=model,
-        vocab_size=vocab_size,
-        max_positions=max_positions,
-        resize_fill=resize_fill,
-        layout=layout,
-    )
     path = os.fspath(source)
     check_path(path)
-    with located(path, None), closing(open_archive(path, kind)) as archive:
-        plan = make(archive, request, Edits(rename, drop, keep))
+    with located(path, None), closing(open_archive(path, options["kind"])) as archive:
+        plan = make(archive, given(Request, options), Edits(options["rename"], options["drop"], options["keep"]))
         if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
             plan = plan._replace(notes=(*plan.notes, WITHOUT_GRAPH))
-        if dry_run:
+        if options["dry_run"]:
             return plan
-        count = counting(progress, plan.nbytes)
-        with BundleWriter(prefix, overwrite=overwrite, sync=sync, progress=count) as writer:
+        count = counting(options["progress"], plan.nbytes)
+        with BundleWriter(prefix, overwrite=options["overwrite"], sync=options["sync"], progress=count) as writer:
             for step in plan.steps:
                 _write(step, archive, writer)
             if plan.object_graph is not None:
                 writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
             writer.finish(check=archive.check_unchanged)
-        finish(progress, plan.nbytes)
+        finish(options["progress"], plan.nbytes)
     log.info("%s: %d tensors imported to %s", path, len(plan.steps), prefix)
     return plan._replace(written=Written(COPY))
 

@@ -9,12 +9,14 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.lookup import Form, Lookup
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.conversion.plan import Dropped, Plan, Step
-from tfckpt.conversion.request import Request, make_plan
+from tfckpt.conversion.request import make_plan
 from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
-from tfckpt.exchange.defaults import FORMS, FULL, KEY, PATH, SOURCE
+from tfckpt.exchange.defaults import FULL, KEY, PATH
+from tfckpt.layouts.defaults import SOURCE
+from tfckpt.options import Request, given
 
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
 LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "what has none keeps its path")}
@@ -31,14 +33,12 @@ def make(source: Source, request: Request, edits: Edits, names: Form | None = No
     Raises: PlanError, ConfigError, FormatError; UsageError for options that the target has no place for; TensorNotFoundError
         for a full name of several variables.
     """
-    if names is not None and names not in FORMS:
-        raise UsageError(f"names: expected one of {', '.join(FORMS)}, got {names!r}")
-    if request.to == SOURCE and request.layout is None:
-        if request != Request(to=SOURCE, exclude=request.exclude):
+    if request["to"] == SOURCE and request["layout"] is None:
+        if request != given(Request, {"to": SOURCE, "exclude": request["exclude"]}):
             raise UsageError(
                 f"target {SOURCE!r}: names and shapes stay, so of a conversion's options only exclude has a meaning"
             )
-        excluded = tuple(f"*{glob.escape(text)}*" for text in request.exclude)
+        excluded = tuple(f"*{glob.escape(text)}*" for text in request["exclude"])
         plan = plan_edits(_WithoutGraph(source), Edits(drop=excluded))
         graph = None if names in (None, KEY) else source.object_graph
     else:

@@ -16,16 +16,17 @@ from tfckpt.bundle.local_input import check_path
 from tfckpt.bundle.paths import is_remote, join, split
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.conversion.plan import Plan
-from tfckpt.conversion.request import PathLike
 from tfckpt.errors import UnsupportedError, UsageError
 from tfckpt.exchange import directory, safetensors
-from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS, SOURCE
+from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.kinds import check_kind, kind_of_dest
 from tfckpt.exchange.npy import write_header
 from tfckpt.exchange.npz import Sink, ZipSink
 from tfckpt.exchange.opening import NOTE
 from tfckpt.exchange.outgoing import Item, chunks, npy_dtype, padded
+from tfckpt.layouts.defaults import SOURCE
+from tfckpt.options import PathLike
 
 VERSION = 1  # of what is noted in the files
 

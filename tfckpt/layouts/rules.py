@@ -15,6 +15,33 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+# The options of a conversion that each kind of layout takes, with those values that it takes; with all, where none is named.
+OF_OBJECTS: Mapping[str, tuple[str, ...]] = {
+    "config": (),
+    "num_heads": (),
+    "exclude": (),
+    "fill": (),
+    "slots": ("drop", "convert"),
+    "optimizer": (),
+    "learning_rate": (),
+    "keep_names": (),
+    "vocab_size": (),
+    "max_positions": (),
+    "resize_fill": (),
+}
+OF_THE_WAY_BACK: Mapping[str, tuple[str, ...]] = {
+    "config": (),
+    "num_heads": (),
+    "exclude": (),
+    "slots": ("drop", "convert", "keep"),
+    "scope": (),
+    "model": (),
+    "vocab_size": (),
+    "max_positions": (),
+    "resize_fill": (),
+}
+OF_NAMES: Mapping[str, tuple[str, ...]] = {"num_heads": (), "exclude": (), "slots": ("drop", "keep")}
+
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
 # (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
@@ -302,12 +329,22 @@ class ObjectLayout(NamedTuple):
     roots: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = ()
 
+    @property
+    def options(self) -> Mapping[str, tuple[str, ...]]:
+        """The options that it takes."""
+        return OF_OBJECTS
+
 
 class HubLayout(NamedTuple):
     """TF1 itself, reached from any object-based checkpoint: the way back."""
 
     name: str
     about: str
+
+    @property
+    def options(self) -> Mapping[str, tuple[str, ...]]:
+        """The options that it takes."""
+        return OF_THE_WAY_BACK
 
 
 class NameLayout(NamedTuple):
@@ -322,6 +359,11 @@ class NameLayout(NamedTuple):
     substitutions: tuple[tuple[str, str], ...]
     reshapes: tuple[tuple[tuple[str, ...], str], ...] = ()
     sizes: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def options(self) -> Mapping[str, tuple[str, ...]]:
+        """The options that it takes."""
+        return OF_NAMES
 
     def rename(self, name: str) -> str:
         """Return the name in this layout."""

@@ -9,9 +9,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from tfckpt.cli import convert
-from tfckpt.cli.options import home_path
+from tfckpt.bundle import files
+from tfckpt.conversion.many import PATHS, absolute, check_jobs
 from tfckpt.errors import ManifestError, UsageError
+from tfckpt.flags import Targets, add_flags, home_path, options_from
+from tfckpt.layouts.defaults import AUTO
+from tfckpt.options import ConvertOptions
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
 MANIFEST_LIMIT = 1 << 26  # bytes; some hundred thousand rows
@@ -50,8 +53,6 @@ def read_manifest(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """Return the rows of a manifest; raises what `read_manifest` does."""
-    from tfckpt.bundle import files
-
     name = os.fspath(path)
     return parse_rows(files.read_text(name, MANIFEST_LIMIT), name, os.path.dirname(name))
 
@@ -65,8 +66,6 @@ def parse_rows(text: str, name: str, directory: str) -> list[Row]:
         directory: where relative paths in it start.
     Raises: ManifestError.
     """
-    from tfckpt.conversion.many import check_jobs
-
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")  # spreadsheets put it there
     rows: list[Row] = []
     complaints: list[tuple[int, str]] = []
@@ -100,18 +99,16 @@ class _BrokenError(Exception):
 class _RowParser(argparse.ArgumentParser):
     """A parser that raises where the command line's would end the process."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options | {"add_help": False})
-
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
 
-def _row_parser() -> argparse.ArgumentParser:
-    """Return the very parser of ``tfckpt convert``, without ``--help`` and ``--json``."""
-    commands: argparse._SubParsersAction[Any] = _RowParser().add_subparsers()
-    convert.add_commands(commands, argparse.ArgumentParser(add_help=False))
-    parser: argparse.ArgumentParser = commands.choices["convert"]
+def _row_parser() -> _RowParser:
+    """Return a parser of the flags of ``tfckpt convert``."""
+    parser = _RowParser(add_help=False)
+    parser.add_argument("source")
+    parser.add_argument("dest")
+    add_flags(parser, ConvertOptions, choices={"to": Targets(AUTO)})
     return parser
 
 
@@ -144,8 +141,6 @@ def _header(line: int, cells: Sequence[str]) -> Sequence[str]:
 
 def _job(cells: Mapping[str, str], parser: argparse.ArgumentParser, directory: str) -> dict[str, Any] | str:
     """Return what a row asks for, as the arguments of `tfckpt.convert`; or what is wrong with it."""
-    from tfckpt.conversion.many import PATHS, absolute
-
     if cells[""]:
         return f"more cells than columns: {cells['']!r}; a cell with a comma needs quotes around it"
     if missing := [column for column in (SOURCE, DESTINATION) if not cells.get(column)]:
@@ -157,5 +152,5 @@ def _job(cells: Mapping[str, str], parser: argparse.ArgumentParser, directory: s
         return f"options {options!r}: {error}"
     if unknown or (args.source, args.dest) != (source, dest):
         return f"options {options!r}: expected options of tfckpt convert and nothing else"
-    job = {"source": source, "dest": dest} | convert.conversion_options(args)
+    job = {"source": source, "dest": dest} | options_from(args, ConvertOptions)
     return {name: absolute(value, directory) if name in PATHS else value for name, value in job.items()}

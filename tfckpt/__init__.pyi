@@ -1,0 +1,706 @@
+# Made by docs/make_stub.py from what the code says of itself: do not edit.
+
+from collections.abc import Sequence
+from typing import Literal
+
+from tfckpt import errors as errors
+from tfckpt import types as types
+from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
+from tfckpt.checkpoint.checkpoint import open as open
+from tfckpt.checkpoint.checkpoint import save as save
+from tfckpt.checkpoint.state_file import latest_checkpoint as latest_checkpoint
+from tfckpt.checkpoint.train import list_variables as list_variables
+from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
+from tfckpt.checkpoint.train import load_variable as load_variable
+from tfckpt.conversion.manifest import read_manifest as read_manifest
+from tfckpt.conversion.many import convert_many as convert_many
+from tfckpt.conversion.plan import Plan as Plan
+from tfckpt.conversion.proof import Proof
+from tfckpt.edit.diff import Comparison
+from tfckpt.edit.draft import Draft as Draft
+from tfckpt.edit.salvage import Salvage as Salvage
+from tfckpt.errors import PlanError as PlanError
+from tfckpt.errors import TfckptError as TfckptError
+from tfckpt.exchange.targets import Writable
+from tfckpt.options import PathLike
+from tfckpt.progress import Progress
+
+__version__: str
+__all__: list[str]
+
+def average(
+    sources: Sequence[PathLike],
+    dest: PathLike,
+    *,
+    weights: Sequence[float] | None = None,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Write the average of checkpoints of one model: of its floating-point and complex tensors, each in its own dtype.
+
+    It is computed in float64 and rounded once; values that are equal in all sources stay as they are, bit for bit. Integers,
+    flags, strings, quantized tensors and the object graph are the last source's, byte for byte, and so are tables, iterators,
+    loss scales, metrics and random state, whatever their dtypes and sizes; the number of data files; and how tensors are
+    partitioned. A piece of a tensor at a time is in memory.
+
+    Optimizer state is averaged like the rest, if it is known for which variable each moment is: by its own name in a
+    checkpoint of names, by slot variables, by what ``_trainable_variables`` leads to (Keras 3), by full names that variables
+    of the model have (tf_keras). Of any other optimizer it is the last source's whole, with what only its lists lead to, and
+    a note says so. A scalar that is floating-point and differs, such as a learning rate that decays, is averaged too; the
+    plan's notes name it. The second list of weights that Keras 3 exports follows the first.
+
+    Args:
+        sources: checkpoints, each as for `open`, the newest last. They are only read.
+        dest: the exact prefix of the files to write.
+        weights: a positive number for each source, of which only the ratios count (unless given, all are equal).
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
+    Raises:
+        PlanError: the sources differ in names, in dtypes or shapes of what is averaged, or in what their object graphs mean
+            by a key; lists all.
+        UsageError: no source; weights that are not positive numbers, one for each; ``dest`` is one of the sources.
+        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
+    Example:
+        >>> for step in (1, 2, 3):
+        ...     tfckpt.save(f"run-{step}", {"w": [1.0, 2.0 * step], "step": step})
+        >>> plan = tfckpt.average(["run-1", "run-2", "run-3"], "averaged", weights=[1, 1, 2])
+        >>> {name: value.tolist() for name, value in tfckpt.open("averaged").items()}
+        {'step': 3, 'w': [1.0, 4.5]}
+    """
+
+def convert(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    to: str = "encoder",
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+    mode: Literal["copy", "link", "reflink", "auto"] = "copy",
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    update_state: bool = False,
+    prove: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Convert a checkpoint; DEST appears when all of it is written, or not at all.
+
+    Args:
+        source: as `plan` takes it. It is only read.
+        dest: the exact prefix of the files to write; missing directories are made.
+        to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
+            holds, and says why in the plan's notes.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names.
+        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
+            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        mode: write every byte, share the source's data files by hard links or by reflinks, or take the first of reflink, link
+            and copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones that share their
+            extents; what changes goes into one more. A linked file is one file: editing the source's in place would change
+            ``dest`` (docs/modes.md).
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        update_state: make ``dest`` the latest checkpoint of its directory. It is entered in the file ``checkpoint``, which
+            ``latest_checkpoint`` reads.
+        prove: read both checkpoints again when all is written, and compare every value and every checksum.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan` that was carried out; its ``written`` says in which mode.
+    Raises:
+        CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
+        ChecksumError: the source is damaged; names tensor and byte.
+        StorageError: the operating system refused.
+        UnsupportedError: ``mode`` was asked for by name and is impossible: another file system, a V1, partitioned or
+            big-endian source.
+        ProofError: what was written is not what was planned; it stays where it is, and the file ``checkpoint`` as it was.
+        PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as `plan` raises them.
+    Example:
+        >>> tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder").to
+        'encoder'
+        >>> key = "encoder/layer_with_weights-0/embeddings/.ATTRIBUTES/VARIABLE_VALUE"
+        >>> tfckpt.open("tf2/bert_encoder")[key].shape
+        (30, 8)
+    """
+
+def diff(
+    a: PathLike,
+    b: PathLike,
+    *,
+    plan: Plan | None = None,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+    ignore_dtypes: bool = False,
+    only: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two checkpoints: names, dtypes, shapes and values, in bounded memory; checksums on the way.
+
+    Values are equal as numbers are: a NaN is a NaN, -0.0 is 0.0; `tfckpt.prove` compares bits.
+
+    Args:
+        a: a checkpoint: a prefix, one of its files, or its directory.
+        b: another one, of either format.
+        plan: what `tfckpt.plan` makes of ``a``: B is then compared with what A would become, its model found by its object
+            graph. A tensor that has to be transposed is then held in memory.
+        atol: how far two values may be apart. They are alike where ``|a - b| <= atol + rtol * max(|a|, |b|)``.
+        rtol: the part of the allowed distance that grows with the values.
+        ignore_dtypes: compare values only. One tensor may be float32 and the other float16.
+        only: what to compare: globs over names, such as ``"bert/*"``, or names of roles, such as ``"model"``. Where a glob
+            matches no name, it is for paths of objects, or else full names. Nothing else is compared, and ``ignored`` tells
+            what that is. A role's name means the role, also where a tensor is called so.
+        ignore: what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell different roles
+            of one tensor, or a path leads to it in one of them alone, it is compared.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Comparison`, which is ``same`` or tells for each tensor what differs.
+    Raises:
+        UsageError: a tolerance is negative, or not a number; or the plan is for another checkpoint; or ``only`` chooses no
+            tensor at all, or ``only`` and ``ignore`` leave none to compare.
+        PlanError: B has no place for what A becomes.
+        TensorNotFoundError: a word of ``only`` or ``ignore`` is the full name of several variables.
+        CheckpointNotFoundError, FormatError, ChecksumError: one of them cannot be read, or is damaged.
+    Example:
+        >>> tfckpt.save("before.ckpt", {"w": [1.0, 2.0]})
+        >>> tfckpt.save("after.ckpt", {"w": [1.0, 2.5]})
+        >>> [(pair.a, pair.verdict, pair.distance.max_absolute) for pair in tfckpt.diff("before.ckpt", "after.ckpt").pairs]
+        [('w', 'values', 0.5)]
+    """
+
+def export(
+    source: PathLike,
+    dest: PathLike | Writable,
+    *,
+    kind: str | None = None,
+    to: str = "source",
+    rename: Sequence[tuple[str, str]] = (),
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    names: Literal["key", "path", "full"] = "key",
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Write a checkpoint's tensors as a safetensors file, as a .npz file, or as a directory of .npy files.
+
+    Values stream: memory grows with the largest tensor that is transposed, and not with the checkpoint. The object graph has
+    no use there and stays behind. Quantized integers and those below one byte become plain ones, which is noted in the file.
+
+    Args:
+        source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
+        dest: where to; or what has a ``write``, which gets the bytes of a safetensors or .npz file in order.
+        kind: kind of file, if its name does not tell: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory. For
+            safetensors files the library of that name is needed.
+        to: whose names and shapes: ``"source"``, as they are, or a target of `convert`, such as ``"tf1"``. ``"auto"`` takes
+            the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes with
+            ``"source"``.
+        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
+            ``re.sub`` does.
+        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+            ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
+            goes as a whole.
+        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
+        names: what tensors of objects are called: ``"key"``, by their keys; ``"path"``, by the paths that ``tfckpt tree``
+            draws; ``"full"``, as TensorFlow 1 would. A full name is such as ``lstm/lstm_cell/kernel``. What lacks a full name
+            has its path, and what has no path its key, which is noted. ``rename`` comes after that.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names.
+        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
+            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: what becomes of each tensor.
+    Raises:
+        PlanError: a tensor has no form or no name there (strings in safetensors), two would have one name, or source and
+            target do not fit; lists all.
+        TensorNotFoundError: a name in ``drop`` or ``keep`` without wildcards is the full name of several variables.
+        CheckpointExistsError: ``dest`` is taken, and ``overwrite`` is false.
+        UnsupportedError: the safetensors library is missing, or refuses what was written.
+        CheckpointNotFoundError, ChecksumError, ConfigError, FormatError, LayoutError, StorageError, UsageError.
+    Example:
+        >>> import numpy as np
+        >>> report = tfckpt.export("bert_model.ckpt", "bert.npz", keep=["bert/*"], exclude=["adam"])
+        >>> len(report.steps), np.load("bert.npz")["bert/pooler/dense/kernel"].shape
+        (39, (8, 8))
+    """
+
+def import_(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    kind: str | None = None,
+    to: str = "source",
+    rename: Sequence[tuple[str, str]] = (),
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Write the tensors of a safetensors file, a .npz file, or a directory that `export` wrote, as a checkpoint.
+
+    The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
+    Values stream, but for what is transposed, arrays in column-major order, and strings. Where names are TF1's, ``to`` makes
+    a checkpoint for TensorFlow 2 of them at once, as `convert` would.
+
+    Args:
+        source: the file or directory. It is only read.
+        dest: the exact prefix of the files to write; missing directories are made.
+        kind: kind of file, if its name does not tell: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory. For
+            safetensors files the library of that name is needed.
+        to: whose names and shapes: ``"source"``, as they are, or a target of `convert`, such as ``"tf1"``. ``"auto"`` takes
+            the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes with
+            ``"source"``.
+        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
+            ``re.sub`` does.
+        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+            ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
+            goes as a whole.
+        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names.
+        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
+            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: what becomes of each tensor.
+    Raises:
+        FormatError: the file is damaged, or not what it says.
+        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing.
+        PlanError: names and target do not fit; lists all.
+        CheckpointExistsError, CheckpointNotFoundError, ConfigError, LayoutError, StorageError, UsageError.
+    Example:
+        >>> import numpy as np
+        >>> np.savez("weights.npz", w=np.float32([1, 2]), step=np.int64(3))
+        >>> _ = tfckpt.import_("weights.npz", "weights.ckpt")
+        >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
+        {'step': 3, 'w': [1.0, 2.0]}
+    """
+
+def merge(
+    sources: Sequence[PathLike],
+    dest: PathLike,
+    *,
+    prefer: Sequence[str] = (),
+    partial: bool = False,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Join checkpoints into one.
+
+    Without ``prefer``, as TensorFlow joins the parts of a sharded save: every data file goes along as it is, a partitioned
+    tensor may have slices in several sources, and any other name may come once. With it, what several sources have is taken
+    whole from one of them.
+
+    Object graphs are joined: the same path means the same object. The first source, or the one that is preferred for
+    everything, says how objects hang together, and how keys are spelled. The moments that Keras 3 keeps in lists go to the
+    place that their variable has in its optimizer; those of tf_keras, too, if their full names prove which variable that is.
+    Where an order is not known, or numbers of layers contradict attributes and full names, values of several sources are not
+    mixed: that is refused, and all of one is not. Copies of weights, which Keras 3 exports, follow their originals.
+
+    Args:
+        sources: checkpoints, each as for `open`. They are only read.
+        dest: the exact prefix of the files to write.
+        prefer: which source counts for what several sources have: ``"SOURCE"``, for all of it, or ``"PATTERN=SOURCE"``. The
+            source is spelled as in ``sources``. ``PATTERN`` is a glob of object paths, with all below them; if it means none,
+            of names, and then of full names. Instead of a glob a role: ``"optimizer state=SOURCE"``, so that
+            ``"model=SOURCE"`` is for weights, and ``"model/*=SOURCE"`` for an object of that name. The first that means
+            something counts, and ``"SOURCE"`` alone only for what no other means.
+        partial: join the slices of partitioned tensors although some are missing, as one step of several.
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
+    Raises:
+        PlanError: several sources have something, and nothing says which counts; object graphs contradict, or the order of an
+            optimizer's lists, or of layers, is not known; slices are of different tensors, or do not cover theirs; a
+            preference is for nothing.
+        UsageError: no source, sources of different byte order, or a preference that is none.
+        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
+    Example:
+        >>> tfckpt.save("part-0", {"a": 1}), tfckpt.save("part-1", {"b": 2})
+        (None, None)
+        >>> len(tfckpt.merge(["part-0", "part-1"], "whole").steps), sorted(tfckpt.open("whole"))
+        (2, ['a', 'b'])
+        >>> tfckpt.save("part-2", {"b": 3, "c": 4})
+        >>> plan = tfckpt.merge(["part-1", "part-2"], "new", prefer=["part-2"])
+        >>> [(item.source, item.origin, item.rule) for item in plan.dropped]
+        [('b', 'part-1', 'also in part-1, taken from part-2')]
+
+    Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
+    """
+
+def plan(
+    source: PathLike,
+    *,
+    to: str = "encoder",
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+) -> Plan:
+    """Decide what a conversion would do with every tensor; reads the index, writes nothing.
+
+    Args:
+        source: a checkpoint: a prefix, one of its files, or its directory. A TF1 one; for the way back, an object-based one.
+        to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
+            holds, and says why in the plan's notes.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names.
+        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
+            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+    Returns:
+        The `Plan`: what becomes of each variable, and the sizes used.
+    Raises:
+        PlanError: source and target do not fit, or ``"auto"`` cannot decide; lists every reason.
+        LayoutError: the layout file cannot be used; lists every reason.
+        ConfigError: the configuration cannot be used.
+        CheckpointNotFoundError, FormatError, UsageError.
+    Example:
+        >>> report = tfckpt.plan("bert_model.ckpt")
+        >>> report.num_heads, len(report.steps), len(report.dropped)
+        (2, 39, 100)
+    """
+
+def prove(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    to: str = "encoder",
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+    progress: Progress | None = None,
+) -> Proof:
+    """Show, tensor by tensor, that a converted checkpoint holds its source's values in the target's layout.
+
+    The plan is made anew, every value is compared bit for bit, and every checksum of both checkpoints, whatever tool wrote
+    them. An object-based DEST is compared by its object graph: its model may hang on any root, and its keys may be spelled in
+    any way. What DEST holds beside the model, a save counter or an optimizer, is named in the proof.
+
+    Args:
+        source: as `plan` takes it.
+        dest: the checkpoint to compare with it: a prefix, one of its files, or its directory.
+        to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
+            holds, and says why in the plan's notes.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names.
+        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
+            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Proof`: what was compared with what, and what else there is.
+    Raises:
+        ProofError: DEST is not right: values or shapes that differ, variables that are missing, tensors that nothing accounts
+            for, bytes that do not match their checksum; lists all of them, or says in one line what DEST is instead.
+        PlanError, ConfigError, CheckpointNotFoundError, FormatError, UsageError: as `plan` raises them.
+    Example:
+        >>> _ = tfckpt.convert("bert_model.ckpt", "tf2/bert_encoder", overwrite=True)
+        >>> proof = tfckpt.prove("bert_model.ckpt", "tf2/bert_encoder")
+        >>> len(proof.tensors), proof.at
+        (39, 'encoder')
+    """
+
+def rewrite(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    rename: Sequence[tuple[str, str]] = (),
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    cast: str | None = None,
+    strip_optimizer: bool = False,
+    shards: int | None = None,
+    max_shard_size: int | None = None,
+    big_endian: bool | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+    verify: bool = True,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Copy a checkpoint with changes; one that changes nothing writes the same bytes, but no data file in which nothing lies.
+
+    Of an object-based checkpoint, the object graph goes along with what it names, whatever ``keep`` says. Tensors over the
+    same bytes, as ``convert(keep_names=True)`` writes them, are stored once.
+
+    Args:
+        source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
+        dest: the exact prefix of the files to write.
+        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
+            ``re.sub`` does.
+        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+            ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
+            goes as a whole.
+        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
+        cast: name of the dtype that all floating-point tensors become, such as ``float16``. TensorFlow casts none when it
+            restores.
+        strip_optimizer: leave out optimizer state. That is state of TF1's and TF2's optimizers, with loss scales and
+            accumulated gradients; but not what the model has too, nor moving averages, which are noted.
+        shards: number of data files to spread the tensors over, evenly by bytes (unless given, as many as in the source).
+        max_shard_size: bytes of the largest data file; larger tensors are cut into slices. Slices that are larger are put
+            together first, and those of a dtype or rank in which TensorFlow could not do it.
+        big_endian: byte order of the values, if not the source's.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        verify: compare each tensor's checksum with its bytes on the way.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Plan`: what becomes of each tensor.
+    Raises:
+        PlanError: two tensors would get one name, or none, or an object would vanish from another path; lists all. Or no
+            model variable would be left by ``strip_optimizer``, or nothing at all by ``keep``.
+        UsageError: an unknown dtype, a regular expression that is none, counts below 1.
+        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
+    Example:
+        >>> report = tfckpt.rewrite("bert_model.ckpt", "half", keep=["bert/*"], strip_optimizer=True, cast="float16")
+        >>> len(report.steps), tfckpt.open("half")["bert/pooler/dense/bias"].dtype
+        (39, dtype('float16'))
+    """
+
+def salvage(
+    source: PathLike,
+    dest: PathLike,
+    *,
+    source_format: Literal["v1", "v2"] | None = None,
+    sync: bool = True,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Salvage:
+    """Write what is intact of a damaged checkpoint: each tensor whose checksums match its bytes, and nothing else.
+
+    Data files may be missing or cut short, and the index damaged: blocks of it that are whole are found even without its
+    footer. A partitioned tensor goes as a whole or not at all, and so does an object of several tensors, such as a table. The
+    object graph goes along if it is intact, without what is known to be lost, so that TensorFlow restores the rest. The
+    result is V2, also of a V1 source.
+
+    Args:
+        source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
+        dest: the exact prefix of the files to write.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        sync: wait until the files have reached the disk.
+        overwrite: replace what is there under ``dest``.
+        dry_run: only plan, and write nothing.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
+    Raises:
+        FormatError: no tensor is intact but perhaps the object graph; then nothing is written.
+        CheckpointNotFoundError: no checkpoint, or no index: without it nothing is known of a data file's tensors.
+        CheckpointExistsError, StorageError, UsageError.
+    Example:
+        >>> tfckpt.save("damaged", {"a": [1.0, 2.0], "b": 3})
+        >>> with open("damaged.data-00000-of-00001", "r+b") as file:
+        ...     _ = file.write(b"!")
+        >>> report = tfckpt.salvage("damaged", "saved")
+        >>> report.lost, report.damage[0].end, sorted(tfckpt.open("saved"))
+        (('a',), 16, ['b'])
+    """
