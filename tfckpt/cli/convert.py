@@ -81,7 +81,10 @@ def add_request(options: argparse.ArgumentParser) -> None:
         help="leave out variables with this in the name; repeated for each text",
     )
     options.add_argument(
-        "--fill", metavar="zeros|normal:SEED", help="values for variables that the target needs and SOURCE lacks"
+        "--fill",
+        metavar="zeros|normal:SEED",
+        help="values for kernels and tables that the target needs and SOURCE lacks; scales of norms get ones, shifts and "
+        "biases zeros",
     )
     options.add_argument(
         "--slots",

@@ -51,8 +51,9 @@ def plan(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: substrings of names of variables to leave out.
-        fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
-            needs and the source lacks; unless given, each of them is a complaint.
+        fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for kernels and tables that the
+            target needs and the source lacks; then norms' scales get ones, shifts and biases zeros. Zeros that could not be
+            trained are a complaint (docs/targets.md). Unless given, each variable that is missing is one.
         slots: what becomes of ``adam_m``, ``adam_v`` and ``global_step``. ``"drop"`` leaves them out, as every target but
             the name-based ``keras`` does unless told. ``"convert"`` makes them the slots and the step of a Keras optimizer
             under the root's ``optimizer``; on the way back, those of either kind of optimizer become TF1's again. ``"keep"``
