@@ -181,11 +181,13 @@ def test_each_filled_variable_is_named_in_the_report() -> None:
     plan = tfckpt.plan(ELECTRA, to="pretrainer", fill="normal:7")
     keys = [variable_key(name) for name in FILLED]
     assert filled(plan) == keys
-    notes = [note for note in plan.notes if ": filled (normal, deviation 0.02, seed " in note]
-    assert [note.partition(": ")[0] for note in notes] == keys
+    fills = [f"normal, deviation 0.02, seed {7 + n}" if n % 2 == 0 else "zeros" for n in range(8)]  # kernel, bias, ...
+    notes = [note for note in plan.notes if ": filled (" in note]
+    assert notes == [
+        f"{key}: filled ({fill}), since the source has nothing for it" for key, fill in zip(keys, fills, strict=True)
+    ]
     steps = [step for step in plan.to_json()["steps"] if step["fill"] is not None]
-    assert [step["target"] for step in steps] == keys
-    assert len({step["fill"] for step in steps}) == len(keys)  # each from a seed of its own
+    assert [(step["target"], step["fill"]) for step in steps] == list(zip(keys, fills, strict=True))
     assert [step["shape"] for step in steps] == [[8, 8], [8], [6, 6], [6], [6, 6], [6], [6, 2], [2]]
     assert (plan.sizes["num_classes"].value, plan.sizes["num_classes"].origin) == (2, "Model Garden's default")
 
@@ -198,7 +200,8 @@ def test_zeros_are_zeros_and_a_seed_gives_the_same_bytes_again(tmp_path: Path) -
             assert not zeros[variable_key(name)].any()
             values = normal[variable_key(name)]
             assert values.dtype == np.float32
-            assert values.all()
+            assert values.all() == name.endswith("kernel")
+            assert values.any() == name.endswith("kernel")
             assert np.abs(values).max() < 0.02 * 5
         a, b = (normal[variable_key(name)] for name in (FILLED[2], FILLED[4]))
         assert not np.array_equal(a, b)

@@ -97,8 +97,14 @@ def test_a_missing_head_hides_no_other_complaint(tmp_path: Path) -> None:
 
 def test_a_head_may_be_filled() -> None:
     plan = tfckpt.plan(DATA / "bert_tf115" / "model.ckpt-3", to="pretrainer", exclude=["cls/"], fill="normal:1")
-    assert len([step for step in plan.steps if step.fill is not None]) == 5
-    assert sum("filled (normal" in note for note in plan.notes) == 5
+    assert [(step.target.split("/.ATTR")[0], str(step.fill)) for step in plan.steps if step.fill is not None] == [
+        ("masked_lm/dense/kernel", "normal, deviation 0.02, seed 1"),
+        ("masked_lm/dense/bias", "zeros"),
+        ("masked_lm/layer_norm/gamma", "ones"),
+        ("masked_lm/layer_norm/beta", "zeros"),
+        ("masked_lm/output_bias.Sbias", "zeros"),
+    ]
+    assert sum(": filled (" in note for note in plan.notes) == 5
 
 
 @pytest.mark.parametrize(

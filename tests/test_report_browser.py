@@ -113,6 +113,24 @@ def test_it_draws_every_part(look: Look, bert_page: Path) -> None:
     assert query[6] == "same values"
 
 
+@pytest.mark.parametrize(
+    ("excluded", "said"),
+    [
+        (["pooler"], "37 tensors hold the source's values, 2 were filled"),
+        (["pooler/dense/bias"], "38 tensors hold the source's values, 1 was filled"),
+    ],
+)
+def test_a_proof_tells_what_was_filled_apart(
+    look: Look, bert: str, tmp_path: Path, excluded: list[str], said: str
+) -> None:
+    tfckpt.convert(bert, tmp_path / "tf2", exclude=excluded, fill="zeros")
+    argv = ["report", bert, str(tmp_path / "tf2"), "--exclude", *excluded, "--fill", "zeros"]
+    assert main([*argv, "-o", str(tmp_path / "report.html")]) == 0
+    page = look(tmp_path / "report.html")
+    facts = dict(zip(page.locator("dt").all_text_contents(), page.locator("dd").all_text_contents(), strict=True))
+    assert facts["Proof"] == said
+
+
 def test_areas_are_as_large_as_their_shares(look: Look, bert_page: Path) -> None:
     page = look(bert_page)
     page.get_by_role("button", name="bert, ").click()

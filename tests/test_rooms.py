@@ -107,6 +107,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "target",
         "slots",
         "layout_file",
+        "fills",
         "objects",
         "match",
         "slots_back",

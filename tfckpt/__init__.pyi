@@ -115,8 +115,10 @@ def convert(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: leave out variables with any of these texts in their names.
-        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
-            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
         slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
             optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
             slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
@@ -269,8 +271,10 @@ def export(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: leave out variables with any of these texts in their names.
-        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
-            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
         slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
             optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
             slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
@@ -365,8 +369,10 @@ def import_(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: leave out variables with any of these texts in their names.
-        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
-            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
         slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
             optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
             slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
@@ -495,8 +501,10 @@ def plan(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: leave out variables with any of these texts in their names.
-        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
-            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
         slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
             optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
             slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
@@ -568,8 +576,10 @@ def prove(
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
         exclude: leave out variables with any of these texts in their names.
-        fill: values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The normal
-            ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable is a complaint.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
         slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
             optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
             slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of

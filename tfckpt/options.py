@@ -90,9 +90,10 @@ class ModelOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            'values for variables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. '
-            "The normal ones deviate by 0.02, as BERT's own initializer has it. Unless given, each such variable "
-            "is a complaint.",
+            'values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or '
+            "``\"normal:SEED\"``. The normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales "
+            "that are missing get ones, shifts and biases zeros. Zeros that could not be trained are a complaint "
+            "(docs/targets.md). Unless given, each variable that is missing is one.",
             "--fill",
             "zeros|normal:SEED",
             "str | None",

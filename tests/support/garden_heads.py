@@ -103,15 +103,20 @@ def make_model(kind: str, encoder: str, config_path: Path) -> Any:
     return make_fine_tuned(kind, encoder, config)
 
 
-def expected(variable: Any, values: Mapping[str, Array], head: str, num_heads: int) -> Array:
-    """Return what a model's variable must hold, from TF1's values; ``head`` is the scope of its head there."""
+def source_name(variable: Any, head: str) -> str:
+    """Return the TF1 variable that belongs into a model's; ``head`` is the scope of its head there."""
     name = variable.name.removesuffix(":0").removeprefix("bert/")  # a pretrainer is called "bert"
     for pattern, replacement in HEADS:
         if re.fullmatch(pattern, name):
-            value = values[re.sub(pattern, replacement, name).replace("{head}", head)]
-            return np.transpose(value) if name.endswith("logits/kernel") else value
-    name = tf1_name(variable)
-    return split_heads(name, values[name], num_heads)
+            return re.sub(pattern, replacement, name).replace("{head}", head)
+    return tf1_name(variable)
+
+
+def expected(variable: Any, values: Mapping[str, Array], head: str, num_heads: int) -> Array:
+    """Return what a model's variable must hold, from TF1's values."""
+    name = source_name(variable, head)
+    value = values[name]
+    return np.transpose(value) if name.endswith("output_weights") else split_heads(name, value, num_heads)
 
 
 def assert_model_holds(model: Any, values: Mapping[str, Array], head: str, num_heads: int = 2) -> None:

@@ -13,6 +13,7 @@ from tfckpt.cli.output import (
     print_rows,
     print_written,
     printable,
+    what_holds,
 )
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import ProofError
@@ -61,7 +62,8 @@ def cmd_convert(args: argparse.Namespace) -> int:
         print_plan(plan)
         print_written(args.dest, plan.written)
         if args.prove:
-            print(f"proved: all {len(plan.steps)} hold the source's values, and every checksum matches")
+            all_of_them = f"all {len(plan.steps)} hold the source's values, and every checksum matches"
+            print(f"proved: {what_holds(plan.steps) or all_of_them}")
         if args.update_state:
             print(f"latest: {printable(args.dest)}")
     return 0
@@ -91,7 +93,8 @@ def cmd_prove(args: argparse.Namespace) -> int:
         return 0
     at = f" at {printable(proof.at)}" if proof.at else ""
     print(f"{printable(proof.dest)}: right: the {proof.to}{at} holds the values of {printable(proof.source)}")
-    print(f"proved: all {len(proof.tensors)} tensors, and every checksum of both")
+    all_of_them = f"all {len(proof.tensors)} tensors, and every checksum of both"
+    print(f"proved: {what_holds([checked.step for checked in proof.tensors]) or all_of_them}")
     for rule, names in proof.extras_by_rule().items():
         print(f"beside it: {len(names)} ({rule})")
     for note in proof.notes:

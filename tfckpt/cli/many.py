@@ -91,8 +91,9 @@ def _print_outcome(outcome: Outcome) -> None:
     """Print a line for one conversion at once, since the last one may take long."""
     cells = [outcome.status, outcome.source, outcome.dest]
     if outcome.error is None:
+        filled = f", {outcome.filled} of them filled" if outcome.filled else ""
         heads = "" if outcome.num_heads is None else f", {outcome.num_heads} heads"
-        cells.append(f"{outcome.to}: {outcome.tensors} variables, {outcome.nbytes:,} bytes{heads}")
+        cells.append(f"{outcome.to}: {outcome.tensors} variables{filled}, {outcome.nbytes:,} bytes{heads}")
     print("\t".join(printable(redacted(cell)) for cell in cells), flush=True)
 
 

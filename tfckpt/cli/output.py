@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tfckpt.checkpoint.lookup import Found, Lookup
-    from tfckpt.conversion.plan import Plan, Step, Written
+    from tfckpt.conversion.plan import Fill, Plan, Step, Written
 
 printable = errors.printable
 some = errors.some
@@ -210,6 +210,36 @@ def print_written(dest: str, written: Written | None) -> None:
     print(f"written: {printable(dest)}{how}")
     if written.carried_nbytes:
         print(f"carried: {written.carried_nbytes:,} bytes of SOURCE's data files that no tensor of it names")
+
+
+def what_holds(steps: Sequence[Step]) -> str:
+    """Return what a proof of these steps says where some were filled; nothing, where all hold the source's values."""
+    fills = [step.fill for step in steps if step.fill is not None]
+    if not fills:
+        return ""
+    kept = len(steps) - len(fills)
+    holds = f"{kept} tensor holds" if kept == 1 else f"{kept} tensors hold"
+    filled = "1 was filled" if len(fills) == 1 else f"{len(fills)} were filled"
+    return f"{holds} the source's values, {filled} ({kinds_of(fills)}), and every checksum matches"
+
+
+def kinds_of(fills: Iterable[Fill]) -> str:
+    """Return each kind of values once, with the first and the last seed that it has.
+
+    >>> from tfckpt.types import Fill
+    >>> kinds_of([Fill(0.0, 0.02, 7), Fill(0.0), Fill(0.0, 0.02, 9), Fill(1.0)])
+    'normal, deviation 0.02, seeds 7 to 9; zeros; ones'
+    """
+    kinds: dict[Fill, list[Fill]] = {}
+    for fill in fills:
+        kinds.setdefault(fill._replace(seed=None), []).append(fill)
+    return "; ".join(_kind(sorted(kind)) for kind in kinds.values())
+
+
+def _kind(fills: Sequence[Fill]) -> str:
+    """Return what fills that differ only in their seeds are, from the first seed to the last."""
+    first, last = fills[0], fills[-1]
+    return str(first) if first == last else f"{str(first).replace('seed', 'seeds')} to {last.seed}"
 
 
 def _change(step: Step) -> str:

@@ -57,6 +57,7 @@ class Outcome:
         dropped: number of tensors left out, by rule.
         notes: what a user should know.
         error: why it failed; None if it did not.
+        filled: number of the tensors whose values no source has.
     """
 
     source: str
@@ -69,6 +70,12 @@ class Outcome:
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: Exception | None = None
+    filled: int = 0
+
+    @property
+    def from_source(self) -> int:
+        """Number of the tensors whose values come from the source."""
+        return self.tensors - self.filled
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -86,6 +93,8 @@ class Outcome:
             "to": self.to,
             "num_heads": self.num_heads,
             "tensors": self.tensors,
+            "from_source": self.from_source,
+            "filled": self.filled,
             "nbytes": self.nbytes,
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
@@ -247,7 +256,7 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome:
 def _report(job: Job, status: str, report: Plan) -> Outcome:
     dropped = {rule: len(items) for rule, items in report.dropped_by_rule().items()}
     counts = (report.to, report.num_heads, len(report.steps), report.nbytes, dropped, report.notes)
-    return Outcome(job["source"], job["dest"], status, *counts)
+    return Outcome(job["source"], job["dest"], status, *counts, filled=report.filled)
 
 
 def _prove(report: Plan, job: Job, prefix: str) -> None:

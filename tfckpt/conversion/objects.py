@@ -10,6 +10,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
+from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
 from tfckpt.conversion.planning import (
@@ -200,6 +201,8 @@ def _fill_missing(
 ) -> list[Step]:
     """Return steps for variables that the source lacks, or complain about each."""
     steps = []
+    if fill == ZEROS:
+        refuse_zeros(missing, hub, scope, layout, complaints)
     most = MAX_FILL_RATIO * sum(entry.nbytes for entry in hub.values()) + FREE_FILL
     for number, variable in enumerate(missing):
         wanted = f"{scope}{variable.name}: missing, and {layout.name!r} needs it for {variable.key}"
@@ -211,7 +214,7 @@ def _fill_missing(
         elif 4 * math.prod(shape) > most:
             complaints.add(f"{wanted}; {list(shape)} is far larger than all that the source holds")
         else:
-            own = fill if fill.seed is None else fill._replace(seed=fill.seed + number)
+            own = own_fill(variable, fill, number)
             nbytes = 4 * math.prod(shape)
             letters = {
                 c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes

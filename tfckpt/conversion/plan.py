@@ -31,7 +31,7 @@ class Fill(NamedTuple):
 
     def __str__(self) -> str:
         if self.seed is None:
-            return "zeros" if self.value == 0 else f"{self.value:g}"
+            return {0.0: "zeros", 1.0: "ones"}.get(self.value, f"{self.value:g}")
         return f"normal, deviation {self.deviation:g}, seed {self.seed}"
 
 
@@ -196,6 +196,16 @@ class Plan(NamedTuple):
         return self.sizes[NUM_HEADS].value if NUM_HEADS in self.sizes else None
 
     @property
+    def from_source(self) -> int:
+        """Number of the tensors to write whose values come from the source."""
+        return len(self.steps) - self.filled
+
+    @property
+    def filled(self) -> int:
+        """Number of the tensors to write whose values no source has: their steps have a ``fill``."""
+        return sum(step.fill is not None for step in self.steps)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of tensors to write; what two of them share counts once."""
         return sum(step.nbytes for step in self.steps if step.same_as is None)
@@ -219,6 +229,8 @@ class Plan(NamedTuple):
             "num_heads": self.num_heads,
             "sizes": {name: {"value": size.value, "origin": size.origin} for name, size in self.sizes.items()},
             "nbytes": self.nbytes,
+            "from_source": self.from_source,
+            "filled": self.filled,
             "steps": [_step_to_json(step) for step in self.steps],
             "dropped": [d._asdict() for d in self.dropped],
             "moved": [{"old": old, "new": new} for old, new in self.moved],

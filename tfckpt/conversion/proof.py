@@ -77,6 +77,16 @@ class Proof(NamedTuple):
         lines += [f"{name}: nothing in the source accounts for it" for name in self.unaccounted]
         return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
 
+    @property
+    def from_source(self) -> int:
+        """Number of the planned tensors that hold the source's values, as they should."""
+        return sum(not checked.problem and checked.step.fill is None for checked in self.tensors)
+
+    @property
+    def filled(self) -> int:
+        """Number of the planned tensors that hold what the plan fills in, as they should: no source has it."""
+        return sum(not checked.problem and checked.step.fill is not None for checked in self.tensors)
+
     def extras_by_rule(self) -> Mapping[str, list[str]]:
         """Return the names of what else there is, grouped."""
         groups: dict[str, list[str]] = {}
@@ -92,6 +102,8 @@ class Proof(NamedTuple):
             "to": self.to,
             "at": self.at,
             "proved": not self.differences,
+            "from_source": self.from_source,
+            "filled": self.filled,
             "extras": [{"name": extra.name, "rule": extra.rule} for extra in self.extras],
             "notes": list(self.notes),
             "differences": list(self.differences),

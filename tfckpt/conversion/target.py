@@ -24,16 +24,25 @@ from tfckpt.layouts.rules import NAMELESS, ObjectLayout, Part, Placed, Variable,
 
 
 class TargetVariable(NamedTuple):
-    """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between."""
+    """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between.
+
+    ``attribute`` is what its row calls it in the object that it belongs to, such as ``"kernel"``.
+    """
 
     name: str
     key: str
     axes: str
+    attribute: str
 
     @property
     def splits(self) -> bool:
         """Whether an axis of the source stands for several letters."""
         return any(len(axis) > 1 for axis in parse(self.axes)[0])
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has one axis at most, in the source or in the target: a bias of heads has two here."""
+        return min(map(len, parse(self.axes))) <= 1
 
 
 class Target(NamedTuple):
@@ -52,17 +61,17 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     lent = layout.family.borrowed(names)
     names = {*names, *lent}
     graph = ObjectGraph()
-    found: dict[int, tuple[str, str]] = {}  # number of a variable's node -> (hub name, axes)
+    found: dict[int, Variable] = {}  # by the number of its node
     parts = placed_parts(layout, names)
     containers = [_add_variables(graph, layout, placed, names, found) for placed in parts]
     for alias, path in layout.edges:
         _add_alias(graph, alias, path)
     keys = _shortest_paths(graph)
     variables = []
-    for number, (name, axes) in found.items():
+    for number, (name, path, axes) in found.items():
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
-        variables.append(TargetVariable(lent.get(name, name), key, axes))
+        variables.append(TargetVariable(lent.get(name, name), key, axes, split_path(path)[-1]))
     for placed, numbered in zip(parts, containers, strict=True):
         _add_part_aliases(graph, layout, placed, names, numbered)
     _add_roots(graph, layout)
@@ -91,7 +100,7 @@ def below(*paths: str) -> str:
 
 
 def _add_variables(
-    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, tuple[str, str]]
+    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, Variable]
 ) -> dict[str, str]:
     """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key.
 
@@ -106,7 +115,7 @@ def _add_variables(
             _link(graph, below(base, container), number)
     for variable in variables:
         path = below(base, _spell(variable.path, numbered))
-        found[graph.node_at(split_path(path))] = (variable.name, variable.axes)
+        found[graph.node_at(split_path(path))] = variable
     return numbered
 
 

@@ -11,7 +11,7 @@ official/nlp/modeling/networks/albert_encoder.py (paths), and those of `bert` fo
 from __future__ import annotations
 
 from tfckpt.layouts import bert
-from tfckpt.layouts.rules import Drop, Family, Part, Placed, Row
+from tfckpt.layouts.rules import Drop, Family, NotZeros, Part, Placed, Row
 
 BLOCK = "bert/encoder/transformer/group_0/inner_group_0"
 PROJECTION = "bert/encoder/embedding_hidden_mapping_in/"
@@ -35,6 +35,18 @@ BLOCK_ROWS: tuple[Row, ...] = (
     ("ffn_1/intermediate/output/dense/bias",   "_output_dense/bias",                    "h"),
     ("LayerNorm_1/{p}",                        "_output_layer_norm/{p}",                "h"),
 )
+BLOCK_NOT_ZEROS = (
+    NotZeros(bert.IN_A_ROW, (
+        "attention_1/self/query/kernel", "attention_1/self/query/bias", "attention_1/self/key/kernel",
+        "attention_1/self/key/bias",
+    )),
+    NotZeros(bert.IN_A_ROW, (
+        "attention_1/self/value/kernel", "attention_1/self/value/bias", "attention_1/output/dense/kernel",
+    )),
+    NotZeros(bert.IN_A_ROW, (
+        "ffn_1/intermediate/dense/kernel", "ffn_1/intermediate/dense/bias", "ffn_1/intermediate/output/dense/kernel",
+    )),
+)
 
 ENCODER_PART = Part(rows=(
     ("bert/embeddings/word_embeddings",       "_embedding_layer/embeddings",          "v e"),
@@ -52,14 +64,16 @@ ENCODER_PART = Part(rows=(
 ), order=(
     "_embedding_layer", "_position_embedding_layer", "<type_embeddings>", "<layer_norm>",
     "<embedding_projection>", SHARED, "<pooler_transform>",
-), optional=(PROJECTION,), equal=((PROJECTION, "embedding_size", "hidden_size"),))
+), optional=(PROJECTION,), equal=((PROJECTION, "embedding_size", "hidden_size"),), not_zeros=tuple(
+    item.under(f"{BLOCK}/") for item in BLOCK_NOT_ZEROS
+))
 
 MASKED_LM = Part(rows=(
     ("cls/predictions/transform/dense/kernel",  "dense/kernel",      "h e"),
     ("cls/predictions/transform/dense/bias",    "dense/bias",        "e"),
     ("cls/predictions/transform/LayerNorm/{p}", "layer_norm/{p}",    "e"),
     ("cls/predictions/output_bias",             "output_bias.Sbias", "v"),
-), aliases=bert.MASKED_LM.aliases)
+), aliases=bert.MASKED_LM.aliases, not_zeros=bert.MASKED_LM.not_zeros)
 # fmt: on
 
 # google-research/albert calls it as BERT does its next-sentence head; the labels mean whether two segments are in order.
@@ -97,7 +111,7 @@ PRETRAINER = bert.PRETRAINER._replace(
 CLASSIFIER = bert.CLASSIFIER._replace(
     family=ALBERT,
     about="BertClassifier over an AlbertEncoder, from run_classifier's head: output_weights, output_bias",
-    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1/out_proj")),
+    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.POOLED_CLASSES, "layer_with_weights-1/out_proj")),
     drops=(*PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
 )
 SPAN_LABELER = bert.SPAN_LABELER._replace(

@@ -12,7 +12,7 @@ official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.de
 
 from __future__ import annotations
 
-from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, ObjectLayout, Part, Placed
+from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, NotZeros, ObjectLayout, Part, Placed
 
 SIZES = {
     "a": "num_attention_heads",
@@ -33,6 +33,10 @@ TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
 
 BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES, heads=(*PRETRAINING_HEADS, *TASK_HEADS))
 
+IN_A_ROW = "each has its gradient through the others, and zeros let none through"
+# A norm divides by how far values lie apart, and equal ones by the root of its epsilon, which is 1e-12.
+AT_A_NORM = "a norm comes next: zeros let no gradient through, and their own is up to a million times too large"
+
 # fmt: off
 BLOCK_ROWS = (
     ("attention/self/{qkv}/kernel",    "_attention_layer/_{qkv}_dense/kernel",  "h (a d) -> h a d"),
@@ -45,6 +49,15 @@ BLOCK_ROWS = (
     ("output/dense/kernel",            "_output_dense/kernel",                  "f h"),
     ("output/dense/bias",              "_output_dense/bias",                    "h"),
     ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "h"),
+)
+BLOCK_NOT_ZEROS = (
+    NotZeros(IN_A_ROW, (
+        "attention/self/query/kernel", "attention/self/query/bias", "attention/self/key/kernel", "attention/self/key/bias",
+    )),
+    NotZeros(IN_A_ROW, (
+        "attention/self/value/kernel", "attention/self/value/bias", "attention/output/dense/kernel",
+    )),
+    NotZeros(IN_A_ROW, ("intermediate/dense/kernel", "intermediate/dense/bias", "output/dense/kernel")),
 )
 BLOCK_ALIASES = (
     ("_attention_layer_norm_kv", "_attention_layer_norm"),
@@ -59,7 +72,10 @@ ENCODER_PART = Part(rows=(
     ("bert/pooler/dense/kernel",              "_pooler_layer/kernel",                 "h k"),
     ("bert/pooler/dense/bias",                "_pooler_layer/bias",                   "k"),
 ), each=(
-    Each("bert/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES, field="num_hidden_layers"),
+    Each(
+        "bert/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES, field="num_hidden_layers",
+        not_zeros=BLOCK_NOT_ZEROS,
+    ),
 ), aliases=(
     ("_position_embedding_layer/_position_embeddings", "_position_embedding_layer/embeddings"),
 ), order=(
@@ -67,6 +83,7 @@ ENCODER_PART = Part(rows=(
     "_transformer_layers/*", "_pooler_layer",
 ))
 
+POOLER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
 # A head that has a pooler of its own starts from the encoder's, which is idle then: training moves only the head's. So it
 # stands before the encoder: on the way back, where TF1 has one pooler, the first is taken.
 POOLER_COPY = Part(rows=(
@@ -80,11 +97,13 @@ MASKED_LM = Part(rows=(
     ("cls/predictions/output_bias",             "output_bias.Sbias", "v"),
 ), aliases=(
     ("bias", "output_bias.Sbias"),
+), not_zeros=(
+    NotZeros(AT_A_NORM, ("cls/predictions/transform/dense/kernel", "cls/predictions/transform/dense/bias")),
 ))
 NEXT_SENTENCE = Part(rows=(
     ("cls/seq_relationship/output_weights", "kernel", "c h -> h c"),
     ("cls/seq_relationship/output_bias",    "bias",   "c"),
-))
+), not_zeros=(NotZeros(IN_A_ROW, (*POOLER, "cls/seq_relationship/output_weights")),))
 SPANS = Part(rows=(
     ("cls/squad/output_weights", "kernel", "c h -> h c"),
     ("cls/squad/output_bias",    "bias",   "c"),
@@ -93,6 +112,7 @@ CLASSES = Part(rows=(
     ("output_weights", "kernel", "c h -> h c"),
     ("output_bias",    "bias",   "c"),
 ))
+POOLED_CLASSES = CLASSES._replace(not_zeros=(NotZeros(IN_A_ROW, (*POOLER, "output_weights")),))
 
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
@@ -170,7 +190,7 @@ CLASSIFIER = ObjectLayout(
     "classifier", BERT,
     about="BertClassifier, from run_classifier's head: output_weights, output_bias",
     model="model",
-    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(CLASSES, "layer_with_weights-1/out_proj")),
+    parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(POOLED_CLASSES, "layer_with_weights-1/out_proj")),
     edges=(("model/_network", "model/layer_with_weights-0"), ("model/classifier", "model/layer_with_weights-1")),
     roots=("",),
     drops=(*PRETRAINING_HEADS, SPAN_HEAD),
@@ -183,7 +203,7 @@ CLASSIFIER_OWN_POOLER = ObjectLayout(
     parts=(
         Placed(POOLER_COPY, "layer_with_weights-1/dense"),
         Placed(ENCODER_PART, "layer_with_weights-0"),
-        Placed(CLASSES, "layer_with_weights-1/out_proj"),
+        Placed(POOLED_CLASSES, "layer_with_weights-1/out_proj"),
     ),
     edges=(
         ("encoder", "model/layer_with_weights-0"),

@@ -12,7 +12,7 @@ tf-models-official 0.0.3.dev1.
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BERT, KERAS, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import BERT, BLOCK_NOT_ZEROS, KERAS, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.rules import Each, NameLayout, ObjectLayout, Part, Placed
 
 # fmt: off
@@ -36,7 +36,9 @@ LAYER_PART = Part(rows=(
     ("bert/pooler/dense/kernel",              "pooler_transform/kernel",                       "h k"),
     ("bert/pooler/dense/bias",                "pooler_transform/bias",                         "k"),
 ), each=(
-    Each("bert/encoder/layer_{n}/", "encoder/layers/{n}/", BLOCK_ROWS, field="num_hidden_layers"),
+    Each(
+        "bert/encoder/layer_{n}/", "encoder/layers/{n}/", BLOCK_ROWS, field="num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
+    ),
 ))
 KERAS_V2 = NameLayout(
     "keras-v2",

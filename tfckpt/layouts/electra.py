@@ -2,7 +2,9 @@
 
 Discriminator and generator are two encoders in one checkpoint. By default they share the embeddings, which are stored under
 ``electra/`` alone; trained as one network, all of it is. Neither has a pooler, which Model Garden's encoders always have: its
-variables come from ``--fill``. Their activation is exact gelu, which has to be asked for: Model Garden's default is tanh's.
+variables come from ``--fill``, and so do those of the generator's classification head. Zeros are allowed for all of them,
+though they cannot be trained: nothing that ELECTRA trains reads them. Activations are exact gelu, which has to be asked for:
+Model Garden's default is tanh's.
 
 Letters are those of `tfckpt.layouts.bert`, and: e width of the embeddings; of the generator b heads, i feed-forward, g
 and j hidden, w width of its embeddings; c classes.
@@ -16,8 +18,16 @@ official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (pa
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BLOCK_ALIASES, BLOCK_ROWS, ENCODER_PART, SAVE_COUNTER
-from tfckpt.layouts.rules import Borrow, Drop, Each, Family, ObjectLayout, Part, Placed, SecondNetwork
+from tfckpt.layouts.bert import (
+    AT_A_NORM,
+    BLOCK_ALIASES,
+    BLOCK_NOT_ZEROS,
+    BLOCK_ROWS,
+    ENCODER_PART,
+    IN_A_ROW,
+    SAVE_COUNTER,
+)
+from tfckpt.layouts.rules import Borrow, Drop, Each, Family, NotZeros, ObjectLayout, Part, Placed, SecondNetwork
 
 SIZES = {
     "a": "num_attention_heads",
@@ -90,7 +100,7 @@ DISCRIMINATOR = Part(rows=(
 ), each=(
     Each(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
-        field="num_hidden_layers",
+        field="num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
 ), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), equal=(
     ("electra/embeddings_project/", "embedding_size", "hidden_size"),
@@ -107,7 +117,7 @@ GENERATOR_PART = Part(rows=(
 ), each=(
     Each(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
-        field="generator_num_hidden_layers",
+        field="generator_num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
 ), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), equal=(
     ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
@@ -119,6 +129,8 @@ MASKED_LM = Part(rows=(
     ("generator_predictions/output_bias",   "output_bias.Sbias", "v"),
 ), aliases=(
     ("bias", "output_bias.Sbias"),
+), not_zeros=(
+    NotZeros(AT_A_NORM, ("generator_predictions/dense/kernel", "generator_predictions/dense/bias")),
 ))
 HEADS = Part(rows=(
     ("generator_classification/dense/kernel",      "classification/dense/kernel",     "g j"),
@@ -129,6 +141,11 @@ HEADS = Part(rows=(
     ("discriminator_predictions/dense/bias",       "discriminator_projection/bias",   "k"),
     ("discriminator_predictions/dense_1/kernel",   "discriminator_head/kernel",       "h o"),
     ("discriminator_predictions/dense_1/bias",     "discriminator_head/bias",         "o"),
+), not_zeros=(
+    NotZeros(IN_A_ROW, (
+        "discriminator_predictions/dense/kernel", "discriminator_predictions/dense/bias",
+        "discriminator_predictions/dense_1/kernel",
+    )),
 ))
 
 PRETRAINER = ObjectLayout(

@@ -14,9 +14,10 @@ layers/mobile_bert_layers.py, official/projects/mobilebert/model_utils.py (paths
 
 from __future__ import annotations
 
+from tfckpt.layouts import bert
 from tfckpt.layouts.bert import NEXT_SENTENCE_HEAD, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.bert import SIZES as BERT_SIZES
-from tfckpt.layouts.rules import Alias, Each, Family, ObjectLayout, Part, Placed, Row
+from tfckpt.layouts.rules import Alias, Each, Family, NotZeros, ObjectLayout, Part, Placed, Row
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
 
@@ -65,7 +66,12 @@ MASKED_LM = Part(rows=(
     ("cls/predictions/output_bias",             "output_bias.Sbias",    "v"),
 ), aliases=(
     ("bias", "output_bias.Sbias"),
-), optional=("cls/predictions/extra_output_weights",))
+), optional=("cls/predictions/extra_output_weights",), not_zeros=bert.MASKED_LM.not_zeros)
+*ATTENTION_NOT_ZEROS, FEED_FORWARD_NOT_ZEROS = bert.BLOCK_NOT_ZEROS
+BOTTLENECKS_NOT_ZEROS = tuple(
+    NotZeros(bert.AT_A_NORM, (f"bottleneck/{name}/dense/kernel", f"bottleneck/{name}/dense/bias"))
+    for name in ("input", "attention")
+)
 POSITIONS = ("<embedding>/pos_embedding/_position_embeddings", "<embedding>/pos_embedding/embeddings")
 LAYER_NORMS = ("bottleneck_input/1", "kq_shared_bottleneck/1", "attention/1", "bottleneck_output/2")
 
@@ -82,11 +88,12 @@ def _second_names(*norms: str) -> tuple[Alias, ...]:
 def _encoder(norm: str, fake: bool) -> Part:
     feed_forward = Each(
         "ffn_layer_{n}/", "ffn/{n}/", _with_norm(FEED_FORWARD_ROWS, norm), last="",
-        aliases=_second_names("2") if fake else (),
+        aliases=_second_names("2") if fake else (), not_zeros=(FEED_FORWARD_NOT_ZEROS,),
     )
     layer = Each(
         "bert/encoder/layer_{n}/", "<layers>/{n}/block_layers/", _with_norm(LAYER_ROWS, norm), each=(feed_forward,),
         aliases=_second_names(*LAYER_NORMS) if fake else (), field="num_hidden_layers",
+        not_zeros=(*ATTENTION_NOT_ZEROS, *(() if fake else BOTTLENECKS_NOT_ZEROS)),
     )
     return Part(
         _with_norm(EMBEDDING_ROWS, norm), each=(layer,), order=("<embedding>", "<layers>/*", "<pooler>"),

@@ -47,8 +47,9 @@ Alias = tuple[str, str]  # a second path, and the path of the node or variable t
 # (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
 Numbers = Callable[..., Iterable[int]]
 
+SCALE = "gamma"  # what Keras's norms call the vector that they multiply by
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "{p}": ("gamma", "beta"),
+    "{p}": (SCALE, "beta"),
     "{qkv}": ("query", "key", "value"),
     "{kb}": ("kernel", "bias"),
 }
@@ -58,6 +59,21 @@ DECIMAL = re.compile(NUMBER)
 AFTER_SLASH = "0"  # sorts right behind a slash
 NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
 NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
+
+
+class NotZeros(NamedTuple):
+    """Variables that cannot be trained while all of them are zeros, by hub name, and why."""
+
+    why: str
+    names: tuple[str, ...]
+
+    def under(self, prefix: str) -> NotZeros:
+        """Return it with a prefix before each name.
+
+        >>> NotZeros("", ("kernel", "bias")).under("pooler/").names
+        ('pooler/kernel', 'pooler/bias')
+        """
+        return self._replace(names=tuple(prefix + name for name in self.names))
 
 
 class Each(NamedTuple):
@@ -74,6 +90,7 @@ class Each(NamedTuple):
     aliases: tuple[Alias, ...] = ()
     field: str = ""
     last: str | None = None
+    not_zeros: tuple[NotZeros, ...] = ()
 
 
 class Variable(NamedTuple):
@@ -92,7 +109,7 @@ class Part(NamedTuple):
     name than its number. ``optional`` lists prefixes of hub names that a model may lack, all under a prefix together; ``{n}``
     in one is any number. ``equal`` says of such a prefix which two fields of the configuration are equal in a model that
     lacks it, and only there. ``sign`` is a path, perhaps an alias, that tells the models of this part from those of another
-    with the same rows.
+    with the same rows. ``not_zeros`` may name variables of another part as well.
     """
 
     rows: tuple[Row, ...] = ()
@@ -102,6 +119,7 @@ class Part(NamedTuple):
     optional: tuple[str, ...] = ()
     equal: tuple[tuple[str, str, str], ...] = ()
     sign: str = ""
+    not_zeros: tuple[NotZeros, ...] = ()
 
     def variables(self, numbers: Numbers, lacks: Collection[str] = ()) -> list[Variable]:
         """Return every variable of a model with these numbers, but for those under the optional prefixes that it lacks."""
@@ -115,6 +133,10 @@ class Part(NamedTuple):
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
         """Return every second path of a model with these numbers."""
         return [alias for block in _expand(self, numbers) for alias in block.aliases]
+
+    def all_not_zeros(self, numbers: Numbers) -> list[NotZeros]:
+        """Return what must not all be zeros in a model with these numbers."""
+        return [item for block in _expand(self, numbers) for item in block.not_zeros]
 
     def numbered(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the numbered name of each container that holds one of ``paths``, which come in the order of numbers.
@@ -132,16 +154,18 @@ class Part(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Rows and aliases with numbers filled in, but choices open."""
+    """What a block has, with numbers filled in, but choices open; the iterables are made when they are asked for."""
 
-    rows: Iterable[Row]  # made when they are asked for
+    rows: Iterable[Row]
     aliases: list[Alias]
+    not_zeros: Iterable[NotZeros]
 
 
 def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = "") -> Iterator[_Block]:
     """Yield a block, then those that repeat inside it, all prefixes and numbers filled in."""
     rows = ((source + name, path + key, axes) for name, key, axes in block.rows)
-    yield _Block(rows, [(path + alias, path + to) for alias, to in block.aliases])
+    aliases = [(path + alias, path + to) for alias, to in block.aliases]
+    yield _Block(rows, aliases, (item.under(source) for item in block.not_zeros))
     for each in block.each:
         inner = source + each.source, path + each.path
         found = list(numbers(*inner) if each.last is None else numbers(*inner, True))

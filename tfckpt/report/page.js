@@ -23,7 +23,7 @@ function drawSummary() {
   if (mapping) {
     facts.push(["Target", mapping.to || "the same names"]);
     if (mapping.proved !== null) {
-      facts.push(["Proof", mapping.proved ? "every value is the source's" : "the destination differs"]);
+      facts.push(["Proof", mapping.proved ? whatHolds(mapping.steps) : "the destination differs"]);
     }
   }
   byId("facts").append(...facts.flatMap(([name, text]) => [
@@ -33,6 +33,14 @@ function drawSummary() {
   const shown = problems.slice(0, MOST_PROBLEMS);
   if (shown.length < problems.length) shown.push(`and ${exact(problems.length - shown.length)} more`);
   byId("problems").append(...shown.map((text) => element("li", { textContent: text })));
+}
+
+function whatHolds(steps) {
+  const filled = steps.filter((step) => step.change === "filled").length;
+  if (!filled) return "every value is the source's";
+  const kept = steps.length - filled;
+  const held = `${plural(kept, "tensor")} ${kept === 1 ? "holds" : "hold"} the source's values`;
+  return `${held}, ${exact(filled)} ${filled === 1 ? "was" : "were"} filled`;
 }
 
 function describeFiles(files) {

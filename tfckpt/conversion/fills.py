@@ -1,0 +1,47 @@
+"""The values of a variable that the source lacks: by what it is, since a norm that scales by zero lets nothing through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tfckpt.bundle.entry import Entry
+from tfckpt.conversion.hints import FILLED
+from tfckpt.conversion.plan import Fill
+from tfckpt.conversion.planning import Complaints
+from tfckpt.conversion.target import TargetVariable, placed_parts
+from tfckpt.layouts.rules import SCALE, ObjectLayout, numbers_in
+
+ZEROS, ONES = Fill(0.0), Fill(1.0)
+
+
+def own_fill(variable: TargetVariable, fill: Fill, number: int) -> Fill:
+    """Return a variable's values: a norm's scale gets ones, every other vector zeros, kernels and tables what was asked for.
+
+    Args:
+        variable: the one to fill.
+        fill: what was asked for.
+        number: which of the variables to fill it is; each has a seed of its own.
+    """
+    if variable.attribute == SCALE:
+        return ONES
+    if variable.is_vector:
+        return ZEROS
+    return fill if fill.seed is None else fill._replace(seed=fill.seed + number)
+
+
+def refuse_zeros(
+    missing: Sequence[TargetVariable],
+    hub: Mapping[str, Entry],
+    scope: str,
+    layout: ObjectLayout,
+    complaints: Complaints,
+) -> None:
+    """Complain about variables that could not be trained if all of them were filled with zeros."""
+    absent = {variable.name for variable in missing}
+    names = {*hub, *layout.family.borrowed(hub)}
+    numbers = numbers_in(names)
+    found = [item for placed in placed_parts(layout, names) for item in placed.part.all_not_zeros(numbers)]
+    for item in dict.fromkeys(item for item in found if absent.issuperset(item.names)):
+        text = ", ".join(scope + name for name in item.names)
+        text += f": filled with zeros, from which training cannot start: {item.why}"
+        complaints.add(f"{text}; --fill normal:SEED gives values from which it can", FILLED)
