@@ -19,6 +19,7 @@ import tfckpt
 from tfckpt import errors
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.main import main
+from tfckpt.issues import Issue
 
 SOURCE = f"bert/{NAME}"
 
@@ -105,7 +106,7 @@ def test_a_guess_that_is_refused_is_none(here: Path, capsys: Captured, monkeypat
 
     def refused(path: str) -> list[str]:
         if os.path.basename(path) == "secret":
-            raise errors.StorageError(f"{path}: cannot list: Permission denied")
+            raise errors.StorageError(Issue("refused", path, "list", "Permission denied"))
         return list_directory(path)
 
     (here / "secret").mkdir()
@@ -128,9 +129,9 @@ def test_a_directory_with_the_other_format_says_so(here: Path, capsys: Captured,
 # --- what is refused
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+def refuse(monkeypatch: pytest.MonkeyPatch, path: str, action: str) -> None:
     """Let every conversion end as if the system had refused something."""
-    error = errors.StorageError(message)
+    error = errors.StorageError(Issue("refused", path, action, "Permission denied"))
     error.errno = 13
 
     def convert(*_: object, **__: object) -> None:
@@ -147,7 +148,7 @@ def test_what_is_refused_is_written_where_nothing_is(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     dest = str(tmp_path / "there" / "model")
-    refuse(monkeypatch, f"{dest}.tfckpt-lock: cannot lock: Permission denied")
+    refuse(monkeypatch, f"{dest}.tfckpt-lock", "lock")
     argv = ["convert", SOURCE, dest]
     assert advice(capsys, shlex.join(argv)) == f"tfckpt convert {SOURCE} model"
     tfckpt.save(here / "model", {"mine": 1})
@@ -159,23 +160,25 @@ def test_what_is_refused_is_written_where_nothing_is(
 
 
 @pytest.mark.parametrize(
-    ("line", "message", "expected"),
+    ("line", "path", "action", "expected"),
     [
-        (f"convert {SOURCE} b", f"{SOURCE}.index: cannot open: Permission denied", f"ls -ld {SOURCE}.index"),
-        (
-            f"convert {SOURCE} bert",
-            "bert/bert_config.json: cannot open: Permission denied",
-            "ls -ld bert/bert_config.json",
-        ),
-        ("convert secret/x out", "secret: cannot list: Permission denied", "ls -ld ."),
-        (f"convert {SOURCE} model", "model.tfckpt-lock: cannot lock: Permission denied", None),
+        (f"convert {SOURCE} b", f"{SOURCE}.index", "open", f"ls -ld {SOURCE}.index"),
+        (f"convert {SOURCE} bert", "bert/bert_config.json", "open", "ls -ld bert/bert_config.json"),
+        ("convert secret/x out", "secret", "list", "ls -ld ."),
+        (f"convert {SOURCE} model", "model.tfckpt-lock", "lock", None),
     ],
     ids=["a name that begins alike", "a folder of that name", "a folder", "here"],
 )
 def test_what_is_refused_is_shown_where_nothing_else_would_help(
-    here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, line: str, message: str, expected: str | None
+    here: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    path: str,
+    action: str,
+    expected: str | None,
 ) -> None:
-    refuse(monkeypatch, message)
+    refuse(monkeypatch, path, action)
     monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
     assert advice(capsys, line) == (expected or "ls -ld .")
@@ -263,7 +266,7 @@ def test_many_differences_are_folded_and_json_has_them_all(here: Path, capsys: C
     assert lines[-1] == "and 19 more differences; --json has them all"
     with pytest.raises(errors.ProofError) as caught:
         tfckpt.prove("other/model", "tf2/model")
-    assert len(caught.value.complaints) == 39
+    assert len(caught.value.reasons) == 39
 
 
 # --- one cause, one next step

@@ -66,7 +66,7 @@ def complaints(directory: Path, tensors: dict[str, Any], config: dict[str, Any],
     (directory / "albert_config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(prefix, **options)
-    return [line.removeprefix(f"{prefix}: ") for line in caught.value.complaints]
+    return [line.removeprefix(f"{prefix}: ") for line in caught.value.reasons]
 
 
 def dump(name: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_a_head_that_lost_a_variable_is_not_left_behind(tmp_path: Path) -> None:
     prefix = changed(tmp_path, "bert_tf115", lambda name: name != "cls/predictions/output_bias")
     with pytest.raises(PlanError) as caught:
         choice(prefix)
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert line.startswith(f"{prefix}: cls/predictions/output_bias: missing, and 'pretrainer' needs it")
 
 
@@ -121,9 +121,9 @@ def test_a_missing_pooler_does_not_change_the_choice(tmp_path: Path) -> None:
 def test_a_classifier_and_a_tagger_are_not_told_apart(name: str) -> None:
     with pytest.raises(PlanError) as caught:
         choice(source(name))
-    assert caught.value.complaints == (
+    assert caught.value.reasons == (
         f"{source(name)}: names and shapes do not tell whether this is a model for classifier, token-classifier or "
-        "classifier-own-pooler: give --to with one of them",
+        "classifier-own-pooler: give to with one of them",
     )
 
 

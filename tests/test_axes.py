@@ -22,14 +22,14 @@ def test_which_patterns_keep_the_bytes(pattern: str, stays: bool) -> None:
 
 
 def test_a_size_from_the_configuration_is_checked() -> None:
-    expected = Mismatch("hidden_size = 8 (bert_config.json)", "9")
-    assert sizes(hidden_size=8).bind("bias", (9,), "h") == expected
+    expected = ("hidden_size = 8 (bert_config.json)", "9")
+    assert sizes(hidden_size=8).bind("bias", (9,), "h")[:2] == expected  # type: ignore[index]
 
 
 def test_a_size_that_nobody_stated_is_that_of_the_first_tensor() -> None:
     known = sizes()
     assert known.bind("first", (8,), "h") == {"h": 8}
-    assert known.bind("second", (8, 9), "h k") == Mismatch("hidden_size = 8 (first)", "9")
+    assert known.bind("second", (8, 9), "h k")[:2] == ("hidden_size = 8 (first)", "9")  # type: ignore[index]
 
 
 def test_two_letters_of_one_field_must_agree_in_one_tensor() -> None:

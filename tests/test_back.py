@@ -182,7 +182,7 @@ def test_a_tensor_that_the_graph_has_and_the_file_has_not(tmp_path: Path) -> Non
     edit(str(tmp_path / "there"), lose)
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(tmp_path / "there", to="tf1")
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert line.endswith(f"{key}: missing, though the object graph has it; it would become bert/pooler/dense/bias")
 
 

@@ -125,12 +125,12 @@ def test_a_proof_names_every_difference(bert: str, tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "wrong", tensors | {"extra": 1})
     with pytest.raises(ProofError) as caught:
         _prove(bert, tmp_path / "wrong")
-    text = "\n".join(caught.value.complaints)
+    text = "\n".join(caught.value.reasons)
     assert f"{value}: values differ from {plan.steps[0].source}" in text
     assert f"{shape}: expected shape" in text
     assert f"{gone}: missing" in text
     assert "extra: nothing in the source accounts for it" in text
-    assert len(caught.value.complaints) == 4
+    assert len(caught.value.reasons) == 4
 
 
 def test_a_proof_looks_at_the_object_graph(bert: str, tmp_path: Path) -> None:

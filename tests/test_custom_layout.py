@@ -45,8 +45,8 @@ def complaints(directory: Path, text: str) -> list[str]:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(LayoutError) as caught:
         read_layout(str(path))
-    assert all(line.startswith(f"{path}: ") for line in caught.value.complaints)
-    return [line.removeprefix(f"{path}: ") for line in caught.value.complaints]
+    assert all(line.startswith(f"{path}: ") for line in caught.value.reasons)
+    return [line.removeprefix(f"{path}: ") for line in caught.value.reasons]
 
 
 def layout(directory: Path, text: str) -> Path:
@@ -91,7 +91,7 @@ def test_the_configuration_is_read_under_its_own_names(gpt2: str) -> None:
     config.write_text(json.dumps(HPARAMS | {"n_layer": 3, "n_embd": 9}), encoding="utf-8")
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(gpt2, layout=LAYOUT, config=config)
-    text = "\n".join(caught.value.complaints)
+    text = "\n".join(caught.value.reasons)
     assert "num_hidden_layers: 3 in hparams.json, but the checkpoint has 2 layers" in text
     assert "expected hidden_size = 9 (hparams.json), got 8" in text
 

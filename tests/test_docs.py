@@ -15,7 +15,7 @@ import tfckpt
 import tfckpt.errors
 import tfckpt.types
 from tfckpt.layouts.catalog import NAMES
-from tfckpt.layouts.defaults import DEFAULT
+from tfckpt.options import DEFAULT
 
 README, KOREAN = "README.md", "README.ko.md"
 DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]

@@ -112,7 +112,7 @@ def test_one_network_needs_one_head_count(tmp_path: Path) -> None:
     (tmp_path / "bert_config.json").unlink()
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(source, to="pretrainer", fill="zeros")
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert "num_attention_heads is unknown" in line
 
 
@@ -164,7 +164,7 @@ def test_a_file_of_another_generator_is_noticed(field: str, value: int, expected
 def test_without_fill_each_variable_that_is_missing_is_named() -> None:
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(ELECTRA, to="pretrainer")
-    assert sorted(line.split(": ")[1] for line in caught.value.complaints) == [
+    assert sorted(line.split(": ")[1] for line in caught.value.reasons) == [
         "electra/pooler/dense/bias",
         "electra/pooler/dense/kernel",
         "generator/pooler/dense/bias",
@@ -174,7 +174,7 @@ def test_without_fill_each_variable_that_is_missing_is_named() -> None:
         "generator_classification/out_proj/bias",
         "generator_classification/out_proj/kernel",
     ]
-    assert all(line.endswith("--fill gives it values") for line in caught.value.complaints)
+    assert all(line.endswith("; fill gives it values") for line in caught.value.reasons)
 
 
 def test_each_filled_variable_is_named_in_the_report() -> None:
@@ -218,7 +218,7 @@ def test_a_proof_covers_what_is_filled(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "there", tensors | {key: tensors[key] * 2}, overwrite=True)
     with tfckpt.open(ELECTRA) as source, tfckpt.open(tmp_path / "there") as dest, pytest.raises(ProofError) as caught:
         prove(plan, source, dest)
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert f"{key}: values differ from normal, deviation 0.02, seed 7" in line
 
 

@@ -25,9 +25,10 @@ from tfckpt.errors import (
     TfckptError,
     UnsupportedError,
     UsageError,
-    advised,
     located,
+    remedied,
 )
+from tfckpt.issues import give, leave_out
 
 BUILTINS: dict[type[TfckptError], type[Exception]] = {
     CheckpointNotFoundError: FileNotFoundError,
@@ -145,7 +146,7 @@ def os_fields(error: TfckptError) -> list[object]:
 @pytest.mark.parametrize("cls", [PlanError, ProofError, ManifestError])
 def test_complaints_are_kept_apart(cls: type[PlanError | ProofError | ManifestError]) -> None:
     error = pickle.loads(pickle.dumps(cls(["a", "b\nc"])))
-    assert error.complaints == ("a", "b\nc")
+    assert error.reasons == ("a", "b\nc")
 
 
 def raised_in(error: FormatError, *places: tuple[str, int | None]) -> FormatError:
@@ -204,11 +205,15 @@ def test_messages_hold_no_credentials_of_urls(text: str, shown: str) -> None:
         pickle.loads(pickle.dumps(CheckpointNotFoundError(text))),
     ]
     assert [shown in str(error) for error in errors] == [True] * 4
-    assert errors[1].complaints == (shown,)
+    assert errors[1].reasons == (shown,)
 
 
 def test_what_to_type_next_survives_pickling_and_adds_up() -> None:
-    without_heads, filled = Advice(drop=("--num-heads",)), Advice(add=("--fill", "zeros"))
-    error = pickle.loads(pickle.dumps(advised(UsageError("both"), without_heads + filled)))
-    assert error.advice == Advice(add=("--fill", "zeros"), drop=("--num-heads",))
-    assert UsageError("nothing known").advice is None
+    error = pickle.loads(pickle.dumps(remedied(UsageError("both"), leave_out("num_heads"), give(fill="zeros"))))
+    assert error.remedies == (leave_out("num_heads"), give(fill="zeros"))
+    with pytest.warns(DeprecationWarning, match="use remedies"):
+        assert error.advice == Advice(add=("--fill", "zeros"), drop=("--num-heads",))
+    with pytest.warns(DeprecationWarning, match="use remedies"):
+        assert UsageError("nothing known").advice is None
+    with pytest.warns(DeprecationWarning, match="use reasons"):
+        assert PlanError(["one", "two"]).complaints == ("one", "two")

@@ -20,7 +20,8 @@ from tfckpt.cli.output import what_holds
 from tfckpt.conversion.fills import own_fill
 from tfckpt.conversion.plan import Fill, Step
 from tfckpt.conversion.target import TargetVariable
-from tfckpt.errors import Advice, PlanError, ProofError
+from tfckpt.errors import PlanError, ProofError
+from tfckpt.issues import give
 from tfckpt.layouts.catalog import OBJECT_LAYOUTS
 from tfckpt.layouts.rules import ObjectLayout
 
@@ -121,7 +122,7 @@ def refusals(name: str, to: str, excluded: Sequence[str], fill: str) -> list[str
     try:
         assert tfckpt.plan(source(name), to=to, exclude=excluded, fill=fill).filled >= len(excluded)
     except PlanError as error:
-        return [line for line in error.complaints if "nothing tells its size" not in line]
+        return [line for line in error.reasons if "nothing tells its size" not in line]
     return []
 
 
@@ -130,7 +131,7 @@ def test_zeros_that_no_gradient_gets_through_are_refused(name: str, to: str, und
     missing = [under + name for name in names]
     (line,) = refusals(name, to, missing, "zeros")
     assert line.startswith(f"{source(name)}: {', '.join(missing)}: {UNTRAINED}: ")
-    assert line.endswith("; --fill normal:SEED gives values from which it can")
+    assert line.endswith('; fill="normal:SEED" gives values from which it can')
     assert not refusals(name, to, missing, "normal:1")
     for kept in missing:
         assert not refusals(name, to, [name for name in missing if name != kept], "zeros")
@@ -139,8 +140,8 @@ def test_zeros_that_no_gradient_gets_through_are_refused(name: str, to: str, und
 def test_what_to_type_instead_is_said() -> None:
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(source("bert_tf115"), to="pretrainer", exclude=["cls/"], fill="zeros")
-    assert caught.value.advice == Advice(add=("--fill", "normal:1"))
-    assert len(caught.value.complaints) == 1
+    assert caught.value.remedies == (give(fill="normal:1"),)
+    assert len(caught.value.reasons) == 1
 
 
 def test_a_scope_stands_before_the_names_that_are_refused(bert: str, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_proof_sees_every_name(bert: str, tmp_path: Path, name: str) -> None:
         tfckpt.save(tmp_path / "wrong", tensors | {name: tensors[name] + 1})
         with tfckpt.open(tmp_path / "wrong") as dest, pytest.raises(ProofError) as caught:
             prove(plan, source, dest)
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert line.startswith(f"{tmp_path / 'wrong'}: {name}: values differ from {name}")
 
 

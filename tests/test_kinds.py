@@ -11,8 +11,9 @@ import pytest
 from teaching import stage
 
 from tfckpt.bundle import kinds
-from tfckpt.bundle.kinds import advice_for, explain, kind_of
+from tfckpt.bundle.kinds import explain, kind_of, remedy_for
 from tfckpt.errors import FormatError
+from tfckpt.issues import find_damage
 
 DATA = Path(__file__).parent / "data"
 
@@ -78,8 +79,8 @@ def test_a_file_that_is_not_there_or_empty_is_of_no_kind(tmp_path: Path) -> None
     ],
 )
 def test_what_unpacks_an_archive_can_be_typed(path: str, command: str) -> None:
-    advice = advice_for(kinds.ZIP, path)
-    assert (advice.command if advice else "") == command
+    remedy = remedy_for(kinds.ZIP, path)
+    assert (remedy.argument("command") if remedy else "") == command
 
 
 def test_an_error_keeps_its_own_hint_where_a_file_is_of_no_kind(tmp_path: Path) -> None:
@@ -87,5 +88,4 @@ def test_an_error_keeps_its_own_hint_where_a_file_is_of_no_kind(tmp_path: Path) 
     error = FormatError("tensor 'w'", expected="1 byte", got="none", path=path, hint="the file is truncated")
     explain(error)
     assert error.hint == "the file is truncated"
-    assert error.advice is not None
-    assert error.advice.damaged == f"{tmp_path}/m"
+    assert error.remedies == (find_damage(f"{tmp_path}/m"),)

@@ -564,7 +564,7 @@ def test_an_export_by_full_names_says_what_has_none(prefix: str, tmp_path: Path)
 def test_two_tensors_of_one_full_name_are_an_error_that_names_their_keys(prefix: str, tmp_path: Path) -> None:
     with pytest.raises(tfckpt.PlanError) as caught:
         plan_of(prefix, tmp_path, names="full")
-    assert caught.value.complaints == (f"{prefix}: {TWINS[0]} and {TWINS[1]} would all be called 'twin'",)
+    assert caught.value.reasons == (f"{prefix}: {TWINS[0]} and {TWINS[1]} would all be called 'twin'",)
     with pytest.raises(UsageError, match="names: expected 'key', 'path', 'full', got 'paths'"):
         plan_of(prefix, tmp_path, names="paths")
 

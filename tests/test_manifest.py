@@ -29,8 +29,8 @@ def complaints(manifest: Path, text: str | bytes) -> list[str]:
     manifest.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ManifestError) as caught:
         tfckpt.read_manifest(manifest)
-    assert all(complaint.startswith(f"{manifest}: line ") for complaint in caught.value.complaints)
-    return [complaint.removeprefix(f"{manifest}: ") for complaint in caught.value.complaints]
+    assert all(complaint.startswith(f"{manifest}: line ") for complaint in caught.value.reasons)
+    return [complaint.removeprefix(f"{manifest}: ") for complaint in caught.value.reasons]
 
 
 def test_a_tilde_is_the_home_directory(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

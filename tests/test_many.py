@@ -133,7 +133,7 @@ def test_complaints_are_those_of_the_error(bert_copy: str, job: Job, threads: Ex
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(bert_copy)
     assert len(outcome.complaints) > 1
-    assert outcome.complaints == caught.value.complaints
+    assert outcome.complaints == caught.value.reasons
     assert outcome.to_json()["error"] == "PlanError"
 
 
@@ -254,7 +254,7 @@ def test_jobs_that_cannot_all_be_run_are_refused_before_any_is_started(tmp_path:
         "job 5: no dest",
         f"job 3: the source {here}/a.index is what job 1 writes; ",
     ]
-    for start, complaint in zip(starts, caught.value.complaints, strict=True):
+    for start, complaint in zip(starts, caught.value.reasons, strict=True):
         assert complaint.startswith(start)
     assert os.listdir(tmp_path) == ["link"]
 

@@ -52,7 +52,7 @@ def test_each_conversion_has_a_line_and_all_failures_come_at_the_end(
         with pytest.raises(tfckpt.PlanError) as caught:
             tfckpt.plan(bert, num_heads=3)
         start = f"tfckpt convert-many: {manifest}: line 3: "
-        assert printed.err.splitlines() == [start + complaint for complaint in caught.value.complaints]
+        assert printed.err.splitlines() == [start + complaint for complaint in caught.value.reasons]
     assert {name.split(".")[0] for name in os.listdir(out)} == {"a", "c"}
 
 

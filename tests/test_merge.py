@@ -29,7 +29,8 @@ from tfckpt.checkpoint.object_graph import (
 from tfckpt.checkpoint.optimizer_lists import find_optimizers
 from tfckpt.checkpoint.path_globs import PathGlob
 from tfckpt.cli.main import main
-from tfckpt.errors import Advice, PlanError, UsageError
+from tfckpt.errors import PlanError, UsageError
+from tfckpt.issues import compare
 
 W = np.arange(24, dtype=np.float32).reshape(6, 4)
 
@@ -105,7 +106,7 @@ def test_each_name_is_taken_from_the_preferred_source(prefer: list[str], from_b:
 def test_what_no_preference_is_for_is_complained_about_as_without_any() -> None:
     with pytest.raises(PlanError, match=r"^b: tensor 'enc/b' and 1 more are in a already$") as caught:
         tfckpt.merge(["a", "b"], "ab", prefer=["x=b"])
-    assert caught.value.advice == Advice(compared=("a", "b"))
+    assert caught.value.remedies == (compare("a", "b"),)
     assert not list(Path().glob("ab*"))
 
 
@@ -262,7 +263,7 @@ def test_two_ways_to_one_object_contradict_two_objects() -> None:
     save_objects("b", 20, ["one/w", "two/w"])
     with pytest.raises(PlanError) as caught:
         tfckpt.merge(["a", "b"], "ab", prefer=["*/w=a"])
-    assert caught.value.complaints == ("b: 'two': one object in a; 'two' and 'one' are two in b",)
+    assert caught.value.reasons == ("b: 'two': one object in a; 'two' and 'one' are two in b",)
     with pytest.raises(PlanError, match="a: 'one': one object in a; 'two' and 'one' are two in b"):
         tfckpt.merge(["b", "a"], "ab", prefer=["*/w=a"])
     plan = tfckpt.merge(["a", "b"], "ab", prefer=["a"])
@@ -387,7 +388,7 @@ def test_what_to_type_next_changes_the_destination_and_no_preference(
 ) -> None:
     assert main(["merge", "a", "b", "a", *words]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"tfckpt merge: next: tfckpt merge a b a.new {' '.join(words)}"
+    assert last == "tfckpt merge: next: tfckpt merge a b a.new --prefer a"  # nothing is replaced by advice
 
 
 def save_named(prefix: str, value: float, nodes: list[dict[str, int]], names: list[str]) -> None:
@@ -495,8 +496,8 @@ def test_contradictions_are_counted_and_not_all_spelled() -> None:
     tfckpt.save("b", {OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()})
     with pytest.raises(PlanError) as caught:
         tfckpt.merge(["a", "b"], "ab")
-    assert len(caught.value.complaints) == 21
-    assert caught.value.complaints[-1] == "and 1,979 more contradictions"
+    assert len(caught.value.reasons) == 21
+    assert caught.value.reasons[-1] == "and 1,979 more contradictions"
 
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.b", "x/y"])

@@ -107,7 +107,7 @@ def test_renames_lift_and_nest_objects(source: str, tmp_path: Path, rename: tupl
 def test_an_object_that_would_vanish_from_another_way_is_not_moved(source: str, tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         tfckpt.rewrite(source, tmp_path / "out", rename=[("^model/dense2/kernel", "head/kernel")])
-    assert caught.value.complaints[0] == (
+    assert caught.value.reasons[0] == (
         f"{source}: 'model/dense2/kernel' would move to 'head/kernel' and vanish from 'model/layer-1/kernel', "
         "where it is found too"
     )

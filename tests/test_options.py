@@ -109,7 +109,7 @@ def test_a_command_has_the_flag_of_each_option_and_its_help(command: str, kind: 
         assert (name in actions) == bool(option.flag)
         if option.flag:
             assert actions[name].option_strings == [option.flag]
-            sentence = options.for_shell(option.help.partition(". ")[0].rstrip("."), options.options_of(kind))
+            sentence = options.for_shell(option.help.partition(". ")[0].rstrip("."))
             assert sentence in (actions[name].help or "").replace("%%", "%")
 
 

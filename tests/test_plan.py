@@ -11,7 +11,7 @@ import pytest
 import tfckpt
 from tfckpt.errors import PlanError, UsageError
 
-STRAY = "a variable that 'encoder' neither takes nor drops; --exclude leaves it out"
+STRAY = "a variable that 'encoder' neither takes nor drops; exclude leaves it out"
 CONFIG: dict[str, Any] = {
     "vocab_size": 30,
     "hidden_size": 8,
@@ -40,9 +40,9 @@ def complaints(
         (directory / "bert_config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(prefix, **options)
-    assert str(caught.value) == "\n".join(caught.value.complaints)
-    lines = [line.removeprefix(f"{prefix}: ") for line in caught.value.complaints]
-    assert lines != list(caught.value.complaints)
+    assert str(caught.value) == "\n".join(caught.value.reasons)
+    lines = [line.removeprefix(f"{prefix}: ") for line in caught.value.reasons]
+    assert lines != list(caught.value.reasons)
     return lines
 
 
@@ -84,7 +84,7 @@ def test_a_plan_pickles_and_its_report_is_json(bert: str) -> None:
 def test_the_head_count_has_no_default(tmp_path: Path, tensors: dict[str, Any]) -> None:
     (line,) = complaints(tmp_path, tensors)
     assert line.startswith("num_attention_heads is unknown")
-    assert line.endswith("give --config or --num-heads")
+    assert line.endswith("give config or num_heads")
 
 
 @pytest.mark.parametrize("to", ["bert-model", "bert-layer"])

@@ -39,15 +39,15 @@ def saved(directory: Path, variables: dict[str, Any], **config: Any) -> str:
 def complaints(source: str | Path, **options: Any) -> list[str]:
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(source, **options)
-    return [line.partition(": ")[2] for line in caught.value.complaints]
+    return [line.partition(": ")[2] for line in caught.value.reasons]
 
 
 def test_each_head_that_the_source_lacks_is_one_line() -> None:
     assert complaints(DATA / "classifier_tf115" / "model.ckpt-3", to="bert-pretrainer") == [
         "no masked-LM head, cls/predictions/*, which 'bert-pretrainer' needs for 5 variables; "
-        "the source has classification head; --fill gives it values, --to auto takes what is there",
+        'the source has classification head; fill gives it values, to="auto" takes what is there',
         "no next-sentence head, cls/seq_relationship/*, which 'bert-pretrainer' needs for 2 variables; "
-        "the source has classification head; --fill gives it values, --to auto takes what is there",
+        'the source has classification head; fill gives it values, to="auto" takes what is there',
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_pooler_is_filled_on_request_and_named(tmp_path: Path) -> None:
     prefix = saved(tmp_path, {name: value for name, value in tensors().items() if name not in POOLER})
     lines = complaints(prefix, num_heads=2)
     assert sorted(line.partition(":")[0] for line in lines) == POOLER
-    assert all(line.endswith("; --fill gives it values") for line in lines)
+    assert all(line.endswith("; fill gives it values") for line in lines)
     plan = tfckpt.plan(prefix, num_heads=2, fill="zeros")
     assert {step.target: step.shape for step in plan.steps if step.fill is not None} == {
         "encoder/layer_with_weights-6/kernel/.ATTRIBUTES/VARIABLE_VALUE": (8, 8),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from tfckpt.checkpoint.object_graph import (
     variable_key,
 )
 from tfckpt.cli.main import main
-from tfckpt.errors import Advice, PlanError, ProofError
+from tfckpt.errors import PlanError, ProofError
+from tfckpt.flags import add_flags, options_from
+from tfckpt.issues import compare, give
+from tfckpt.options import PlanOptions, for_shell
 
 DATA = Path(__file__).parent / "data"
 TARGETS = [
@@ -57,7 +61,7 @@ def differences(source: str, dest: str | Path, **options: Any) -> list[str]:
     """Return what a proof complains about, without the destination's name."""
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(source, dest, **options)
-    return [line.removeprefix(f"{dest}: ") for line in caught.value.complaints]
+    return [line.removeprefix(f"{dest}: ") for line in caught.value.reasons]
 
 
 @pytest.mark.parametrize(("name", "to"), TARGETS)
@@ -217,14 +221,26 @@ def test_what_another_request_makes_is_one_line_with_that_request(
     tfckpt.convert(bert, dest, **made)
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, dest, **asked)
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     what = f"it has the names and shapes of what {' '.join(options)} makes of the source"
+    (issue,) = caught.value.issues
+    assert line == issue.text()
+    line = issue.text(for_shell)
     assert line.startswith(f"{dest}: {what}, and no {asked.get('to', 'encoder').replace('auto', 'pretrainer')!r}")
-    assert caught.value.advice == Advice(add=options)
+    assert caught.value.remedies == (give(**issue_options(options)),)
     assert caught.value.report is not None
     assert not caught.value.report["proved"]
     assert caught.value.report["differences"]
     assert tfckpt.prove(bert, dest, **asked | made).tensors
+
+
+def issue_options(words: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a command line gives."""
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_flags(parser, PlanOptions)
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return options_from(parser.parse_args(words), PlanOptions)
 
 
 def test_a_scope_that_nobody_told_is_found(bert: str, tmp_path: Path) -> None:
@@ -232,7 +248,7 @@ def test_a_scope_that_nobody_told_is_found(bert: str, tmp_path: Path) -> None:
     tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", scope="module/")
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(tmp_path / "there", tmp_path / "back", to="tf1")
-    assert caught.value.advice == Advice(add=("--scope", "module/"))
+    assert caught.value.remedies == (give(scope="module/"),)
 
 
 def test_names_alone_make_no_other_target(bert: str, tmp_path: Path) -> None:
@@ -261,7 +277,7 @@ def test_what_training_adds_is_no_part_of_another_target(bert: str, tmp_path: Pa
 
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, converted(bert, tmp_path, train, "pretrainer"))
-    assert caught.value.advice == Advice(add=("--to", "pretrainer"))
+    assert caught.value.remedies == (give(to="pretrainer"),)
 
     def own(graph: ObjectGraph, tensors: dict[str, Any]) -> None:
         tensors["mine"] = np.zeros(3, np.float32)
@@ -278,7 +294,7 @@ def test_a_copy_is_told(bert: str, tmp_path: Path) -> None:
         ProofError, match=r"names and shapes of the source's own tensors, as a copy does, and no 'encoder'$"
     ) as caught:
         tfckpt.prove(bert, tmp_path / "copy")
-    assert caught.value.advice == Advice(compared=(bert, f"{tmp_path}/copy"))
+    assert caught.value.remedies == (compare(bert, f"{tmp_path}/copy"),)
 
 
 def test_a_target_that_is_not_whole_is_not_taken_for_another(bert: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tfckpt.checkpoint.roles import BESIDE, ROLES
 from tfckpt.cli.main import build_parser
 from tfckpt.layouts.bert import BERT, ENCODER
 from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
-from tfckpt.layouts.defaults import AUTO
+from tfckpt.options import AUTO
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -16,7 +16,8 @@ import tfckpt
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.errors import Advice, CheckpointExistsError, ChecksumError, PlanError, UsageError
+from tfckpt.errors import CheckpointExistsError, ChecksumError, PlanError, UsageError
+from tfckpt.issues import compare
 
 W = np.arange(24, dtype=np.float32).reshape(6, 4)
 TENSORS: dict[str, npt.ArrayLike] = {
@@ -111,7 +112,7 @@ def test_renames_come_one_after_the_other(source: Path, tmp_path: Path) -> None:
 def test_names_that_would_meet_or_vanish_are_all_complained_about(source: Path, tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         tfckpt.rewrite(source, tmp_path / "out", rename=[("model/(w|names)$", "x"), ("^step$", "")])
-    assert [line.removeprefix(f"{source}: ") for line in caught.value.complaints] == [
+    assert [line.removeprefix(f"{source}: ") for line in caught.value.reasons] == [
         "model/names and model/w would all be called 'x'",
         "step would have no name",
     ]
@@ -309,8 +310,8 @@ def test_a_merge_complains_about_every_name_that_comes_twice(tmp_path: Path) -> 
     tfckpt.save(tmp_path / "b", {"x": 1, "y": 2.0, "v": 3})
     with pytest.raises(PlanError) as caught:
         tfckpt.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
-    assert caught.value.complaints == (f"{tmp_path}/b: tensor 'x' and 1 more are in {tmp_path}/a already",)
-    assert caught.value.advice == Advice(compared=(f"{tmp_path}/a", f"{tmp_path}/b"))
+    assert caught.value.reasons == (f"{tmp_path}/b: tensor 'x' and 1 more are in {tmp_path}/a already",)
+    assert caught.value.remedies == (compare(f"{tmp_path}/a", f"{tmp_path}/b"),)
 
 
 def test_a_merge_needs_sources_of_one_byte_order(tmp_path: Path) -> None:

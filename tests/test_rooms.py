@@ -18,17 +18,19 @@ PACKAGE = Path(tfckpt.__path__[0])
 
 # From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "progress": ("progress",),
+    "options": ("options",),
+    "issues": ("issues",),
     "errors": ("errors",),
     "arguments": ("arguments",),
     "log": ("log",),
-    "progress": ("progress",),
+    "signatures": ("signatures",),
     "_proto": (),
     "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
         "axes",
         "rules",
         "custom",
-        "defaults",
         "optimizer",
         "bert",
         "bert_2019",
@@ -37,8 +39,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "mobilebert",
         "catalog",
     ),
-    "options": ("options",),
-    "signatures": ("signatures",),
     "flags": ("flags",),
     "bundle": (
         "paths",
@@ -166,6 +166,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "stdin",
         "terminal",
         "output",
+        "trial",
         "advice",
         "convert",
         "tf1_to_keras",

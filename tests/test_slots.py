@@ -55,7 +55,7 @@ def complaints(tensors: dict[str, Any], tmp_path: Path, **options: Any) -> tuple
     tfckpt.save(tmp_path / "changed", tensors)
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(tmp_path / "changed", slots="convert", num_heads=2, **options)
-    return tuple(line.removeprefix(f"{tmp_path / 'changed'}: ") for line in caught.value.complaints)
+    return tuple(line.removeprefix(f"{tmp_path / 'changed'}: ") for line in caught.value.reasons)
 
 
 def test_slots_are_dropped_unless_asked_for(bert: str) -> None:
@@ -214,7 +214,7 @@ def test_what_is_wrong_with_slots_is_said_at_once(bert: str, tmp_path: Path) -> 
     assert sorted(complaints(tensors, tmp_path)) == [
         "bert/embeddings/word_embeddings/adam_m: missing, though its other slot is there",
         "bert/embeddings/word_embeddings/part_0/adam_m: the slot of one piece of bert/embeddings/word_embeddings, "
-        "and pieces are not joined; --slots drop leaves all out",
+        'and pieces are not joined; slots="drop" leaves all out',
         "bert/pooler/dense/bias/adam_v: missing, though its other slot is there",
         "bert/pooler/dense/kernel/adam_m: expected float32[8, 8], as bert/pooler/dense/kernel, got float32[8, 4]",
         "global_step: missing, and the optimizer needs it for optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE",

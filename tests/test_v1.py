@@ -23,7 +23,6 @@ from tfckpt.bundle.v1_values import FIELDS
 from tfckpt.checkpoint.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import (
-    Advice,
     CheckpointNotFoundError,
     ChecksumError,
     FormatError,
@@ -31,6 +30,7 @@ from tfckpt.errors import (
     UnsupportedError,
     UsageError,
 )
+from tfckpt.issues import leave_out
 
 pytestmark = pytest.mark.exhaustive
 
@@ -282,7 +282,7 @@ def test_a_format_that_is_not_there(tmp_path: Path) -> None:
         CheckpointNotFoundError, match=r"no V1 checkpoint in this directory; it has V2: model$"
     ) as caught:
         tfckpt.open(tmp_path, format="v1")
-    assert caught.value.advice == Advice(drop=("--format",))
+    assert caught.value.remedies == (leave_out("source_format"),)
     with pytest.raises(CheckpointNotFoundError, match=r"saver: no checkpoint: no file .*saver\.index; "):
         tfckpt.open(V1 / "saver", format="v2")
     with pytest.raises(CheckpointNotFoundError, match=r"no V2 checkpoint in this directory; it has V1: saver, "):

@@ -16,8 +16,8 @@
     '- StorageError(OSError)                       the operating system refused to read or write
 
 Each is also the builtin in brackets, so callers that know nothing of tfckpt catch it too. A message says where, what,
-expected, got, next step; where the command line can say what to type next, the error's `advice` knows it. All of them
-survive pickling, which process pools need. None holds the credentials of a URL.
+expected, got, next step. What it says is in ``issues``, as data: with what would mend each of them, where that is known. All
+of them survive pickling, which process pools need. No message holds the credentials of a URL.
 """
 
 from __future__ import annotations
@@ -28,7 +28,19 @@ from contextlib import contextmanager
 from errno import EEXIST, ENOENT
 from typing import Any, NamedTuple, TypeVar
 
+from tfckpt.issues import Issue, Remedy, common_remedies
+from tfckpt.options import every_option
+
 Error = TypeVar("Error", bound="TfckptError")
+
+# What `Advice` has for other actions than to change options: its field, and the arguments that go there.
+OLD_FIELDS = {
+    "list": ("unknown", ("path",)),
+    "verify": ("damaged", ("path",)),
+    "look": ("folder", ("folder",)),
+    "compare": ("compared", ("a", "b")),
+    "run": ("command", ("command",)),
+}
 
 OS_FIELDS = ("errno", "strerror", "filename", "filename2")
 # Compiled when a URL comes up, which costs more than importing all the rest of this file.
@@ -46,7 +58,7 @@ def redacted(text: str) -> str:
 
 
 class Advice(NamedTuple):
-    """What to type after a failure: the same command with changes, or another one.
+    """What to type after a failure; `Remedy` says it better.
 
     Attributes:
         given: an argument as it was given.
@@ -70,30 +82,54 @@ class Advice(NamedTuple):
     folder: str = ""
     compared: tuple[str, ...] = ()
 
-    def __add__(self, other: object) -> Advice:
-        """Return the changes of both."""
-        assert isinstance(other, Advice)
-        return Advice(
-            self.given or other.given,
-            self.meant or other.meant,
-            (*self.add, *other.add),
-            (*self.drop, *other.drop),
-            self.command or other.command,
-            self.unknown or other.unknown,
-            self.damaged or other.damaged,
-            self.folder or other.folder,
-            self.compared or other.compared,
-        )
+
+def _advice(error: TfckptError) -> Advice | None:
+    """Deprecated: what the command line would type; ``remedies`` has it."""
+    _deprecate("advice", "remedies")
+    return _advice_of(error.remedies)
+
+
+def _complaints(error: TfckptError) -> tuple[str, ...]:
+    """Deprecated: every reason, one line each; ``reasons`` has them."""
+    _deprecate("complaints", "reasons, or issues")
+    return error.reasons
+
+
+_ADVICE: Any = property(_advice)
+_COMPLAINTS: Any = property(_complaints)
 
 
 class TfckptError(Exception):
     """The root of the tree: ``except tfckpt.TfckptError`` catches every failure that tfckpt foresees."""
 
     __context__: BaseException | None
-    advice: Advice | None = None
+    advice: Advice | None = _ADVICE
+    _issues: tuple[Issue, ...] = ()
+    _remedies: tuple[Remedy, ...] = ()
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
+        """Make an error of a text, of an issue, or of a list of both."""
+        if args and isinstance(args[0], (list, tuple)) and not isinstance(args[0], Issue):
+            self._issues = tuple(Issue("said", got=arg) if isinstance(arg, str) else arg for arg in args[0])
+            args = ("\n".join(issue.text() for issue in self._issues), *args[1:])
+        else:
+            self._issues = tuple(arg for arg in args if isinstance(arg, Issue))
+        super().__init__(*map(_said, args))
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Everything that is wrong, as data; one that has the whole message where there is nothing finer."""
+        return self._issues or (Issue("said", got=str(self)),)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Everything that is wrong, one line each."""
+        return tuple(redacted(issue.text()) for issue in self.issues)
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What mends all of it together; empty where nothing is known that does."""
+        return self._remedies or common_remedies(self._issues)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if (
@@ -104,10 +140,45 @@ class TfckptError(Exception):
         return _restore, (type(self), self.args, self.__dict__ | _os_fields(self))
 
 
-def advised(error: Error, advice: Advice | None) -> Error:
-    """Return the error with what to type after it."""
-    error.advice = advice
+def remedied(error: Error, *remedies: Remedy | None) -> Error:
+    """Return the error with what would mend it, the best first."""
+    error._remedies = tuple(filter(None, remedies))
     return error
+
+
+def _said(arg: object) -> object:
+    """Return what an exception holds of an argument: of a text or an issue, what may be shown."""
+    return redacted(arg.text() if isinstance(arg, Issue) else arg) if isinstance(arg, (str, Issue)) else arg
+
+
+def _deprecate(name: str, better: str) -> None:
+    import warnings
+
+    text = f"{name} of an error is deprecated, and will be gone in tfckpt 0.4: use {better}"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+
+
+def _advice_of(remedies: Sequence[Remedy]) -> Advice | None:
+    """Return what the command line would type for remedies, as `Advice` had it."""
+    advice = Advice()
+    for remedy in remedies:
+        values = dict(remedy.arguments)
+        if remedy.action in ("give", "leave out"):
+            flags = {every_option()[name].flag: value for name, value in values.items()}
+            if remedy.action == "leave out":
+                advice = advice._replace(drop=(*advice.drop, *flags))
+            else:
+                words = [
+                    word for flag, value in flags.items() for word in ((flag,) if value is True else (flag, str(value)))
+                ]
+                advice = advice._replace(add=(*advice.add, *words))
+        elif remedy.action in OLD_FIELDS:
+            field, names = OLD_FIELDS[remedy.action]
+            found: Any = tuple(values[name] for name in names)
+            advice = advice._replace(**{field: found if field == "compared" else found[0]})
+        elif remedy.action == "take":
+            advice = advice._replace(given=values["given"], meant=values["meant"])
+    return advice if advice != Advice() else None
 
 
 def _restore(cls: type[TfckptError], args: tuple[Any, ...], state: dict[str, Any]) -> TfckptError:
@@ -195,48 +266,35 @@ class UnsupportedError(TfckptError, NotImplementedError):
 
 
 class PlanError(TfckptError, ValueError):
-    """A source and a target that do not fit; ``complaints`` lists every reason, one line each."""
+    """A source and a target that do not fit; ``issues`` has every reason."""
 
-    complaints: tuple[str, ...]
-
-    def __init__(self, complaints: Sequence[str]) -> None:
-        super().__init__("\n".join(complaints))
-        self.complaints = tuple(map(redacted, complaints))
+    complaints: tuple[str, ...] = _COMPLAINTS
 
 
 class ProofError(TfckptError, ValueError):
-    """A conversion that is not right; ``complaints`` has the differences, one line each, or one for all that have one cause.
+    """A conversion that is not right; ``issues`` has the differences, or one for all that have one cause.
 
     ``report`` has every difference, as JSON.
     """
 
-    complaints: tuple[str, ...]
+    complaints: tuple[str, ...] = _COMPLAINTS
     report: Mapping[str, Any] | None
 
-    def __init__(self, complaints: Sequence[str], report: Mapping[str, Any] | None = None) -> None:
-        super().__init__("\n".join(complaints))
-        self.complaints = tuple(map(redacted, complaints))
+    def __init__(self, issues: Sequence[str | Issue], report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(issues)
         self.report = report
 
 
 class LayoutError(TfckptError, ValueError):
-    """A layout file that is none; ``complaints`` lists everything that is wrong in it, one line each."""
+    """A layout file that is none; ``issues`` has everything that is wrong in it."""
 
-    complaints: tuple[str, ...]
-
-    def __init__(self, complaints: Sequence[str]) -> None:
-        super().__init__("\n".join(complaints))
-        self.complaints = tuple(map(redacted, complaints))
+    complaints: tuple[str, ...] = _COMPLAINTS
 
 
 class ManifestError(TfckptError, ValueError):
-    """Conversions of which some cannot be done; ``complaints`` lists every reason and where it stands, one line each."""
+    """Conversions of which some cannot be done; ``issues`` has every reason and where it stands."""
 
-    complaints: tuple[str, ...]
-
-    def __init__(self, complaints: Sequence[str]) -> None:
-        super().__init__("\n".join(complaints))
-        self.complaints = tuple(map(redacted, complaints))
+    complaints: tuple[str, ...] = _COMPLAINTS
 
 
 class ConfigError(TfckptError, ValueError):

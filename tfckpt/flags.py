@@ -52,7 +52,7 @@ def add_flags(
     options = options_of(kind)
     for name in options if only is None else only:
         if options[name].flag and name not in but:
-            parser.add_argument(options[name].flag, dest=name, **_how(options[name], options, choices.get(name)))
+            parser.add_argument(options[name].flag, dest=name, **_how(options[name], choices.get(name)))
 
 
 def options_from(args: argparse.Namespace, kind: type[Kinds]) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def options_from(args: argparse.Namespace, kind: type[Kinds]) -> dict[str, Any]:
     }
 
 
-def _how(option: Option, options: Mapping[str, Option], choices: Iterable[str] | None) -> dict[str, Any]:
+def _how(option: Option, choices: Iterable[str] | None) -> dict[str, Any]:
     """Return what argparse is told of one option."""
-    sentence = for_shell(re.split(r"\.(?: |$)", option.help)[0], options).replace("%", "%%")
+    sentence = for_shell(re.split(r"\.(?: |$)", option.help)[0]).replace("%", "%%")
     if option.default is True:
         return {"action": "store_false", "help": f"do not {sentence}"}
     if option.default is False:

@@ -13,11 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from tfckpt.layouts.defaults import DEFAULT, SOURCE
 from tfckpt.progress import Progress
 
 PathLike = str | os.PathLike[str]
 Kinds = TypeVar("Kinds", bound=Mapping[str, object])
+
+# What stands for a target's name: here, so that the command line needs no tables to say what its default is.
+DEFAULT = "encoder"
+AUTO = "auto"  # the fullest target for what the source holds
+TF1_NAME = "tf1"  # the way back
+SOURCE = "source"  # names and shapes as they are
 
 QUOTE = '"'
 ENDS = ("source", "dest", "sources")  # what a call reads and writes
@@ -644,6 +649,13 @@ def options_of(kind: type) -> Mapping[str, Option]:
     return {name: hint.__metadata__[0]._replace(type=hint.__origin__) for name, hint in hints.items()}
 
 
+@cache
+def every_option() -> Mapping[str, Option]:
+    """Return the options of all calls by name; what two calls have under one name has one flag."""
+    kinds = (ConvertOptions, ExportOptions, RewriteOptions, MergeOptions, AverageOptions, DiffOptions)
+    return {name: option for kind in kinds for name, option in options_of(kind).items()}
+
+
 def given(kind: type[Kinds], values: Mapping[str, Any]) -> Kinds:
     """Return the options of one kind: the values that are given, of other options none, and the defaults.
 
@@ -654,17 +666,18 @@ def given(kind: type[Kinds], values: Mapping[str, Any]) -> Kinds:
     return cast("Kinds", values)
 
 
-def for_shell(text: str, options: Mapping[str, Option]) -> str:
-    """Return a text of these options as the command line says it: flags for keywords, capitals for what is read and written.
+def for_shell(text: str) -> str:
+    """Return a text with options as the command line says it: flags for keywords, capitals for what is read and written.
 
-    >>> for_shell('for ``slots="convert"``, with ``dest``, see `convert`', options_of(ConvertOptions))
+    >>> for_shell('for ``slots="convert"``, with ``dest``, see `convert`')
     'for --slots convert, with DEST, see convert'
     """
+    options = every_option()
 
     def say(match: re.Match[str]) -> str:
         name, equals, value = match[1].partition("=")
         if name in options and options[name].flag:
-            return f"{options[name].flag} {value.strip(QUOTE)}" if equals else options[name].flag
+            return f"{options[name].flag} {value.strip(QUOTE)}" if equals and value != "True" else options[name].flag
         return name.upper() if name in ENDS else match[1].strip(QUOTE)
 
     return re.sub("``?([^`]+)``?", say, text)

@@ -24,6 +24,7 @@ from tfckpt.conversion.proof import Checked, Extra, Proof
 from tfckpt.edit.diff import Comparison, Pair
 from tfckpt.edit.differences import Distance
 from tfckpt.exchange.targets import Writable
+from tfckpt.issues import Issue, Remedy
 from tfckpt.layouts.axes import Size
 from tfckpt.progress import Progress
 
@@ -39,6 +40,7 @@ __all__ = [
     "Fill",
     "Finding",
     "Found",
+    "Issue",
     "Job",
     "Lookup",
     "Node",
@@ -48,6 +50,7 @@ __all__ = [
     "PartialTensor",
     "Progress",
     "Proof",
+    "Remedy",
     "Resize",
     "Size",
     "Step",

@@ -133,8 +133,8 @@ def explain(source: str) -> Sequence[str]:
     try:
         tfckpt.plan(source)
     except tfckpt.PlanError as error:
-        assert_type(error.complaints, tuple[str, ...])
-        return error.complaints
+        assert_type(error.reasons, tuple[str, ...])
+        return error.reasons
     except errors.FormatError as error:
         assert_type(error.path, str | None)
         assert_type(error.offset, int | None)

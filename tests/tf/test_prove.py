@@ -70,7 +70,7 @@ def test_the_output_of_model_garden_is_proved_right(garden: Convert, bert: str, 
 def test_another_head_count_is_found_and_named(garden: Convert, bert: str) -> None:
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, garden(heads=4))
-    *lines, last = caught.value.complaints
+    *lines, last = caught.value.reasons
     assert len(lines) == 14
     assert any("expected shape float32[8, 2, 4], got float32[8, 4, 2]" in line for line in lines)
     assert last.endswith(
@@ -88,7 +88,7 @@ def test_one_value_that_differs_is_found(garden: Convert, bert: str) -> None:
 
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, garden(change=flip))
-    (line,) = caught.value.complaints
+    (line,) = caught.value.reasons
     assert "values differ from bert/embeddings/word_embeddings: 1 of 240, the first at [29, 7]: expected" in line
 
 
@@ -97,7 +97,7 @@ def test_the_head_that_model_garden_loses_is_found_missing(garden: Convert, bert
     dest = garden(name, pretrainer=True)
     with pytest.raises(ProofError) as caught:
         tfckpt.prove(bert, dest, to="pretrainer")
-    missing = sorted(line.partition("missing; ")[2] for line in caught.value.complaints)
+    missing = sorted(line.partition("missing; ")[2] for line in caught.value.reasons)
     assert missing == [
         "bert/pooler/dense/bias belongs there",
         "bert/pooler/dense/kernel belongs there",

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import INDEX_SUFFIX, is_remote, split, strip_suffix
-from tfckpt.errors import Advice, FormatError, TfckptError
+from tfckpt.errors import FormatError, TfckptError, remedied
+from tfckpt.issues import Remedy, find_damage, run
 
 HEAD_SIZE = 512  # bytes that tell
 BROKEN_INDEX = "the index is damaged, cut short, or something else: fetch it again"
@@ -76,8 +77,8 @@ def kind_of(path: str) -> Kind | None:
     return found or next((kind for pattern, kind in NAMES if pattern.search(path)), None)
 
 
-def advice_for(kind: Kind, path: str) -> Advice | None:
-    """Return what to type where a file of this kind is found."""
+def remedy_for(kind: Kind, path: str) -> Remedy | None:
+    """Return what helps where a file of this kind is found."""
     if not kind.command or is_remote(path):
         return None
     import shlex
@@ -86,11 +87,11 @@ def advice_for(kind: Kind, path: str) -> Advice | None:
     stem = os.path.join(folder, name.partition(".")[0])
     places = {"path": path, "folder": folder or os.curdir, "stem": stem if stem != path else f"{stem}-unpacked"}
     quoted = {key: shlex.quote(text) for key, text in places.items()}
-    return Advice(command=kind.command.format(**quoted))
+    return run(kind.command.format(**quoted))
 
 
 def explain(error: FormatError) -> None:
-    """Say in an error about a checkpoint's file what the file is instead, if that can be told, and what to type."""
+    """Say in an error about a checkpoint's file what the file is instead, if that can be told, and what helps."""
     path = error.path
     if path is None or is_remote(path):
         return
@@ -99,6 +100,6 @@ def explain(error: FormatError) -> None:
         error.hint = BROKEN_INDEX
     if kind is not None:
         error.hint = f"it is {kind.what}; {kind.then}"
-        error.advice = advice_for(kind, path)
-    if error.advice is None and strip_suffix(path) != path:
-        error.advice = Advice(damaged=strip_suffix(path))
+        remedied(error, remedy_for(kind, path))
+    if not error.remedies and strip_suffix(path) != path:
+        remedied(error, find_damage(strip_suffix(path)))

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.paths import anchored
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
+from tfckpt.issues import Issue
 
 CREATING = ("create", "lock")  # what needs a directory, and no file
 CHUNK_SIZE = 1 << 20  # bytes read at a time in bulk work: small enough to stay in a core's cache
@@ -29,10 +30,14 @@ def refusals(action: str, path: str) -> Iterator[None]:
         yield
     except OSError as error:
         if isinstance(error, FileNotFoundError) and action not in CREATING:
-            raise CheckpointNotFoundError(f"{path}: cannot {action}: {error.strerror}") from None
-        refusal = StorageError(f"{path}: cannot {action}: {error.strerror}")
+            raise CheckpointNotFoundError(_refusal(path, action, error)) from None
+        refusal = StorageError(_refusal(path, action, error))
         refusal.errno = error.errno  # the cause has it, too, but is not pickled
         raise refusal from error
+
+
+def _refusal(path: str, action: str, error: OSError) -> Issue:
+    return Issue("refused", path, action, str(error.strerror))
 
 
 def check_path(path: str) -> None:

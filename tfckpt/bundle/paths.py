@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 
-from tfckpt.errors import Advice
+from tfckpt.issues import Remedy, look
 
 V1, V2 = FORMATS = ("v1", "v2")  # SavedTensorSlices tables, TensorBundles
 INDEX_SUFFIX = ".index"
@@ -61,13 +61,13 @@ def anchored(path: str) -> str:
         return path
 
 
-def looking(path: str) -> Advice | None:
-    """Return what to type to see what lies where a file was expected; None behind URLs.
+def looking(path: str) -> Remedy | None:
+    """Return the remedy to see what lies where a file was expected; None behind URLs.
 
-    >>> looking("run/model.ckpt.index").folder
-    'run'
+    >>> looking("run/model.ckpt.index").for_python()
+    "look into 'run'"
     """
-    return None if is_remote(path) else Advice(folder=split(path)[0] or os.curdir)
+    return None if is_remote(path) else look(split(path)[0] or os.curdir)
 
 
 def split(path: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ from tfckpt.bundle.slices import (
 )
 from tfckpt.bundle.strings import parse_head, read_head
 from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, advised, located
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located, remedied
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
 
@@ -467,7 +467,7 @@ def _open_data(path: str, place: str) -> Input:
         return open_input(path, place=place, readahead=DATA_READAHEAD)
     except CheckpointNotFoundError as error:
         text = f"{error}; the index names this file: the download, or the copy, is not complete"
-        raise advised(CheckpointNotFoundError(text), looking(path)) from None
+        raise remedied(CheckpointNotFoundError(text), looking(path)) from None
 
 
 def _explain(error: FormatError) -> None:

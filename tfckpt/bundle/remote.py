@@ -11,15 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tfckpt.bundle.paths import split
-from tfckpt.errors import (
-    Advice,
-    CheckpointNotFoundError,
-    StorageError,
-    TfckptError,
-    UnsupportedError,
-    UsageError,
-    advised,
-)
+from tfckpt.errors import CheckpointNotFoundError, StorageError, TfckptError, UnsupportedError, UsageError, remedied
+from tfckpt.issues import Issue, install
 
 HTTP = {"http", "https"}  # has no listing and takes no files
 NOTHING_THERE = {401, 403, 404, 410}  # stores say 403 of what is missing, too, to those who may not list
@@ -42,7 +35,7 @@ def open_store(url: str) -> tuple[Any, str]:
             fs, path = url_to_fs(url)
         except ImportError as error:
             text = f"{url}: {error}; pip install 'tfckpt[remote]' brings what most URLs need"
-            raise advised(UnsupportedError(text), Advice(command="python3 -m pip install 'tfckpt[remote]'")) from None
+            raise remedied(UnsupportedError(text), install("remote")) from None
         except ValueError as error:
             raise UsageError(f"{url}: not a URL that fsspec can open: {error}") from None
         fs.invalidate_cache()
@@ -58,8 +51,8 @@ def refusals(action: str, url: str) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, FileNotFoundError) and _is_absence(error):
-            raise CheckpointNotFoundError(f"{url}: cannot {action}: nothing is there") from None
-        raise StorageError(f"{url}: cannot {action}: {_reason(error)}") from None
+            raise CheckpointNotFoundError(Issue("refused", url, action, "nothing is there")) from None
+        raise StorageError(Issue("refused", url, action, _reason(error))) from None
 
 
 def _is_absence(error: FileNotFoundError) -> bool:

@@ -21,7 +21,8 @@ from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.errors import Advice, FormatError, TensorNotFoundError, TfckptError, UsageError, advised, located
+from tfckpt.errors import FormatError, TensorNotFoundError, TfckptError, UsageError, located, remedied
+from tfckpt.issues import leave_out, take
 from tfckpt.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
             hint = f"; {where_it_ends(self.object_graph, text)}"
         error = TensorNotFoundError(f"{self._prefix}: no tensor {text!r}{hint}")
-        return advised(error, Advice(given=text, meant=near[0]) if near else None)
+        return remedied(error, take(text, near[0]) if near else None)
 
     def get_slice(self, name: str) -> PartialTensor:
         """Return a tensor to index: only the bytes that an index needs are read, from the slices that hold them.
@@ -466,4 +467,4 @@ def check_apart(source: Checkpoint, dest: str) -> None:
     """
     if source.format == V2 and files.is_same(index_path(source._place), index_path(dest)):
         error = UsageError(f"{dest}: source and destination are the same checkpoint")
-        raise advised(error, Advice(given=dest, meant=f"{dest}.new"))
+        raise remedied(error, take(dest, f"{dest}.new"), leave_out("overwrite"))

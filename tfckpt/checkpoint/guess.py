@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.kinds import advice_for, kind_of
+from tfckpt.bundle.kinds import kind_of, remedy_for
 from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
 from tfckpt.checkpoint.state_file import STATE_FILE, last_parts, read_state
-from tfckpt.errors import Advice, TfckptError, printable
+from tfckpt.errors import TfckptError, printable
+from tfckpt.issues import Remedy, run, take
 
 SAVED_MODEL, VARIABLES = "saved_model.pb", os.path.join("variables", "variables")
 MOST_DIRECTORIES, MOST_FILES = 20, 100  # that are looked into
@@ -19,8 +20,8 @@ MOST_DIRECTORIES, MOST_FILES = 20, 100  # that are looked into
 Prefixes = Callable[[str], "list[str]"]  # of a directory: the names of the checkpoints in it
 
 
-def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
-    """Return what to say of a path with no checkpoint behind it, empty if nothing, and what to type."""
+def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
+    """Return what to say of a path with no checkpoint behind it, empty if nothing, and what would help."""
     folder, base = split(typed)
     folder = folder or os.curdir
     if is_remote(typed):
@@ -35,7 +36,7 @@ def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
     nearest = _the_nearest(typed, folder, base, prefixes)
     if any(SHARD_SUFFIX.sub("", name) == base for name in files.list_directory(folder)):
         return _without_index(typed, folder, nearest)
-    close = nearest if nearest is not None and _is_like(base, split(nearest.meant)[1]) else None
+    close = nearest if nearest is not None and _is_like(base, split(nearest.argument("meant"))[1]) else None
     return "", close or _in_a_directory_like(typed, typed, prefixes) or nearest or looking(typed)
 
 
@@ -45,7 +46,7 @@ def _existing(folder: str) -> str:
     return folder if files.is_directory(folder) or above == folder else _existing(above)
 
 
-def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Advice | None:
+def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Remedy | None:
     """Return what was meant if the directory that is missing is called almost like one beside it with a checkpoint."""
     above, name = split(os.path.normpath(missing))
     base = split(typed)[1]
@@ -57,7 +58,7 @@ def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Advice
     for folder in sorted(filter(files.is_directory, near), key=len)[:MOST_DIRECTORIES]:
         with suppress(TfckptError):
             if found := prefixes(folder):
-                return Advice(given=typed, meant=join(folder, base if base in found else _latest(found)))
+                return take(typed, join(folder, base if base in found else _latest(found)))
     return None
 
 
@@ -67,59 +68,60 @@ def _is_like(name: str, other: str) -> bool:
     return other.startswith(name) or bool(difflib.get_close_matches(name, [other]))
 
 
-def _without_index(typed: str, folder: str, nearest: Advice | None) -> tuple[str, Advice | None]:
+def _without_index(typed: str, folder: str, nearest: Remedy | None) -> tuple[str, Remedy | None]:
     """Return what to say of data files without their index, which may be there under another name."""
-    if nearest is None or file_names(nearest.meant, files.list_directory(folder))[1:]:
+    meant = None if nearest is None else nearest.argument("meant")
+    if meant is None or file_names(meant, files.list_directory(folder))[1:]:
         return "its data files are there: the download, or the copy, is not complete", looking(typed)
-    text = f"its data files are there, and {index_path(nearest.meant)} may be its index under another name"
+    text = f"its data files are there, and {index_path(meant)} may be its index under another name"
     import shlex
 
-    return text, Advice(command=shlex.join(["mv", "-n", index_path(nearest.meant), index_path(typed)]))
+    return text, run(shlex.join(["mv", "-n", index_path(meant), index_path(typed)]))
 
 
-def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
+def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
     if base == STATE_FILE and prefixes(folder):
-        return f"it is the state file of {folder}; give the directory", Advice(given=typed, meant=folder)
+        return f"it is the state file of {folder}; give the directory", take(typed, folder)
     if base == SAVED_MODEL and files.exists(index_path(join(folder, VARIABLES))):
         text = "it is the graph of a SavedModel; the values of its variables are in variables/variables"
-        return text, Advice(given=typed, meant=os.path.normpath(join(folder, VARIABLES)))
+        return text, take(typed, os.path.normpath(join(folder, VARIABLES)))
     if named := _named_in(folder, base):
         text = f"it is a state file, which names {printable(named)}"
         found = prefixes(folder)
         own = next((part for part in last_parts(named) if part in found), None)
         if own is not None:
-            return text, Advice(given=typed, meant=join(folder, own))
+            return text, take(typed, join(folder, own))
         return f"{text}, and that is not in {folder}", looking(typed)
     kind = kind_of(typed)
     nearest = _the_nearest(typed, folder, base, prefixes)
     if kind is None:
         return "", nearest or looking(join(folder, base))
-    return f"it is {kind.what}; {kind.then}", advice_for(kind, typed) or nearest
+    return f"it is {kind.what}; {kind.then}", remedy_for(kind, typed) or nearest
 
 
-def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Advice | None]:
-    """Return what to say of a directory without a checkpoint, empty if nothing, and what to type."""
+def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
+    """Return what to say of a directory without a checkpoint, empty if nothing, and what would help."""
     if is_remote(directory):
         return "", None
     if files.exists(index_path(join(directory, VARIABLES))):
         meant = os.path.normpath(join(directory, VARIABLES))
-        return f"it is a SavedModel; the values of its variables are in {meant}", Advice(given=directory, meant=meant)
+        return f"it is a SavedModel; the values of its variables are in {meant}", take(directory, meant)
     names = files.list_directory(directory)
     paths = [os.path.normpath(join(directory, name)) for name in names]
     for folder in [path for path in paths if files.is_directory(path)][:MOST_DIRECTORIES]:
         if found := prefixes(folder):
-            return f"{folder} has {', '.join(found[:3])}", Advice(given=directory, meant=join(folder, _latest(found)))
+            return f"{folder} has {', '.join(found[:3])}", take(directory, join(folder, _latest(found)))
     if any(SHARD_SUFFIX.search(name) for name in names):
         return "data files are there: the download, or the copy, is not complete", looking(paths[0])
     for path in paths[:MOST_FILES]:
         if (kind := kind_of(path)) is not None and kind.command:
-            return f"{path} is {kind.what}; {kind.then}", advice_for(kind, path)
+            return f"{path} is {kind.what}; {kind.then}", remedy_for(kind, path)
     return "", looking(join(directory, STATE_FILE))
 
 
-def one_of(directory: str, names: Sequence[str]) -> Advice:
-    """Return what to type where a directory has several checkpoints: the one with the highest number."""
-    return Advice(given=directory, meant=join(directory, _latest(names)))
+def one_of(directory: str, names: Sequence[str]) -> Remedy:
+    """Return what would help where a directory has several checkpoints: the one with the highest number."""
+    return take(directory, join(directory, _latest(names)))
 
 
 def named_elsewhere(directory: str, found: Sequence[str]) -> tuple[str, str] | None:
@@ -149,7 +151,7 @@ def _latest(names: Sequence[str]) -> str:
     return max(names, key=number)
 
 
-def _the_nearest(typed: str, folder: str, base: str, prefixes: Prefixes) -> Advice | None:
+def _the_nearest(typed: str, folder: str, base: str, prefixes: Prefixes) -> Remedy | None:
     """Return the checkpoint in a directory whose name is like what was typed; or the only one there."""
     import difflib
 
@@ -158,4 +160,4 @@ def _the_nearest(typed: str, folder: str, base: str, prefixes: Prefixes) -> Advi
     if not near:
         return None
     nearest = near[0]
-    return Advice(given=typed, meant=nearest if split(typed)[0] == "" else join(folder, nearest))
+    return take(typed, nearest if split(typed)[0] == "" else join(folder, nearest))

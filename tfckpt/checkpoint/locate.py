@@ -9,7 +9,8 @@ from tfckpt import log
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
 from tfckpt.bundle.v1_files import find_v1, v1_names
-from tfckpt.errors import Advice, CheckpointNotFoundError, TfckptError, UsageError, advised, printable, some
+from tfckpt.errors import CheckpointNotFoundError, TfckptError, UsageError, printable, remedied, some
+from tfckpt.issues import leave_out, take
 
 
 def check_prefix(prefix: str | os.PathLike[str]) -> str:
@@ -23,10 +24,10 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
     base = join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
         text = f"{path}: a directory; give the prefix of the files to write, e.g. {base}"
-        raise advised(UsageError(text), Advice(given=path, meant=base))
+        raise remedied(UsageError(text), take(path, base))
     if (base := strip_suffix(path)) != path:
         text = f"{path}: the name of a checkpoint's file; give the prefix {base}"
-        raise advised(UsageError(text), Advice(given=path, meant=base))
+        raise remedied(UsageError(text), take(path, base))
     return path
 
 
@@ -70,11 +71,11 @@ def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError
     other = V1 if source_format == V2 else V2
     if source_format is not None and _is_there(typed, other):
         text = f"{typed}: no {_wanted(typed, source_format)}; it is a {other.upper()} checkpoint"
-        return advised(CheckpointNotFoundError(text), Advice(drop=("--format",)))
+        return remedied(CheckpointNotFoundError(text), leave_out("source_format"))
     what, advice = about_path(typed, lambda directory: _prefixes(directory, source_format))
     wanted = "checkpoint" if what and files.is_file(typed) else _wanted(typed, source_format)
     instead = f"; {what}" if what else _lies_there(typed, source_format)
-    return advised(CheckpointNotFoundError(f"{typed or repr(typed)}: no {wanted}{instead}"), advice)
+    return remedied(CheckpointNotFoundError(f"{typed or repr(typed)}: no {wanted}{instead}"), advice)
 
 
 def _is_there(typed: str, source_format: str) -> bool:
@@ -124,20 +125,20 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
         if source_format is not None and (others := _prefixes(directory, other)):
             what = f"no {source_format.upper()} checkpoint in this directory; it has {other.upper()}: {some(others)}"
             text = f"{directory}: {what}"
-            raise advised(CheckpointNotFoundError(text), Advice(drop=("--format",)))
+            raise remedied(CheckpointNotFoundError(text), leave_out("source_format"))
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
         what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
         text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"
-        raise advised(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
+        raise remedied(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
     if state is None and (elsewhere := named_elsewhere(directory, found)):
         file, base = elsewhere
         text = (
             f"{directory}: a directory with {len(found)} checkpoints; it has no state file, and its {file} names {base}"
         )
-        raise advised(CheckpointNotFoundError(text), Advice(given=directory, meant=join(directory, base)))
+        raise remedied(CheckpointNotFoundError(text), take(directory, join(directory, base)))
     text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {some(found)}"
-    raise advised(CheckpointNotFoundError(text), one_of(directory, found))
+    raise remedied(CheckpointNotFoundError(text), one_of(directory, found))
 
 
 def _say_instead(directory: str, named: str, prefix: str) -> None:

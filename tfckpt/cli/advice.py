@@ -8,23 +8,18 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import is_remote, join, looking, split, strip_suffix
+from tfckpt.bundle.paths import is_remote, looking, strip_suffix
 from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.output import printable
-from tfckpt.errors import (
-    Advice,
-    CheckpointExistsError,
-    CheckpointNotFoundError,
-    FormatError,
-    PlanError,
-    StorageError,
-    TfckptError,
-    redacted,
-)
+from tfckpt.cli.stdin import STREAM
+from tfckpt.cli.trial import works
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, redacted
+from tfckpt.issues import Issue, Remedy, give, leave_out, run, take
+from tfckpt.options import every_option
 
 FILE_LIMIT = 1 << 20  # bytes of a configuration
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -39,47 +34,131 @@ DESTINATIONS = {
 }
 # How the command is started by a path.
 OWN_DOORS = (os.path.join(os.sep, "tfckpt"), os.path.join("tfckpt", "__main__.py"))
-REPEATED = ("--exclude",)  # options that are given once for each value
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9a-z.]+)")
-STATED_SIZE = re.compile(r": expected (\w+) = (\d+) \(([^()]+\.json)\), got (\d+)")
 
 
-def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
-    """Return the command to type after a failure, or None where none is known.
+def next_commands(
+    error: Exception,
+    args: argparse.Namespace,
+    argv: Sequence[str],
+    parse: Callable[[Sequence[str]], argparse.Namespace],
+) -> list[str]:
+    """Return what may be typed after a failure: one command, or one for each of several choices; none if nothing is known.
+
+    Each has been tried, as far as it goes without reading values, and costs no trained value.
 
     Args:
         error: what ended the command.
         args: its arguments.
         argv: the same, as they were typed.
+        parse: the command line's parser.
     """
     if not isinstance(error, TfckptError):
-        return None
-    advice = _swapped(error, args, argv) or error.advice or _by_kind(error, args, argv)
-    if advice is None or (advice.given and not any(_names(word, advice.given) for word in argv)):
-        return None
-    if advice.command:
-        return advice.command
-    if advice.folder:
-        return shlex.join(["ls", "-l", advice.folder])
-    if advice.damaged and args.command == "verify":
-        return salvaging(args.prefix, vain=True)
-    return shlex.join(["tfckpt", *_words(advice, args, argv)])
+        return []
+    swapped = _swapped(error, args, argv)
+    for remedies in [swapped] if swapped else [*_alternatives(error), _by_kind(error, args, argv)]:
+        found = [c for remedy in _choices(remedies) if (c := _command(remedy, args, argv)) and works(c, parse)]
+        if found:
+            return found
+    return []
 
 
-def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> list[str]:
-    """Return the words of the command of ours that is advised."""
-    if advice.damaged:
-        return ["verify", advice.damaged]
-    if (
-        advice.compared and args.command == "merge" and not args.prefer
-    ):  # what is not preferred would not go along: a trial
-        return [*(word for word in argv if word != DRY_RUN), DRY_RUN, "--prefer", advice.compared[0]]
-    if advice.compared:
-        return ["diff", *advice.compared]
-    words = _revised(argv, advice, args)
-    if advice.unknown:  # an import's source is no checkpoint that could be listed
-        return _without(words, "--to") if args.command == "import" else ["ls", advice.unknown]
-    return words
+def _alternatives(error: TfckptError) -> Iterator[tuple[Remedy, ...]]:
+    """Yield what mends all of an error: of one issue each of its remedies, the best first."""
+    first, *more = error.issues
+    if error.remedies and (more or all(remedy.action == "choose" for remedy in first.remedies)):
+        yield error.remedies if more else first.remedies or error.remedies
+    elif first.remedies:
+        yield from ((remedy,) for remedy in first.remedies)
+    else:
+        yield error.remedies
+
+
+def _choices(remedies: tuple[Remedy, ...]) -> list[tuple[Remedy, ...]]:
+    """Return the remedies, or each of them alone if the user has to choose."""
+    return [(remedy,) for remedy in remedies] if any(r.action == "choose" for r in remedies) else [remedies]
+
+
+def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    """Return the command that does what is advised; None where it cannot be typed, or would cost trained values."""
+    if not remedies or any(remedy.loses for remedy in remedies):
+        return None
+    (action, *more) = (remedy.action for remedy in remedies)
+    if not more and action in OTHER_COMMANDS:
+        return OTHER_COMMANDS[action](remedies[0], args, argv)
+    if any(r.action == "take" and not any(_names(word, r.argument("given")) for word in argv) for r in remedies):
+        return None
+    words = list(argv)
+    for remedy in remedies:
+        words = _revised(words, remedy, args)
+    return line(["tfckpt", *words])
+
+
+def line(words: Sequence[str]) -> str:
+    """Return words as every shell takes them: zsh takes ``=NAME`` without quotes for the path of a command.
+
+    >>> line(["tfckpt", "--exclude", "=bert/mask", "a b"])
+    "tfckpt --exclude '=bert/mask' 'a b'"
+    """
+    quoted = ((word, shlex.quote(word)) for word in words)
+    return " ".join(f"'{word}'" if word == safe and word.startswith("=") else safe for word, safe in quoted)
+
+
+def _verify(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    path = remedy.argument("path")
+    return salvaging(args.prefix, vain=True) if args.command == "verify" else line(["tfckpt", "verify", path])
+
+
+def _list(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    path = remedy.argument("path")
+    if args.command == "import" and not _is_checkpoint(path):  # there is nothing that ls could list
+        return line(["tfckpt", *_without(argv, every_option()["to"].flag)])
+    return line(["tfckpt", "ls", path])
+
+
+def _is_checkpoint(path: str) -> bool:
+    from tfckpt.checkpoint.locate import find_prefix
+
+    with suppress(TfckptError):
+        return bool(find_prefix(path))
+    return False
+
+
+def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    if args.command == "merge" and not args.prefer:  # what is not preferred would not go along: a trial
+        trial = [word for word in argv if word != DRY_RUN]
+        return line(["tfckpt", *trial, DRY_RUN, every_option()["prefer"].flag, remedy.argument("a")])
+    return line(["tfckpt", "diff", remedy.argument("a"), remedy.argument("b")])
+
+
+def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    flag = every_option()["rename"].flag
+    pairs = [word for old, new in remedy.argument("rename") for word in (flag, f"{old}={new}")]
+    return line(["tfckpt", "rewrite", remedy.argument("source"), remedy.argument("dest"), *pairs])
+
+
+def _configure(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    """Return the command that states the source's own size where a configuration states another."""
+    values = dict(remedy.arguments)
+    stated, own = (f'"{values["field"]}": {values[which]}' for which in ("stated", "own"))
+    with suppress(TfckptError):
+        if files.read_text(values["path"], FILE_LIMIT).count(stated) == 1:
+            words = _revised(list(argv), give(config=STREAM), args)
+            return f"{line(['sed', f's/{stated}/{own}/', values['path']])} | {line(['tfckpt', *words])}"
+    return None
+
+
+# The actions that lead to another command than the one that failed.
+OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]], str | None]] = {
+    "list": _list,
+    "verify": _verify,
+    "compare": _compare,
+    "rename": _rename,
+    "configure": _configure,
+    "draw": lambda remedy, args, argv: line(["tfckpt", "tree", remedy.argument("path")]),
+    "look": lambda remedy, args, argv: line(["ls", "-l", remedy.argument("folder")]),
+    "run": lambda remedy, args, argv: str(remedy.argument("command")),
+}
 
 
 def salvaging(prefix: str, paths: Iterable[str] = (), *, vain: bool = False) -> str | None:
@@ -89,12 +168,12 @@ def salvaging(prefix: str, paths: Iterable[str] = (), *, vain: bool = False) -> 
     """
     for path in paths:
         if os.path.exists(path) and not _may(os.R_OK, path):
-            return shlex.join(["ls", "-ld", path])
+            return line(["ls", "-ld", path])
     prefix = strip_suffix(prefix)
     if vain:
         found = looking(prefix)
-        return None if found is None else shlex.join(["ls", "-l", found.folder])
-    return shlex.join(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
+        return None if found is None else line(["ls", "-l", found.argument("folder")])
+    return line(["tfckpt", "salvage", prefix, f"{prefix.rstrip(os.sep)}.salvaged"])
 
 
 def print_next(command: str, advice: str | None) -> None:
@@ -115,57 +194,54 @@ def _typed_here(command: str) -> str:
     return words.get(first, first) + space + rest
 
 
-def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
-    """Return the advice that follows from what kind of error it is."""
-    if isinstance(error, CheckpointExistsError) and hasattr(args, "overwrite"):
-        return Advice(add=("--overwrite",))
+def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:
+    """Return the remedies that follow from what kind of error it is."""
+    issue = error.issues[0]
     if isinstance(error, FormatError):
         from tfckpt.bundle.kinds import explain
 
         explain(error)
-        return error.advice
-    if isinstance(error, StorageError) and error.errno in REFUSED:
-        return _permitted(error, args, argv)
-    if isinstance(error, PlanError) and hasattr(args, "config") and hasattr(args, "source"):
-        return _with_own_size(error, args, argv)
-    if isinstance(error, CheckpointNotFoundError) and getattr(args, "config", None):
-        return Advice(drop=("--config",)) if str(error).startswith(f"{args.config}: ") else None
-    return None
+        return error.remedies
+    if isinstance(error, StorageError) and error.errno in REFUSED and issue.code == "refused":
+        return _permitted(issue, args, argv)
+    if isinstance(error, CheckpointNotFoundError) and issue.subject == getattr(args, "config", None):
+        return (leave_out("config"),)
+    return ()
 
 
-def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
+def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:
     """Return the command with SOURCE and DEST changed for each other, if DEST is a checkpoint and SOURCE is nothing at all.
 
     Nothing else is likelier then, and nothing can be lost: what would be written to is not there.
     """
     if args.command not in FROM_CHECKPOINT or not isinstance(error, CheckpointNotFoundError):
-        return None
-    known = error.advice is not None and not error.advice.folder
+        return ()
+    known = bool(error.remedies) and error.remedies[0].action != "look"
     if known or is_remote(args.source) or is_remote(args.dest) or not _is_free(args.source):
-        return None
+        return ()
     if (argv.count(args.source), argv.count(args.dest)) != (1, 1):
-        return None
+        return ()
     from tfckpt.checkpoint.locate import find_prefix
 
     with suppress(TfckptError):
         find_prefix(args.dest, args.source_format)
         other = {args.source: args.dest, args.dest: args.source}
-        return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
-    return None
+        return (run(line(["tfckpt", *(other.get(word, word) for word in argv)])),)
+    return ()
 
 
-def _permitted(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Advice:
-    """Return the command that writes where that is permitted and nothing lies; else what shows why it is not."""
-    where, _, action = str(error).partition(": cannot ")
+def _permitted(issue: Issue, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:
+    """Return what writes where that is permitted and nothing lies; else what shows why it is not."""
+    where = issue.subject
     dest = getattr(args, DESTINATIONS.get(args.command, ""), None)
-    if dest and not action.startswith(READING) and (meant := _elsewhere(dest)) is not None:
+    if dest and not issue.expected.startswith(READING) and (meant := _elsewhere(dest)) is not None:
         if any(_names(word, dest) for word in argv):
-            return Advice(given=dest, meant=meant)
+            return (take(dest, meant),)
         if args.command == "demo":
-            return Advice(add=(meant,))
+            return (run(line(["tfckpt", *argv, meant])),)
     if not os.path.exists(where):
         where = os.path.dirname(where) or os.curdir
-    return Advice(command=shlex.join(["ls", "-ld", where]))
+    return (run(line(["ls", "-ld", where])),)
 
 
 def _elsewhere(dest: str) -> str | None:
@@ -193,37 +269,28 @@ def _may(mode: int, path: str) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _with_own_size(error: PlanError, args: argparse.Namespace, argv: Sequence[str]) -> Advice | None:
-    """Return the command that states the source's own size where a configuration states another, if nothing else is wrong."""
-    found = [match.groups() if (match := STATED_SIZE.search(line)) else None for line in error.complaints]
-    if len(set(found)) != 1 or found[0] is None:
-        return None
-    field, stated, origin, own = found[0]
-    config = args.config or join(split(args.source)[0], origin)
-    text = f'"{field}": {stated}'
-    with suppress(TfckptError):
-        if files.read_text(config, FILE_LIMIT).count(text) == 1:
-            edit = shlex.join(["sed", f's/{text}/"{field}": {own}/', config])
-            words = _revised(argv, Advice(add=("--config", "-")), args)
-            return Advice(command=f"{edit} | {shlex.join(['tfckpt', *words])}")
-    return None
-
-
 def _names(word: str, given: str) -> bool:
     return word == given or (word.startswith("--") and word.partition("=")[2] == given)
 
 
-def _revised(argv: Sequence[str], advice: Advice, args: argparse.Namespace) -> list[str]:
-    """Return a command's words with the changes that are advised."""
-    words = list(argv)
-    if advice.given:
-        found = [at for at, word in enumerate(words) if _names(word, advice.given)]
+def _revised(words: list[str], remedy: Remedy, args: argparse.Namespace) -> list[str]:
+    """Return a command's words with the change that is advised."""
+    if remedy.action == "take":
+        given, meant = remedy.argument("given"), remedy.argument("meant")
+        found = [at for at, word in enumerate(words) if _names(word, given)]
         at = max([at for at in found if not _takes_value(words[at - 1], args)] or found)
-        words[at] = words[at].removesuffix(advice.given) + advice.meant
-    once = [word for word in advice.add if word.startswith("--") and word not in REPEATED]
-    for option in (*advice.drop, *once):
-        words = _without(words, option)
-    return words + list(advice.add)
+        return [*words[:at], words[at].removesuffix(given) + meant, *words[at + 1 :]]
+    if remedy.action == "retype":
+        for word in remedy.argument("without"):
+            words = _without(words, word, has_value=word.startswith("-"))
+        return [*words, *remedy.argument("words")]
+    for name, value in remedy.arguments:
+        option = every_option()[name]
+        if remedy.action == "leave out" or option.default != ():  # what is repeated does not replace
+            words = _without(words, option.flag, has_value=not isinstance(option.default, bool))
+        if remedy.action != "leave out":
+            words = [*words, option.flag] + ([] if value is True else [str(value)])
+    return words
 
 
 def _takes_value(word: str, args: argparse.Namespace) -> bool:
@@ -232,14 +299,14 @@ def _takes_value(word: str, args: argparse.Namespace) -> bool:
     return isinstance(value, str | list)
 
 
-def _without(words: list[str], option: str) -> list[str]:
+def _without(words: Sequence[str], option: str, *, has_value: bool = True) -> list[str]:
     """Return a command's words without an option and its value."""
     kept: list[str] = []
     left = iter(words)
     for word in left:
-        if word == option:
+        if word == option and has_value:
             next(left, None)
-        elif not word.startswith(f"{option}="):
+        elif word != option and not word.startswith(f"{option}="):
             kept.append(word)
     return kept
 

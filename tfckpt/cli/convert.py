@@ -18,8 +18,7 @@ from tfckpt.cli.output import (
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import ProofError
 from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.layouts.defaults import AUTO
-from tfckpt.options import ConvertOptions, PlanOptions, ProveOptions
+from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions
 
 
 def add_commands(

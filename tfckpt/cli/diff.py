@@ -10,8 +10,7 @@ from tfckpt.cli.options import CHECKPOINT
 from tfckpt.cli.output import print_json_rows, print_rows, printable
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.layouts.defaults import AUTO
-from tfckpt.options import DiffOptions, ModelOptions
+from tfckpt.options import AUTO, DiffOptions, ModelOptions
 
 if TYPE_CHECKING:
     from tfckpt.edit.diff import Comparison, Pair

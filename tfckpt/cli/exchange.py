@@ -17,8 +17,7 @@ from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import UsageError
 from tfckpt.exchange.defaults import KINDS
 from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.layouts.defaults import AUTO, SOURCE
-from tfckpt.options import ExportOptions, ImportOptions
+from tfckpt.options import AUTO, SOURCE, ExportOptions, ImportOptions
 
 
 def add_commands(

@@ -28,9 +28,9 @@ from tfckpt.cli import (
     tf1_to_keras,
     tree,
 )
-from tfckpt.cli.advice import next_command, print_next, unmet_requirements
+from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
 from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
-from tfckpt.cli.output import folded, printable
+from tfckpt.cli.output import folded, printable, said
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import ProofError, TfckptError
@@ -95,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     about what was done, ``trouble`` for its own code for a failure.
     """
     argv = sys.argv[1:] if argv is None else argv
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
     _prepare_output()
     try:
         code = _run(args)
@@ -106,11 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TfckptError, OSError) as error:
         if args.verbose:
             _print_traceback()
-        advice = next_command(error, args, argv)
-        lines = getattr(error, "complaints", [str(error)])
+        commands = next_commands(error, args, argv, parser.parse_args)
+        lines = said(error)
         for line in folded(lines) if isinstance(error, ProofError) else lines:
             print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
-        print_next(args.command, advice)
+        for command in commands:
+            print_next(args.command, command)
         return WRONG_USAGE if isinstance(error, WrongUsageError) else getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED

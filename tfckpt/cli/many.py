@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.cli.options import counting
-from tfckpt.cli.output import print_json_rows, printable
+from tfckpt.cli.output import print_json_rows, printable, said
 from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.terminal import count_bar
 from tfckpt.errors import ManifestError, redacted
@@ -71,7 +71,7 @@ def cmd_convert_many(args: argparse.Namespace) -> int:
     complaints = [
         f"{args.manifest}: line {row.line}: {complaint}"
         for row, outcome in zip(rows, outcomes, strict=True)
-        for complaint in outcome.complaints
+        for complaint in ([] if outcome.error is None else said(outcome.error))
     ]
     if complaints:
         raise ManifestError(complaints)

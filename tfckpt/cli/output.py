@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfckpt import errors
 from tfckpt.cli.terminal import make_console
+from tfckpt.options import for_shell
 
 if TYPE_CHECKING:
     import argparse
@@ -254,3 +255,10 @@ def _change(step: Step) -> str:
     if step.cast is not None:
         text += f" {dtype_name(step.data_type)} -> {dtype_name(step.cast)}"
     return text
+
+
+def said(error: Exception) -> list[str]:
+    """Return what an error says, a line for each issue, in the words of the command line."""
+    if not isinstance(error, errors.TfckptError):
+        return [str(error)]
+    return [errors.redacted(issue.text(for_shell)) for issue in error.issues]

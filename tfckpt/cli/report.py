@@ -13,10 +13,10 @@ from tfckpt.cli.options import WrongUsageError, add_source, counting
 from tfckpt.cli.output import folded, print_json_rows, printable
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.terminal import progress_bar
-from tfckpt.errors import Advice, advised
+from tfckpt.errors import remedied
 from tfckpt.flags import Targets, add_flags, home_path, options_from
-from tfckpt.layouts.defaults import AUTO
-from tfckpt.options import ModelOptions, Request, given
+from tfckpt.issues import Remedy, retype
+from tfckpt.options import AUTO, ModelOptions, Request, given
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.checkpoint import Checkpoint
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfckpt.report.document import Document
 
 BINS = 24
+OUTPUT = ("-o", "--output")
 PAGE_SUFFIXES = (".html", ".htm")
 
 
@@ -40,7 +41,7 @@ def add_commands(
         help="what SOURCE was converted to: the mapping between them, with every value compared",
     )
     report.add_argument(
-        "-o", "--output", type=home_path, metavar="FILE", help="the page to write, such as report.html; - is stdout"
+        *OUTPUT, type=home_path, metavar="FILE", help="the page to write, such as report.html; - is stdout"
     )
     report.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     report.add_argument(
@@ -68,7 +69,7 @@ def cmd_report(args: argparse.Namespace) -> int:
     from tfckpt.report.document import make_document
 
     if (args.output is None) != args.json:
-        raise advised(
+        raise remedied(
             WrongUsageError("expected -o FILE for the page, or --json for what it says, and not both"),
             _with_output(args),
         )
@@ -105,13 +106,13 @@ def _check_output(args: argparse.Namespace, *checkpoints: Checkpoint | None) -> 
         files.check_free(args.output, inputs, overwrite=args.overwrite)
 
 
-def _with_output(args: argparse.Namespace) -> Advice:
+def _with_output(args: argparse.Namespace) -> Remedy:
     """Return the command that says where the page goes: a DEST that is called like a page was meant as one."""
     if args.json:
-        return Advice(drop=("-o", "--output"))
+        return retype(without=OUTPUT)
     if args.dest is not None and args.dest.endswith(PAGE_SUFFIXES):
-        return Advice(given=args.dest, meant="-o", add=(args.dest,))
-    return Advice(add=("-o", "report.html"))
+        return retype(without=(args.dest,), words=(OUTPUT[0], args.dest))
+    return retype(words=(OUTPUT[0], "report.html"))
 
 
 def _plan(args: argparse.Namespace, source: Checkpoint, dest: Checkpoint | None) -> Plan | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tfckpt.errors import TfckptError, UsageError
 
@@ -42,12 +43,14 @@ def stdin_as_file() -> Iterator[str]:
 
 def _call_it_stdin(error: TfckptError, path: str) -> None:
     """Let an error speak of stdin, and advise no command on a file that is gone when it is typed."""
-    if any(path in str(part) for part in error.advice or ()):
-        error.advice = None
+    if any(path in str(argument) for remedy in error.remedies for argument in remedy.arguments):
+        error._issues = tuple(issue._replace(remedies=()) for issue in error._issues)
+        error._remedies = ()
 
     def called(value: object) -> object:
-        if type(value) is tuple:
-            return tuple(map(called, value))
+        if isinstance(value, tuple):
+            parts: list[Any] = [called(part) for part in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
         return value.replace(path, NAME) if isinstance(value, str) else value
 
     error.args = tuple(map(called, error.args))

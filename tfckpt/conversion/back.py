@@ -14,7 +14,8 @@ from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.planning import Complaints, average_notes, exclude, known_sizes, make_step
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
-from tfckpt.errors import Advice, PlanError, advised, located
+from tfckpt.errors import PlanError, located
+from tfckpt.issues import Issue, draw, give, leave_out
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
@@ -51,9 +52,7 @@ def plan_back(
     Raises: PlanError, with every complaint.
     """
     if graph is None:
-        text = f"{source}: no object graph: it is name-based, as checkpoints of TF1 are"
-        text += f"; without --to {layout.name} it goes to TensorFlow 2"
-        raise advised(PlanError([text]), Advice(drop=("--to",)))
+        raise PlanError([Issue("no-graph", origin=source, remedies=(leave_out("to"),))])
     match = _the_model(source, graph, layouts)
     complaints = Complaints()
     kept, dropped = exclude(entries, excluded)
@@ -71,7 +70,7 @@ def plan_back(
         first, *copies = [place for place in places if place.key in stored] or places
         entry = stored.get(first.key)
         if entry is None:
-            complaints.add(f"{first.key}: missing, though the object graph has it; it would become {name}")
+            complaints.add("missing-tensor", first.key, name)
             continue
         step = make_step(entry, scope + name, inverse(first.variable.axes), sizes, complaints)
         steps += [step] if step is not None else []
@@ -100,10 +99,10 @@ def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout])
         matches = match_models(graph, layouts)
     if not matches:
         known = ", ".join(dict.fromkeys(layout.family.name for layout in layouts))
-        raise PlanError([f"{source}: no model of {known} in its object graph; tfckpt tree shows what it holds"])
+        raise PlanError([Issue("no-model-in-graph", "", known, origin=source, remedies=(draw(source),))])
     if len(matches) > 1:
         places = ", ".join(match.path or "the root" for match in matches)
-        raise PlanError([f"{source}: several models, and one is expected: {places}"])
+        raise PlanError([Issue("several-models", got=places, origin=source)])
     return matches[0]
 
 
@@ -174,6 +173,6 @@ def _rest(
             rest.append(Dropped(name, roles[name], entry.nbytes))
         elif name not in accounted:
             complaints.add(
-                f"{name} {list(entry.shape)}: no part of the {match.layout.name!r} that was found; --exclude drops it"
+                "stray-tensor", f"{name} {list(entry.shape)}", repr(match.layout.name), "", give(exclude=name)
             )
     return rest

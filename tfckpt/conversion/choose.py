@@ -13,10 +13,11 @@ from typing import NamedTuple
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts
-from tfckpt.errors import Advice, PlanError, advised
+from tfckpt.errors import PlanError
+from tfckpt.issues import Issue, choose, list_tensors
 from tfckpt.layouts.catalog import FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
-from tfckpt.layouts.defaults import DEFAULT
 from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
+from tfckpt.options import DEFAULT
 
 
 class Choice(NamedTuple):
@@ -43,9 +44,8 @@ def choose_target(source: str, names: Collection[str], *, excluded: Sequence[str
     family = find_family(kept)
     if family is None:
         anchors = ", ".join(f"{family.anchor} ({family.name})" for family in FAMILIES)
-        text = f"{source}: no model of a known family: expected one of {anchors}"
-        text += "; --to names a target, --layout one of your own"
-        raise advised(PlanError([text]), Advice(unknown=source))
+        issue = Issue("no-known-family", expected=anchors, origin=source, remedies=(list_tensors(source),))
+        raise PlanError([issue])
     scope = find_scope(kept, family.anchor, Complaints()) or ""
     hub = {name.removeprefix(scope) for name in kept}
     fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}
@@ -78,12 +78,8 @@ def _ask(source: str, fullest: str, equals: Collection[str]) -> None:
     alike = next((names for names in LOOK_ALIKES if fullest in names), ())
     candidates = [name for name in alike if name in equals]
     if len(candidates) > 1:
-        raise PlanError(
-            [
-                f"{source}: names and shapes do not tell whether this is a model for {', '.join(candidates[:-1])} or "
-                f"{candidates[-1]}: give --to with one of them"
-            ]
-        )
+        choices = f"{', '.join(candidates[:-1])} or {candidates[-1]}"
+        raise PlanError([Issue("look-alikes", got=choices, origin=source, remedies=choose(to=candidates))])
 
 
 def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
-from tfckpt.errors import Advice, StorageError, UsageError, advised
+from tfckpt.errors import StorageError, UsageError, remedied
+from tfckpt.issues import install
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
     except ImportError:
         text = f"{address}: Dask is not installed; pip install 'tfckpt[dask]'"
-        raise advised(UsageError(text), Advice(command="python3 -m pip install 'tfckpt[dask]'")) from None
+        raise remedied(UsageError(text), install("dask")) from None
     try:
         client = Client(address, set_as_default=False)
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import join, split
-from tfckpt.errors import ConfigError, TfckptError, advised
+from tfckpt.errors import ConfigError, TfckptError, remedied
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
@@ -94,12 +94,12 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        from tfckpt.bundle.kinds import TEXT, advice_for, kind_of
+        from tfckpt.bundle.kinds import TEXT, kind_of, remedy_for
 
         kind = kind_of(path)
         kind = None if kind is TEXT else kind  # as it should be
         text = f"{path}: not JSON: {error}" + (f"; it is {kind.what}; {kind.then}" if kind else "")
-        raise advised(ConfigError(text), advice_for(kind, path) if kind else None) from None
+        raise remedied(ConfigError(text), remedy_for(kind, path) if kind else None) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a JSON object, got a {type(values).__name__}")
     found = {name: values[name] for name in fields if name in values}

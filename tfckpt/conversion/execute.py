@@ -11,7 +11,8 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
-from tfckpt.errors import Advice, UnsupportedError, advised, some
+from tfckpt.errors import UnsupportedError, remedied, some
+from tfckpt.issues import give
 from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
@@ -96,7 +97,7 @@ def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mod
         except UnsupportedError as error:
             if mode != AUTO:
                 text = f"{error}; mode 'copy' or 'auto' copies it"
-                raise advised(UnsupportedError(text), Advice(add=("--mode", AUTO))) from error
+                raise remedied(UnsupportedError(text), give(mode=AUTO)) from error
             notes.append(str(error))
             continue
         named = sum(nbytes for _, _, nbytes in {stored_at(entry) for entry in carried})

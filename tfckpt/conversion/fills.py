@@ -42,6 +42,4 @@ def refuse_zeros(
     numbers = numbers_in(names)
     found = [item for placed in placed_parts(layout, names) for item in placed.part.all_not_zeros(numbers)]
     for item in dict.fromkeys(item for item in found if absent.issuperset(item.names)):
-        text = ", ".join(scope + name for name in item.names)
-        text += f": filled with zeros, from which training cannot start: {item.why}"
-        complaints.add(f"{text}; --fill normal:SEED gives values from which it can", FILLED)
+        complaints.add("zeros-stay", ", ".join(scope + name for name in item.names), item.why, "", FILLED)

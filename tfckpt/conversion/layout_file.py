@@ -40,7 +40,7 @@ def read_layout(path: str) -> CustomLayout:
     try:
         build_target(custom.layout, _some_names(custom.layout))
     except LayoutError as error:
-        raise LayoutError([f"{path}: {line}" for line in error.complaints]) from None
+        raise LayoutError([issue._replace(origin=path) for issue in error.issues]) from None
     return custom
 
 

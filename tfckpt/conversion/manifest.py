@@ -13,8 +13,7 @@ from tfckpt.bundle import files
 from tfckpt.conversion.many import PATHS, absolute, check_jobs
 from tfckpt.errors import ManifestError, UsageError
 from tfckpt.flags import Targets, add_flags, home_path, options_from
-from tfckpt.layouts.defaults import AUTO
-from tfckpt.options import ConvertOptions
+from tfckpt.options import AUTO, ConvertOptions
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
 MANIFEST_LIMIT = 1 << 26  # bytes; some hundred thousand rows
@@ -80,9 +79,7 @@ def parse_rows(text: str, name: str, directory: str) -> list[Row]:
     except _BrokenError as error:
         complaints.append((error.line, str(error)))
     lines = {f"line {row.line}": row.line for row in rows}
-    for complaint in check_jobs([row.job for row in rows], list(lines)):
-        place, _, what = complaint.partition(": ")
-        complaints.append((lines[place], what))
+    complaints += [(lines[issue.origin], issue.got) for issue in check_jobs([row.job for row in rows], list(lines))]
     if complaints:
         raise ManifestError([f"{name}: line {line}: {what}" for line, what in sorted(complaints)])
     return rows

@@ -34,6 +34,7 @@ from tfckpt.errors import (
     StorageError,
     TfckptError,
 )
+from tfckpt.issues import Issue
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
 
@@ -82,7 +83,9 @@ class Outcome:
         """Why it failed, one line each; none if it did not."""
         if self.error is None:
             return ()
-        return tuple(getattr(self.error, "complaints", (str(self.error) or type(self.error).__name__,)))
+        if isinstance(self.error, TfckptError):
+            return self.error.reasons
+        return (str(self.error) or type(self.error).__name__,)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes."""
@@ -173,7 +176,7 @@ def _run(job: Job) -> Outcome:
     except UNPROVEN as error:
         if job.get("overwrite"):
             return _report(job, DONE, convert(**job))
-        first, *more = getattr(error, "complaints", [str(error)])
+        first, *more = error.reasons
         raise CheckpointExistsError(
             f"{prefix}: already exists, and is not what this makes of {job['source']}: {first}"
             f"{f' ({len(more)} more)' if more else ''}; choose another name, or overwrite it"
@@ -183,31 +186,32 @@ def _run(job: Job) -> Outcome:
     return _report(job, SKIPPED, report)
 
 
-def check_jobs(jobs: Sequence[Job], places: Sequence[str]) -> list[str]:
-    """Return why jobs cannot all be run side by side; ``places`` says where each stands."""
+def check_jobs(jobs: Sequence[Job], places: Sequence[str]) -> list[Issue]:
+    """Return why jobs cannot all be run side by side; ``places`` says where each stands, and so do the issues."""
     complaints = []
     written: dict[str, str] = {}
     latest: dict[str, str] = {}
     for job, place in zip(jobs, places, strict=True):
         wrong = list(_wrong_arguments(job))
-        complaints += [f"{place}: {text}" for text in wrong]
+        complaints += [Issue("said", got=text, origin=place) for text in wrong]
         if wrong:
             continue
         dest = _file(os.fspath(job["dest"]))
         if dest in written:
-            complaints.append(f"{place}: {job['dest']} is the destination of {written[dest]}, too")
+            text = f"{job['dest']} is the destination of {written[dest]}, too"
+            complaints.append(Issue("said", got=text, origin=place))
         written.setdefault(dest, place)
         directory, _ = split(dest)
         if job.get("update_state") and directory in latest:
-            complaints.append(f"{place}: which is the latest of {directory}: this one, or {latest[directory]}?")
+            text = f"which is the latest of {directory}: this one, or {latest[directory]}?"
+            complaints.append(Issue("said", got=text, origin=place))
         if job.get("update_state"):
             latest.setdefault(directory, place)
     for job, place in zip(jobs, places, strict=True):
         writer = written.get(_file(strip_suffix(os.fspath(job.get("source", "")))), place)
         if writer != place:
-            complaints.append(
-                f"{place}: the source {job['source']} is what {writer} writes; run that before, by itself"
-            )
+            text = f"the source {job['source']} is what {writer} writes; run that before, by itself"
+            complaints.append(Issue("said", got=text, origin=place))
     return complaints
 
 

@@ -47,7 +47,7 @@ def plan_names(
         target = layout.rename(entry.name)
         first = names.setdefault(target, entry.name)
         if first != entry.name:
-            complaints.add(f"{first} and {entry.name} would both be called {target}")
+            complaints.add("same-target", first, target, entry.name)
         step = make_step(entry, target, _axes(layout, entry.name, num_heads), sizes, complaints)
         if step is not None:
             steps.append(step)

@@ -27,9 +27,9 @@ from tfckpt.conversion.planning import (
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
-from tfckpt.errors import Advice, PlanError, advised, some
+from tfckpt.errors import PlanError, count_of, some
+from tfckpt.issues import give
 from tfckpt.layouts.axes import Size, Sizes
-from tfckpt.layouts.defaults import AUTO
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
@@ -79,7 +79,7 @@ def plan_objects(
     if not any(_needs_heads(axes, layout) for axes in patterns):
         sizes.known.pop(NUM_HEADS, None)
     elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
-        complaints.add(*no_heads(config, layout, hub, source))
+        complaints.add_issue(no_heads(config, layout, hub, source))
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, roles, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
@@ -166,8 +166,8 @@ def _drop(
         if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
-            text = f"{entry.name} {list(entry.shape)}: a variable that {layout.name!r} neither takes nor drops"
-            complaints.add(f"{text}; --exclude leaves it out", Advice(add=("--exclude", entry.name)))
+            remedy = give(exclude=entry.name)
+            complaints.add("stray-variable", f"{entry.name} {list(entry.shape)}", repr(layout.name), "", remedy)
     return dropped
 
 
@@ -180,12 +180,9 @@ def _check_heads(
     for head in (head for head in layout.family.heads if head.rule not in held):
         absent = [variable for variable in others if head.matches(variable.name)]
         if absent:
-            complaints.add(
-                f"no {head.rule}, {' '.join(head.patterns)}, which {layout.name!r} needs for {len(absent)} variables; "
-                f"the source has {', '.join(held) or 'no head at all'}; --fill gives it values, "
-                f"--to {AUTO} takes what is there",
-                FULLEST,
-            )
+            what, has = f"{head.rule}, {' '.join(head.patterns)}", ", ".join(held) or "no head at all"
+            needed = f"{layout.name!r} needs for {count_of(absent, 'variable')}"
+            complaints.add("missing-head", what, needed, has, FULLEST)
         others = [variable for variable in others if variable not in absent]
     return others
 
@@ -205,14 +202,14 @@ def _fill_missing(
         refuse_zeros(missing, hub, scope, layout, complaints)
     most = MAX_FILL_RATIO * sum(entry.nbytes for entry in hub.values()) + FREE_FILL
     for number, variable in enumerate(missing):
-        wanted = f"{scope}{variable.name}: missing, and {layout.name!r} needs it for {variable.key}"
+        subject, needed = scope + variable.name, f"{layout.name!r} needs it for {variable.key}"
         shape = sizes.target_shape(variable.axes)
         if fill is None:
-            complaints.add(f"{wanted}; --fill gives it values", FILLED)
+            complaints.add("missing-variable", subject, needed, "", FILLED)
         elif shape is None:
-            complaints.add(f"{wanted}; it cannot be filled, since nothing tells its size ({variable.axes})")
+            complaints.add("size-untold", subject, needed, variable.axes)
         elif 4 * math.prod(shape) > most:
-            complaints.add(f"{wanted}; {list(shape)} is far larger than all that the source holds")
+            complaints.add("too-large-to-fill", subject, needed, str(list(shape)))
         else:
             own = own_fill(variable, fill, number)
             nbytes = 4 * math.prod(shape)
@@ -234,9 +231,7 @@ def _hub_names(
     models = {entry.name for entry in entries if not _is_beside(entry, roles)}
     scope = find_scope(models, layout.family.anchor, complaints)
     if scope is None:
-        text = f"{source}: no variable {layout.family.anchor!r}, which every source of {layout.name!r} has"
-        found, advice = what_else(names, source)
-        raise advised(PlanError([f"{text}; {found}"]), advice)
+        raise PlanError([what_else(names, source, layout)])
     return scope, under_scope(entries, scope, complaints)
 
 
@@ -258,7 +253,11 @@ def _second_sizes(
     """Return what is known of a family's second network before its shapes are looked at: its head count at least."""
     if second.hidden in family.borrowed(hub):  # both are one, whatever a file says
         return {second.prefix + NUM_HEADS: known[NUM_HEADS]} if NUM_HEADS in known else {}
-    sizes = {second.prefix + name: Size(value, config.origin) for name, value in config.sizes.items()} if config else {}
+    sizes = (
+        {second.prefix + name: Size(value, config.origin, config.path) for name, value in config.sizes.items()}
+        if config
+        else {}
+    )
     vector = hub.get(second.hidden)
     if vector is not None and vector.shape:
         rule = f"hidden size // {second.head_size}, at least 1, since no {second.config_file} states it"
@@ -283,14 +282,13 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
         found = list(numbers(each.source, each.path))
         what = each.source.rstrip("/")
         if found != list(range(len(found))):
-            complaints.add(f"{what}: expected 0 to {len(found) - 1}, got {', '.join(map(str, found))}")
+            complaints.add("layer-numbers", what, f"0 to {len(found) - 1}", ", ".join(map(str, found)))
         if not each.field:
             continue
         stated = sizes.known.setdefault(each.field, Size(len(found), "variable names"))
         if stated.value != len(found):
-            complaints.add(
-                f"{each.field}: {stated.value} in {stated.origin}, but the checkpoint has {len(found)} layers"
-            )
+            expected = f"{stated.value} in {stated.origin}"
+            complaints.add("contradicting-layers", each.field, expected, str(len(found)))
 
 
 def _is_beside(entry: Entry, roles: Mapping[str, str]) -> bool:
@@ -305,13 +303,14 @@ def _refuse(
     for field, value in layout.family.only.items():
         stated = sizes.known.get(field)
         if stated is not None and stated.value != value:
-            complaints.add(f"{field}: {stated.value} in {stated.origin}, but {layout.name!r} can only have {value}")
+            expected = f"{layout.name!r} can only have {value}"
+            complaints.add("only-value", field, expected, f"{stated.value} in {stated.origin}")
     refused: set[str] = set()
     for rule in layout.family.refuses:
         names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
         names = [name for name in names if not _is_beside(hub[name], roles)]
         if names:
-            complaints.add(f"{some([hub[name].name for name in names], 1)}: {rule.rule}")
+            complaints.add("refused-variables", some([hub[name].name for name in names], 1), rule.rule)
         refused.update(names)
     return refused
 
@@ -326,4 +325,5 @@ def _check_optional(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes
             is_missing = prefix in lacking(placed.part, names)
             if len(stated) == len(fields) and is_missing != equal:
                 what = "missing" if is_missing else "there"
-                complaints.add(f"{prefix}*: {what}, though {' and '.join(stated)} are {'' if equal else 'not '}equal")
+                sizes_of_it = f"{' and '.join(stated)} are {'' if equal else 'not '}equal"
+                complaints.add("optional-part", f"{prefix}*", sizes_of_it, what)

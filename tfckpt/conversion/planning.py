@@ -15,47 +15,57 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.plan import Dropped, Step, carrying
-from tfckpt.errors import Advice, PlanError, advised, some
+from tfckpt.errors import PlanError, some
+from tfckpt.issues import Issue, Remedy, configure, leave_out
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
 AS_GIVEN = "as given"
-WITHOUT_HEADS = Advice(drop=("--num-heads",))  # where a configuration states another number
-OWN_SIZE = "; the configuration has to state the source's own size, and {} gives the target another"
-CONFIGURED = (".json)", "(stdin)")  # how what a configuration states ends
-RESIZED = {
-    "vocab_size": OWN_SIZE.format("--vocab-size"),
-    "max_position_embeddings": OWN_SIZE.format("--max-positions"),
-}
+# What is said of a shape by the size that it contradicts, where a configuration states that size.
+CONFIGURED = {"vocab_size": "wrong-vocabulary", "max_position_embeddings": "wrong-positions"}
 
 
 class Complaints:
-    """Everything that is wrong, gathered; shapes that are wrong for one reason become one line."""
+    """Everything that is wrong, gathered; shapes that are wrong for one reason become one issue."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._advice: list[Advice | None] = []  # what mends each of them, if that is known
+        self._issues: list[Issue] = []
         self._mismatches: dict[Mismatch, list[str]] = {}
 
-    def add(self, line: str, advice: Advice | None = None) -> None:
-        """Add one line, and what would mend that."""
-        self._lines.append(line)
-        self._advice.append(advice)
+    def add(self, code: str, subject: str = "", expected: str = "", got: str = "", *remedies: Remedy) -> None:
+        """Add an issue of a kind that `CODES` has, and what would mend it."""
+        self._issues.append(Issue(code, subject, expected, got, remedies=remedies))
+
+    def add_issue(self, issue: Issue) -> None:
+        """Add an issue."""
+        self._issues.append(issue)
 
     def add_mismatch(self, mismatch: Mismatch, entry: Entry) -> None:
         """Add a tensor to those that are wrong for this reason."""
         self._mismatches.setdefault(mismatch, []).append(f"{entry.name} {list(entry.shape)}")
 
     def raise_any(self, source: str) -> None:
-        """Raise all there is as one PlanError; each line begins with the source. Advice is given if it mends all of it."""
-        lines, advice = list(self._lines), list(self._advice)
-        for mismatch, names in self._mismatches.items():
-            hint = RESIZED.get(mismatch.expected.split(" = ")[0], "") if mismatch.expected.endswith(CONFIGURED) else ""
-            lines.append(f"{some(names, 1)}: expected {mismatch.expected}, got {mismatch.got}{hint}")
-            contradicts = WITHOUT_HEADS in advice and mismatch.expected.endswith(f"({AS_GIVEN})")
-            advice.append(WITHOUT_HEADS if contradicts else None)
-        if lines:
-            error = PlanError([f"{source}: {line}" for line in lines])
-            raise advised(error, None if None in advice else sum(filter(None, dict.fromkeys(advice)), Advice()))
+        """Raise all there is as one PlanError; each issue begins with the source."""
+        issues = [*self._issues, *(_issue_of(mismatch, names) for mismatch, names in self._mismatches.items())]
+        if any(issue.code == "contradicting-heads" for issue in issues):
+            issues = [_without_heads(issue) for issue in issues]
+        if issues:
+            raise PlanError([issue._replace(origin=source) for issue in issues])
+
+
+def _issue_of(mismatch: Mismatch, names: Sequence[str]) -> Issue:
+    """Return the issue of tensors whose shapes are wrong for one reason."""
+    subject, (expected, got, field, size) = some(names, 1), mismatch
+    if size is None or not size.config:
+        return Issue("wrong-shape", subject, expected, got)
+    remedy = configure(size.config, field, size.value, got)
+    return Issue(CONFIGURED.get(field, "wrong-shape"), subject, expected, got, remedies=(remedy,))
+
+
+def _without_heads(issue: Issue) -> Issue:
+    """Return an issue with the remedy for the head count that contradicts, if it is of that count."""
+    if issue.code == "wrong-shape" and issue.expected.endswith(f"({AS_GIVEN})"):
+        return issue._replace(remedies=(leave_out("num_heads"),))
+    return issue
 
 
 def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry], list[Dropped]]:
@@ -84,12 +94,13 @@ def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complai
 
 def known_sizes(config: Config | None, num_heads: int | None, complaints: Complaints) -> dict[str, Size]:
     """Return the sizes that are given; a head count that is given twice must be one."""
-    known = {name: Size(value, config.origin) for name, value in config.sizes.items()} if config else {}
+    known = {name: Size(value, config.origin, config.path) for name, value in config.sizes.items()} if config else {}
     stated = known.get(NUM_HEADS)
     if num_heads:
         known[NUM_HEADS] = Size(num_heads, AS_GIVEN)
         if stated is not None and stated.value != num_heads:
-            complaints.add(f"{NUM_HEADS}: {num_heads} {AS_GIVEN}, but {stated.value} in {stated.origin}", WITHOUT_HEADS)
+            expected, got = f"{stated.value} in {stated.origin}", f"{num_heads} {AS_GIVEN}"
+            complaints.add("contradicting-heads", NUM_HEADS, expected, got, leave_out("num_heads"))
     return known
 
 
@@ -125,7 +136,7 @@ def find_scope(names: Iterable[str], anchor: str, complaints: Complaints) -> str
     """Return what stands before the anchor, ``""`` or a text that ends in a slash; None if the anchor is not there."""
     anchors = [name for name in sorted(names) if ("/" + name).endswith("/" + anchor)]
     if len(anchors) > 1:
-        complaints.add(f"several models, and one is expected: {', '.join(anchors)}")
+        complaints.add("several-models", got=", ".join(anchors))
     return anchors[0].removesuffix(anchor) if anchors else None
 
 
@@ -135,5 +146,5 @@ def under_scope(entries: Iterable[Entry], scope: str, complaints: Complaints) ->
     for entry in entries:
         first = hub.setdefault(entry.name.removeprefix(scope), entry)
         if first is not entry:
-            complaints.add(f"{first.name} and {entry.name} differ only by the scope {scope!r}")
+            complaints.add("same-but-for-scope", first.name, repr(scope), entry.name)
     return hub

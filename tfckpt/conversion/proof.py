@@ -17,11 +17,13 @@ class Checked(NamedTuple):
         step: what was planned.
         key: the key under which the destination has it; empty if it has not.
         problem: what is wrong with it; empty if nothing is.
+        damaged: prefix of the checkpoint whose bytes are not what their checksum says, if that is it.
     """
 
     step: Step
     key: str
     problem: str = ""
+    damaged: str = ""
 
     @property
     def line(self) -> str:
@@ -55,6 +57,7 @@ class Proof(NamedTuple):
         others: what is wrong and not with one planned tensor alone.
         notes: what the plan says that a user should know.
         unaccounted: names of tensors that the destination has, and that neither the plan nor a rule accounts for.
+        damaged: prefixes of those of both whose bytes are not what their checksums say.
     """
 
     source: str
@@ -66,6 +69,7 @@ class Proof(NamedTuple):
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unaccounted: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>"

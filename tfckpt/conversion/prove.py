@@ -21,7 +21,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Extra, Proof
-from tfckpt.errors import FormatError, ProofError, StorageError
+from tfckpt.errors import ChecksumError, FormatError, ProofError, StorageError, TfckptError
 from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
 from tfckpt.progress import Progress, finish
@@ -42,8 +42,8 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     tensors = [_check(step, source.reader, dest.reader, step.target, count) for step in plan.steps]
     expected = {step.target for step in plan.steps} | {OBJECT_GRAPH_KEY}
     unaccounted = tuple(sorted(set(dest) - expected))
-    others += _damage(source, {step.source for step in plan.steps}, count)
-    others += _damage(dest, expected - {OBJECT_GRAPH_KEY}, count)
+    others += map(str, _damage(source, {step.source for step in plan.steps}, count))
+    others += map(str, _damage(dest, expected - {OBJECT_GRAPH_KEY}, count))
     finish(progress, total)
     compared = plan.source, dest.prefix, plan.to, plan.model, tuple(tensors)
     proof = Proof(*compared, others=tuple(others), extras=(), notes=plan.notes, unaccounted=unaccounted)
@@ -75,10 +75,25 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progr
     others_there = sorted(set(dest) - compared - {OBJECT_GRAPH_KEY})
     extras = [Extra(name, beside[name]) for name in others_there if name in beside]
     unaccounted = tuple(name for name in others_there if name not in beside)
-    others += _damage(source, {step.source for step in plan.steps}, count) + _damage(dest, compared, count)
+    damaged = {checked.damaged: None for checked in tensors if checked.damaged}
+    for checkpoint, done in ((source, {step.source for step in plan.steps}), (dest, compared)):
+        found = _damage(checkpoint, done, count)
+        others += map(str, found)
+        damaged |= {prefix: None for error in found if (prefix := _damaged((checkpoint.reader,), error))}
     finish(progress, total)
     at = places.paths[0] if places.paths else ""
-    return Proof(plan.source, dest.prefix, plan.to, at, tensors, tuple(extras), tuple(others), plan.notes, unaccounted)
+    return Proof(
+        plan.source,
+        dest.prefix,
+        plan.to,
+        at,
+        tensors,
+        tuple(extras),
+        tuple(others),
+        plan.notes,
+        unaccounted,
+        tuple(damaged),
+    )
 
 
 def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
@@ -108,23 +123,24 @@ def _nbytes(checkpoint: Checkpoint) -> int:
     return sum(entry.nbytes for entry in checkpoint.entries())
 
 
-def _damage(checkpoint: Checkpoint, done: Collection[str], count: Count | None) -> list[str]:
-    """Return what is wrong with the tensors that no comparison has read."""
-    problems: dict[str, None] = {}
+def _damage(checkpoint: Checkpoint, done: Collection[str], count: Count | None) -> list[TfckptError]:
+    """Return what is wrong with the tensors that no comparison has read, each thing once."""
+    problems: dict[str, TfckptError] = {}
     for name in checkpoint:
         if name not in done:
             try:
                 checkpoint.verify(name)
             except DAMAGED as error:
-                problems[str(error)] = None  # a file that is missing is one line, not one for each tensor
+                problems.setdefault(str(error), error)  # a file that is missing is one line, not one for each tensor
             if count is not None:
                 count(checkpoint.entry(name).nbytes)
-    return list(problems)
+    return list(problems.values())
 
 
 def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count: Count | None) -> Checked:
     """Compare one tensor; ``key`` is empty if the destination has no place for it."""
     entry = dest.entry(key) if key else None
+    damaged = ""
     if entry is None:
         problem = f"missing; {step.source or 'a filled variable'} belongs there"
     elif entry.shape != step.shape:
@@ -137,11 +153,17 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count
             same = _same_values(step, source, dest, entry)
             problem = "" if same else f"values differ from {step.source or step.fill}{_how(step, source, dest, entry)}"
         except DAMAGED as error:
-            problem = str(error)
+            problem, damaged = str(error), _damaged((dest, source), error)
     if count is not None:
         origin = source.entry(step.source) if step.source else None
         count(sum(e.nbytes for e in (entry, origin) if e is not None))
-    return Checked(step, key, problem)
+    return Checked(step, key, problem, damaged)
+
+
+def _damaged(readers: Iterable[TensorReader], error: Exception) -> str:
+    """Return the prefix of the checkpoint to which a file with a wrong checksum belongs; empty for any other error."""
+    path = error.path or "" if isinstance(error, ChecksumError) else ""
+    return next((reader.prefix for reader in readers if path.startswith(f"{reader.prefix}.")), "")
 
 
 def _same_values(step: Step, source: TensorReader, dest: TensorReader, ours: Entry) -> bool:

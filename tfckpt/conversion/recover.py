@@ -7,9 +7,8 @@ equals the first in the catalog is taken. Tensors of the same name are a plan, t
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
@@ -18,10 +17,10 @@ from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.conversion.request import make_plan
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP
-from tfckpt.errors import Advice, PlanError, ProofError, UsageError, advised, some
+from tfckpt.errors import PlanError, ProofError, UsageError, remedied, some
+from tfckpt.issues import Issue, compare, find_damage, give, list_tensors
 from tfckpt.layouts.catalog import NAMES, TF1
-from tfckpt.layouts.defaults import DEFAULT
-from tfckpt.options import Request, given
+from tfckpt.options import DEFAULT, Request, given
 
 SPLIT_BY_HEADS = "*/self_attention/query/kernel"  # in the name-based targets: (hidden, heads, size of a head)
 ABSENT = "no tensor of that name in the destination"
@@ -50,10 +49,10 @@ def recover_plan(source: Checkpoint, dest: Checkpoint, request: Request) -> Plan
     best = max([*(candidate.plan for candidate in found), same_names(source, dest)], key=lambda plan: _gain(plan, dest))
     if _gain(best, dest) > 0:  # the first of equals
         return best
-    lines = [f"{dest.prefix}: no target accounts for it; --to names one, and tfckpt layouts lists them"]
+    issues = [Issue("no-target", origin=dest.prefix)]
     if (reason := complaints.get(DEFAULT)) is not None:
-        lines += [f"target {DEFAULT!r}: {line}" for line in getattr(reason, "complaints", [str(reason)])]
-    raise PlanError(lines)
+        issues += [Issue("said", got=line, origin=f"target {DEFAULT!r}") for line in reason.reasons]
+    raise PlanError(issues)
 
 
 def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Request) -> ProofError:
@@ -63,23 +62,23 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
     """
     report = proof.to_json()
     if not proof.unaccounted and all(_has_form(dest, checked.key, checked.step) for checked in proof.tensors):
-        damaged = next((c for c in (dest, source) if any(_is_damage(line, c) for line in proof.differences)), None)
-        advice = None if damaged is None else Advice(damaged=damaged.prefix)
-        return advised(ProofError(proof.differences, report), advice)  # what was asked for is there, with other values
+        damaged = next((c for c in (dest, source) if c.prefix in proof.damaged), None)
+        remedy = None if damaged is None else find_damage(damaged.prefix)
+        return remedied(ProofError(proof.differences, report), remedy)  # what was asked for is there, with other values
     found = _other_request(source, dest, request)
     if found is not None:
-        text, advice = found
-        return advised(ProofError([f"{dest.prefix}: {text}, and no {proof.to!r}"], report), advice)
+        return ProofError([found._replace(expected=repr(proof.to), origin=dest.prefix)], report)
     if any(checked.key for checked in proof.tensors):
         return ProofError(proof.differences, report)
     lines = [f"none of the {len(proof.tensors)} variables of target {proof.to!r} is there", *proof.others]
     if proof.unaccounted:
         them = "it" if len(proof.unaccounted) == 1 else "them"
         lines.append(f"{some(proof.unaccounted, 1)}: nothing in the source accounts for {them}")
-    return advised(ProofError([f"{dest.prefix}: {line}" for line in lines], report), Advice(unknown=dest.prefix))
+    error = ProofError([Issue("said", got=line, origin=dest.prefix) for line in lines], report)
+    return remedied(error, list_tensors(dest.prefix))
 
 
-def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tuple[str, Advice] | None:
+def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> Issue | None:
     """Return what a destination is instead, and what to ask for: the first target whose names and shapes it has."""
     split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request["num_heads"] is None else []
     heads = next((entry.shape[1] for entry in split if len(entry.shape) > 2), None)
@@ -87,15 +86,10 @@ def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> tu
     for made, plan in _candidates(source, dest, request | {"num_heads": heads or request["num_heads"]}, {}, (DROP,)):
         options = _changes(request, made, plan)
         if options and _is_whole(plan, dest, beside):
-            return f"it has the names and shapes of what {shlex.join(options)} makes of the source", Advice(add=options)
+            return Issue("other-options", remedies=(give(**options),))
     if _is_whole(same_names(source, dest), dest, beside):
-        text = "it has names and shapes of the source's own tensors, as a copy does"
-        return text, Advice(compared=(source.prefix, dest.prefix))
+        return Issue("a-copy", remedies=(compare(source.prefix, dest.prefix),))
     return None
-
-
-def _is_damage(line: str, checkpoint: Checkpoint) -> bool:
-    return f"{checkpoint.prefix}.data-" in line and "checksum" in line
 
 
 def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:
@@ -165,17 +159,14 @@ def _has_form(dest: Checkpoint, key: str, step: Step) -> bool:
     return entry is not None and (entry.data_type, entry.shape) == (step.data_type, step.shape)
 
 
-def _changes(request: Request, made: Request, plan: Plan) -> tuple[str, ...]:
+def _changes(request: Request, made: Request, plan: Plan) -> dict[str, Any]:
     """Return the options with which a request becomes the one that was made."""
-    options: list[str] = []
+    options: dict[str, Any] = {}
     if request["to"] not in (made["to"], plan.to):
-        options += ["--to", made["to"]]
-    if made["num_heads"] != request["num_heads"]:
-        options += ["--num-heads", str(made["num_heads"])]
-    if made["slots"] is not None and made["slots"] != request["slots"]:
-        options += ["--slots", made["slots"]]
+        options["to"] = made["to"]
+    for name in ("num_heads", "slots", "scope"):
+        if made[name] is not None and made[name] != request[name]:
+            options[name] = made[name]
     if made["keep_names"] and not request["keep_names"]:
-        options += ["--keep-names"]
-    if made["scope"] != request["scope"]:
-        options += ["--scope", made["scope"]]
-    return tuple(options)
+        options["keep_names"] = True
+    return options

@@ -18,9 +18,8 @@ from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.conversion.source import Source
 from tfckpt.errors import UsageError
 from tfckpt.layouts.catalog import TF1, find_layout, find_models
-from tfckpt.layouts.defaults import AUTO, DEFAULT
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout
-from tfckpt.options import ModelOptions, PathLike, Request, options_of
+from tfckpt.options import AUTO, DEFAULT, ModelOptions, PathLike, Request, options_of
 
 if TYPE_CHECKING:
     from tfckpt.layouts.custom import CustomLayout

@@ -59,7 +59,7 @@ def resize_steps(
                 changed.setdefault(step.letters[letter], []).append(step.source or step.target)
                 resized[number] = _resize(step, letter, size, resizing.fill, complaints)
         if not changed:
-            complaints.add(f"{field}: no tensor to write has this size, so it cannot become {size}")
+            complaints.add("no-such-size", field, str(size))
         notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
     return resized, notes
 
@@ -77,7 +77,7 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
         return after
     source = axes.parse(step.axes)[0]
     if (letter,) not in source:
-        complaints.add(f"{step.source}: its axis of {old} is one with others ({step.axes}), so it cannot be resized")
+        complaints.add("joined-axis", step.source, step.axes, str(old))
         return step
     return after._replace(resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
 

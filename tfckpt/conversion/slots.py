@@ -28,6 +28,7 @@ from tfckpt.conversion.plan import Fill, Step
 from tfckpt.conversion.planning import Complaints
 from tfckpt.conversion.target import Target, lacking, placed_parts
 from tfckpt.errors import UsageError
+from tfckpt.issues import give
 from tfckpt.layouts.optimizer import (
     ADAM_SLOTS,
     ADAM_WEIGHT_DECAY,
@@ -99,7 +100,7 @@ def convert_state(
     names = {variable.key: variable.name for variable in target.variables}
     _check_pieces(hub, complaints)
     if not any(f"{name}/{slot}" in hub for name in names.values() for slot in ADAM_SLOTS.values()):
-        complaints.add(f"no optimizer state: none of the variables has {' or '.join(ADAM_SLOTS.values())}")
+        complaints.add("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
         return state
     _add_step(options.optimizer, hub, target.graph, state, complaints)
     for name, value in _constants(options):
@@ -129,9 +130,7 @@ def _check_pieces(hub: Mapping[str, Entry], complaints: Complaints) -> None:
         owner, _, slot = name.rpartition("/")
         whole, _, piece = owner.rpartition("/")
         if slot in ADAM_SLOTS.values() and piece.startswith("part_") and whole in hub:
-            complaints.add(
-                f"{name}: the slot of one piece of {whole}, and pieces are not joined; --slots drop leaves all out"
-            )
+            complaints.add("slot-of-a-piece", name, "", whole, give(slots=DROP))
 
 
 def _check_pair(name: str, hub: Mapping[str, Entry], complaints: Complaints) -> None:
@@ -141,10 +140,10 @@ def _check_pair(name: str, hub: Mapping[str, Entry], complaints: Complaints) -> 
     for slot, entry in found.items():
         if entry is None:
             if any(found.values()):
-                complaints.add(f"{name}/{slot}: missing, though its other slot is there")
+                complaints.add("missing-slot", f"{name}/{slot}")
         elif variable is not None and (entry.shape, entry.data_type) != (variable.shape, variable.data_type):
             expected = f"{variable.dtype_name}{list(variable.shape)}, as {variable.name}"
-            complaints.add(f"{entry.name}: expected {expected}, got {entry.dtype_name}{list(entry.shape)}")
+            complaints.add("wrong-shape", entry.name, expected, f"{entry.dtype_name}{list(entry.shape)}")
 
 
 def _add_step(
@@ -153,9 +152,9 @@ def _add_step(
     entry = hub.get(TRAINING_STEP)
     key = variable_key(f"{ROOT_EDGE}/{optimizer.step}")
     if entry is None:
-        complaints.add(f"{TRAINING_STEP}: missing, and the optimizer needs it for {key}")
+        complaints.add("missing-step", TRAINING_STEP, key)
     elif (entry.data_type, entry.shape) != (DT_INT64, ()):
-        complaints.add(f"{entry.name}: expected int64[], got {entry.dtype_name}{list(entry.shape)}")
+        complaints.add("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
     else:
         _add_node(graph, f"{ROOT_EDGE}/{optimizer.step}", key)
         state.steps.append((entry, Step(entry.name, key, DT_INT64, (), (), entry.nbytes)))
@@ -213,10 +212,9 @@ def _add_lists(
     """Add slots as a new Keras optimizer keeps them: in the order of its variables, zeros where the source has none."""
     order = variable_order(layout, hub)
     if order is None:
-        complaints.add(
-            f"the order in which {optimizer.name!r} keeps its slots is not known for {layout.name!r} of "
-            f"{layout.family.name}; {ADAM_WEIGHT_DECAY.name!r} needs none"
-        )
+        model = f"{layout.name!r} of {layout.family.name}"
+        other = ADAM_WEIGHT_DECAY.name
+        complaints.add("unknown-order", repr(optimizer.name), model, repr(other), give(optimizer=other))
         return
     graph, base = target.graph, f"{ROOT_EDGE}/{optimizer.variables}"
     graph.add_edge((ROOT_EDGE, optimizer.variables, "0"), graph.node_at((ROOT_EDGE, optimizer.step)))

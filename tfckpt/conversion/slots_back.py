@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Node, ObjectGraph
 from tfckpt.conversion.match import Found, Match
 from tfckpt.conversion.planning import Complaints
-from tfckpt.conversion.slots import variable_order
+from tfckpt.conversion.slots import DROP, variable_order
+from tfckpt.issues import give
 from tfckpt.layouts.optimizer import ADAM_SLOTS, OPTIMIZERS, Optimizer
 
 
@@ -39,9 +40,7 @@ def find_state(graph: ObjectGraph, match: Match, complaints: Complaints) -> Foun
         if _is_kind(graph, node, kind)
     ]
     if len(found) != 1:
-        complaints.add(
-            f"one optimizer with slots {', '.join(ADAM_SLOTS)} is expected in the object graph, got {len(found)}"
-        )
+        complaints.add("no-optimizer", expected=", ".join(ADAM_SLOTS), got=str(len(found)))
         return FoundState()
     ((number, kind),) = found
     node = graph.nodes[number]
@@ -71,10 +70,9 @@ def _read_lists(
     for slot, edge in kind.lists.items():
         children = graph.nodes[node.children[edge]].children
         if order is None or children.keys() != {str(index) for index in range(len(order))}:
-            complaints.add(
-                f"{edge}: {len(children)} slots, and the {match.layout.name!r} has {len(match.found)} variables "
-                f"{'in an order that is not known' if order is None else 'to train'}; --slots drop leaves them out"
-            )
+            what = "in an order that is not known" if order is None else "to train"
+            has = f"the {match.layout.name!r} has {len(match.found)} variables {what}"
+            complaints.add("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
         for index, place in enumerate(order):
             state.slots.append(_slot(graph, match.found[place], slot, children[str(index)]))

@@ -50,7 +50,8 @@ from tfckpt.edit.rewrite import (
     spread,
     write_piece,
 )
-from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
+from tfckpt.errors import PlanError, UsageError, printable, remedied, some
+from tfckpt.issues import Issue, compare
 from tfckpt.options import AverageOptions, PathLike
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
@@ -194,7 +195,7 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     complaints = {other.prefix: list(_differences(other, last, free, copies)) for other in others}
     if lines := [line for found in complaints.values() for line in found]:
         first = next(prefix for prefix, found in complaints.items() if found)
-        raise advised(PlanError(lines), Advice(compared=(first, last.prefix)))
+        raise remedied(PlanError(lines), compare(first, last.prefix))
     originals = {name: _original(name, found, others) for name, found in copies.items()}
     found = [] if graph is None else list(_doubts(others, last, graph))
     for doubt in found:
@@ -235,12 +236,7 @@ def _original(name: str, found: Sequence[str], others: Sequence[Checkpoint]) -> 
     if not others:
         return name
     if len(found) != 1 and any(len({contents(_entry(other, n)) for n in found}) != 1 for other in others):
-        stored = (
-            f"{name!r} stores a weight of the model a second time, in a list of any order, and it is not known which"
-        )
-        raise PlanError(
-            [f"{stored}: average what `tfckpt rewrite --drop '{name.partition('/')[0]}/*'` makes of each source"]
-        )
+        raise PlanError([Issue("unknown-copy", repr(name), repr(f"{name.partition('/')[0]}/*"))])
     return found[0]
 
 
@@ -266,8 +262,10 @@ def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
     return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps, chosen)))
 
 
-def _differences(other: Checkpoint, last: Checkpoint, free: Collection[str], copies: Collection[str]) -> Iterator[str]:
-    """Yield, a line each, why a checkpoint and the last one are not of one model.
+def _differences(
+    other: Checkpoint, last: Checkpoint, free: Collection[str], copies: Collection[str]
+) -> Iterator[Issue]:
+    """Yield why a checkpoint and the last one are not of one model.
 
     What is free may have any dtype and shape: what is kept, whatever its dtype, and copies, which stand in any order.
     """
@@ -276,21 +274,24 @@ def _differences(other: Checkpoint, last: Checkpoint, free: Collection[str], cop
     ours, theirs = ({e.name: (e.data_type, e.shape) for e in checkpoint.entries()} for checkpoint in (other, last))
     for here, there, a, b in ((theirs, ours, other, last), (ours, theirs, last, other)):
         if missing := [repr(name) for name in here if name not in there]:
-            yield f"{a.prefix}: lacks {len(missing)} of the tensors of {b.prefix}: {some(missing)}"
+            lacks = f"lacks {len(missing)} of the tensors of {b.prefix}: {some(missing)}"
+            yield Issue("said", got=lacks, origin=a.prefix)
     unlike = [name for name in ours if ours[name] != theirs.get(name, ours[name]) and name not in free]
     for name in unlike[:MOST_NAMED]:
-        yield f"{other.prefix}: tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
+        unlike_kinds = f"tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
+        yield Issue("said", got=unlike_kinds, origin=other.prefix)
     if len(unlike) > MOST_NAMED:
-        yield f"{other.prefix}: {len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
-    if ours.keys() == theirs.keys() and not unlike and (line := _graphs_differ(other, last, copies)):
-        yield f"{other.prefix}: the object graph is not that of {last.prefix}: {line}"
+        more = f"{len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
+        yield Issue("said", got=more, origin=other.prefix)
+    if ours.keys() == theirs.keys() and not unlike and (issue := _graphs_differ(other, last, copies)):
+        yield issue
 
 
 def _kind(kind: tuple[DataType, tuple[int, ...]]) -> str:
     return f"{dtype_name(kind[0])}{list(kind[1])}"
 
 
-def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str]) -> str | None:
+def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str]) -> Issue | None:
     if OBJECT_GRAPH_KEY not in last or other[OBJECT_GRAPH_KEY].tolist() == last[OBJECT_GRAPH_KEY].tolist():
         return None
     graph, reference = other.object_graph, last.object_graph
@@ -299,14 +300,16 @@ def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str])
     if copies:
         roles = find_roles(other.entries(), graph)
         if weights := [repr(name) for name in copies if roles[name] != COPY]:
-            return f"{some(weights)}: no copies of weights here, and copies there"
+            text = f"{some(weights)}: no copies of weights here, and copies there"
+            return Issue("graphs-differ", last.prefix, "", text, other.prefix)
         graph, reference = graph.copy(), reference.copy()
         graph.drop_keys(copies)
         reference.drop_keys(copies)
     line = disagreement(graph, reference)
-    if line and disagreement(without_optimizers(graph), without_optimizers(reference)) is None:
-        return f"{line}; without optimizers they agree: average what `tfckpt rewrite --strip-optimizer` makes of each source"
-    return line
+    if line is None:
+        return None
+    agree = disagreement(without_optimizers(graph), without_optimizers(reference)) is None
+    return Issue("optimizers-differ" if agree else "graphs-differ", last.prefix, "", line, other.prefix)
 
 
 def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Chosen) -> Iterator[str]:
@@ -325,7 +328,7 @@ def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Ch
         yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
     if chosen.doubted:
         why = "places in lists alone tell for which variables moments are, and another run may have another order"
-        yield f"optimizer {some(chosen.doubted)}: {why}; to leave it out, rewrite each source with --strip-optimizer first"
+        yield f"optimizer {some(chosen.doubted)}: {why}; to leave it out, rewrite each source without optimizer state first"
     copies = [name for name, original in chosen.averaged.items() if name != original]
     if copies:
         yield f"copies of weights, which follow the weights: {some(copies, 3)}"

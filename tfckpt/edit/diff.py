@@ -21,7 +21,8 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
-from tfckpt.errors import Advice, PlanError, UsageError, advised
+from tfckpt.errors import PlanError, UsageError, remedied
+from tfckpt.issues import list_tensors
 from tfckpt.options import DiffOptions, PathLike
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -225,7 +226,7 @@ class _Comparer:
         others: list[str] = []
         places = planned_places(plan, self._b, others)
         if others:
-            raise advised(PlanError([f"{self._b.prefix}: {line}" for line in others]), Advice(unknown=self._b.prefix))
+            raise remedied(PlanError([f"{self._b.prefix}: {line}" for line in others]), list_tensors(self._b.prefix))
         pairs, keys = [], set()
         ignored = {item.source: item.rule for item in plan.dropped}
         for step in plan.steps:

@@ -151,8 +151,8 @@ def _renamed(graph: ObjectGraph, kept: Iterable[Entry], edits: Edits, prefix: st
         with located(prefix):
             return rename_objects(graph, [entry.name for entry in kept], edits.rename)
     except PlanError as error:
-        *lines, hint = error.complaints
-        raise PlanError([*(f"{prefix}: {line}" for line in lines), hint]) from None
+        *issues, hint = error.issues
+        raise PlanError([*(issue._replace(origin=prefix) for issue in issues), hint]) from None
 
 
 def _steps(entries: Iterable[Entry], edits: Edits, keys: Mapping[str, str]) -> list[Step]:

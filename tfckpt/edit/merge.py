@@ -50,7 +50,8 @@ from tfckpt.edit.rewrite import (
     stored_once,
     write_pieces,
 )
-from tfckpt.errors import Advice, FormatError, PlanError, UnsupportedError, UsageError, advised, some
+from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, remedied, some
+from tfckpt.issues import compare
 from tfckpt.options import MergeOptions, PathLike
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -216,7 +217,7 @@ class _Planning:
         try:
             return join_graphs(parts, self._choose_object)
         except PlanError as error:
-            raise advised(error, Advice(compared=pair)) from None
+            raise remedied(error, compare(*pair)) from None
 
     def _choose_object(self, candidates: Sequence[int], nodes: Mapping[int, int]) -> int | None:
         names = {
@@ -338,7 +339,7 @@ class _Planning:
             tensors = some([repr(name) for name in names], 1)
             lines.append(f"{prefixes[later]}: tensor {tensors} {are} in {prefixes[earlier]} already")
         pair = next(iter(self._twice))
-        raise advised(PlanError(lines + self._differences), Advice(compared=(prefixes[pair[0]], prefixes[pair[1]])))
+        raise remedied(PlanError(lines + self._differences), compare(prefixes[pair[0]], prefixes[pair[1]]))
 
     def _complain_of_doubts(self, chosen: Mapping[tuple[int, str], Sequence[int]]) -> None:
         """Raise PlanError if values of two sources would be mixed of which it is not known what is what; counters may be."""

@@ -27,7 +27,8 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
-from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, TfckptError, UsageError, advised, some
+from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, remedied, some
+from tfckpt.issues import leave_out, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
@@ -117,7 +118,7 @@ def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions])
     try:
         if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
             error = UsageError(f"{prefix}: source and destination are the same checkpoint")
-            raise advised(error, Advice(given=os.fspath(dest), meant=f"{prefix}.new"))
+            raise remedied(error, take(os.fspath(dest), f"{prefix}.new"), leave_out("overwrite"))
         total = sum(entry.nbytes for entry in reader.entries.values())
         reading, writing = stages(options["progress"], total, total)
         damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +20,17 @@ from tfckpt.bundle.dtypes import NUMERIC, dtype_name
 from tfckpt.bundle.local_input import CHUNK_SIZE
 from tfckpt.bundle.paths import INDEX_SUFFIX, join
 from tfckpt.errors import (
-    Advice,
     CheckpointExistsError,
     CheckpointNotFoundError,
     FormatError,
     UnsupportedError,
-    advised,
     located,
+    remedied,
 )
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
+from tfckpt.issues import list_tensors, take
 
 if TYPE_CHECKING:
     from tfckpt.bundle.commit import FileSet
@@ -62,7 +61,7 @@ def check_free(path: str, *, overwrite: bool) -> None:
         return
     if not files.is_directory(path):
         error = CheckpointExistsError(f"{path}: there is a file of that name, and no directory")
-        raise advised(error, Advice(given=f"{path}/", meant=f"{path}.arrays/"))
+        raise remedied(error, take(f"{path}/", f"{path}.arrays/"))
     if not overwrite and files.can_list(path) and (found := files.list_directory(path)):
         raise CheckpointExistsError(f"{path}: not empty ({found[0]}); choose another directory, or overwrite it")
 
@@ -128,7 +127,7 @@ def open_directory(path: str) -> Archive:
             f"{path}: no {INDEX}, which says what each array is: expected what tfckpt exports"
         )
         is_checkpoint = files.can_list(path) and any(n.endswith(INDEX_SUFFIX) for n in files.list_directory(path))
-        raise advised(error, Advice(command=shlex.join(["tfckpt", "ls", path])) if is_checkpoint else None)
+        raise remedied(error, list_tensors(path) if is_checkpoint else None)
     index = files.open_input(place)
     try:
         with located(place, None):

@@ -7,8 +7,9 @@ import os
 from tfckpt.bundle import files
 from tfckpt.bundle.kinds import kind_of
 from tfckpt.bundle.paths import split_query
-from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
 from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
+from tfckpt.issues import Issue, take
 
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
 MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
@@ -40,8 +41,8 @@ def kind_of_dest(path: str, kind: str | None) -> str:
     found = kind or SUFFIXES.get(suffix) or (NPY if bare.endswith("/") or files.is_directory(path) else None)
     if found is None:
         expected = "a name that ends in .safetensors or .npz, or a directory, which ends in /"
-        error = UsageError(f"{path}: cannot tell what to write: expected {expected}; --as says it too")
-        raise advised(error, Advice(given=path, meant=f"{path}/"))
+        remedies = () if suffix else (take(path, f"{path}/"),)  # what has a suffix was meant to be a file
+        raise UsageError(Issue("unknown-file-kind", path, expected, remedies=remedies))
     return found
 
 

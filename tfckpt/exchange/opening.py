@@ -8,7 +8,7 @@ from typing import Any
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import is_remote
-from tfckpt.errors import FormatError, UnsupportedError, advised, located
+from tfckpt.errors import FormatError, UnsupportedError, located, remedied
 from tfckpt.exchange import safetensors
 from tfckpt.exchange.archive import Archive, Member, noted_type, plain_header
 from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
@@ -34,7 +34,7 @@ def open_archive(path: str, kind: str | None) -> Archive:
         except UnsupportedError as error:
             if str(error).startswith(path):
                 raise
-            raise advised(UnsupportedError(f"{path}: {error}"), error.advice) from None
+            raise remedied(UnsupportedError(f"{path}: {error}"), *error.remedies) from None
 
 
 def open_safetensors(path: str) -> Archive:

@@ -20,6 +20,7 @@ from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.dtypes import form_of
 from tfckpt.exchange.npy import MAX_RANK, pad_strings
 from tfckpt.exchange.safetensors import METADATA
+from tfckpt.issues import Issue
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
@@ -57,57 +58,58 @@ def choose_forms(plan: Plan, kind: str, reader: TensorReader) -> list[Item]:
 
     Raises: PlanError, with everything that cannot go.
     """
-    items, complaints = [], []
+    items: list[Item] = []
+    complaints: list[Issue] = []
     names = [step.target for step in plan.steps]
     for step in plan.steps:
         form = form_of(step.data_type, kind)
         why = _against_name(step.target, kind) or _against_form(step, form, kind, reader)
         if why is not None:
-            complaints.append(f"{plan.source}: tensor {step.source or step.target!r}: {why}")
+            complaints.append(why._replace(subject=repr(step.source or step.target), origin=plan.source))
         elif form is not None:
             items.append(Item(step, form, step.shape))
-    complaints += [f"{plan.source}: {line}" for line in _ambiguous(names, kind)]
+    complaints += [issue._replace(origin=plan.source) for issue in _ambiguous(names, kind)]
     if complaints:
         raise PlanError(complaints)
     return items
 
 
-def _against_form(step: Step, form: DataType | None, kind: str, reader: TensorReader) -> str | None:
+def _against_form(step: Step, form: DataType | None, kind: str, reader: TensorReader) -> Issue | None:
     """Return why values cannot go, if they cannot."""
     if form is None:
         also = ELSEWHERE[kind] if form_of(step.data_type, NPZ) is not None else ""
-        return f"{dtype_name(step.data_type)} has no form in {kind}; {also}--drop leaves it out"
+        return Issue("no-form", got=f"{dtype_name(step.data_type)} has no form in {kind}", expected=also)
     if kind != SAFETENSORS and len(step.shape) > MAX_RANK:
-        return f"rank {len(step.shape)}: NumPy reads at most {MAX_RANK}; --drop leaves it out"
+        return Issue("no-form", got=f"rank {len(step.shape)}: NumPy reads at most {MAX_RANK}")
     if form == DT_STRING and pad_strings(reader.read(planned_entry(step, reader), verify=False, mapped=False)) is None:
-        return (
-            "strings that end in NUL, or of very different lengths, have no form in NumPy's files; --drop leaves it out"
+        return Issue(
+            "no-form", got="strings that end in NUL, or of very different lengths, have no form in NumPy's files"
         )
     return None
 
 
-def _against_name(name: str, kind: str) -> str | None:
+def _against_name(name: str, kind: str) -> Issue | None:
     """Return why a kind of file cannot hold a name, if it cannot."""
     if kind == NPY:  # whose index can hold any
         return None
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        return f"the name is not UTF-8, which {kind} wants; --rename gives it another, and a directory takes it"
+        return Issue("no-name", got=f"the name is not UTF-8, which {kind} wants", expected=", and a directory takes it")
     if kind == SAFETENSORS:
-        return f"{kind} has that name for itself; --rename gives it another" if name == METADATA else None
+        return Issue("no-name", got=f"{kind} has that name for itself") if name == METADATA else None
     if LEADS_AWAY.match(name):
-        return "who unpacks the .npz would write that elsewhere; --rename gives it another name"
+        return Issue("no-name", got="who unpacks the .npz would write that elsewhere")
     if "\0" in name or size > MAX_ZIP_NAME:
-        return "a zip archive cannot hold that name; --rename gives it another"
+        return Issue("no-name", got="a zip archive cannot hold that name")
     return None
 
 
-def _ambiguous(names: Sequence[str], kind: str) -> Iterator[str]:
+def _ambiguous(names: Sequence[str], kind: str) -> Iterator[Issue]:
     """Yield complaints of names that `numpy.load` would take for one another."""
     if kind == NPZ:
         for name in sorted({*names} & {f"{name}.npy" for name in names}):
-            yield f"tensors {name.removesuffix('.npy')!r} and {name!r}: numpy.load takes one for the other; --rename helps"
+            yield Issue("alike-names", repr(name.removesuffix(".npy")), got=repr(name))
 
 
 def chunks(item: Item, reader: TensorReader, *, verify: bool) -> Iterator[bytes | memoryview]:

@@ -15,8 +15,7 @@ from tfckpt.edit.choice import choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
 from tfckpt.exchange.defaults import FULL, KEY, PATH
-from tfckpt.layouts.defaults import SOURCE
-from tfckpt.options import Request, given
+from tfckpt.options import SOURCE, Request, given
 
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
 LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "what has none keeps its path")}

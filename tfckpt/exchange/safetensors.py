@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import item_size
 from tfckpt.bundle.entry import MAX_RANK
-from tfckpt.errors import Advice, FormatError, UnsupportedError, advised
+from tfckpt.errors import FormatError, UnsupportedError, remedied
 from tfckpt.exchange.dtypes import CODES, DATA_TYPES, RANKS
+from tfckpt.issues import install
 
 if TYPE_CHECKING:
     from tfckpt.bundle.files import Input
@@ -48,7 +49,7 @@ def check_library() -> None:
         import safetensors  # noqa: F401
     except ImportError:
         error = UnsupportedError(f"safetensors files need a package that is not installed: {HINT}")
-        raise advised(error, Advice(command="python3 -m pip install 'tfckpt[safetensors]'")) from None
+        raise remedied(error, install("safetensors")) from None
 
 
 def in_order(tensors: Iterable[Tensor]) -> list[Tensor]:

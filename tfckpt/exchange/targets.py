@@ -25,8 +25,8 @@ from tfckpt.exchange.npy import write_header
 from tfckpt.exchange.npz import Sink, ZipSink
 from tfckpt.exchange.opening import NOTE
 from tfckpt.exchange.outgoing import Item, chunks, npy_dtype, padded
-from tfckpt.layouts.defaults import SOURCE
-from tfckpt.options import PathLike
+from tfckpt.issues import Issue
+from tfckpt.options import SOURCE, PathLike
 
 VERSION = 1  # of what is noted in the files
 
@@ -124,9 +124,7 @@ def find_target(dest: PathLike | Writable, kind: str | None) -> Target:
         return _Directory(path.rstrip("/") or "/") if kind == NPY else _File(path, kind)
     check_kind(kind)
     if kind not in (SAFETENSORS, NPZ):
-        raise UsageError(
-            f"kind of file: expected {SAFETENSORS!r} or {NPZ!r} for what has no name to tell it, got {kind!r}; --as says it"
-        )
+        raise UsageError(Issue("unnamed-file-kind", "", f"{SAFETENSORS!r} or {NPZ!r}", repr(kind)))
     return _Stream(dest.write, kind)
 
 

@@ -78,23 +78,34 @@ def keeps_bytes(pattern: str) -> bool:
     return sum(source, ()) == sum(target, ())
 
 
-class Mismatch(NamedTuple):
-    """A shape that a pattern does not fit; equal ones are reported together."""
-
-    expected: str
-    got: str
-
-
 class Size(NamedTuple):
     """A size of the model.
 
     Attributes:
         value: the size.
         origin: who says so: a configuration file, an option, or the first tensor that had it.
+        config: path of the configuration file that states it, if one does.
     """
 
     value: int
     origin: str
+    config: str = ""
+
+
+class Mismatch(NamedTuple):
+    """A shape that a pattern does not fit; equal ones are reported together.
+
+    Attributes:
+        expected: what was expected, in words.
+        got: what was got, in words.
+        field: the size that it contradicts, if it is one.
+        size: what that is.
+    """
+
+    expected: str
+    got: str
+    field: str = ""
+    size: Size | None = None
 
 
 Bound = tuple[dict[str, int], tuple[int, ...]]  # letters, the shape that they lead to
@@ -127,11 +138,11 @@ class Sizes:
     def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
         """Return what each letter of ``pattern`` stands for in the tensor ``name``, or why it does not fit.
 
-        >>> sizes = Sizes({"a": "num_attention_heads"}, {"num_attention_heads": Size(2, "--num-heads")})
+        >>> sizes = Sizes({"a": "num_attention_heads"}, {"num_attention_heads": Size(2, "as given")})
         >>> sizes.bind("query", (8, 8), "h (a d) -> h a d")
         {'a': 2, 'h': 8, 'd': 4}
         >>> sizes.bind("query", (8, 7), "h (a d) -> h a d")
-        Mismatch(expected='a multiple of num_attention_heads = 2 (--num-heads)', got='7')
+        Mismatch(expected='a multiple of num_attention_heads = 2 (as given)', got='7', field='', size=None)
         """
         source, _ = parse(pattern)
         if len(shape) != len(source):
@@ -164,7 +175,12 @@ class Sizes:
             return Mismatch(f"{names} to be given, all but one of them, since shapes do not tell them", str(dim))
         product = math.prod(letters[letter] for letter in axis if letter in letters)
         if not unknown:
-            return None if dim == product else Mismatch(self._describe(axis, product), str(dim))
+            field = self.fields.get(axis[0], "") if len(axis) == 1 else ""
+            return (
+                None
+                if dim == product
+                else Mismatch(self._describe(axis, product), str(dim), field, self.known.get(field))
+            )
         if product == 0 or dim % product:
             known = tuple(letter for letter in axis if letter in letters)
             return Mismatch(f"a multiple of {self._describe(known, product)}", str(dim))

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from tfckpt.errors import UsageError
 from tfckpt.layouts import albert, bert, bert_2019, electra, mobilebert
-from tfckpt.layouts.defaults import TF1_NAME
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
+from tfckpt.options import TF1_NAME
 
 TF1 = HubLayout(
     TF1_NAME, about="TensorFlow 1, name-based: the way back from any object-based checkpoint of these models"

@@ -1,0 +1,106 @@
+"""A command tried before it is advised: whether it would work, as far as names and shapes tell, and nothing is written."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+
+import tfckpt
+from tfckpt.bundle.paths import index_path, is_remote
+from tfckpt.cli.stdin import STREAM
+from tfckpt.errors import CheckpointExistsError, TfckptError
+from tfckpt.flags import options_from
+from tfckpt.options import (
+    AverageOptions,
+    ExportOptions,
+    ImportOptions,
+    MergeOptions,
+    PlanOptions,
+    RewriteOptions,
+)
+
+Parse = Callable[[Sequence[str]], argparse.Namespace]
+
+
+def works(command: str, parse: Parse) -> bool:
+    """Whether a command would work. One that is not ours, or reads what is far away, is believed to.
+
+    Args:
+        command: as it is typed; what stands before a pipe gives it its configuration.
+        parse: the command line's parser.
+    """
+    if not command.isprintable():
+        return False  # it cannot be typed
+    _, pipe, ours = command.rpartition(" | ")
+    words = shlex.split(ours)
+    if words[0] != "tfckpt":
+        return True
+    try:
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            args = parse(words[1:])
+    except SystemExit:
+        return False
+    values = [value for value in vars(args).values() if isinstance(value, str)]
+    if pipe or STREAM in values or any(map(is_remote, values)):
+        return True
+    try:
+        _try(args)
+    except (TfckptError, OSError):
+        return False
+    return True
+
+
+def _try(args: argparse.Namespace) -> None:
+    """Do what a command does before it reads values.
+
+    Raises: whatever it would raise.
+    """
+    if args.command in TRIALS:
+        TRIALS[args.command](args)
+    for name in ("prefix", "a", "b"):
+        if hasattr(args, name) and args.command != "verify":
+            tfckpt.open(getattr(args, name), format=getattr(args, "source_format", None)).close()
+
+
+def _plan(args: argparse.Namespace) -> None:
+    tfckpt.plan(args.source, **options_from(args, PlanOptions))
+
+
+def _convert(args: argparse.Namespace) -> None:
+    _plan(args)
+    _check_free(args)
+
+
+def _edit(args: argparse.Namespace, kind: type) -> None:
+    call = getattr(tfckpt, args.command)
+    sources = args.sources if hasattr(args, "sources") else args.source
+    call(sources, args.dest, **options_from(args, kind) | {"dry_run": True})
+    _check_free(args)
+
+
+def _import(args: argparse.Namespace) -> None:
+    options = options_from(args, ImportOptions) | {"dry_run": True}
+    tfckpt.import_(args.source, args.dest, **options)
+    _check_free(args)
+
+
+def _check_free(args: argparse.Namespace) -> None:
+    from tfckpt.bundle import files
+
+    if not args.overwrite and (files.exists(index_path(args.dest)) or files.is_file(args.dest)):
+        raise CheckpointExistsError(args.dest)
+
+
+# How each command is tried that does more than to look.
+TRIALS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "convert": _convert,
+    "plan": _plan,
+    "rewrite": lambda args: _edit(args, RewriteOptions),
+    "merge": lambda args: _edit(args, MergeOptions),
+    "average": lambda args: _edit(args, AverageOptions),
+    "export": lambda args: _edit(args, ExportOptions),
+    "import": _import,
+}

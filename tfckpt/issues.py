@@ -1,0 +1,302 @@
+"""What is wrong, and what would mend it, as data: who shows it chooses the words.
+
+An exception shows keywords, the command line flags; both are made from the same texts, in which options stand in double
+backticks. What comes out of a file is put in last, so it is never taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+OPTION = re.compile("``([^`]+)``")
+Say = Callable[[str], str]  # what is made of a text with options in it
+
+
+class Remedy(NamedTuple):
+    """What to do next.
+
+    Attributes:
+        action: one of `ACTIONS`.
+        arguments: what it is done with, as (name, value) pairs.
+        loses: which trained values that costs, in words; empty if it costs none.
+    """
+
+    action: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    loses: str = ""
+
+    def argument(self, name: str) -> Any:
+        """Return one of the arguments."""
+        return dict(self.arguments)[name]
+
+    @property
+    def options(self) -> list[str]:
+        """The options that it gives, as they stand in a text."""
+        values = {name: f'"{value}"' if isinstance(value, str) else value for name, value in self.arguments}
+        return [f"``{name}={value}``" for name, value in values.items()] if self.action == "give" else []
+
+    def for_python(self) -> str:
+        """Return it in words for a Python caller.
+
+        >>> give(num_heads=12).for_python(), take("modle", "model").for_python()
+        ('give num_heads=12', "take 'model' for 'modle'")
+        """
+        named = ", ".join(f"{name}={value!r}" for name, value in self.arguments)
+        listed = ", ".join(name for name, _ in self.arguments)
+        values = {name: repr(value) for name, value in self.arguments}
+        return ACTIONS[self.action].format(named=named, listed=listed, **values)
+
+
+# What each action is called, and how a Python caller is told of it.
+ACTIONS: Mapping[str, str] = {
+    "give": "give {named}",
+    "choose": "give {named}, if that is right",
+    "leave out": "leave out {listed}",
+    "take": "take {meant} for {given}",
+    "list": "list(tfckpt.open({path})) shows what it holds",
+    "draw": "tfckpt.open({path}).object_graph shows what it holds",
+    "verify": "tfckpt.open({path}).verify() finds what is damaged",
+    "look": "look into {folder}",
+    "compare": "tfckpt.diff({a}, {b}) shows what differs",
+    "rename": "tfckpt.rewrite({source}, {dest}, rename={rename}) changes the names",
+    "configure": "give a config like {path}, in which {field} is {own}",
+    "retype": "type the command without {without} and with {words}",
+    "run": "run {command} in a shell",
+}
+
+
+def give(loses: str = "", **options: Any) -> Remedy:
+    """Return the remedy to give options that the call lacks."""
+    return Remedy("give", tuple(options.items()), loses)
+
+
+def leave_out(*options: str) -> Remedy:
+    """Return the remedy to leave out options that the call has."""
+    return Remedy("leave out", tuple((name, None) for name in options))
+
+
+def take(given: str, meant: str) -> Remedy:
+    """Return the remedy to write what was meant for what was given."""
+    return Remedy("take", (("given", given), ("meant", meant)))
+
+
+def list_tensors(path: str) -> Remedy:
+    """Return the remedy to look at what a checkpoint holds."""
+    return Remedy("list", (("path", path),))
+
+
+def find_damage(path: str) -> Remedy:
+    """Return the remedy to look for the damage of a checkpoint."""
+    return Remedy("verify", (("path", path),))
+
+
+def look(folder: str) -> Remedy:
+    """Return the remedy to look at what lies in a directory."""
+    return Remedy("look", (("folder", folder),))
+
+
+def compare(a: str, b: str) -> Remedy:
+    """Return the remedy to see where two checkpoints differ."""
+    return Remedy("compare", (("a", a), ("b", b)))
+
+
+def rename(source: str, dest: str, pairs: Sequence[tuple[str, str]]) -> Remedy:
+    """Return the remedy to write a checkpoint of other names."""
+    return Remedy("rename", (("source", source), ("dest", dest), ("rename", tuple(pairs))))
+
+
+def configure(path: str, field: str, stated: int, own: str) -> Remedy:
+    """Return the remedy to state a source's own size where its configuration states another."""
+    return Remedy("configure", (("path", path), ("field", field), ("stated", stated), ("own", own)))
+
+
+def install(extra: str) -> Remedy:
+    """Return the remedy to install what an extra of the package brings."""
+    return run(f"python3 -m pip install 'tfckpt[{extra}]'")
+
+
+def choose(**options: Sequence[Any]) -> tuple[Remedy, ...]:
+    """Return a remedy for each of several values that an option may get; only the user knows which."""
+    return tuple(Remedy("choose", ((name, value),)) for name, values in options.items() for value in values)
+
+
+def draw(path: str) -> Remedy:
+    """Return the remedy to look at the objects that a checkpoint holds."""
+    return Remedy("draw", (("path", path),))
+
+
+def retype(*, without: Sequence[str] = (), words: Sequence[str] = ()) -> Remedy:
+    """Return the remedy to type a command again without some of its words and with others."""
+    return Remedy("retype", (("without", tuple(without)), ("words", tuple(words))))
+
+
+def run(command: str) -> Remedy:
+    """Return the remedy to run a command that is not ours."""
+    return Remedy("run", (("command", command),))
+
+
+class Issue(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes:
+        code: which kind of thing, one of `CODES`.
+        subject: what is wrong: a variable with its shape, a field, a path.
+        expected: what was expected.
+        got: what was got.
+        origin: where: the checkpoint or the file that has it.
+        remedies: what would mend it, the best first.
+    """
+
+    code: str
+    subject: str = ""
+    expected: str = ""
+    got: str = ""
+    origin: str = ""
+    remedies: tuple[Remedy, ...] = ()
+
+    def text(self, say: Say | None = None) -> str:
+        """Return the issue as one line.
+
+        Args:
+            say: what makes words of a text with options in it; unless given, they are keywords.
+
+        >>> Issue("stray-variable", "x [3]", "'encoder'", origin="bert.ckpt").text()
+        "bert.ckpt: x [3]: a variable that 'encoder' neither takes nor drops; exclude leaves it out"
+        """
+        template, say = CODES[self.code], say or keywords
+        given = [option for remedy in self.remedies for option in remedy.options] if "{given}" in template else []
+        options = (" " if say is not keywords else ", ").join(map(say, given))
+        line = say(template).format(subject=self.subject, expected=self.expected, got=self.got, given=options)
+        return f"{self.origin}: {line}" if self.origin else line
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        remedies = [
+            {"action": r.action, "arguments": [list(pair) for pair in r.arguments], "loses": r.loses}
+            for r in self.remedies
+        ]
+        return {**self._asdict(), "remedies": remedies}
+
+
+def keywords(text: str) -> str:
+    """Return a text with its options as a Python caller writes them.
+
+    >>> keywords('``to="tf1"`` is the way back')
+    'to="tf1" is the way back'
+    """
+    return OPTION.sub(r"\1", text)
+
+
+def common_remedies(issues: Iterable[Issue]) -> tuple[Remedy, ...]:
+    """Return what mends all of several issues together, each thing once; nothing if one of them has no remedy."""
+    first = [issue.remedies[0] if issue.remedies else None for issue in issues]
+    return () if None in first else tuple(dict.fromkeys(filter(None, first)))
+
+
+# The kinds of issues: what is said of each. In double backticks stands an option, as a Python caller writes it.
+CODES: Mapping[str, str] = {
+    # of anything of which its error alone tells all
+    "said": "{got}",
+    # of the operating system, or of a store
+    "refused": "{subject}: cannot {expected}: {got}",
+    # of names
+    "same-but-for-scope": "{subject} and {got} differ only by the scope {expected}",
+    "same-target": "{subject} and {got} would both be called {expected}",
+    "several-models": "several models, and one is expected: {got}",
+    # of sizes
+    "wrong-shape": "{subject}: expected {expected}, got {got}",
+    "wrong-vocabulary": (
+        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
+        "``vocab_size`` gives the target another"
+    ),
+    "wrong-positions": (
+        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
+        "``max_positions`` gives the target another"
+    ),
+    "contradicting-heads": "{subject}: {got}, but {expected}",
+    "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got} layers",
+    "only-value": "{subject}: {got}, but {expected}",
+    "unknown-heads": (
+        "{subject} is unknown, and shapes do not tell it: {got}; give ``config`` or ``num_heads``{expected}"
+    ),
+    "layer-numbers": "{subject}: expected {expected}, got {got}",
+    "no-such-size": "{subject}: no tensor to write has this size, so it cannot become {expected}",
+    "joined-axis": "{subject}: its axis of {got} is one with others ({expected}), so it cannot be resized",
+    # of variables that are there and have no place
+    "stray-variable": "{subject}: a variable that {expected} neither takes nor drops; ``exclude`` leaves it out",
+    "stray-tensor": "{subject}: no part of the {expected} that was found; ``exclude`` drops it",
+    "refused-variables": "{subject}: {expected}",
+    "optional-part": "{subject}: {got}, though {expected}",
+    # of variables that have a place and are not there
+    "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
+    "missing-head": (
+        'no {subject}, which {expected}; the source has {got}; ``fill`` gives it values, ``to="auto"`` takes what '
+        "is there"
+    ),
+    "zeros-stay": (
+        '{subject}: filled with zeros, from which training cannot start: {expected}; ``fill="normal:SEED"`` gives '
+        "values from which it can"
+    ),
+    "size-untold": "{subject}: missing, and {expected}; it cannot be filled, since nothing tells its size ({got})",
+    "too-large-to-fill": "{subject}: missing, and {expected}; {got} is far larger than all that the source holds",
+    "missing-tensor": "{subject}: missing, though the object graph has it; it would become {expected}",
+    # of what the source is instead
+    "object-based": (
+        "no variable {subject}, which every source of {expected} has; it is object-based already, as TensorFlow 2 "
+        'restores it; ``to="tf1"`` is the way back'
+    ),
+    "names-of-2019": (
+        "no variable {subject}, which every source of {expected} has; its names are those of the 2019 script, "
+        "'keras': convert what that script was given"
+    ),
+    "keys-without-graph": (
+        "no variable {subject}, which every source of {expected} has; its names are keys of objects, and the "
+        "object graph is not there, without which none is found"
+    ),
+    "other-variables": (
+        "no variable {subject}, which every source of {expected} has; its variables are others, {got} in all; a "
+        "model of another kind converts by a table of your own: ``layout``"
+    ),
+    "no-known-family": (
+        "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"
+    ),
+    "look-alikes": "names and shapes do not tell whether this is a model for {got}: give ``to`` with one of them",
+    "no-graph": (
+        'no object graph: it is name-based, as checkpoints of TF1 are; without ``to="tf1"`` it goes to TensorFlow 2'
+    ),
+    "no-model-in-graph": "no model of {expected} in its object graph; tfckpt tree shows what it holds",
+    # of a destination
+    "no-target": "no target accounts for it; ``to`` names one, and tfckpt layouts lists them",
+    "other-options": "it has the names and shapes of what {given} makes of the source, and no {expected}",
+    "a-copy": "it has names and shapes of the source's own tensors, as a copy does, and no {expected}",
+    # of files of other frameworks
+    "unknown-file-kind": "{subject}: cannot tell what to write: expected {expected}; ``kind`` says it too",
+    "unnamed-file-kind": (
+        "kind of file: expected {expected} for what has no name to tell it, got {got}; ``kind`` says it"
+    ),
+    "no-form": "tensor {subject}: {got}; {expected}``drop`` leaves it out",
+    "no-name": "tensor {subject}: {got}; ``rename`` gives it another{expected}",
+    "alike-names": "tensors {subject} and {got}: numpy.load takes one for the other; ``rename`` helps",
+    # of checkpoints of one model
+    "unknown-copy": (
+        "{subject} stores a weight of the model a second time, in a list of any order, and it is not known which: "
+        "average what rewriting each source with ``drop`` {expected} makes of it"
+    ),
+    "graphs-differ": "the object graph is not that of {subject}: {got}",
+    "optimizers-differ": (
+        "the object graph is not that of {subject}: {got}; without optimizers they agree: average what rewriting "
+        "each source with ``strip_optimizer`` makes of it"
+    ),
+    # of optimizer state
+    "no-slots": "no optimizer state: none of the variables has {expected}",
+    "slot-of-a-piece": (
+        '{subject}: the slot of one piece of {got}, and pieces are not joined; ``slots="drop"`` leaves all out'
+    ),
+    "missing-slot": "{subject}: missing, though its other slot is there",
+    "missing-step": "{subject}: missing, and the optimizer needs it for {expected}",
+    "unknown-order": "the order in which {subject} keeps its slots is not known for {expected}; {got} needs none",
+    "no-optimizer": "one optimizer with slots {expected} is expected in the object graph, got {got}",
+    "other-slots": '{subject}: {got}, and {expected}; ``slots="drop"`` leaves them out',
+}
