@@ -26,6 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
         "axes",
+        "calls",
         "rules",
         "custom",
         "defaults",
@@ -119,6 +120,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "places",
         "proof",
         "prove",
+        "building",
         "request",
         "recover",
         "convert",
