@@ -24,7 +24,7 @@ EXACT = "lambda x: tf.nn.gelu(x, approximate=False)"
 DIFFERS = "or its outputs differ"
 RELATIVE = (
     "but no target can hold it: Model Garden's encoders add a table of absolute positions to the embeddings; "
-    "--to keras, which only renames, goes on"
+    "--to keras takes it, since it only renames"
 )
 
 

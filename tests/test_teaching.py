@@ -19,8 +19,15 @@ from tfckpt.cli.options import SYNONYMS
 
 pytestmark = pytest.mark.exhaustive
 
-# No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched.
-WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A web page as configuration"}
+# No command of a shell makes a TensorFlow checkpoint of these, a configuration that was never fetched, or a class that holds
+# the model.
+WITHOUT_ADVICE = {
+    "Keras weights",
+    "PyTorch",
+    "A web page as configuration",
+    "A model of several kinds of segments",
+    "A model of relative positions",
+}
 
 
 def contents(directory: Path) -> dict[str, bytes | None]:

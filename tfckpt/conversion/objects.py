@@ -303,7 +303,7 @@ def _check_positions(config: Config | None, complaints: Complaints) -> None:
         if fact is not None and fact.value != value:
             complaints.add(
                 f"{field}: {fact.value!r} in {fact.origin}, but no target can hold it: Model Garden's encoders add a table "
-                "of absolute positions to the embeddings; --to keras, which only renames, goes on"
+                "of absolute positions to the embeddings; --to keras takes it, since it only renames"
             )
 
 
