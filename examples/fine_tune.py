@@ -35,16 +35,18 @@ def make_small_bert(directory: Path) -> str:
     return str(directory / "tf1" / "bert_model.ckpt")
 
 
-def convert(source: str, dest: str) -> dict[str, int]:
-    """Convert a checkpoint to what TensorFlow 2 restores; return the model's sizes, named as in ``bert_config.json``."""
+def convert(source: str, dest: str) -> tuple[dict[str, int], str]:
+    """Convert a checkpoint to what TensorFlow 2 restores; return the sizes and the activation of its configuration."""
     report = tfckpt.convert(source, dest, to="encoder", prove=True, overwrite=True)
     print(f"converted: {len(report.steps)} variables, {len(report.dropped)} dropped (heads and optimizer state)")
-    return {name: size.value for name, size in report.sizes.items()}
+    activation = report.facts.get("hidden_act")
+    return {name: size.value for name, size in report.sizes.items()}, str(activation.value) if activation else "gelu"
 
 
-def build_classifier(sizes: dict[str, int], checkpoint: str) -> Any:
+def build_classifier(sizes: dict[str, int], activation: str, checkpoint: str) -> Any:
     """Return a classifier of two classes over an encoder that holds the checkpoint's values."""
     import tensorflow as tf
+    from official.modeling import tf_utils
     from official.nlp.modeling import models, networks
 
     encoder = networks.BertEncoder(
@@ -53,7 +55,7 @@ def build_classifier(sizes: dict[str, int], checkpoint: str) -> Any:
         num_layers=sizes["num_hidden_layers"],
         num_attention_heads=sizes["num_attention_heads"],
         inner_dim=sizes["intermediate_size"],
-        inner_activation=lambda x: tf.nn.gelu(x, approximate=True),  # google-research's gelu
+        inner_activation=tf_utils.get_activation(activation),  # its gelu is google-research's
         max_sequence_length=sizes["max_position_embeddings"],
         type_vocab_size=sizes["type_vocab_size"],
     )
@@ -110,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as directory:
         source = args.checkpoint or make_small_bert(Path(directory))
         dest = os.path.join(directory, "bert_encoder")
-        sizes = convert(source, dest)
-        model = build_classifier(sizes, dest)
+        sizes, activation = convert(source, dest)
+        model = build_classifier(sizes, activation, dest)
         before, after = train(model, sizes, args.steps, args.batch, args.learning_rate)
     print(f"loss: {before:.3f} before, {after:.3f} after {args.steps} steps")
     return before, after

@@ -29,6 +29,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sstable": ("varint", "checksum", "block", "format", "reader", "recover", "writer"),
     "layouts": (
         "axes",
+        "calls",
         "rules",
         "custom",
         "optimizer",
@@ -119,6 +120,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "places",
         "proof",
         "prove",
+        "building",
         "request",
         "recover",
         "convert",

@@ -19,8 +19,16 @@ from tfckpt.cli.options import SYNONYMS
 
 pytestmark = pytest.mark.exhaustive
 
-# No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched.
-WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A web page as configuration", "A destination that is taken"}
+# No command of a shell makes a TensorFlow checkpoint of these, a configuration that was never fetched, or a class that holds
+# the model; and what is there is replaced only by whoever says so.
+WITHOUT_ADVICE = {
+    "Keras weights",
+    "PyTorch",
+    "A web page as configuration",
+    "A model of several kinds of segments",
+    "A model of relative positions",
+    "A destination that is taken",
+}
 
 
 def contents(directory: Path) -> dict[str, bytes | None]:

@@ -218,6 +218,10 @@ CODES: Mapping[str, str] = {
     "contradicting-heads": "{subject}: {got}, but {expected}",
     "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got} layers",
     "only-value": "{subject}: {got}, but {expected}",
+    "relative-positions": (
+        "{subject}: {got}, but no target can hold it: Model Garden's encoders add a table of absolute positions to the "
+        'embeddings; ``to="keras"`` takes it, since it only renames'
+    ),
     "unknown-heads": (
         "{subject} is unknown, and shapes do not tell it: {got}; give ``config`` or ``num_heads``{expected}"
     ),

@@ -18,8 +18,9 @@ from tfckpt.checkpoint.lookup import Found, Lookup
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.train import CheckpointReader
+from tfckpt.conversion.config import Fact
 from tfckpt.conversion.many import Job, Outcome
-from tfckpt.conversion.plan import Dropped, Fill, Resize, Step, Written
+from tfckpt.conversion.plan import Argument, Constructor, Dropped, Fill, Resize, Step, Written
 from tfckpt.conversion.proof import Checked, Extra, Proof
 from tfckpt.edit.diff import Comparison, Pair
 from tfckpt.edit.differences import Distance
@@ -29,14 +30,17 @@ from tfckpt.layouts.axes import Size
 from tfckpt.progress import Progress
 
 __all__ = [
+    "Argument",
     "Checked",
     "CheckpointReader",
     "Comparison",
+    "Constructor",
     "Damage",
     "Distance",
     "Dropped",
     "Entry",
     "Extra",
+    "Fact",
     "Fill",
     "Finding",
     "Found",

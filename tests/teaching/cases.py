@@ -139,6 +139,16 @@ MODELS = Group(
         Case("A configuration that is not there", f"convert {SOURCE} out/model --config bert/config.json"),
         Case("Another number of heads", f"convert {SOURCE} out/model --num-heads 3"),
         Case("Another vocabulary", f"convert {SOURCE} out/model", stage.configured(vocab_size=40)),
+        Case(
+            "A model of several kinds of segments",
+            f"convert {SOURCE} out/model",
+            stage.configured(type_vocab_size=[3, 256, 256, 2, 256, 256, 10]),
+        ),
+        Case(
+            "A model of relative positions",
+            f"convert {SOURCE} out/model",
+            stage.configured(use_relative_position=True),
+        ),
         Case("A head that is not there", f"convert {SOURCE} out/model --to classifier"),
         Case(
             "An ELECTRA, which has no pooler",

@@ -151,7 +151,7 @@ def arrays_file() -> bytes:
     return buffer.getvalue()
 
 
-def configured(**fields: int) -> Make:
+def configured(**fields: Any) -> Make:
     """Change what the configuration of the BERT states."""
 
     def make(directory: Path) -> None:

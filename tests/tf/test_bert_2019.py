@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.numpy_bert import bert as numpy_bert
 from support.release_2019 import fetch
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.cli.output import build_lines
 
 pytestmark = pytest.mark.tf
 
-SCRIPT = Path(__file__).parents[1] / "support" / "restore_2019.py"
+SUPPORT = Path(__file__).parents[1] / "support"
+SCRIPT = SUPPORT / "restore_2019.py"
 ROOTS = {
     "bert-model": ("model", "root=model"),
     "bert-layer": ("bert_layer", "root=bert_layer"),
@@ -74,3 +78,23 @@ def test_what_that_release_saves_comes_back(restored: Path, bert: str, tmp_path:
 def test_the_two_forms_are_not_each_other(restore_2019: Restore, restored: Path, bert: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="not bound to checkpointed values"):
         restore_2019(bert, tmp_path, (str(restored / "bert-layer"), "model"))
+
+
+@pytest.mark.parametrize("to", ROOTS)
+@pytest.mark.parametrize("hidden_act", ["gelu", "relu"])
+def test_the_lines_of_the_report_build_what_computes_as_the_source_did(
+    bert_copy: str, tmp_path: Path, to: str, hidden_act: str
+) -> None:
+    path = Path(bert_copy).parent / "bert_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"hidden_act": hidden_act}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    plan = tfckpt.convert(bert_copy, tmp_path / "out", to=to)
+    (tmp_path / "lines.py").write_text("\n".join(build_lines(plan.constructors)), encoding="utf-8")
+    with tfckpt.open(bert_copy) as weights, np.load(path.parent / "ref.npz") as ref:
+        given = {name: ref[name] for name in ("ids", "mask", "typ")}
+        outputs = numpy_bert(weights, config, *given.values())
+    np.savez(tmp_path / "expected.npz", sequence=outputs.sequence, pooled=outputs.pooled, **given)
+    paths = (fetch(), tmp_path / "lines.py", tmp_path / "out", ROOTS[to][0], tmp_path / "expected.npz")
+    command = [sys.executable, SUPPORT / "build_2019.py", *paths]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

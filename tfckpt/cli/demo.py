@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.bundle.commit import write_text
-from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.output import build_lines, print_json, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,18 +26,6 @@ CONFIG = {
 }
 
 LOAD = """\
-import tensorflow as tf
-from official.nlp.modeling import networks
-
-encoder = networks.BertEncoder(
-    vocab_size={vocab_size},
-    hidden_size={hidden_size},
-    num_layers={num_hidden_layers},
-    num_attention_heads={num_attention_heads},
-    inner_dim={intermediate_size},
-    max_sequence_length={max_position_embeddings},
-    type_vocab_size={type_vocab_size},
-)
 status = tf.train.Checkpoint(model=encoder).read({dest!r})
 status.assert_consumed().assert_existing_objects_matched()
 """
@@ -68,7 +56,7 @@ def cmd_demo(args: argparse.Namespace) -> int:
     with tfckpt.open(source) as before, tfckpt.open(dest) as after:
         prove(plan, before, after)
 
-    load = LOAD.format(**CONFIG, dest=dest)
+    load = "\n".join((*build_lines(plan.constructors), LOAD.format(dest=dest)))
     if args.json:
         print_json(
             {"source": source, "destination": dest, "variables": len(tensors), "proved": len(plan.steps), "load": load}

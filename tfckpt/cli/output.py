@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import argparse
 
     from tfckpt.checkpoint.lookup import Found, Lookup
-    from tfckpt.conversion.plan import Fill, Plan, Step, Written
+    from tfckpt.conversion.config import Fact
+    from tfckpt.conversion.plan import Argument, Constructor, Fill, Plan, Step, Written
+    from tfckpt.layouts.axes import Size
 
 printable = errors.printable
 some = errors.some
@@ -169,10 +171,31 @@ def print_plan(plan: Plan) -> None:
     for rule, items in plan.dropped_by_rule().items():
         roles = by_role(item.role for item in items if item.role not in ("", rule))
         print(f"dropped: {len(items)} ({printable(rule)})" + (f": {roles}" if roles else ""))
-    for name, size in plan.sizes.items():
-        print(f"{name}: {size.value} ({printable(size.origin)})")
+    known: Mapping[str, Size | Fact] = {**plan.sizes, **plan.facts}
+    for name, stated in known.items():
+        print(f"{name}: {printable(str(stated.value))} ({printable(stated.origin)})")
+    if plan.constructors:
+        print("build the model with:", *build_lines(plan.constructors), sep="\n")
     for note in plan.notes:
         print(f"note: {printable(note)}")
+
+
+def build_lines(constructors: Sequence[Constructor]) -> list[str]:
+    """Return the Python that builds a model, a comment behind each argument that says where it comes from."""
+    names: dict[str, set[str]] = {}
+    lines = []
+    for constructor in constructors:
+        names.setdefault(constructor.module, set()).add(constructor.function.partition(".")[0])
+        lines += [f"{constructor.name} = {constructor.function}(", *map(_argument_line, constructor.arguments), ")"]
+    if any("tf_utils." in line for line in lines):
+        names["official.modeling"] = {"tf_utils"}
+    imports = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
+    return ["import tensorflow as tf", *imports, "", *lines]
+
+
+def _argument_line(argument: Argument) -> str:
+    comment = f"{argument.field} ({argument.origin})" if argument.field else argument.origin
+    return f"    {argument.name}={argument.code}," + (f"  # {printable(comment)}" if comment else "")
 
 
 def by_role(roles: Iterable[str]) -> str:

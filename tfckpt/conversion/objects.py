@@ -9,7 +9,7 @@ from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.roles import BESIDE, find_roles
-from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config
+from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, POSITIONS, RELATIVE, Config
 from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
@@ -38,6 +38,8 @@ MAX_FILL_RATIO = (
     16  # bytes of a variable that is filled, for each byte of the source: a configuration may claim any size
 )
 FREE_FILL = 64 << 20
+
+ABSOLUTE: Mapping[str, object] = {RELATIVE: False, POSITIONS: "absolute"}  # facts of models that Model Garden can hold
 
 
 def plan_objects(
@@ -80,6 +82,7 @@ def plan_objects(
         sizes.known.pop(NUM_HEADS, None)
     elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
         complaints.add_issue(no_heads(config, layout, hub, source))
+    _check_positions(config, complaints)
     _check_numbers(layout, hub, sizes, complaints)
     refused = _refuse(layout, hub, roles, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
@@ -289,6 +292,14 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
         if stated.value != len(found):
             expected = f"{stated.value} in {stated.origin}"
             complaints.add("contradicting-layers", each.field, expected, str(len(found)))
+
+
+def _check_positions(config: Config | None, complaints: Complaints) -> None:
+    """Complain about positions that are relative to each other: the variables would find places, and mean nothing there."""
+    for field, value in ABSOLUTE.items():
+        fact = config.facts.get(field) if config else None
+        if fact is not None and fact.value != value:
+            complaints.add("relative-positions", field, "", f"{fact.value!r} in {fact.origin}")
 
 
 def _is_beside(entry: Entry, roles: Mapping[str, str]) -> bool:

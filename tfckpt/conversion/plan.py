@@ -9,7 +9,7 @@ from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ObjectGraph
-from tfckpt.conversion.config import NUM_HEADS
+from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
 from tfckpt.errors import UsageError
 from tfckpt.layouts.axes import Size, keeps_bytes
 
@@ -159,6 +159,41 @@ class Written(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Argument(NamedTuple):
+    """One argument of a constructor.
+
+    Attributes:
+        name: its name there.
+        code: what to write for it, in Python; ``...`` if nothing tells it.
+        value: the same as a text, a number or a truth value, where it is one; an activation's name; else None.
+        field: what of a configuration it is, such as ``"hidden_act"``; empty if of none.
+        origin: who says so: a configuration file, a tensor, an option, or the class, whose default it is; empty of what every
+            model of the target has.
+    """
+
+    name: str
+    code: str
+    value: str | float | bool | None
+    field: str
+    origin: str
+
+
+class Constructor(NamedTuple):
+    """A call that builds the model of a target, or a part of it, as it must be built to compute what the source's did.
+
+    Attributes:
+        name: what the arguments of later calls call the result.
+        module: where the function's first name is imported from, such as ``"official.nlp.modeling"``.
+        function: a class, or a function, such as ``"networks.BertEncoder"``.
+        arguments: in order.
+    """
+
+    name: str
+    module: str
+    function: str
+    arguments: tuple[Argument, ...]
+
+
 class Plan(NamedTuple):
     """A whole conversion: plain data, which pickles.
 
@@ -175,6 +210,8 @@ class Plan(NamedTuple):
         heads_letter: the letter that means the head count in axes patterns.
         written: how it was carried out; None if it was not.
         moved: objects that are at another path, as (old, new) in key form: of an edit that renames.
+        facts: what shapes the model and no tensor shows, by field, each with the file that states it.
+        constructors: how to build the target's model, the last of them all of it; none for a name-based target.
     """
 
     source: str
@@ -189,6 +226,8 @@ class Plan(NamedTuple):
     heads_letter: str = ""
     written: Written | None = None
     moved: tuple[tuple[str, str], ...] = ()
+    facts: Mapping[str, Fact] = NO_FACTS
+    constructors: tuple[Constructor, ...] = ()
 
     @property
     def num_heads(self) -> int | None:
@@ -236,11 +275,17 @@ class Plan(NamedTuple):
             "moved": [{"old": old, "new": new} for old, new in self.moved],
             "notes": list(self.notes),
             "written": None if self.written is None else _written_to_json(self.written),
+            "facts": {name: fact._asdict() for name, fact in self.facts.items()},
+            "constructors": [_constructor_to_json(constructor) for constructor in self.constructors],
         }
 
 
 def _written_to_json(written: Written) -> dict[str, Any]:
     return {"mode": written.mode, "carried_nbytes": written.carried_nbytes, "notes": list(written.notes)}
+
+
+def _constructor_to_json(constructor: Constructor) -> dict[str, Any]:
+    return constructor._asdict() | {"arguments": [argument._asdict() for argument in constructor.arguments]}
 
 
 def _step_to_json(step: Step) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfckpt.arguments import texts, whole_number
 from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
+from tfckpt.conversion.building import add_constructors
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
@@ -98,7 +99,7 @@ def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLa
     if isinstance(layout, HubLayout):
         from tfckpt.conversion.back import plan_back  # the other way, with rooms of its own
 
-        return plan_back(
+        plan = plan_back(
             source,
             entries,
             checkpoint.object_graph,
@@ -111,7 +112,9 @@ def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLa
             slots=request["slots"] in (CONVERT, KEEP),
             resizing=resizing,
         )
-    second = layout.family.second
+        return plan._replace(facts=config.facts) if config else plan
+    network = layout.family.second
+    second = None if network is None else find_beside(source, network.config_file)
     plan = plan_objects(
         source,
         entries,
@@ -120,10 +123,13 @@ def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLa
         num_heads=request["num_heads"],
         excluded=request["exclude"],
         fill=fill,
-        second=None if second is None else find_beside(source, second.config_file),
+        second=second,
         slots=state,
         resizing=resizing,
     )
+    if custom is None:
+        heads, resized = request["num_heads"], resizing.sizes
+        plan = add_constructors(plan, layout, config, second=second, num_heads=heads, resized=resized)
     return keep_names(plan) if request["keep_names"] else plan
 
 

@@ -5,12 +5,13 @@ there are. Its two versions differ in dropout and activation, not in variables. 
 size only where that is another one.
 
 Source: google-research/albert modeling.py, run_pretraining.py, classifier_utils.py, squad_utils.py (hub names);
-official/nlp/modeling/networks/albert_encoder.py (paths), and those of `bert` for the heads.
+official/nlp/modeling/networks/albert_encoder.py (paths, calls), and those of `bert` for the heads.
 """
 
 from __future__ import annotations
 
 from tfckpt.layouts import bert
+from tfckpt.layouts.calls import GELU, ActivationOf, Call, FactOf, SizeOf
 from tfckpt.layouts.rules import Drop, Family, NotZeros, Part, Placed, Row
 
 BLOCK = "bert/encoder/transformer/group_0/inner_group_0"
@@ -74,6 +75,20 @@ MASKED_LM = Part(rows=(
     ("cls/predictions/transform/LayerNorm/{p}", "layer_norm/{p}",    "e"),
     ("cls/predictions/output_bias",             "output_bias.Sbias", "v"),
 ), aliases=bert.MASKED_LM.aliases, not_zeros=bert.MASKED_LM.not_zeros)
+
+ENCODER_CALL = Call("encoder", bert.GARDEN, "networks.AlbertEncoder", (
+    ("vocab_size",             SizeOf("vocab_size")),
+    ("embedding_width",        SizeOf("embedding_size")),
+    ("hidden_size",            SizeOf("hidden_size")),
+    ("num_layers",             SizeOf("num_hidden_layers")),
+    ("num_attention_heads",    SizeOf("num_attention_heads")),
+    ("max_sequence_length",    SizeOf("max_position_embeddings")),
+    ("type_vocab_size",        SizeOf("type_vocab_size")),
+    ("intermediate_size",      SizeOf("intermediate_size")),
+    ("activation",             ActivationOf(GELU)),
+    ("dropout_rate",           FactOf("hidden_dropout_prob", 0.1)),
+    ("attention_dropout_rate", FactOf("attention_probs_dropout_prob", 0.1)),
+))
 # fmt: on
 
 # google-research/albert calls it as BERT does its next-sentence head; the labels mean whether two segments are in order.
@@ -89,6 +104,8 @@ ALBERT = Family(
     only={"num_hidden_groups": 1, "inner_group_num": 1},
     refuses=(SEVERAL_GROUPS,),
     heads=(*PRETRAINING_HEADS, *TASK_HEADS),
+    activations=bert.BERT.activations,
+    activation="gelu",
 )
 
 ENCODER = bert.ENCODER._replace(
@@ -96,6 +113,7 @@ ENCODER = bert.ENCODER._replace(
     about="Model Garden's AlbertEncoder",
     parts=(Placed(ENCODER_PART),),
     drops=(*PRETRAINING_HEADS, *TASK_HEADS),
+    calls=(ENCODER_CALL,),
 )
 PRETRAINER = bert.PRETRAINER._replace(
     family=ALBERT,
@@ -107,12 +125,14 @@ PRETRAINER = bert.PRETRAINER._replace(
         Placed(bert.NEXT_SENTENCE, "classification_heads/0/out_proj", only_with="cls/seq_relationship/output_weights"),
     ),
     drops=TASK_HEADS,
+    calls=(ENCODER_CALL, bert.NEXT_SENTENCE_CALL, bert.PRETRAINER_CALL),
 )
 CLASSIFIER = bert.CLASSIFIER._replace(
     family=ALBERT,
     about="BertClassifier over an AlbertEncoder, from run_classifier's head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.POOLED_CLASSES, "layer_with_weights-1/out_proj")),
     drops=(*PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
+    calls=(ENCODER_CALL, bert.CLASSIFIER_CALL),
 )
 SPAN_LABELER = bert.SPAN_LABELER._replace(
     family=ALBERT,
@@ -122,10 +142,12 @@ SPAN_LABELER = bert.SPAN_LABELER._replace(
         Placed(bert.SPANS, "layer_with_weights-1/layer_with_weights-0"),
     ),
     drops=(*PRETRAINING_HEADS, bert.CLASS_HEAD, SQUAD2_HEAD),
+    calls=(ENCODER_CALL, bert.SPAN_LABELER_CALL),
 )
 TOKEN_CLASSIFIER = bert.TOKEN_CLASSIFIER._replace(
     family=ALBERT,
     about="BertTokenClassifier over an AlbertEncoder, from a token head: output_weights, output_bias",
     parts=(Placed(ENCODER_PART, "layer_with_weights-0"), Placed(bert.CLASSES, "layer_with_weights-1")),
     drops=(*PRETRAINING_HEADS, bert.SPAN_HEAD, SQUAD2_HEAD),
+    calls=(ENCODER_CALL, bert.TOKEN_CLASSIFIER_CALL),
 )

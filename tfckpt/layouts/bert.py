@@ -6,12 +6,14 @@ gamma or beta, {qkv} is query, key or value, {kb} is kernel or bias.
 
 Source: google-research/bert modeling.py, run_pretraining.py, run_classifier.py, run_squad.py (hub names);
 official/nlp/modeling/networks/bert_encoder.py, encoder_scaffold.py, layers/transformer_encoder_block.py, layers/masked_lm.py,
-models/bert_pretrainer.py, bert_classifier.py, bert_span_labeler.py, bert_token_classifier.py (paths);
+models/bert_pretrainer.py, bert_classifier.py, bert_span_labeler.py, bert_token_classifier.py (paths, calls);
+official/legacy/bert/bert_models.py, configs.py (the calls of ``pretrain-model``);
 official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.dev1 (the 2019 names).
 """
 
 from __future__ import annotations
 
+from tfckpt.layouts.calls import ACTIVATIONS, GELU, ActivationOf, Always, Call, Chosen, Code, FactOf, LengthOf, SizeOf
 from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, NotZeros, ObjectLayout, Part, Placed
 
 SIZES = {
@@ -31,7 +33,14 @@ CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
 PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
 TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
 
-BERT = Family("BERT", "bert/embeddings/word_embeddings", SIZES, heads=(*PRETRAINING_HEADS, *TASK_HEADS))
+BERT = Family(
+    "BERT",
+    "bert/embeddings/word_embeddings",
+    SIZES,
+    heads=(*PRETRAINING_HEADS, *TASK_HEADS),
+    activations=ACTIVATIONS,
+    activation="gelu",
+)
 
 IN_A_ROW = "each has its gradient through the others, and zeros let none through"
 # A norm divides by how far values lie apart, and equal ones by the root of its epsilon, which is 1e-12.
@@ -114,6 +123,68 @@ CLASSES = Part(rows=(
 ))
 POOLED_CLASSES = CLASSES._replace(not_zeros=(NotZeros(IN_A_ROW, (*POOLER, "output_weights")),))
 
+# What builds the models. The encoders may be BertEncoderV2 as well, but for the first BertPretrainer.
+GARDEN = "official.nlp.modeling"
+SENTENCES = "cls/seq_relationship/output_weights"
+ENCODER_CALL = Call("encoder", GARDEN, "networks.BertEncoder", (
+    ("vocab_size",          SizeOf("vocab_size")),
+    ("hidden_size",         SizeOf("hidden_size")),
+    ("num_layers",          SizeOf("num_hidden_layers")),
+    ("num_attention_heads", SizeOf("num_attention_heads")),
+    ("inner_dim",           SizeOf("intermediate_size")),
+    ("inner_activation",    ActivationOf(GELU)),
+    ("output_dropout",      FactOf("hidden_dropout_prob", 0.1)),
+    ("attention_dropout",   FactOf("attention_probs_dropout_prob", 0.1)),
+    ("max_sequence_length", SizeOf("max_position_embeddings")),
+    ("type_vocab_size",     SizeOf("type_vocab_size")),
+))
+NEXT_SENTENCE_CALL = Call("next_sentence", GARDEN, "layers.ClassificationHead", (
+    ("inner_dim",   SizeOf("hidden_size")),
+    ("num_classes", LengthOf(SENTENCES)),
+    ("name",        Always("next_sentence")),
+), only_with=SENTENCES)
+PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainerV2", (
+    ("encoder_network",      Code("encoder")),
+    ("mlm_activation",       ActivationOf("None")),
+    ("classification_heads", Code("[next_sentence]"), SENTENCES),
+))
+BERT_PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainer", (
+    ("network",               Code("encoder")),
+    ("num_classes",           LengthOf(SENTENCES)),
+    ("num_token_predictions", Chosen()),
+    ("activation",            ActivationOf("None")),
+))
+CLASSIFIER_CALL = Call("model", GARDEN, "models.BertClassifier", (
+    ("network",     Code("encoder")),
+    ("num_classes", LengthOf("output_weights", "num_labels")),
+))
+CLASSIFIER_OWN_POOLER_CALL = Call("model", GARDEN, "models.BertClassifier", (
+    *CLASSIFIER_CALL.arguments,
+    ("use_encoder_pooler", Always(False)),
+))
+SPAN_LABELER_CALL = Call("model", GARDEN, "models.BertSpanLabeler", (
+    ("network", Code("encoder")),
+))
+TOKEN_CLASSIFIER_CALL = Call("model", GARDEN, "models.BertTokenClassifier", CLASSIFIER_CALL.arguments)
+CONFIG_ARGUMENTS = (
+    ("vocab_size",                   SizeOf("vocab_size")),
+    ("hidden_size",                  SizeOf("hidden_size")),
+    ("num_hidden_layers",            SizeOf("num_hidden_layers")),
+    ("num_attention_heads",          SizeOf("num_attention_heads")),
+    ("intermediate_size",            SizeOf("intermediate_size")),
+    ("hidden_act",                   ActivationOf(GELU)),
+    ("hidden_dropout_prob",          FactOf("hidden_dropout_prob", 0.1)),
+    ("attention_probs_dropout_prob", FactOf("attention_probs_dropout_prob", 0.1)),
+    ("max_position_embeddings",      SizeOf("max_position_embeddings")),
+    ("type_vocab_size",              SizeOf("type_vocab_size")),
+)
+LEGACY_CONFIG_CALL = Call("config", "official.legacy.bert", "configs.BertConfig", CONFIG_ARGUMENTS)
+PRETRAIN_MODEL_CALL = Call("model, encoder", "official.legacy.bert", "bert_models.pretrain_model", (
+    ("bert_config",             Code("config")),
+    ("seq_length",              Chosen()),
+    ("max_predictions_per_seq", Chosen()),
+))
+
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
 ENCODER = ObjectLayout(
@@ -124,6 +195,7 @@ ENCODER = ObjectLayout(
     roots=("model", ""),
     drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL,),
 )
 PRETRAINER = ObjectLayout(
     "pretrainer", BERT,
@@ -144,6 +216,7 @@ PRETRAINER = ObjectLayout(
     roots=("",),
     drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, NEXT_SENTENCE_CALL, PRETRAINER_CALL),
 )
 BERT_PRETRAINER = ObjectLayout(
     "bert-pretrainer", BERT,
@@ -163,6 +236,7 @@ BERT_PRETRAINER = ObjectLayout(
     roots=("",),
     drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, BERT_PRETRAINER_CALL),
 )
 PRETRAIN_MODEL = ObjectLayout(
     "pretrain-model", BERT,
@@ -185,6 +259,7 @@ PRETRAIN_MODEL = ObjectLayout(
     roots=("",),
     drops=TASK_HEADS,
     placeholders=SAVE_COUNTER,
+    calls=(LEGACY_CONFIG_CALL, PRETRAIN_MODEL_CALL),
 )
 CLASSIFIER = ObjectLayout(
     "classifier", BERT,
@@ -195,6 +270,7 @@ CLASSIFIER = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, CLASSIFIER_CALL),
 )
 CLASSIFIER_OWN_POOLER = ObjectLayout(
     "classifier-own-pooler", BERT,
@@ -214,6 +290,7 @@ CLASSIFIER_OWN_POOLER = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, CLASSIFIER_OWN_POOLER_CALL),
 )
 SPAN_LABELER = ObjectLayout(
     "span-labeler", BERT,
@@ -224,6 +301,7 @@ SPAN_LABELER = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, CLASS_HEAD),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, SPAN_LABELER_CALL),
 )
 TOKEN_CLASSIFIER = ObjectLayout(
     "token-classifier", BERT,
@@ -234,6 +312,7 @@ TOKEN_CLASSIFIER = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, SPAN_HEAD),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, TOKEN_CLASSIFIER_CALL),
 )
 
 KERAS = NameLayout(

@@ -12,7 +12,16 @@ tf-models-official 0.0.3.dev1.
 
 from __future__ import annotations
 
-from tfckpt.layouts.bert import BERT, BLOCK_NOT_ZEROS, KERAS, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import (
+    BERT,
+    BLOCK_NOT_ZEROS,
+    CONFIG_ARGUMENTS,
+    KERAS,
+    PRETRAINING_HEADS,
+    SAVE_COUNTER,
+    TASK_HEADS,
+)
+from tfckpt.layouts.calls import Call, Chosen, Code
 from tfckpt.layouts.rules import Each, NameLayout, ObjectLayout, Part, Placed
 
 # fmt: off
@@ -64,6 +73,16 @@ KERAS_V2 = NameLayout(
     sizes=KERAS.sizes,
     reshapes=(*KERAS.reshapes, (("cls/seq_relationship/output_weights",), "c h -> h c")),
 )
+CONFIG_CALL = Call("config", "official.nlp", "bert_modeling.BertConfig", CONFIG_ARGUMENTS)
+BERT_MODEL_CALL = Call("model", "official.nlp", "bert_modeling.get_bert_model", (
+    ("input_word_ids", Chosen()),
+    ("input_mask",     Chosen()),
+    ("input_type_ids", Chosen()),
+    ("config",         Code("config")),
+))
+BERT_LAYER_CALL = Call("bert_layer", "official.nlp", "bert_modeling.BertModel", (
+    ("config", Code("config")),
+))
 # fmt: on
 
 BERT_MODEL = ObjectLayout(
@@ -76,6 +95,7 @@ BERT_MODEL = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(CONFIG_CALL, BERT_MODEL_CALL),
 )
 BERT_LAYER = ObjectLayout(
     "bert-layer",
@@ -86,4 +106,5 @@ BERT_LAYER = ObjectLayout(
     roots=("",),
     drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(CONFIG_CALL, BERT_LAYER_CALL),
 )

@@ -13,7 +13,7 @@ BertClassifier has no form that computes what run_finetuning's heads do: they re
 it reads a pooler. So a fine-tuned checkpoint goes to ``encoder``, which drops the heads by name.
 
 Source: google-research/electra model/modeling.py, pretrain/pretrain_helpers.py, run_pretraining.py, finetune/ (hub names);
-official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (paths).
+official/nlp/modeling/models/electra_pretrainer.py, networks/bert_encoder.py (paths, calls).
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from tfckpt.layouts.bert import (
     BLOCK_NOT_ZEROS,
     BLOCK_ROWS,
     ENCODER_PART,
+    GARDEN,
     IN_A_ROW,
     SAVE_COUNTER,
 )
+from tfckpt.layouts.calls import ACTIVATIONS, EXACT_GELU, GELU, ActivationOf, Always, Call, Chosen, Code, FactOf, SizeOf
 from tfckpt.layouts.rules import Borrow, Drop, Each, Family, NotZeros, ObjectLayout, Part, Placed, SecondNetwork
 
 SIZES = {
@@ -69,6 +71,8 @@ ELECTRA = Family(
         "not in ELECTRA",
         ("electra/pooler/*", "generator/pooler/*", "generator_classification/*"),
     ),
+    activations={**ACTIVATIONS, "gelu": EXACT_GELU},
+    activation="gelu",
 )
 
 # fmt: off
@@ -148,6 +152,43 @@ HEADS = Part(rows=(
     )),
 ))
 
+ENCODER_CALL = Call("encoder", GARDEN, "networks.BertEncoder", (
+    ("vocab_size",          SizeOf("vocab_size")),
+    ("embedding_width",     SizeOf("embedding_size")),
+    ("hidden_size",         SizeOf("hidden_size")),
+    ("num_layers",          SizeOf("num_hidden_layers")),
+    ("num_attention_heads", SizeOf("num_attention_heads")),
+    ("inner_dim",           SizeOf("intermediate_size")),
+    ("inner_activation",    ActivationOf(GELU)),
+    ("output_dropout",      FactOf("hidden_dropout_prob", 0.1)),
+    ("attention_dropout",   FactOf("attention_probs_dropout_prob", 0.1)),
+    ("max_sequence_length", SizeOf("max_position_embeddings")),
+    ("type_vocab_size",     SizeOf("type_vocab_size")),
+    ("dict_outputs",        Always(True)),
+))
+GENERATOR_CALL = Call("generator", GARDEN, "networks.BertEncoder", (
+    ("vocab_size",          SizeOf("vocab_size")),
+    ("embedding_width",     SizeOf("generator_embedding_size")),
+    ("hidden_size",         SizeOf("generator_hidden_size")),
+    ("num_layers",          SizeOf("generator_num_hidden_layers")),
+    ("num_attention_heads", SizeOf("generator_num_attention_heads")),
+    ("inner_dim",           SizeOf("generator_intermediate_size")),
+    ("inner_activation",    ActivationOf(GELU, "generator_hidden_act")),
+    ("output_dropout",      FactOf("generator_hidden_dropout_prob", 0.1)),
+    ("attention_dropout",   FactOf("generator_attention_probs_dropout_prob", 0.1)),
+    ("max_sequence_length", SizeOf("max_position_embeddings")),
+    ("type_vocab_size",     SizeOf("type_vocab_size")),
+    ("dict_outputs",        Always(True)),
+))
+PRETRAINER_CALL = Call("model", GARDEN, "models.ElectraPretrainer", (
+    ("generator_network",     Code("generator")),
+    ("discriminator_network", Code("encoder")),
+    ("vocab_size",            SizeOf("vocab_size")),
+    ("num_classes",           SizeOf("num_classes")),
+    ("num_token_predictions", Chosen()),
+    ("mlm_activation",        ActivationOf("None")),
+))
+
 PRETRAINER = ObjectLayout(
     "pretrainer", ELECTRA,
     about="ElectraPretrainer: discriminator, generator, both heads; --fill for poolers and the classification head",
@@ -165,6 +206,7 @@ PRETRAINER = ObjectLayout(
     roots=("",),
     drops=(TASK_HEADS,),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, GENERATOR_CALL, PRETRAINER_CALL),
 )
 ENCODER = ObjectLayout(
     "encoder", ELECTRA,
@@ -174,6 +216,7 @@ ENCODER = ObjectLayout(
     roots=("model", ""),
     drops=(GENERATOR_NETWORK, DISCRIMINATOR_HEAD, TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL,),
 )
 GENERATOR = ObjectLayout(
     "generator", ELECTRA,
@@ -183,5 +226,6 @@ GENERATOR = ObjectLayout(
     roots=("model", ""),
     drops=(DISCRIMINATOR_NETWORK, MASKED_LM_HEAD, TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(GENERATOR_CALL,),
 )
 # fmt: on

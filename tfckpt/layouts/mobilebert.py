@@ -9,19 +9,26 @@ Letters are those of `tfckpt.layouts.bert`, and: e width of the word table, q th
 of attention reads (u or h), x what the word table lacks to h.
 
 Source: google-research/mobilebert modeling.py (hub names); official/nlp/modeling/networks/mobile_bert_encoder.py,
-layers/mobile_bert_layers.py, official/projects/mobilebert/model_utils.py (paths).
+layers/mobile_bert_layers.py, official/projects/mobilebert/model_utils.py (paths, calls).
 """
 
 from __future__ import annotations
 
 from tfckpt.layouts import bert
-from tfckpt.layouts.bert import NEXT_SENTENCE_HEAD, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
+from tfckpt.layouts.bert import GARDEN, NEXT_SENTENCE_HEAD, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.bert import SIZES as BERT_SIZES
+from tfckpt.layouts.calls import ACTIVATIONS, ActivationOf, Always, Call, Code, CountOf, FactOf, Has, RowsAre, SizeOf
 from tfckpt.layouts.rules import Alias, Each, Family, NotZeros, ObjectLayout, Part, Placed, Row
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
 
-MOBILEBERT = Family("MobileBERT", "bert/embeddings/embedding_transformation/kernel", SIZES, heads=PRETRAINING_HEADS)
+MOBILEBERT = Family(
+    "MobileBERT",
+    "bert/embeddings/embedding_transformation/kernel",
+    SIZES,
+    heads=PRETRAINING_HEADS,
+    activations=ACTIVATIONS,  # a released student has relu, its teacher gelu
+)
 
 # fmt: off
 # NORM in a name is FakeLayerNorm or LayerNorm.
@@ -114,6 +121,38 @@ def _forms(path: str) -> tuple[Placed, Placed]:
     )
 
 
+ENCODER_CALL = Call("encoder", GARDEN, "networks.MobileBERTEncoder", (
+    ("word_vocab_size",              SizeOf("vocab_size")),
+    ("word_embed_size",              SizeOf("embedding_size")),
+    ("type_vocab_size",              SizeOf("type_vocab_size")),
+    ("max_sequence_length",          SizeOf("max_position_embeddings")),
+    ("num_blocks",                   SizeOf("num_hidden_layers")),
+    ("hidden_size",                  SizeOf("hidden_size")),
+    ("num_attention_heads",          SizeOf("num_attention_heads")),
+    ("intermediate_size",            SizeOf("intermediate_size")),
+    ("intermediate_act_fn",          ActivationOf("tf.nn.relu")),
+    ("hidden_dropout_prob",          FactOf("hidden_dropout_prob", 0.1)),
+    ("attention_probs_dropout_prob", FactOf("attention_probs_dropout_prob", 0.1)),
+    ("intra_bottleneck_size",        SizeOf("intra_bottleneck_size")),
+    ("use_bottleneck_attention",     RowsAre(
+        "bert/encoder/layer_0/attention/self/value/kernel", "intra_bottleneck_size", "hidden_size",
+        "use_bottleneck_attention",
+    )),
+    ("key_query_shared_bottleneck",  Has("bert/encoder/layer_0/bottleneck/attention/")),
+    ("num_feedforward_networks",     CountOf("bert/encoder/layer_0/ffn_layer_{n}/", 1)),
+    ("normalization_type",           Has("bert/embeddings/FakeLayerNorm/", "no_norm", "layer_norm")),
+    ("classifier_activation",        Has("bert/pooler/")),
+))
+HEAD_CALL = Call("head", GARDEN, "layers.MobileBertMaskedLM", (
+    ("embedding_table", Code("encoder.get_embedding_table()")),
+    ("activation",      ActivationOf("None")),
+    ("name",            Always("cls/predictions")),
+))
+PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainerV2", (
+    ("encoder_network",      Code("encoder")),
+    ("customized_masked_lm", Code("head")),
+))
+
 ENCODER = ObjectLayout(
     "encoder", MOBILEBERT,
     about="MobileBERTEncoder, as student or teacher, with a pooler if the source has one",
@@ -122,6 +161,7 @@ ENCODER = ObjectLayout(
     roots=("model", ""),
     drops=(*PRETRAINING_HEADS, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL,),
 )
 PRETRAINER = ObjectLayout(
     "pretrainer", MOBILEBERT,
@@ -136,5 +176,6 @@ PRETRAINER = ObjectLayout(
     roots=("",),
     drops=(NEXT_SENTENCE_HEAD, *TASK_HEADS),
     placeholders=SAVE_COUNTER,
+    calls=(ENCODER_CALL, HEAD_CALL, PRETRAINER_CALL),
 )
 # fmt: on

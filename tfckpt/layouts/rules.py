@@ -15,6 +15,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tfckpt.layouts.calls import Call
+
 # The options of a conversion that each kind of layout takes, with those values that it takes; with all, where none is named.
 OF_OBJECTS: Mapping[str, tuple[str, ...]] = {
     "config": (),
@@ -288,7 +290,8 @@ class Family(NamedTuple):
     complaint.
     ``borrows`` and ``second`` are for families of two networks, the others for those whose models in TF2 have more variables
     than TF1's: ``unknown`` are the hub names made up for these, filled there and dropped on the way back, and ``defaults``
-    sizes of theirs, as (field, value, who says so).
+    sizes of theirs, as (field, value, who says so). ``activations`` tells the code of each name that ``hidden_act`` may have,
+    and ``activation`` is the one that is meant where nothing states it; empty if the family's models differ.
     """
 
     name: str
@@ -301,6 +304,8 @@ class Family(NamedTuple):
     second: SecondNetwork | None = None
     defaults: tuple[tuple[str, int, str], ...] = ()
     unknown: Drop | None = None
+    activations: Mapping[str, str] = MappingProxyType({})
+    activation: str = ""
 
     def __hash__(self) -> int:
         return hash(self.name)  # mappings have no hash
@@ -340,7 +345,8 @@ class ObjectLayout(NamedTuple):
     ``edges`` are second paths from the root, in the order in which a model of this kind is saved: a variable's key is spelled
     by the shortest of its paths, and the first of those. ``roots`` are paths that lead to the same model but spell no key;
     the empty one lets the root itself stand for the model. ``placeholders`` are nodes without a value, for objects that
-    a reader creates by itself. A hub name in no row and in no drop rule stops the plan.
+    a reader creates by itself. A hub name in no row and in no drop rule stops the plan. ``calls`` build the model, the last
+    one all of it.
     """
 
     name: str
@@ -352,6 +358,7 @@ class ObjectLayout(NamedTuple):
     edges: tuple[Alias, ...] = ()
     roots: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     @property
     def options(self) -> Mapping[str, tuple[str, ...]]:
