@@ -20,7 +20,7 @@ from tfckpt.cli.options import SYNONYMS
 pytestmark = pytest.mark.exhaustive
 
 # No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched.
-WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A web page as configuration"}
+WITHOUT_ADVICE = {"Keras weights", "PyTorch", "A frozen graph", "A web page as configuration"}
 
 
 def contents(directory: Path) -> dict[str, bytes | None]:

@@ -120,7 +120,7 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
     if isinstance(error, CheckpointExistsError) and hasattr(args, "overwrite"):
         return Advice(add=("--overwrite",))
     if isinstance(error, FormatError):
-        from tfckpt.bundle.kinds import explain
+        from tfckpt.bundle.damage import explain
 
         explain(error)
         return error.advice

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import tfckpt
+from tfckpt.cli.advice import print_next
 from tfckpt.cli.inspect import lines
 from tfckpt.cli.options import add_source
 from tfckpt.cli.output import by_role, print_json, printable
@@ -27,6 +28,8 @@ def add_commands(
 
 def cmd_salvage(args: argparse.Namespace) -> int:
     """Write what is intact; list what is not, and why. Exit code 1 if anything is lost."""
+    from tfckpt.bundle.damage import advice_on
+
     with progress_bar("salvaging", quiet=args.quiet) as progress:
         report = tfckpt.salvage(
             args.source,
@@ -39,6 +42,8 @@ def cmd_salvage(args: argparse.Namespace) -> int:
         )
     for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
         print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
+    advice = advice_on(report.damage)
+    print_next("salvage", None if advice is None else advice.command)
     if args.json:
         print_json(report.to_json() | ({"destination": None} if args.dry_run else {}))
     else:

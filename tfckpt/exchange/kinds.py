@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from tfckpt.bundle import files
-from tfckpt.bundle.kinds import kind_of
+from tfckpt.bundle.kinds import advice_for, kind_of
 from tfckpt.bundle.paths import split_query
 from tfckpt.errors import Advice, CheckpointNotFoundError, FormatError, UsageError, advised
 from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
 
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
+EXPECTED = "a safetensors or .npz file"
 MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
 # What people have lying beside what can be read: first bytes, what that is, and what to do.
 OTHERS = (
@@ -57,11 +58,11 @@ def kind_of_source(path: str) -> str:
     start = files.read_head(path, MAGIC_SIZE)
     for magic, what, hint in OTHERS:
         if start.startswith(magic):
-            raise FormatError("file", path=path, expected="a safetensors or .npz file", got=what, hint=hint)
+            raise FormatError("file", path=path, expected=EXPECTED, got=what, hint=hint)
     if start.startswith(b"PK"):
         return NPZ
     kind = kind_of(path) if start[8:] != b"{" else None
-    if kind is not None or not start:
-        got = kind.what if kind is not None else "an empty file"
-        raise FormatError("file", path=path, expected="a safetensors or .npz file", got=got)
+    if kind is not None:
+        error = FormatError("file", path=path, expected=EXPECTED, got=kind.what, hint=kind.then)
+        raise advised(error, advice_for(kind, path))
     return SAFETENSORS
