@@ -258,8 +258,10 @@ def test_slices_and_strings_are_in_files_that_are_called_what_they_are(
         lines, _ = fail_and_advise(capsys, "verify", prefix)
         assert lines == [f"{of_data(data, PAGED)} ({count} tensors)"]
     with tfckpt.open("texts") as checkpoint, pytest.raises(FormatError) as caught:
-        checkpoint.get_slice("a")[:1]
+        checkpoint.verify("a")
     assert str(caught.value) == of_data("texts.data-00000-of-00001", PAGED)
+    lines, _ = fail_and_advise(capsys, "show", "texts", "a", "--slice", "0:1")
+    assert lines == [of_data("texts.data-00000-of-00001", PAGED)]
 
 
 @pytest.mark.parametrize("content", [POINTER, PAGE, torch_file()], ids=["pointer", "page", "PyTorch"])

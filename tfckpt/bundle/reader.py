@@ -223,13 +223,14 @@ class BundleReader:
         if entry.slices:
             for _, stored in self.slices(entry):
                 self.verify(stored)
-        elif entry.is_numeric:
-            with self._explaining():
+            return
+        with self._explaining():
+            if entry.is_numeric:
                 carry([self.chunks(entry, verify=True).to_run()])
-        elif entry.data_type == DT_STRING:
-            self._check(entry, self._string_crc(entry))
-        else:
-            self.read(entry, verify=True)
+            elif entry.data_type == DT_STRING:
+                self._check(entry, self._string_crc(entry))
+            else:
+                self.read(entry, verify=True)
 
     def find_damage(self, entries: Iterable[Entry], *, progress: Count | None = None) -> list[Damage]:
         """Compare the bytes of many tensors with their checksums, on all cores; return what is damaged.
@@ -426,7 +427,7 @@ class BundleReader:
         """Return, of a string tensor, the lengths, where the first string starts, and the checksum so far."""
         file = self._file(entry)
         head = read_head(lambda at, nbytes: file.read_at(entry.offset + at, nbytes), entry.size, entry.nbytes)
-        with self._explaining(), located(file.path, entry.offset, entry.name):
+        with located(file.path, entry.offset, entry.name):
             return parse_head(head, entry.size, entry.nbytes, big_endian=self.header.big_endian)
 
     def _string_box(self, entry: Entry, box: Ranges, picked: Picked | None = None) -> Array:
