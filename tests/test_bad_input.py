@@ -101,6 +101,7 @@ CHECKSUM = f"expected {HEX}, got {HEX}"
 TRUNCATED = "the file is truncated, or belongs to another index"
 BROKEN = "the index is damaged, cut short, or something else: fetch it again"
 INCOMPLETE = "the index names this file: the download, or the copy, is not complete"
+CUT_OFF = "the download, or the copy, is not complete: fetch it again"
 DAMAGED = "the file is damaged: fetch it again"
 NO_JSON = "Expecting property name enclosed in double quotes: line 1 column 2 .char 1."
 
@@ -112,7 +113,11 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         [],
         [r"S: no checkpoint: no file S\.index; its data files are there: the download, or the copy, is not complete"],
     ),
-    "empty index": (truncated(index, 0), [], [r"S\.index: table file: expected at least 48 bytes, got 0; " + BROKEN]),
+    "empty index": (
+        truncated(index, 0),
+        [],
+        [r"S\.index: file: expected a checkpoint's index, got an empty file; " + CUT_OFF],
+    ),
     "index of 47 bytes": (
         truncated(index, 47),
         [],
@@ -130,10 +135,7 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
     "empty data": (
         truncated(data, 0),
         [],
-        [
-            r"S\.data-00000-of-00001: tensor 'bert/embeddings/LayerNorm/beta' at byte 0: "
-            f"expected 32 bytes in a file of at least 32, got a file of 0; {TRUNCATED}"
-        ],
+        [r"S\.data-00000-of-00001: file: expected a checkpoint's data file, got an empty file; " + CUT_OFF],
     ),
     "truncated data": (
         truncated(data, 5000),

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import random
 import tarfile
+import time
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support import graphs
 from teaching import stage
 
 from tfckpt.bundle import kinds
-from tfckpt.bundle.kinds import explain, kind_of, remedy_for
+from tfckpt.bundle.damage import explain
+from tfckpt.bundle.kinds import kind_of, remedy_for
 from tfckpt.errors import FormatError
 from tfckpt.issues import find_damage
+from tfckpt.sstable.varint import encode_varint
 
 DATA = Path(__file__).parent / "data"
+TEXT_OF_FROZEN = b'node {\n  name: "w"\n  op: "Const"\n  tensor_content: "%s"\n}\n' % (rb"\000\"a?" * 64)
 
 
 def tar() -> bytes:
@@ -48,6 +57,20 @@ def told(value: object) -> str:
         (b"\xfd7zXZ\0\0\x04", kinds.TAR),
         (stage.tensors_file(), kinds.TENSORS),
         (b'{\n  "vocab_size": 30522\n}', kinds.TEXT),
+        (b"", kinds.EMPTY),
+        (graphs.FROZEN, kinds.FROZEN),
+        (graphs.meta_graph(graphs.FROZEN), kinds.FROZEN),
+        (graphs.saved_model(graphs.FROZEN), kinds.FROZEN),
+        (graphs.graph_def(graphs.node("x", "Placeholder"), functions=(graphs.constant("w", 256),)), kinds.FROZEN),
+        (graphs.graph_def(graphs.constant("w", 256, number=5)), kinds.FROZEN),  # float_val
+        (graphs.FROZEN[:600], kinds.FROZEN),  # cut short, in the constant
+        (TEXT_OF_FROZEN, kinds.FROZEN),
+        (graphs.TRAINED, kinds.GRAPH),
+        (graphs.meta_graph(graphs.TRAINED), kinds.GRAPH),
+        (graphs.saved_model(graphs.TRAINED), kinds.GRAPH),
+        (graphs.graph_def(graphs.constant("axes", 252)), kinds.GRAPH),
+        (graphs.graph_def(graphs.constant("names", 1024, number=8)), kinds.GRAPH),  # strings, such as a Saver's
+        (b'node {\n  name: "w"\n  op: "VariableV2"\n}\n' + TEXT_OF_FROZEN, kinds.GRAPH),
     ],
     ids=told,
 )
@@ -62,12 +85,75 @@ def test_a_file_is_told_by_how_it_begins(tmp_path: Path, content: bytes, kind: k
     ids=lambda path: str(path.relative_to(DATA)),
 )
 def test_no_file_of_a_checkpoint_is_taken_for_something_else(path: Path) -> None:
-    assert path.suffix == ".npz" or kind_of(str(path)) is None
+    nothing = None if path.stat().st_size else kinds.EMPTY  # as data of tensors without elements are
+    assert path.suffix == ".npz" or kind_of(str(path)) is nothing
 
 
-def test_a_file_that_is_not_there_or_empty_is_of_no_kind(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    assert kind_of(str(tmp_path / "empty")) is kind_of(str(tmp_path / "none")) is kind_of(str(tmp_path)) is None
+@pytest.mark.parametrize(
+    "content",
+    [
+        np.array([5, 123], np.int64).tobytes(),
+        b"[[a[" * 99 + b"\0\0\x80?",  # large float32
+        b"\x1f\x8b\x00\x3c" * 8,
+        b"node_count\t3\n",
+        graphs.field(1, graphs.field(1, b"piece") + b"\x15abcd"),  # op would be a text
+        graphs.field(1, graphs.field(1, b"w") + graphs.field(2, b"no op")),
+        b"\x0a\x1a\x0a\x05",
+        b"\x0a",
+    ],
+    ids=["int64", "float32", "gzip", "text", "float", "name", "cut", "tag"],
+)
+def test_a_file_that_merely_looks_alike_is_of_no_kind_whatever_its_name(tmp_path: Path, content: bytes) -> None:
+    for name in ("model.ckpt.data-00000-of-00001", "frozen.pb", "model.ckpt.meta", "graph.pbtxt"):
+        (tmp_path / name).write_bytes(content)
+        assert kind_of(str(tmp_path / name)) is None
+
+
+def test_a_file_that_is_not_there_is_of_no_kind(tmp_path: Path) -> None:
+    assert kind_of(str(tmp_path / "none")) is kind_of(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_graph_is_a_graph_or_none(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    for whole in (graphs.FROZEN, graphs.saved_model(graphs.TRAINED)):
+        for _ in range(100):
+            content = bytearray(whole)
+            for at in rng.sample(range(120), 3):
+                content[at] = rng.randrange(256)
+            (tmp_path / "graph").write_bytes(content)
+            assert kind_of(str(tmp_path / "graph")) in (kinds.FROZEN, kinds.GRAPH, None)
+
+
+def test_a_frozen_graph_of_any_size_takes_one_window(tmp_path: Path) -> None:
+    """A constant of a gigabyte is stepped over; the file has a hole for it."""
+    size = 1 << 30
+    content = encode_varint(4 << 3 | 2) + encode_varint(size)
+    for number, before in ((8, b""), (2, graphs.field(1, b"value")), (5, graphs.node("w", "Const")), (1, b"")):
+        head = encode_varint(number << 3 | 2) + encode_varint(len(content) + size)
+        content = before + head + content
+    path = tmp_path / "frozen"
+    path.write_bytes(content)
+    os.truncate(path, len(content) + size)
+    with open(path, "ab") as file:
+        file.write(graphs.graph_def(graphs.node("y", "Identity")))
+    tracemalloc.start()
+    try:
+        assert kind_of(str(path)) is kinds.FROZEN
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    with open(path, "ab") as file:
+        file.write(graphs.graph_def(graphs.node("v", "VarHandleOp")))
+    assert kind_of(str(path)) is kinds.GRAPH
+
+
+def test_a_graph_of_very_many_fields_ends_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+    path.write_bytes(graphs.graph_def(graphs.node("x", "NoOp")) + b"\x18\x00" * (1 << 22))
+    start = time.monotonic()
+    assert kind_of(str(path)) is kinds.GRAPH
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(

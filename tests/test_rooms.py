@@ -57,6 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "remote_files",
         "local_output",
         "files",
+        "graphs",
         "kinds",
         "lock",
         "commit",

@@ -607,6 +607,7 @@ def test_every_promise_names_a_test_that_is_there() -> None:
             "test_security.py",
             "test_fuzz.py",
             "test_import.py",
+            "test_kinds.py",
             "test_export.py",
             "test_report.py",
             "test_report_browser.py",

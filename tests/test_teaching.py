@@ -24,6 +24,7 @@ pytestmark = pytest.mark.exhaustive
 WITHOUT_ADVICE = {
     "Keras weights",
     "PyTorch",
+    "A frozen graph",
     "A web page as configuration",
     "A model of several kinds of segments",
     "A model of relative positions",

@@ -13,10 +13,10 @@ import tfckpt
 from .damages import Damage, Files, done
 
 NOTICED, HARMLESS = "noticed", "harmless"
-# Where in a file: a byte, or that it is too short as a whole, or not there.
+# Where in a file: a byte, or that it is too short as a whole, empty, or not there.
 PLACE = re.compile(
     r" at byte [\d,]+"
-    r"|: table file: expected at least 48 bytes, got \d+"
+    r"|: table file: expected at least 48 bytes, got \d+|: file: expected [^,]*, got an empty file|; it is an empty file"
     r"|: no checkpoint: no file |a V1 checkpoint of which files are missing: |: cannot open: No such file"
     r"|itself does not end like a V1 checkpoint"
 )

@@ -19,6 +19,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from support import graphs
 from support.v1 import SnappyBuilder
 
 import tfckpt
@@ -28,6 +29,8 @@ from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header
+from tfckpt.bundle.files import open_input
+from tfckpt.bundle.kinds import kind_in
 from tfckpt.bundle.slices import check_cover
 from tfckpt.bundle.strings import decode_strings, parse_head, read_head
 from tfckpt.bundle.variants import decode_variants
@@ -267,6 +270,14 @@ def config(data: bytes) -> None:
     read_config(_write("config.json", data))
 
 
+def kind(data: bytes) -> None:
+    file = open_input(_write("kind", data))
+    try:
+        kind_in(file)
+    finally:
+        file.close()
+
+
 def layout(data: bytes) -> None:
     read_layout(_write("layout.toml", data))
 
@@ -490,6 +501,14 @@ def _seed_configs() -> Iterator[bytes]:
     yield from _files("*/*config.json")
 
 
+def _seed_kinds() -> Iterator[bytes]:
+    for graph in (graphs.FROZEN, graphs.TRAINED):
+        yield from (graph, graphs.meta_graph(graph), graphs.saved_model(graph))
+    yield graphs.graph_def(graphs.node("x", "Placeholder"), functions=(graphs.constant("w", 256),))
+    yield b'node {\n  name: "w"\n  op: "Const"\n  attr { value { tensor { tensor_content: "\\001" } } }\n}\n'
+    yield from (b"version https://git-lfs.github.com/spec/v1\n", b"<!DOCTYPE html>", b"PK\x03\x04", b'{"a": 1}')
+
+
 def _seed_layouts() -> Iterator[bytes]:
     yield SMALL_LAYOUT.encode()
 
@@ -624,6 +643,7 @@ HARNESSES: dict[str, Harness] = {
     "names": Harness(names, _seed_names),
     "state_file": Harness(state_file, _seed_states),
     "config": Harness(config, _seed_configs),
+    "kind": Harness(kind, _seed_kinds),
     "layout": Harness(layout, _seed_layouts),
     "bundle": Harness(bundle, _seed_bundles, _mutate_second(mutate_table)),
     "v1": Harness(v1, _seed_v1, mutate_table),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from remote.conftest import DATA, Store
 from support.files import bundle_bytes
+from teaching.stage import POINTER
 
 import tfckpt
 from tfckpt.bundle.writer import BundleWriter
@@ -61,6 +62,22 @@ def test_a_tensor_can_be_read_in_part(simple_store: Store) -> None:
         part = checkpoint.get_slice("a")[1000:2000]
         assert np.array_equal(part, np.arange(1000, 2000))
         assert not checkpoint["a"].flags.writeable
+
+
+def test_a_pointer_in_a_store_is_called_that(simple_store: Store) -> None:
+    prefix = f"{simple_store.url}/model"
+    tfckpt.save(prefix, WEIGHTS)
+    pointed = "got a Git LFS pointer of a few lines, not the file that it stands for; let Git fetch the file itself"
+    data, index = f"{prefix}.data-00000-of-00001", f"{prefix}.index"
+    simple_store.fs.pipe_file(f"{simple_store.path}/model.data-00000-of-00001", POINTER)
+    with tfckpt.open(prefix) as checkpoint:
+        line = f"{data}: file: expected a checkpoint's data file, {pointed}"
+        assert [str(damage.error) for damage in checkpoint.find_damage()] == [line] * 3
+    simple_store.fs.pipe_file(f"{simple_store.path}/model.index", POINTER)
+    with pytest.raises(FormatError) as caught:
+        tfckpt.open(prefix)
+    assert str(caught.value) == f"{index}: file: expected a checkpoint's index, {pointed}"
+    assert not caught.value.remedies  # no command of Git's is known there
 
 
 def test_data_files_whose_number_is_known_last_get_their_names(store: Store, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
+from support import graphs
 
 from teaching import stage
 from teaching.stage import NAME, PAGE, POINTER, SHARD, Make
@@ -48,7 +49,11 @@ PATHS = Group(
     "The path",
     (
         Case("A name that is not quite right", "convert bert/bert.ckpt out/model"),
-        Case("The `.meta` file", f"convert {SOURCE}.meta out/model", stage.file(f"{SOURCE}.meta", b"\x0a\x1a\x0a\x05")),
+        Case(
+            "The `.meta` file",
+            f"convert {SOURCE}.meta out/model",
+            stage.file(f"{SOURCE}.meta", graphs.meta_graph(graphs.TRAINED)),
+        ),
         Case("Another file of the folder", "convert bert/bert_config.json out/model"),
         Case("The state file", "convert bert/checkpoint out/model", stage.state_file),
         Case("The folder above", "convert . out/model"),
@@ -87,6 +92,7 @@ OTHERS = Group(
         ),
         Case("NumPy arrays", "convert model.npz out/model", stage.file("model.npz", stage.arrays_file())),
         Case("A zip archive", "convert bert.zip out/model", stage.archive("bert.zip")),
+        Case("A frozen graph", "convert frozen.pb out/model", stage.file("frozen.pb", graphs.FROZEN)),
         Case("A tar archive", "convert bert.tar.gz out/model", stage.archive("bert.tar.gz")),
     ),
 )
@@ -95,6 +101,7 @@ DOWNLOADS = Group(
     (
         Case("A Git LFS pointer as index", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}.index", POINTER), None),
         Case("A Git LFS pointer as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", POINTER), None),
+        Case("A Git LFS pointer is verified", f"verify {SOURCE}", stage.file(f"{SOURCE}{SHARD}", POINTER), None),
         Case("A web page as index", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}.index", PAGE), 1),
         Case("A web page as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", PAGE), 1),
         Case("A longer web page as data", f"convert {SOURCE} out/model", stage.file(f"{SOURCE}{SHARD}", PAGE * 10), 1),

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import errno
 import os.path
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count
 from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
-from tfckpt.bundle.paths import INDEX_SUFFIX, SHARD_SUFFIX, V1, index_path, shard_path, v1_paths
+from tfckpt.bundle.kinds import BROKEN_INDEX, kind_of, remedy_for
+from tfckpt.bundle.paths import (
+    INDEX_SUFFIX,
+    SHARD_SUFFIX,
+    V1,
+    index_path,
+    is_remote,
+    shard_path,
+    strip_suffix,
+    v1_paths,
+)
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import brackets, check_cover
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import FormatError, StorageError, TfckptError, located
+from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
+from tfckpt.issues import Remedy, find_damage
 from tfckpt.sstable.recover import RecoveredTable
 
 PARTS = b"\x00"  # what the keys of slices begin with
@@ -31,7 +43,8 @@ class Finding(NamedTuple):
         tensor: whose bytes they are; None for a part of an index, or a file, that says what tensors there are.
         part: of a partitioned tensor, the box that is damaged, as NumPy users write it; else empty.
         path: the file.
-        start, end: the bytes [start, end) of it; None where the file is missing or may not be read, or nobody knows.
+        start, end: the bytes [start, end) of it; None where the file is missing, may not be read or is something else
+            altogether, or nobody knows.
         reason: the error that reading them raises.
     """
 
@@ -101,6 +114,31 @@ def find_all(reader: TensorReader, *, progress: Count | None = None) -> list[Fin
     return [finding for entry in suspects for finding in find(reader, entry)]
 
 
+def remedy_for_all(damage: Iterable[Finding]) -> Remedy | None:
+    """Return what brings a file in whose place something else is, such as a pointer; None if no command does."""
+    paths = dict.fromkeys(item.path for item in damage if item.start is None)
+    known = ((kind_of(path), path) for path in paths)
+    return next((remedy for kind, path in known if kind and (remedy := remedy_for(kind, path))), None)
+
+
+def explain(error: FormatError) -> None:
+    """Say in an error about a bundle's file what it is, if it is something else altogether, and what helps.
+
+    For whoever has no reader any more: it is opened again.
+    """
+    path = error.path
+    if path is None or is_remote(path) or strip_suffix(path) == path:
+        return
+    prefix = strip_suffix(path)
+    if SHARD_SUFFIX.search(path):
+        with suppress(TfckptError), closing(BundleReader(prefix)) as reader:
+            reader.explain(error)
+    elif not error.hint:
+        error.hint = BROKEN_INDEX
+    if not error.remedies:
+        remedied(error, find_damage(prefix))
+
+
 def _find(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
     """Yield what is damaged of one tensor of a bundle: every slice that is, and that some are missing."""
     boxes = []
@@ -116,7 +154,7 @@ def _find(reader: TensorReader, entry: Entry) -> Iterator[Finding]:
                 part = brackets(boxes[-1])
             reader.verify(stored._replace(name=entry.name + part))  # a slice's own name is its key
         except TfckptError as error:
-            yield _damage(entry.name, part, path, span, error)
+            yield _damage(entry.name, part, path, None if reader.explain(error) else span, error)
     if len(boxes) == len(entry.slices) > 0:
         try:
             with located(index_path(reader.prefix), None):
@@ -147,7 +185,12 @@ def _damage(name: str, part: str, path: str, span: tuple[int, int] | None, error
 
 
 def _recover(prefix: str, error: Exception) -> Survey:
-    """Open a bundle of which the index is damaged."""
+    """Open a bundle of which the index is damaged.
+
+    Raises: ``error`` if nothing of an index is there.
+    """
+    if kind_of(index_path(prefix)) is not None:
+        raise error
     tables: list[RecoveredTable] = []
     damage: list[Finding] = []
     notes: list[str] = []

@@ -1,7 +1,7 @@
 """What a file is that is no checkpoint: told from its first bytes, for messages alone.
 
 Sources: git-lfs docs/spec.md; the HDF5 file format, III.A; APPNOTE.TXT of zip; RFC 1952 (gzip); POSIX pax (tar);
-safetensors README; Python's pickle.
+safetensors README; Python's pickle. Graphs are told by `tfckpt.bundle.graphs`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import re
 from typing import NamedTuple
 
 from tfckpt.bundle import files
-from tfckpt.bundle.paths import INDEX_SUFFIX, is_remote, split, strip_suffix
+from tfckpt.bundle.graphs import holds_values
+from tfckpt.bundle.paths import is_remote, split
 from tfckpt.errors import FormatError, TfckptError, remedied
-from tfckpt.issues import Remedy, find_damage, run
+from tfckpt.issues import Remedy, run
 
 HEAD_SIZE = 512  # bytes that tell
+INDEX, DATA, OLD = "a checkpoint's index", "a checkpoint's data file", "a file of a V1 checkpoint"  # what is expected
 BROKEN_INDEX = "the index is damaged, cut short, or something else: fetch it again"
 
 
@@ -34,6 +36,8 @@ POINTER = Kind(
 )
 PAGE = Kind("a web page, not the file", "the download got a page about it: fetch the file itself")
 ANSWER = Kind("a server's answer in XML, not the file", "the download was refused: fetch it again")
+EMPTY = Kind("an empty file", "the download, or the copy, is not complete: fetch it again")
+STUBS = (POINTER, PAGE, ANSWER, EMPTY)  # what comes in place of a file, whatever that is
 HDF5 = Kind(
     "an HDF5 file, as Keras saves weights",
     "tfckpt reads TensorFlow checkpoints; in Keras, model.load_weights and model.save_weights('model.ckpt', "
@@ -47,6 +51,12 @@ ARRAYS = Kind("an archive of NumPy arrays", *IMPORTED)
 TENSORS = Kind("a safetensors file", *IMPORTED)
 TEXT = Kind("a JSON text", "a checkpoint's values are in its .index and .data files")
 GRAPH = Kind("a graph without the values of variables", "a checkpoint's values are in its .index and .data files")
+FROZEN = Kind(
+    "a frozen graph: it holds values as constants, which tfckpt does not read",
+    "look for the checkpoint that it was frozen from; without it, TensorFlow's "
+    "tf.make_ndarray(node.attr['value'].tensor) is the value of a node whose op is Const, and tfckpt.save writes such "
+    "values, by name, as a checkpoint",
+)
 
 # Patterns of the first bytes, the more special first.
 SIGNATURES: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
@@ -58,11 +68,10 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
     (re.compile(rb"PK\x03\x04.{26}[^\0]*?\.npy", re.DOTALL), ARRAYS),
     (re.compile(rb"PK(?:\x03\x04|\x05\x06)"), ZIP),
     (re.compile(rb"\x80[\x02-\x05].*(?:torch|\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19)", re.DOTALL), TORCH),
-    (re.compile(rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ\0|.{257}ustar", re.DOTALL), TAR),
-    (re.compile(rb".{5}\0\0\0\{", re.DOTALL), TENSORS),
-    (re.compile(rb"\s*[\[{]\s*[\"\[{\]}]"), TEXT),
+    (re.compile(rb"\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0|.{257}ustar", re.DOTALL), TAR),
+    (re.compile(rb".{5}\0\0\0\{\s*[\"}]", re.DOTALL), TENSORS),
+    (re.compile(rb"\s*[\[{]\s*[\"\[{\]}][^\0-\x08\x0e-\x1f]*\Z"), TEXT),
 )
-NAMES: tuple[tuple[re.Pattern[str], Kind], ...] = ((re.compile(r"(?:^|/)graph\.pbtxt$|\.pb$|\.meta$"), GRAPH),)
 
 
 def kind_of(path: str) -> Kind | None:
@@ -70,11 +79,31 @@ def kind_of(path: str) -> Kind | None:
     try:
         if not files.is_file(path):
             return None
-        head = files.read_head(path, HEAD_SIZE)
+        file = files.open_input(path)
+        try:
+            return kind_in(file)
+        finally:
+            file.close()
     except TfckptError:
         return None
-    found = next((kind for pattern, kind in SIGNATURES if pattern.match(head)), None)
-    return found or next((kind for pattern, kind in NAMES if pattern.search(path)), None)
+
+
+def kind_in(file: files.Input) -> Kind | None:
+    """Return what an open file is; None if that cannot be told.
+
+    Raises: StorageError, FormatError if it cannot be read.
+    """
+    head = file.read_at(0, min(HEAD_SIZE, file.size))
+    found = EMPTY if not head else next((kind for pattern, kind in SIGNATURES if pattern.match(head)), None)
+    if found is None and (values := holds_values(file)) is not None:
+        return FROZEN if values else GRAPH
+    return found
+
+
+def stub_at(path: str) -> Kind | None:
+    """Return what has come in place of a file, whatever that was to be; None if nothing has."""
+    kind = kind_of(path)
+    return kind if kind in STUBS else None
 
 
 def remedy_for(kind: Kind, path: str) -> Remedy | None:
@@ -90,16 +119,11 @@ def remedy_for(kind: Kind, path: str) -> Remedy | None:
     return run(kind.command.format(**quoted))
 
 
-def explain(error: FormatError) -> None:
-    """Say in an error about a checkpoint's file what the file is instead, if that can be told, and what helps."""
-    path = error.path
-    if path is None or is_remote(path):
-        return
-    kind = kind_of(path)
-    if not error.hint and path.endswith(INDEX_SUFFIX):
-        error.hint = BROKEN_INDEX
-    if kind is not None:
-        error.hint = f"it is {kind.what}; {kind.then}"
-        remedied(error, remedy_for(kind, path))
-    if not error.remedies and strip_suffix(path) != path:
-        remedied(error, find_damage(strip_suffix(path)))
+def explain(error: FormatError, kind: Kind | None, expected: str, path: str) -> bool:
+    """Make an error about a part of a file one about all of it, if the file is something else; return whether it is."""
+    if kind is None:
+        return False
+    error.what, error.expected, error.got, error.offset = "file", expected, kind.what, None
+    error.path, error.hint = path, kind.then
+    remedied(error, remedy_for(kind, path))
+    return True

@@ -8,8 +8,8 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, class BundleRea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
-from tfckpt.bundle.paths import V2, anchored, index_path, looking, shard_path
+from tfckpt.bundle.paths import SHARD_SUFFIX, V2, anchored, index_path, looking, shard_path, split_query
 from tfckpt.bundle.slices import (
     NEAR,
     Picked,
@@ -41,6 +41,7 @@ from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
 
 if TYPE_CHECKING:
+    from tfckpt.bundle.kinds import Kind
     from tfckpt.bundle.values import Array
     from tfckpt.sstable.recover import RecoveredTable
 
@@ -68,6 +69,7 @@ class BundleReader:
     def __init__(self, prefix: str, table: Callable[[ReadAt, int, str], Table | RecoveredTable] = Table) -> None:
         self.prefix, self._place = prefix, anchored(prefix)
         self._shards: dict[int, Input] = {}
+        self._kinds: dict[int, Kind | None] = {}
         self._lock = ThreadLock()  # of the files
         self._reading = ThreadLock()  # of the index
         self._index = open_input(index_path(prefix), readahead=INDEX_READAHEAD)
@@ -80,7 +82,7 @@ class BundleReader:
                 self.header = Header.parse(value)
         except BaseException as error:
             if isinstance(error, FormatError):
-                _explain(error)
+                _explain_index(error, self._index)
             self._index.close()
             raise
 
@@ -135,7 +137,7 @@ class BundleReader:
         file = self._file(entry)
         if not entry.is_numeric:
             data = file.read_at(entry.offset, entry.nbytes)
-            with located(file.path, entry.offset, entry.name):
+            with self._explaining(), located(file.path, entry.offset, entry.name):
                 array, crc = element_array(entry, data, big_endian=self.header.big_endian)
             if verify:
                 self._check(entry, crc)
@@ -221,12 +223,14 @@ class BundleReader:
         if entry.slices:
             for _, stored in self.slices(entry):
                 self.verify(stored)
-        elif entry.is_numeric:
-            carry([self.chunks(entry, verify=True).to_run()])
-        elif entry.data_type == DT_STRING:
-            self._check(entry, self._string_crc(entry))
-        else:
-            self.read(entry, verify=True)
+            return
+        with self._explaining():
+            if entry.is_numeric:
+                carry([self.chunks(entry, verify=True).to_run()])
+            elif entry.data_type == DT_STRING:
+                self._check(entry, self._string_crc(entry))
+            else:
+                self.read(entry, verify=True)
 
     def find_damage(self, entries: Iterable[Entry], *, progress: Count | None = None) -> list[Damage]:
         """Compare the bytes of many tensors with their checksums, on all cores; return what is damaged.
@@ -237,7 +241,10 @@ class BundleReader:
         self.check_sharing(entries)
         found = [self._runs(entry) for entry in entries]
         runs = sorted((run for runs, _ in found for run in runs), key=lambda run: (run.source, run.offset))
-        return [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
+        damage = [damage for _, damage in found if damage is not None] + find_damage(runs, progress=progress)
+        for item in damage:
+            self.explain(item.error)
+        return damage
 
     def compare(self, entries: Iterable[Entry], *, progress: Count | None = None) -> None:
         """Compare the bytes of many tensors with their checksums, on all cores.
@@ -259,13 +266,9 @@ class BundleReader:
 
         Raises: CheckpointNotFoundError, FormatError, which names the first tensor that is cut off.
         """
-        try:
-            for entry in self.stored.values():
-                if not entry.slices:
-                    self._file(entry)
-        except FormatError as error:
-            _explain(error)
-            raise
+        for entry in self.stored.values():
+            if not entry.slices:
+                self._file(entry)
 
     def check_unchanged(self) -> None:
         """Raise StorageError if a file that was opened has changed since, or has lost its name."""
@@ -291,6 +294,17 @@ class BundleReader:
             raise FormatError(
                 "tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}"
             )
+
+    def explain(self, error: TfckptError) -> bool:
+        """Make an error in a data file one about the file, if that is something else altogether; return whether it is."""
+        if not isinstance(error, FormatError) or error.path is None:
+            return False
+        match = SHARD_SUFFIX.search(split_query(error.path)[0])
+        if match is None or error.path != shard_path(self.prefix, shard := int(match[1]), self.num_shards):
+            return False
+        from tfckpt.bundle.kinds import DATA, explain  # what is whole needs none of its patterns
+
+        return explain(error, self._kind(shard), DATA, error.path)
 
     def close(self) -> None:
         """Close the files. Arrays that were read stay valid."""
@@ -340,7 +354,7 @@ class BundleReader:
     def _file(self, entry: Entry) -> Input:
         file = self._open(entry.shard)
         if entry.offset + entry.nbytes > file.size:
-            raise FormatError(
+            error = FormatError(
                 f"tensor {entry.name!r}",
                 path=file.path,
                 offset=entry.offset,
@@ -348,7 +362,37 @@ class BundleReader:
                 got=f"a file of {file.size:,}",
                 hint="the file is truncated, or belongs to another index",
             )
+            self.explain(error)
+            raise error
         return file
+
+    def _kind(self, shard: int) -> Kind | None:
+        """Return what a data file is, if it is something else: it begins so, and not with the tensor that it should."""
+        if shard not in self._kinds:
+            from tfckpt.bundle.kinds import kind_in
+
+            self._kinds[shard] = None  # for errors of the tensor that is looked at
+            with suppress(TfckptError):
+                kind = kind_in(self._open(shard))
+                if kind is not None and not self._begins_well(shard):
+                    self._kinds[shard] = kind
+        return self._kinds[shard]
+
+    def _begins_well(self, shard: int) -> bool:
+        """Whether the first tensor of a data file is whole, as bytes of any kind may be."""
+        with suppress(TfckptError):
+            inside = (e for e in self.stored.values() if e.shard == shard and e.nbytes and not e.slices)
+            self.verify(min(inside, key=lambda entry: entry.offset))
+            return True
+        return False
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except FormatError as error:
+            self.explain(error)
+            raise
 
     def _check_slices(self, sliced: Iterable[tuple[bytes, Entry]]) -> None:
         """Check that the keys of all slices that are listed are not far longer than the keys that are there."""
@@ -363,7 +407,9 @@ class BundleReader:
     def _check(self, entry: Entry, crc: int) -> None:
         if crc != entry.crc32c:
             path = shard_path(self.prefix, entry.shard, self.header.num_shards)
-            raise damaged(entry.name, path, entry.offset, entry.nbytes, entry.crc32c, crc)
+            error = damaged(entry.name, path, entry.offset, entry.nbytes, entry.crc32c, crc)
+            self.explain(error)
+            raise error
 
     def _runs(self, entry: Entry) -> tuple[list[Run], Damage | None]:
         """Return what compares a tensor, or what is wrong with it already; strings and variants are compared here."""
@@ -470,7 +516,9 @@ def _open_data(path: str, place: str) -> Input:
         raise remedied(CheckpointNotFoundError(text), looking(path)) from None
 
 
-def _explain(error: FormatError) -> None:
-    from tfckpt.bundle.kinds import explain  # what is whole needs none of its patterns
+def _explain_index(error: FormatError, index: Input) -> None:
+    from tfckpt.bundle.kinds import BROKEN_INDEX, INDEX, explain, kind_in  # what is whole needs none of its patterns
 
-    explain(error)
+    error.hint = error.hint or BROKEN_INDEX
+    with suppress(TfckptError):
+        explain(error, kind_in(index), INDEX, index.path)

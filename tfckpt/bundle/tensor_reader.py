@@ -13,6 +13,7 @@ from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.slices import Picked, Ranges, TensorSlice
 from tfckpt.bundle.v1_files import has_any_file
+from tfckpt.errors import TfckptError
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
@@ -78,6 +79,9 @@ class TensorReader(Protocol):
 
     def check_files(self) -> None:
         """Check that no file is missing or cut short."""
+
+    def explain(self, error: TfckptError) -> bool:
+        """Say in the error of a tensor's bytes what their file is, if it is something else; return whether it is."""
 
     def check_unchanged(self) -> None:
         """Check that the files are as they were when they were opened."""

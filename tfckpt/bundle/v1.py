@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -105,7 +106,9 @@ class V1Reader:
                 self._files.append(open_input(path, readahead=READAHEAD))
                 self._tables.append(table(self._files[-1].read_at, self._files[-1].size, path))
                 self._add_tensors(shard)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, FormatError) and self._files:
+                _explain(error, self._files[-1])
             self.close()
             raise
 
@@ -248,6 +251,10 @@ class V1Reader:
     def check_files(self) -> None:
         """Do nothing: whoever opens a table has found its end."""
 
+    def explain(self, error: TfckptError) -> bool:
+        """Return False: a file that is something else has no list of tensors, and was not opened."""
+        return False
+
     def check_unchanged(self) -> None:
         """Raise StorageError if a file has changed since it was opened, or has lost its name."""
         for file in self._files:
@@ -308,6 +315,14 @@ class V1Reader:
             shape = shape_of(box)
             values = decode_values(saved.data, tensor.data_type, math.prod(shape))
         return shaped(tensor.name, lambda: values.reshape(shape))
+
+
+def _explain(error: FormatError, file: Input) -> None:
+    """Say in the error of a file that cannot be opened what it is, if it is something else."""
+    from tfckpt.bundle.kinds import OLD, explain, kind_in  # what is whole needs none of its patterns
+
+    with suppress(TfckptError):
+        explain(error, kind_in(file), OLD, file.path)
 
 
 def _parse(value: bytes) -> SavedTensorSlices:

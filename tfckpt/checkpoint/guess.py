@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tfckpt.bundle import files
-from tfckpt.bundle.kinds import kind_of, remedy_for
+from tfckpt.bundle.kinds import FROZEN, kind_of, remedy_for
 from tfckpt.bundle.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
 from tfckpt.checkpoint.state_file import STATE_FILE, last_parts, read_state
 from tfckpt.errors import TfckptError, printable
@@ -82,7 +82,8 @@ def _without_index(typed: str, folder: str, nearest: Remedy | None) -> tuple[str
 def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
     if base == STATE_FILE and prefixes(folder):
         return f"it is the state file of {folder}; give the directory", take(typed, folder)
-    if base == SAVED_MODEL and files.exists(index_path(join(folder, VARIABLES))):
+    kind = kind_of(typed)
+    if base == SAVED_MODEL and kind is not FROZEN and files.exists(index_path(join(folder, VARIABLES))):
         text = "it is the graph of a SavedModel; the values of its variables are in variables/variables"
         return text, take(typed, os.path.normpath(join(folder, VARIABLES)))
     if named := _named_in(folder, base):
@@ -92,7 +93,6 @@ def _about_file(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple
         if own is not None:
             return text, take(typed, join(folder, own))
         return f"{text}, and that is not in {folder}", looking(typed)
-    kind = kind_of(typed)
     nearest = _the_nearest(typed, folder, base, prefixes)
     if kind is None:
         return "", nearest or looking(join(folder, base))
@@ -103,9 +103,8 @@ def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Remedy | N
     """Return what to say of a directory without a checkpoint, empty if nothing, and what would help."""
     if is_remote(directory):
         return "", None
-    if files.exists(index_path(join(directory, VARIABLES))):
-        meant = os.path.normpath(join(directory, VARIABLES))
-        return f"it is a SavedModel; the values of its variables are in {meant}", take(directory, meant)
+    if (told := _about_saved_model(directory)) is not None:
+        return told
     names = files.list_directory(directory)
     paths = [os.path.normpath(join(directory, name)) for name in names]
     for folder in [path for path in paths if files.is_directory(path)][:MOST_DIRECTORIES]:
@@ -114,13 +113,22 @@ def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Remedy | N
     if any(SHARD_SUFFIX.search(name) for name in names):
         return "data files are there: the download, or the copy, is not complete", looking(paths[0])
     for path in paths[:MOST_FILES]:
-        if (kind := kind_of(path)) is not None and kind.command:
+        if (kind := kind_of(path)) is not None and (kind.command or kind is FROZEN):
             return f"{path} is {kind.what}; {kind.then}", remedy_for(kind, path)
     return "", looking(join(directory, STATE_FILE))
 
 
+def _about_saved_model(directory: str) -> tuple[str, Remedy | None] | None:
+    graph, meant = (os.path.normpath(join(directory, name)) for name in (SAVED_MODEL, VARIABLES))
+    if kind_of(graph) is FROZEN:
+        return f"{graph} is {FROZEN.what}; {FROZEN.then}", None
+    if not files.exists(index_path(meant)):
+        return None
+    return f"it is a SavedModel; the values of its variables are in {meant}", take(directory, meant)
+
+
 def one_of(directory: str, names: Sequence[str]) -> Remedy:
-    """Return what would help where a directory has several checkpoints: the one with the highest number."""
+    """Return what to type where a directory has several checkpoints: the one with the highest number."""
     return take(directory, join(directory, _latest(names)))
 
 

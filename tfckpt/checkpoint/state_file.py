@@ -59,7 +59,11 @@ def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointSta
         # Of a field that stands there twice the last counts, as in TensorFlow.
         text_format.Merge(text, proto, allow_unknown_field=not strict)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise FormatError("state file", path=path, expected="CheckpointState text", got=str(error)) from None
+        from tfckpt.bundle.kinds import explain, stub_at
+
+        wrong = FormatError("state file", path=path, expected="CheckpointState text", got=str(error))
+        explain(wrong, stub_at(path), "a state file", path)
+        raise wrong from None
     except RecursionError:  # unknown fields inside each other
         raise FormatError("state file", path=path, expected="CheckpointState text", got="deep nesting") from None
     return CheckpointState(

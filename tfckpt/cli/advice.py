@@ -198,7 +198,7 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
     """Return the remedies that follow from what kind of error it is."""
     issue = error.issues[0]
     if isinstance(error, FormatError):
-        from tfckpt.bundle.kinds import explain
+        from tfckpt.bundle.damage import explain
 
         explain(error)
         return error.remedies

@@ -32,7 +32,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
     What an undamaged object graph names and is not there is no damage, but TensorFlow would stumble over it.
     """
     from tfckpt.bundle.carry import counting
-    from tfckpt.bundle.damage import find_all, survey
+    from tfckpt.bundle.damage import find_all, remedy_for_all, survey
     from tfckpt.checkpoint.locate import find_prefix
     from tfckpt.edit.salvage import dangling, find_intact
 
@@ -48,7 +48,9 @@ def cmd_verify(args: argparse.Namespace) -> int:
     for line in lines(damage):
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
     if left is not None:
-        print_next("verify", salvaging(prefix, (item.path for item in damage), vain=not left.has_values))
+        remedy = remedy_for_all(damage)
+        then = salvaging(prefix, (item.path for item in damage), vain=not left.has_values)
+        print_next("verify", then if remedy is None else remedy.argument("command"))
     if missing:
         what = f"the object graph names {some([repr(key) for key in missing])}, and no such tensor is here"
         then = "TensorFlow's restore fails as a whole for a program that asks for it"

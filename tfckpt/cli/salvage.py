@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import tfckpt
+from tfckpt.cli.advice import print_next
 from tfckpt.cli.inspect import lines
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import by_role, print_json, printable
@@ -27,10 +28,14 @@ def add_commands(
 
 def cmd_salvage(args: argparse.Namespace) -> int:
     """Write what is intact; list what is not, and why. Exit code 1 if anything is lost."""
+    from tfckpt.bundle.damage import remedy_for_all
+
     with progress_bar("salvaging", quiet=args.quiet) as progress:
         report = tfckpt.salvage(args.source, args.dest, **options_from(args, SalvageOptions), progress=progress)
     for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
         print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
+    remedy = remedy_for_all(report.damage)
+    print_next("salvage", None if remedy is None else remedy.argument("command"))
     if args.json:
         print_json(report.to_json() | ({"destination": None} if args.dry_run else {}))
     else:

@@ -58,6 +58,8 @@ def execute(
         written, shared = _share(writer, reader, list(carried.values()), mode)
         if shared and verify:
             reader.compare(carried.values(), progress=count)
+        elif shared:
+            reader.check_files()  # nobody else looks whether the bytes are there
         for step in plan.steps:
             _write_tensor(step, carried.get(step.target), reader, writer, verify=verify, shared=shared)
         if plan.object_graph is not None:

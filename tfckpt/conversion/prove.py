@@ -131,6 +131,8 @@ def _damage(checkpoint: Checkpoint, done: Collection[str], count: Count | None) 
             try:
                 checkpoint.verify(name)
             except DAMAGED as error:
+                if checkpoint.reader.explain(error):
+                    raise
                 problems.setdefault(str(error), error)  # a file that is missing is one line, not one for each tensor
             if count is not None:
                 count(checkpoint.entry(name).nbytes)
@@ -153,6 +155,8 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count
             same = _same_values(step, source, dest, entry)
             problem = "" if same else f"values differ from {step.source or step.fill}{_how(step, source, dest, entry)}"
         except DAMAGED as error:
+            if source.explain(error) or dest.explain(error):
+                raise  # nothing can be compared with what is no data file
             problem, damaged = str(error), _damaged((dest, source), error)
     if count is not None:
         origin = source.entry(step.source) if step.source else None

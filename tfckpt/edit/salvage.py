@@ -15,7 +15,7 @@ from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.damage import Finding, find_all, survey
+from tfckpt.bundle.damage import Finding, find_all, remedy_for_all, survey
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -125,8 +125,11 @@ def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions])
         finish(reading, total)
         left = find_intact(reader, damage)
         if damage and not left.has_values:
-            hint = f"{len(damage)} places are damaged, the first: {damage[0].reason}"
-            raise FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
+            places = dict.fromkeys(item.line for item in damage)
+            first = f"{len(places)} places are damaged, the first: " if len(places) > 1 else ""
+            hint = f"{first}{damage[0].reason}"
+            lost = FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
+            raise remedied(lost, remedy_for_all(damage))
         saved, notes = left.entries, (*found.notes, *left.notes)
         report = Salvage(
             reader.prefix, prefix, saved, tuple(damage), notes, left.set_aside, _unsaved_roles(reader, saved)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle import files
 from tfckpt.bundle.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.kinds import explain, stub_at
 from tfckpt.bundle.local_input import CHUNK_SIZE
 from tfckpt.bundle.paths import INDEX_SUFFIX, join
 from tfckpt.errors import (
@@ -135,7 +136,9 @@ def open_directory(path: str) -> Archive:
             members = [_member(path, row) for row in rows]
             if len({m.name for m in members}) < len(members) or len({row["file"] for row in rows}) < len(members):
                 raise FormatError("tensors", expected="each name and each file once", got="one that comes twice")
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, FormatError) and error.path == place:
+            explain(error, stub_at(place), f"the {INDEX} of an export", place)
         index.close()
         raise
     return Archive(path, members, check=index.check_unchanged, close=index.close)
@@ -198,6 +201,9 @@ def _read_header(place: str, what: str, noted: DataType) -> Header:
             if data_type_in(header, exact) != noted:
                 raise FormatError(f"dtype of {what}", offset=0, expected=dtype_name(noted), got=header.dtype)
             return header
+    except FormatError as error:
+        explain(error, stub_at(place), "a .npy file", place)
+        raise
     except UnsupportedError as error:
         raise UnsupportedError(f"{place}: {error}") from None
     finally:

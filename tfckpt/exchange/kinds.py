@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from tfckpt.bundle import files
-from tfckpt.bundle.kinds import kind_of
+from tfckpt.bundle.kinds import kind_of, remedy_for
 from tfckpt.bundle.paths import split_query
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError, remedied
 from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
 from tfckpt.issues import Issue, take
 
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
+EXPECTED = "a safetensors or .npz file"
 MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
 # What people have lying beside what can be read: first bytes, what that is, and what to do.
 OTHERS = (
@@ -58,11 +59,11 @@ def kind_of_source(path: str) -> str:
     start = files.read_head(path, MAGIC_SIZE)
     for magic, what, hint in OTHERS:
         if start.startswith(magic):
-            raise FormatError("file", path=path, expected="a safetensors or .npz file", got=what, hint=hint)
+            raise FormatError("file", path=path, expected=EXPECTED, got=what, hint=hint)
     if start.startswith(b"PK"):
         return NPZ
     kind = kind_of(path) if start[8:] != b"{" else None
-    if kind is not None or not start:
-        got = kind.what if kind is not None else "an empty file"
-        raise FormatError("file", path=path, expected="a safetensors or .npz file", got=got)
+    if kind is not None:
+        error = FormatError("file", path=path, expected=EXPECTED, got=kind.what, hint=kind.then)
+        raise remedied(error, remedy_for(kind, path))
     return SAFETENSORS

@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from tfckpt.bundle import files
+from tfckpt.bundle.kinds import ZIP, remedy_for
 from tfckpt.bundle.local_input import CHUNK_SIZE
 from tfckpt.bundle.local_output import OutputFile
-from tfckpt.errors import FormatError, TfckptError, UnsupportedError
+from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
@@ -149,7 +150,7 @@ def open_npz(path: str) -> Archive:
         with _trouble():
             archive = zipfile.ZipFile(io.BufferedReader(_Readable(file), CHUNK_SIZE))
         infos = archive.infolist()
-        _check_members(infos, file.size)
+        _check_members(path, infos, file.size)
         members = [_member(archive, info) for info in infos]
     except BaseException:
         file.close()
@@ -172,16 +173,14 @@ def _trouble() -> Iterator[None]:
         ) from None
 
 
-def _check_members(infos: Sequence[zipfile.ZipInfo], size: int) -> None:
+def _check_members(path: str, infos: Sequence[zipfile.ZipInfo], size: int) -> None:
     """Raise if members are not arrays, or lie over one another: a small file could claim to hold a great deal."""
     others = [info.filename for info in infos if not info.filename.endswith(SUFFIX) or info.filename == SUFFIX]
     if others:
-        hint = (
-            "a PyTorch file? safetensors.torch.save_file writes what can be read safely"
-            if "data.pkl" in str(others)
-            else ""
-        )
-        raise FormatError(".npz archive", expected="members NAME.npy only", got=repr(others[0]), hint=hint)
+        is_torch = "data.pkl" in str(others)
+        hint = "a PyTorch file? safetensors.torch.save_file writes what can be read safely" if is_torch else ZIP.then
+        error = FormatError(".npz archive", expected="members NAME.npy only", got=repr(others[0]), hint=hint)
+        raise remedied(error, None if is_torch else remedy_for(ZIP, path))
     if len({info.filename for info in infos}) < len(infos):
         raise FormatError(".npz archive", expected="each name once", got="one that comes twice")
     ends = 0

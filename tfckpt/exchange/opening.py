@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfckpt.bundle import files
+from tfckpt.bundle.kinds import explain, stub_at
 from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import FormatError, UnsupportedError, located, remedied
 from tfckpt.exchange import safetensors
@@ -14,7 +15,7 @@ from tfckpt.exchange.archive import Archive, Member, noted_type, plain_header
 from tfckpt.exchange.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.exchange.directory import open_directory
 from tfckpt.exchange.dtypes import NAMES
-from tfckpt.exchange.kinds import check_kind, kind_of_source
+from tfckpt.exchange.kinds import EXPECTED, check_kind, kind_of_source
 from tfckpt.exchange.npz import open_npz
 
 NOTE = "tfckpt"  # the key of what we note in the metadata
@@ -31,6 +32,9 @@ def open_archive(path: str, kind: str | None) -> Archive:
     with located(path, None):
         try:
             return opened(path)
+        except FormatError as error:
+            explain(error, stub_at(path), EXPECTED, path)
+            raise
         except UnsupportedError as error:
             if str(error).startswith(path):
                 raise

@@ -203,4 +203,5 @@ def _measured(source: Checkpoint, entry: Entry, bins: int | None) -> tuple[Stati
     try:
         return measure(source.reader, entry, bins=bins), None
     except TfckptError as error:  # damage, a missing file, or a dtype that has no values
+        source.reader.explain(error)
         return None, str(error)
