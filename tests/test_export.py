@@ -433,6 +433,44 @@ def test_what_a_dead_writer_left_in_a_directory_goes(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+def test_an_export_over_an_older_one_takes_numbers_that_are_free(tmp_path: Path) -> None:
+    numbers = []
+    for turn, count in enumerate((1, 1, 1, 2, 2, 3, 1, 4)):
+        source = source_of(tmp_path / str(turn), {f"w{n}": 10 * turn + n for n in range(count)})
+        path = export(source, tmp_path, "npy", overwrite=True)
+        numbers.append([int(file.name.partition(".")[0]) for file in sorted(Path(path).glob("*.npy"))])
+        assert _imported(path, tmp_path) == {f"w{n}": 10 * turn + n for n in range(count)}
+    assert numbers == [[0], [1], [0], [1, 2], [3, 4], [0, 1, 2], [3], [4, 5, 6, 7]]
+
+
+def test_a_number_of_more_than_five_digits_is_one_too(tmp_path: Path) -> None:
+    source = source_of(tmp_path, {"w": 1})
+    path = Path(export(source, tmp_path, "npy"))
+    Path(path, "123456.w.npy").touch()
+    export(source, tmp_path, "npy", overwrite=True)
+    assert listed(path) == ["123457.w.npy", "index.json"]
+
+
+def test_until_the_new_index_is_there_the_old_one_names_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(export(source_of(tmp_path / "old", {"a": 1, "b": 2}), tmp_path, "npy"))
+    source, real, found = source_of(tmp_path / "new", {"a": 3, "b": 4}), os.replace, []
+
+    def values() -> dict[str, Any]:
+        rows = json.loads((path / "index.json").read_text())["tensors"]
+        return {row["name"]: np.load(path / row["file"]).tolist() for row in rows}
+
+    def replace(old: str, new: str) -> None:
+        found.append((os.path.basename(new), values()))
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    export(source, tmp_path, "npy", overwrite=True)
+    assert found == [(name, {"a": 1, "b": 2}) for name in ("00002.a.npy", "00003.b.npy", "index.json")]
+    assert values() == {"a": 3, "b": 4}
+
+
 def test_a_library_that_is_missing_is_named_with_what_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
