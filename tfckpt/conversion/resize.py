@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.arguments import whole_number
+from tfckpt.bundle.dtypes import NUMERIC, item_size
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
-from tfckpt.errors import UsageError
+from tfckpt.errors import Advice, UsageError
 from tfckpt.layouts import axes
 
 ZEROS, MEAN = FILLS = ("zeros", "mean")
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
+ZEROED = Advice(given=MEAN, meant=ZEROS)
 
 
 class Resizing(NamedTuple):
@@ -72,12 +74,18 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     if size == old:
         return step
     assert step.axes is not None
+    if step.data_type not in NUMERIC:
+        complaints.add(f"{step.source}: {step.dtype_name}, and only tables of numbers can be resized")
+        return step
     letters = {**step.letters, letter: size}
     shape = axes.target_shape(step.axes, letters)
-    nbytes = step.nbytes // math.prod(step.shape) * math.prod(shape)
-    after = step._replace(shape=shape, letters=letters, nbytes=nbytes)
+    after = step._replace(shape=shape, letters=letters, nbytes=item_size(step.data_type) * math.prod(shape))
     if step.fill is not None:
         return after
+    if old == 0 and fill == MEAN:
+        text = f"{step.source}: it has no row of which new ones could be the mean"
+        complaints.add(f"{text}; --resize-fill {ZEROS} fills them", ZEROED)
+        return step
     source = axes.parse(step.axes)[0]
     if (letter,) not in source:
         complaints.add(f"{step.source}: its axis of {old} is one with others ({step.axes}), so it cannot be resized")
