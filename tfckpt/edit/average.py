@@ -51,7 +51,7 @@ from tfckpt.edit.rewrite import (
     spread,
     write_piece,
 )
-from tfckpt.errors import Advice, PlanError, UsageError, advised, printable, some
+from tfckpt.errors import Advice, PlanError, UsageError, advised, count_of, printable, some
 from tfckpt.progress import Progress, finish, stages
 
 if TYPE_CHECKING:
@@ -292,7 +292,8 @@ def _differences(other: Checkpoint, last: Checkpoint, free: Collection[str], cop
     for name in unlike[:MOST_NAMED]:
         yield f"{other.prefix}: tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
     if len(unlike) > MOST_NAMED:
-        yield f"{other.prefix}: {len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
+        more = count_of(len(unlike) - MOST_NAMED, "more tensor")
+        yield f"{other.prefix}: {more} of another dtype or shape than in {last.prefix}"
     if ours.keys() == theirs.keys() and not unlike and (line := _graphs_differ(other, last, copies)):
         yield f"{other.prefix}: the object graph is not that of {last.prefix}: {line}"
 
