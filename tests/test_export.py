@@ -257,6 +257,18 @@ def test_strings_that_numpy_would_change_are_refused(tmp_path: Path) -> None:
         assert found["fine"].tolist() == [b"", b"\xff\0b"]
 
 
+@pytest.mark.parametrize(("width", "is_padded"), [(32, True), (33, False)])
+def test_strings_may_be_padded_to_sixteen_times_their_bytes(tmp_path: Path, width: int, is_padded: bool) -> None:
+    """Each counts as a byte more than it has: all come to 16 times 64 bytes if the longest has 32."""
+    source = source_of(tmp_path, {"w": [b"x" * width, *[b""] * 31]})
+    if not is_padded:
+        with pytest.raises(PlanError, match="tensor 'w': "):
+            export(source, tmp_path, "npz")
+        return
+    with np.load(export(source, tmp_path, "npz")) as found:
+        assert (found["w"].dtype, found["w"].tolist()) == (np.dtype("S32"), [b"x" * 32, *[b""] * 31])
+
+
 def test_the_object_graph_stays_and_the_report_says_so(bert: str, tmp_path: Path) -> None:
     tfckpt.convert(bert, tmp_path / "encoder", sync=False)
     plan = tfckpt.export(tmp_path / "encoder", tmp_path / "o.npz")

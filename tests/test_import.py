@@ -8,7 +8,8 @@ import os
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from support.archives import KINDS, bits, deserialize, export, listed
 from support.commands import Captured, fail
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, TfckptError, UnsupportedError
 from tfckpt.exchange import archive
 from tfckpt.exchange import safetensors as ours
-from tfckpt.exchange.npy import parse_header
+from tfckpt.exchange.npy import Header, parse_header
 
 WHOLE = {"a": np.arange(6.0).reshape(2, 3), "b/c": np.float32(7), "empty": np.zeros((0, 2), np.int8)}
 
@@ -433,6 +435,24 @@ def test_what_must_be_whole_may_not_be_compressed_without_bound(
     monkeypatch.setattr(archive, "FREE_NBYTES", 0)
     with pytest.raises(FormatError, match="since it cannot be read in pieces, got 160,000"):
         imported(tmp_path / "m.npz", tmp_path)
+
+
+@pytest.mark.parametrize(("stored", "most"), [(1, 64 * 2**20), (2**20, 64 * 2**20), (2**20 + 1, 64 * (2**20 + 1))])
+def test_an_array_that_must_be_whole_is_64_times_what_is_stored_of_it_or_64_mib(stored: int, most: int) -> None:
+    asked: list[int] = []
+
+    def member(size: int) -> archive.Member:
+        def chunks() -> Iterator[bytes]:
+            asked.append(size)
+            yield b""
+
+        return archive.Member("w", DT_STRING, Header(np.dtype("S1"), (size,), False, size, 128), stored, chunks)
+
+    with pytest.raises(FormatError, match=rf"at most {most:,} bytes, .* got {most + 1:,}$"):
+        member(most + 1).read()
+    with suppress(TfckptError):  # there is nothing in it
+        member(most).read()
+    assert asked == [most]
 
 
 def test_a_header_is_read_without_a_warning_even_if_python_2_wrote_it() -> None:

@@ -99,6 +99,22 @@ def complaints(source: str | Path, **options: Any) -> list[str]:
     return [line.partition(": ")[2] for line in caught.value.complaints]
 
 
+def test_what_is_filled_may_take_sixteen_times_the_source_and_64_mib(tmp_path: Path) -> None:
+    """A configuration may claim any size."""
+    variables = {name: value for name, value in tensors().items() if name != TYPES}
+    most = 16 * sum(value.nbytes for value in variables.values()) + 64 * 2**20
+    rows = most // (8 * 4)
+    sizes = {"num_attention_heads": 2, "type_vocab_size": rows}
+    plan = tfckpt.plan(saved(tmp_path, variables, **sizes), fill="zeros")
+    (step,) = (step for step in plan.steps if step.fill is not None)
+    assert (step.shape, step.nbytes) == ((rows, 8), most)
+    (tmp_path / "larger").mkdir()
+    prefix = saved(tmp_path / "larger", variables, **sizes | {"type_vocab_size": rows + 1})
+    (line,) = complaints(prefix, fill="zeros")
+    assert line.startswith(f"{TYPES}: missing, and 'encoder' needs it for encoder/")
+    assert line.endswith(f"; [{rows + 1}, 8] is far larger than all that the source holds")
+
+
 def test_each_head_that_the_source_lacks_is_one_line() -> None:
     assert complaints(DATA / "classifier_tf115" / "model.ckpt-3", to="bert-pretrainer") == [
         "no masked-LM head, cls/predictions/*, which 'bert-pretrainer' needs for 5 variables; "

@@ -23,7 +23,6 @@ import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_STRING
 from tfckpt.bundle.entry import HEADER_KEY, MAX_RANK, Entry, Header
-from tfckpt.bundle.reader import MAX_SHARING
 from tfckpt.bundle.slices import TensorSlice, check_cover
 from tfckpt.bundle.strings import encode_strings, read_head
 from tfckpt.checkpoint.lookup import Lookup
@@ -321,7 +320,7 @@ def test_slices_over_the_same_bytes_are_not_put_together(tmp_path: Path) -> None
     parts = [TensorSlice(((n, 1), (0, -1))) for n in range(count)]
     own = {part.key(b"w"): row(shape=(1, width), size=4 * width) for part in parts}
     prefix = write_bundle(tmp_path / "m", {b"w": sliced((count, width), parts)} | own, bytes(4 * width))
-    refused = pytest.raises(FormatError, match=rf"expected at most {MAX_SHARING} times the size of their data files")
+    refused = pytest.raises(FormatError, match="expected at most 16 times the size of their data files")
     with at_most(4 << 20), tfckpt.open(prefix, verify=False) as checkpoint, refused:
         checkpoint["w"]
 
@@ -348,11 +347,16 @@ def test_ten_thousand_tensors_over_the_same_bytes_are_not_copied(tmp_path: Path,
     assert tfckpt.open(prefix)["09999"].nbytes == 1 << 20
 
 
-def test_one_tensor_under_sixteen_names_is_copied(tmp_path: Path) -> None:
-    data = bytes(4)
+def test_one_tensor_is_copied_under_sixteen_names_and_not_under_seventeen(tmp_path: Path) -> None:
+    data = np.float32(1.5).tobytes()
     shared = row(size=4, crc32c=masked_crc32c(data))
-    prefix = write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(MAX_SHARING)}, data)
-    assert len(tfckpt.rewrite(prefix, tmp_path / "new").steps) == MAX_SHARING
+    prefix = write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(16)}, data)
+    assert len(tfckpt.rewrite(prefix, tmp_path / "new").steps) == 16
+    with tfckpt.open(tmp_path / "new") as new:
+        assert {name: value.item() for name, value in new.items()} == {f"{n:05}": 1.5 for n in range(16)}
+    write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(17)}, data)
+    with pytest.raises(FormatError, match=r"at most 16 times the size of their data files, 64 bytes, got 68$"):
+        tfckpt.rewrite(prefix, tmp_path / "more")
 
 
 def test_the_nearest_names_are_looked_for_among_the_first_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
