@@ -26,6 +26,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_QINT8
 from tfckpt.bundle.dtypes import item_size
+from tfckpt.bundle.files import create_output
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import (
@@ -37,7 +38,9 @@ from tfckpt.errors import (
     UsageError,
 )
 from tfckpt.exchange import safetensors as ours
+from tfckpt.exchange.directory import file_name
 from tfckpt.exchange.dtypes import CODES
+from tfckpt.exchange.npz import ZipSink
 
 DATA = Path(__file__).parent / "data"
 MANY: dict[str, Any] = {  # of what NumPy has a name for
@@ -289,6 +292,32 @@ def _read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def test_a_header_that_the_library_would_not_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(tmp_path, {"w": 1})
+    data = Path(export(source, tmp_path, "safetensors")).read_bytes()
+    size = 8 + int.from_bytes(data[:8], "little")
+    before = listed(tmp_path)
+    monkeypatch.setattr(ours, "MAX_HEADER_SIZE", size - 1)
+    with pytest.raises(UnsupportedError, match=f"safetensors: a header of {size} bytes; {size - 1} is the limit"):
+        export(source, tmp_path, "safetensors", overwrite=True)
+    assert (listed(tmp_path), Path(tmp_path, "out.safetensors").read_bytes()) == (before, data)
+    monkeypatch.setattr(ours, "MAX_HEADER_SIZE", size)
+    assert Path(export(source, tmp_path, "safetensors", overwrite=True)).read_bytes() == data
+
+
+def test_a_note_that_a_zip_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    for size, kept in ((0xFFFF, 0xFFFF), (0x10000, 0)):
+        file = create_output(str(tmp_path / "m"))
+        with ZipSink(file) as archive:
+            archive.finish({"tfckpt": "x" * (size - len('{"tfckpt": ""}'))})
+        file.close(sync=False)
+        (written,) = tmp_path.iterdir()
+        assert len(zipfile.ZipFile(written).comment) == kept
+        file.discard()
+
+
 # --- names that lead elsewhere
 
 
@@ -298,6 +327,17 @@ def test_a_name_that_a_zip_cannot_hold_safely_is_refused(tmp_path: Path, name: s
     with pytest.raises(PlanError, match="--rename gives it another"):
         export(source, tmp_path, "npz")
     assert "x" in np.load(export(source, tmp_path, "npz", rename=[("(?s)^.*$", "x")])).files
+
+
+def test_a_name_as_long_as_a_zip_holds_is_held(tmp_path: Path) -> None:
+    name = "x" * (0xFFFF - len(".npy"))
+    with np.load(export(source_of(tmp_path, {name: 1}), tmp_path, "npz")) as found:
+        assert {name: int(value) for name, value in found.items()} == {name: 1}
+
+
+def test_a_file_is_called_by_the_last_hundred_characters_of_a_name() -> None:
+    assert file_name(7, "y" + "x" * 99) == f"00007.y{'x' * 99}.npy"
+    assert file_name(7, "y" + "x" * 100) == f"00007.{'x' * 100}.npy"
 
 
 def test_names_that_numpy_takes_for_one_another_are_refused(tmp_path: Path) -> None:

@@ -291,6 +291,18 @@ def sliced(shape: tuple[int, ...], parts: list[TensorSlice]) -> BundleEntryProto
     return proto
 
 
+def test_slices_have_two_million_corners_at_most() -> None:
+    """Those of 2,048 boxes, cut in ten dimensions, are just as many."""
+    for last in (4, 5):
+        cuts = [*[(slice(0, 1), slice(1, 2))] * 9, [slice(n, n + 1) for n in range(last)]]
+        boxes = list(product(*cuts))
+        if last == 4:
+            check_cover("w", (*[2] * 9, last), boxes)
+            continue
+        with pytest.raises(UnsupportedError, match="tensor 'w': 2,560 slices, cut in 10 dimensions"):
+            check_cover("w", (*[2] * 9, last), boxes)
+
+
 def test_a_list_of_slices_takes_no_more_than_the_keys_that_are_there(tmp_path: Path) -> None:
     name = b"w" * 50_000
     parts = [TensorSlice(((start, 1),)) for start in range(4_000)]  # 200 megabytes of keys

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
-from tfckpt.bundle.slices import Ranges, TensorSlice, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.slices import (
+    Ranges,
+    TensorSlice,
+    check_cover,
+    first_overlap,
+    intersection,
+    relative,
+    shape_of,
+    whole,
+)
 from tfckpt.errors import FormatError
 
 MESSAGES = [
@@ -137,3 +146,9 @@ def test_a_scalar_is_covered_by_one_slice() -> None:
     for parts in ([], [whole(()), whole(())]):
         with pytest.raises(FormatError, match="slices of tensor 'w': expected each of 1 elements once"):
             check_cover("w", (), parts)
+
+
+def test_two_boxes_that_overlap_are_named_among_the_first_five_hundred() -> None:
+    rows = [(slice(n, n + 1),) for n in range(499)]
+    assert first_overlap([*rows, rows[7]]) == (rows[7], rows[7])
+    assert first_overlap([*rows, (slice(499, 500),), rows[7]]) is None
