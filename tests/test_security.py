@@ -24,7 +24,7 @@ import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_STRING
 from tfckpt.bundle.entry import HEADER_KEY, MAX_RANK, Entry, Header
-from tfckpt.bundle.slices import TensorSlice, check_cover
+from tfckpt.bundle.slices import TensorSlice, check_cover, check_disjoint
 from tfckpt.bundle.strings import encode_strings, read_head
 from tfckpt.checkpoint.lookup import Lookup
 from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable
@@ -289,6 +289,17 @@ def sliced(shape: tuple[int, ...], parts: list[TensorSlice]) -> BundleEntryProto
     proto = row(shape=shape)
     proto.slices.extend(part.to_proto() for part in parts)
     return proto
+
+
+def test_slices_that_may_be_incomplete_are_compared_in_half_a_million_pairs() -> None:
+    for count in (1024, 1025):
+        check_disjoint("w", [(slice(0, 4), slice(n, n + 1)) for n in range(count)])  # along the second axis, in none
+        stairs = [(slice(n, count), slice(n, n + 1)) for n in range(count)]  # each lies beside all that begin before it
+        if count == 1024:
+            check_disjoint("w", stairs)
+            continue
+        with pytest.raises(UnsupportedError, match="tensor 'w': 1,025 slices, of which too many lie beside each other"):
+            check_disjoint("w", stairs)
 
 
 def test_slices_have_two_million_corners_at_most() -> None:
