@@ -28,6 +28,7 @@ from tfckpt.bundle.slices import TensorSlice, check_cover, check_disjoint
 from tfckpt.bundle.strings import encode_strings, read_head
 from tfckpt.checkpoint.lookup import Lookup
 from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable
+from tfckpt.checkpoint.object_paths import key_at
 from tfckpt.checkpoint.object_tensors import against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
 from tfckpt.checkpoint.ways import paths_of_variables
@@ -404,6 +405,21 @@ def test_the_nearest_names_are_looked_for_among_the_first_only(tmp_path: Path, m
             with pytest.raises(TensorNotFoundError) as caught:
                 checkpoint[f"{number:03}" + "x" * (number + 1)]
             assert (f"'{number:03}x" in str(caught.value).partition("did you mean")[2]) is is_near
+
+
+def test_near_names_are_looked_for_among_five_thousand(tmp_path: Path) -> None:
+    """Of which each is a letter many times, so that no other is near."""
+    names = [chr(0x4E00 + n) * 8 for n in range(5001)]
+    graph = ObjectGraph([Node({name: n for n, name in enumerate(names, 1)})])
+    graph.nodes += [Node(attributes=[Attribute("VARIABLE_VALUE", f"key {n}")]) for n in range(5001)]
+    with tfckpt.open(write_bundle(tmp_path / "m", {name.encode(): row(DT_STRING) for name in names})) as checkpoint:
+        for n, is_near in ((4999, True), (5000, False)):
+            with pytest.raises(TensorNotFoundError) as caught:
+                checkpoint[names[n] + "x"]
+            assert str(caught.value).endswith(f"; did you mean {names[n]!r}?") is is_near
+            with pytest.raises(TensorNotFoundError) as caught:
+                key_at(graph, names[n] + "x", "m", ())
+            assert str(caught.value).endswith(f"; did you mean {names[n]!r}?") is is_near
 
 
 def test_a_changed_index_makes_no_error_of_numpys(tmp_path: Path) -> None:
