@@ -19,6 +19,7 @@ import tfckpt
 from tfckpt import errors
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.main import main
+from tfckpt.cli.output import folded
 from tfckpt.issues import Issue
 
 SOURCE = f"bert/{NAME}"
@@ -255,6 +256,22 @@ def test_a_command_that_the_shell_does_not_find_is_written_so_that_it_does(
     print_next("ls", "python3 -m pip install x")
     python = "python3" if expected.startswith("tfckpt") else "/venv/bin/python"
     assert capsys.readouterr().err == f"tfckpt ls: next: {expected}\ntfckpt ls: next: {python} -m pip install x\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [
+        (0, []),
+        (19, []),
+        (20, []),
+        (21, ["and 1 more difference; --json has them all"]),
+        (22, ["and 2 more differences; --json has them all"]),
+        (1020, ["and 1,000 more differences; --json has them all"]),
+    ],
+)
+def test_what_is_left_out_is_counted_where_something_is(count: int, last: list[str]) -> None:
+    lines = [str(number) for number in range(count)]
+    assert list(folded(lines)) == lines[:20] + last
 
 
 def test_many_differences_are_folded_and_json_has_them_all(here: Path, capsys: Captured) -> None:

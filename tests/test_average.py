@@ -406,6 +406,26 @@ def test_checkpoints_of_other_objects_are_refused_though_their_keys_are_equal(tm
         assert averaged[OBJECT_GRAPH_KEY].item() == last[OBJECT_GRAPH_KEY].item()
 
 
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [
+        (20, []),
+        (21, ["a: 1 more tensor of another dtype or shape than in b"]),
+        (22, ["a: 2 more tensors of another dtype or shape than in b"]),
+    ],
+)
+def test_tensors_of_another_kind_are_named_and_those_beyond_twenty_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, last: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for prefix, dtype in (("a", np.float32), ("b", np.float64)):
+        tfckpt.save(prefix, {f"w{n:02}": np.zeros(2, dtype) for n in range(count)} | {"same": 1.0})
+    with pytest.raises(PlanError) as caught:
+        tfckpt.average(["a", "b"], "out")
+    named = [f"a: tensor 'w{n:02}' is float32[2], and float64[2] in b" for n in range(20)]
+    assert list(caught.value.reasons) == named + last
+
+
 def test_an_object_graph_in_one_alone_is_a_tensor_too_many(tmp_path: Path) -> None:
     save_objects(tmp_path / "a", model(), 0)
     with tfckpt.open(tmp_path / "a") as checkpoint:

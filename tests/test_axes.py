@@ -42,6 +42,27 @@ def test_heads_that_do_not_divide_are_a_mismatch() -> None:
     assert got == Mismatch("a multiple of num_attention_heads = 3 (bert_config.json)", "8")
 
 
+@pytest.mark.parametrize("dim", [0, 8])
+def test_nothing_is_a_multiple_of_zero(dim: int) -> None:
+    got = sizes(num_attention_heads=0).bind("kernel", (8, dim), "h (a d) -> h a d")
+    assert got == Mismatch("a multiple of num_attention_heads = 0 (bert_config.json)", str(dim))
+
+
+def test_an_axis_of_known_letters_may_be_zero_long() -> None:
+    known = sizes(num_attention_heads=0, hidden_size=8)
+    assert known.bind("bias", (0,), "(a h)") == {"a": 0, "h": 8}
+    assert known.bind("bias", (8,), "(a h)") == Mismatch(
+        "num_attention_heads * hidden_size = 0 (bert_config.json)", "8"
+    )
+
+
+def test_a_letter_that_nobody_stated_may_be_zero_and_is_from_then_on() -> None:
+    known = sizes(num_attention_heads=2)
+    assert known.bind("first", (0, 0), "h (a d) -> h a d") == {"a": 2, "h": 0, "d": 0}
+    assert known.known["hidden_size"] == Size(0, "first")
+    assert known.bind("second", (8,), "h")[:2] == ("hidden_size = 0 (first)", "8")  # type: ignore[index]
+
+
 def test_another_rank_is_a_mismatch() -> None:
     assert sizes().bind("kernel", (8,), "h k") == Mismatch("2 axes (h k)", "1")
 
@@ -54,7 +75,13 @@ def test_a_mismatch_teaches_no_size() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "shape", "expected"),
-    [("h (a d) -> h a d", (6, 8), (6, 2, 4)), ("(a d) h -> a d h", (8, 6), (2, 4, 6)), ("c h -> h c", (3, 6), (6, 3))],
+    [
+        ("h (a d) -> h a d", (6, 8), (6, 2, 4)),
+        ("(a d) h -> a d h", (8, 6), (2, 4, 6)),
+        ("c h -> h c", (3, 6), (6, 3)),
+        ("h (a d) -> h a d", (0, 8), (0, 2, 4)),
+        ("(a d) h -> a d h", (0, 6), (2, 0, 6)),
+    ],
 )
 def test_apply_gives_the_target_shape_in_row_major_order(
     pattern: str, shape: tuple[int, ...], expected: tuple[int, ...]

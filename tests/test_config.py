@@ -73,6 +73,19 @@ def test_what_is_no_configuration_is_an_error_that_names_file_and_field(
     assert str(caught.value).startswith(str(path))
 
 
+def test_a_size_is_below_two_to_the_31_and_a_file_at_most_a_megabyte(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    text = '{"vocab_size": 2147483647}'
+    path.write_text(text.ljust(1 << 20), encoding="utf-8")
+    assert read_config(str(path)).sizes == {"vocab_size": 2**31 - 1}
+    path.write_text(text.ljust(1 + (1 << 20)), encoding="utf-8")
+    with pytest.raises(FormatError, match="expected at most 1,048,576 bytes, got 1,048,577"):
+        read_config(str(path))
+    path.write_text('{"vocab_size": 2147483648}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="vocab_size: expected at most 2,147,483,647, got a number of 10 digits"):
+        read_config(str(path))
+
+
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "bert_config.json").write_bytes(b'{"hidden_size": \xff}')
     with pytest.raises(FormatError, match="at byte 16: expected UTF-8"):

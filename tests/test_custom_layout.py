@@ -14,7 +14,7 @@ from support.gpt2 import HPARAMS, LAYOUT, make_gpt2
 
 import tfckpt
 from tfckpt.cli.main import main
-from tfckpt.conversion.layout_file import FILE_LIMIT, read_layout
+from tfckpt.conversion.layout_file import read_layout
 from tfckpt.errors import FormatError, LayoutError, PlanError, UsageError
 
 DOCS = LAYOUT.parent / "custom_layouts.md"
@@ -277,12 +277,29 @@ def test_a_hostile_file_is_an_error_and_no_crash(tmp_path: Path, text: str, expe
     assert any(expected in line for line in complaints(tmp_path, text))
 
 
+def test_a_line_may_have_64_dots(tmp_path: Path) -> None:
+    read_layout(str(layout(tmp_path, f"{SMALL}#{'.' * 64}\n")))
+    (line,) = complaints(tmp_path, f"{SMALL}#{'.' * 65}\n")
+    assert line == "line 10: more than 64 dots: break it into several lines"
+
+
+def test_a_part_may_lack_eight_prefixes(tmp_path: Path) -> None:
+    text = SMALL.replace('"net/w"', '"networks/w"')
+    prefixes = [f'"{"networks/"[:size]}"' for size in range(1, 10)]
+    custom = read_layout(str(layout(tmp_path, f"{text}optional = [{', '.join(prefixes[:8])}]\n")))
+    assert len(custom.layout.parts[0].part.optional) == 8
+    lines = complaints(tmp_path, f"{text}optional = [{', '.join(prefixes)}]\n")
+    assert lines == ["[parts.net]: optional: expected at most 8, got 9"]
+
+
 def test_a_file_that_is_no_text_or_too_large(tmp_path: Path) -> None:
     path = tmp_path / "my_model.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(FormatError, match="expected UTF-8, got 0xff"):
         read_layout(str(path))
-    path.write_bytes(b"#" * (FILE_LIMIT + 1))
+    path.write_text(SMALL.ljust(1 << 20, "#"), encoding="utf-8")
+    assert read_layout(str(path)).layout.name == "small"
+    path.write_text(SMALL.ljust(1 + (1 << 20), "#"), encoding="utf-8")
     with pytest.raises(FormatError, match="expected at most 1,048,576 bytes"):
         read_layout(str(path))
 

@@ -214,6 +214,20 @@ def test_a_size_that_is_not_that_of_the_shape_names_the_tensor(
     )
 
 
+def test_a_size_of_64_bits_is_none() -> None:
+    assert Entry.parse(b"w", entry_bytes(shape=(2**61 - 1,), nbytes=2**63 - 4)).nbytes == 2**63 - 4
+    with pytest.raises(FormatError, match="tensor 'w'"):  # which fits the field, as a negative number
+        Entry.parse(b"w", entry_bytes(shape=(2**61,), nbytes=-(2**63)))
+
+
+def test_a_size_that_would_be_far_too_long_to_print_is_not_printed() -> None:
+    for bits, expected in ((4096, f"expected {2**4095:,} bytes"), (4097, "expected fewer than 2**63 bytes")):
+        shape = (*[2**62] * 66, 2 ** (bits - 3 - 62 * 66))  # of four bytes each
+        with pytest.raises(FormatError) as caught:
+            Entry.parse(b"w", entry_bytes(shape=shape, nbytes=0))
+        assert expected in str(caught.value)
+
+
 def test_a_zero_dimension_beside_huge_ones_stores_nothing() -> None:
     assert Entry.parse(b"w", entry_bytes(shape=(2**62, 0, 2**62), nbytes=0)).size == 0
 

@@ -25,8 +25,10 @@ from tfckpt.errors import (
     TfckptError,
     UnsupportedError,
     UsageError,
+    count_of,
     located,
     remedied,
+    some,
 )
 from tfckpt.issues import give, leave_out
 
@@ -206,6 +208,22 @@ def test_messages_hold_no_credentials_of_urls(text: str, shown: str) -> None:
     ]
     assert [shown in str(error) for error in errors] == [True] * 4
     assert errors[1].reasons == (shown,)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, ""), (1, "a"), (2, "a, a"), (3, "a, a, a"), (4, "a, a, a and 1 more"), (5, "a, a, a and 2 more")],
+)
+def test_names_are_all_there_or_those_that_are_not_are_counted(count: int, text: str) -> None:
+    assert some(["a"] * count, 3) == text
+    assert some(["a"] * 5) == "a, a, a, a, a"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 tensors"), (1, "1 tensor"), (2, "2 tensors"), (1000, "1,000 tensors")]
+)
+def test_one_thing_alone_is_no_plural(count: int, text: str) -> None:
+    assert count_of(count, "tensor") == count_of(["a"] * count, "tensor") == text
 
 
 def test_what_to_type_next_survives_pickling_and_adds_up() -> None:

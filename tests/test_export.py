@@ -26,6 +26,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_QINT8
 from tfckpt.bundle.dtypes import item_size
+from tfckpt.bundle.files import create_output
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import (
@@ -37,7 +38,9 @@ from tfckpt.errors import (
     UsageError,
 )
 from tfckpt.exchange import safetensors as ours
+from tfckpt.exchange.directory import file_name
 from tfckpt.exchange.dtypes import CODES
+from tfckpt.exchange.npz import ZipSink
 
 DATA = Path(__file__).parent / "data"
 MANY: dict[str, Any] = {  # of what NumPy has a name for
@@ -257,6 +260,18 @@ def test_strings_that_numpy_would_change_are_refused(tmp_path: Path) -> None:
         assert found["fine"].tolist() == [b"", b"\xff\0b"]
 
 
+@pytest.mark.parametrize(("width", "is_padded"), [(32, True), (33, False)])
+def test_strings_may_be_padded_to_sixteen_times_their_bytes(tmp_path: Path, width: int, is_padded: bool) -> None:
+    """Each counts as a byte more than it has: all come to 16 times 64 bytes if the longest has 32."""
+    source = source_of(tmp_path, {"w": [b"x" * width, *[b""] * 31]})
+    if not is_padded:
+        with pytest.raises(PlanError, match="tensor 'w': "):
+            export(source, tmp_path, "npz")
+        return
+    with np.load(export(source, tmp_path, "npz")) as found:
+        assert (found["w"].dtype, found["w"].tolist()) == (np.dtype("S32"), [b"x" * 32, *[b""] * 31])
+
+
 def test_the_object_graph_stays_and_the_report_says_so(bert: str, tmp_path: Path) -> None:
     tfckpt.convert(bert, tmp_path / "encoder", sync=False)
     plan = tfckpt.export(tmp_path / "encoder", tmp_path / "o.npz")
@@ -277,6 +292,32 @@ def _read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def test_a_header_that_the_library_would_not_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(tmp_path, {"w": 1})
+    data = Path(export(source, tmp_path, "safetensors")).read_bytes()
+    size = 8 + int.from_bytes(data[:8], "little")
+    before = listed(tmp_path)
+    monkeypatch.setattr(ours, "MAX_HEADER_SIZE", size - 1)
+    with pytest.raises(UnsupportedError, match=f"safetensors: a header of {size} bytes; {size - 1} is the limit"):
+        export(source, tmp_path, "safetensors", overwrite=True)
+    assert (listed(tmp_path), Path(tmp_path, "out.safetensors").read_bytes()) == (before, data)
+    monkeypatch.setattr(ours, "MAX_HEADER_SIZE", size)
+    assert Path(export(source, tmp_path, "safetensors", overwrite=True)).read_bytes() == data
+
+
+def test_a_note_that_a_zip_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    for size, kept in ((0xFFFF, 0xFFFF), (0x10000, 0)):
+        file = create_output(str(tmp_path / "m"))
+        with ZipSink(file) as archive:
+            archive.finish({"tfckpt": "x" * (size - len('{"tfckpt": ""}'))})
+        file.close(sync=False)
+        (written,) = tmp_path.iterdir()
+        assert len(zipfile.ZipFile(written).comment) == kept
+        file.discard()
+
+
 # --- names that lead elsewhere
 
 
@@ -286,6 +327,17 @@ def test_a_name_that_a_zip_cannot_hold_safely_is_refused(tmp_path: Path, name: s
     with pytest.raises(PlanError, match="rename gives it another"):
         export(source, tmp_path, "npz")
     assert "x" in np.load(export(source, tmp_path, "npz", rename=[("(?s)^.*$", "x")])).files
+
+
+def test_a_name_as_long_as_a_zip_holds_is_held(tmp_path: Path) -> None:
+    name = "x" * (0xFFFF - len(".npy"))
+    with np.load(export(source_of(tmp_path, {name: 1}), tmp_path, "npz")) as found:
+        assert {name: int(value) for name, value in found.items()} == {name: 1}
+
+
+def test_a_file_is_called_by_the_last_hundred_characters_of_a_name() -> None:
+    assert file_name(7, "y" + "x" * 99) == f"00007.y{'x' * 99}.npy"
+    assert file_name(7, "y" + "x" * 100) == f"00007.{'x' * 100}.npy"
 
 
 def test_names_that_numpy_takes_for_one_another_are_refused(tmp_path: Path) -> None:
@@ -431,6 +483,44 @@ def test_what_a_dead_writer_left_in_a_directory_goes(tmp_path: Path) -> None:
     left.touch()
     export(source, tmp_path, "npy", overwrite=True)
     assert not left.exists()
+
+
+def test_an_export_over_an_older_one_takes_numbers_that_are_free(tmp_path: Path) -> None:
+    numbers = []
+    for turn, count in enumerate((1, 1, 1, 2, 2, 3, 1, 4)):
+        source = source_of(tmp_path / str(turn), {f"w{n}": 10 * turn + n for n in range(count)})
+        path = export(source, tmp_path, "npy", overwrite=True)
+        numbers.append([int(file.name.partition(".")[0]) for file in sorted(Path(path).glob("*.npy"))])
+        assert _imported(path, tmp_path) == {f"w{n}": 10 * turn + n for n in range(count)}
+    assert numbers == [[0], [1], [0], [1, 2], [3, 4], [0, 1, 2], [3], [4, 5, 6, 7]]
+
+
+def test_a_number_of_more_than_five_digits_is_one_too(tmp_path: Path) -> None:
+    source = source_of(tmp_path, {"w": 1})
+    path = Path(export(source, tmp_path, "npy"))
+    Path(path, "123456.w.npy").touch()
+    export(source, tmp_path, "npy", overwrite=True)
+    assert listed(path) == ["123457.w.npy", "index.json"]
+
+
+def test_until_the_new_index_is_there_the_old_one_names_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(export(source_of(tmp_path / "old", {"a": 1, "b": 2}), tmp_path, "npy"))
+    source, real, found = source_of(tmp_path / "new", {"a": 3, "b": 4}), os.replace, []
+
+    def values() -> dict[str, Any]:
+        rows = json.loads((path / "index.json").read_text())["tensors"]
+        return {row["name"]: np.load(path / row["file"]).tolist() for row in rows}
+
+    def replace(old: str, new: str) -> None:
+        found.append((os.path.basename(new), values()))
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    export(source, tmp_path, "npy", overwrite=True)
+    assert found == [(name, {"a": 1, "b": 2}) for name in ("00002.a.npy", "00003.b.npy", "index.json")]
+    assert values() == {"a": 3, "b": 4}
 
 
 def test_a_library_that_is_missing_is_named_with_what_installs_it(

@@ -8,7 +8,8 @@ import os
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from support.archives import KINDS, bits, deserialize, export, listed
 from support.commands import Captured, fail
 
 import tfckpt
+from tfckpt._proto.types_pb2 import DT_STRING
+from tfckpt.bundle.files import open_input
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, TfckptError, UnsupportedError
 from tfckpt.exchange import archive
 from tfckpt.exchange import safetensors as ours
-from tfckpt.exchange.npy import parse_header
+from tfckpt.exchange.npy import Header, parse_header
 
 WHOLE = {"a": np.arange(6.0).reshape(2, 3), "b/c": np.float32(7), "empty": np.zeros((0, 2), np.int8)}
 
@@ -191,7 +194,8 @@ LIES: dict[str, tuple[bytes, type[TfckptError], str]] = {
     "a size that is a truth": (header({"w": row(shape=[True, 2])}, b"ab"), FormatError, "shape of tensor 'w'"),
     "a size that is a fraction": (header({"w": row(shape=[2.0])}, b"ab"), FormatError, "shape of tensor 'w'"),
     "a size beyond all bounds": (header({"w": row(shape=[1 << 70, 0])}), FormatError, "shape of tensor 'w'"),
-    "a rank beyond all bounds": (header({"w": row(shape=[1] * 300)}), FormatError, "shape of tensor 'w'"),
+    "a size of 64 bits": (header({"w": row(shape=[1 << 63, 0])}), FormatError, "shape of tensor 'w'"),
+    "a rank beyond all bounds": (header({"w": row(shape=[1] * 255)}, b"a"), FormatError, "a list of at most 254 sizes"),
     "a product beyond all bounds": (
         header({"w": row(shape=[1 << 62] * 200)}, b"ab"),
         FormatError,
@@ -235,6 +239,24 @@ def test_a_safetensors_file_that_lies_is_refused(tmp_path: Path, name: str) -> N
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path}/m: ")
     assert listed(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("shape", [[(1 << 63) - 1, 0], [1] * 253 + [2]], ids=["size", "rank"])
+def test_a_shape_within_all_bounds_is_read(tmp_path: Path, shape: list[int]) -> None:
+    data = b"ab" if shape[-1] else b""
+    (tmp_path / "m").write_bytes(header({"w": row(shape=shape, data_offsets=[0, len(data)])}, data))
+    with closing(open_input(str(tmp_path / "m"))) as file:
+        (tensor,), _, begin = ours.read_header(file)
+    assert (tensor.shape, tensor.begin, tensor.end) == (tuple(shape), 0, len(data))
+    assert (tmp_path / "m").read_bytes()[begin:] == data
+
+
+def test_a_safetensors_header_of_more_than_a_hundred_megabytes_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "m", "wb") as file:
+        file.write((100_000_001).to_bytes(8, "little") + b"{}")
+        file.truncate(200_000_000)
+    with pytest.raises(FormatError, match=r"header: expected at most 100,000,000 bytes, got 100,000,001$"):
+        imported(tmp_path / "m", tmp_path)
 
 
 def test_a_safetensors_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -433,6 +455,58 @@ def test_what_must_be_whole_may_not_be_compressed_without_bound(
     monkeypatch.setattr(archive, "FREE_NBYTES", 0)
     with pytest.raises(FormatError, match="since it cannot be read in pieces, got 160,000"):
         imported(tmp_path / "m.npz", tmp_path)
+
+
+@pytest.mark.parametrize(("stored", "most"), [(1, 64 * 2**20), (2**20, 64 * 2**20), (2**20 + 1, 64 * (2**20 + 1))])
+def test_an_array_that_must_be_whole_is_64_times_what_is_stored_of_it_or_64_mib(stored: int, most: int) -> None:
+    asked: list[int] = []
+
+    def member(size: int) -> archive.Member:
+        def chunks() -> Iterator[bytes]:
+            asked.append(size)
+            yield b""
+
+        return archive.Member("w", DT_STRING, Header(np.dtype("S1"), (size,), False, size, 128), stored, chunks)
+
+    with pytest.raises(FormatError, match=rf"at most {most:,} bytes, .* got {most + 1:,}$"):
+        member(most + 1).read()
+    with suppress(TfckptError):  # there is nothing in it
+        member(most).read()
+    assert asked == [most]
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_a_header_may_have_ten_thousand_characters(tmp_path: Path, kind: str) -> None:
+    text = "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }"
+    for size in (10_000, 10_001):
+        data = described(text.ljust(size - 1) + "\n", np.arange(2).tobytes(), version=2)
+        (tmp_path / "w.npy").write_bytes(data)
+        (tmp_path / "index.json").write_text(index())
+        (tmp_path / "m.npz").write_bytes(zipped(("w.npy", data)))
+        path = tmp_path / "m.npz" if kind == "npz" else tmp_path
+        if size == 10_000:
+            assert imported(path, tmp_path / "x")["w"].tolist() == [0, 1]
+            continue
+        with pytest.raises(FormatError, match=r"npy header.*: expected one that NumPy reads"):
+            imported(path, tmp_path / "x")
+
+
+def test_dimensions_of_an_array_are_below_two_to_the_63() -> None:
+    text = "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 0), }}\n"
+    most = (1 << 63) - 1
+    assert parse_header(described(text.format(most)))[1:4] == ((most, 0), False, 0)
+    with pytest.raises(FormatError, match="expected dimensions of 0 or more"):
+        parse_header(described(text.format(most + 1)))
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_strings_may_be_longer_than_a_piece_that_is_read(tmp_path: Path, kind: str) -> None:
+    tensors = {"w": np.array([b"x" * ((1 << 20) + 1), b"y"], object)}
+    tfckpt.save(tmp_path / "m", tensors)
+    with tfckpt.open(tmp_path / "m") as checkpoint:
+        assert (
+            imported(Path(export(checkpoint.prefix, tmp_path, kind)), tmp_path)["w"].tolist() == tensors["w"].tolist()
+        )
 
 
 def test_a_header_is_read_without_a_warning_even_if_python_2_wrote_it() -> None:

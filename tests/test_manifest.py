@@ -11,7 +11,7 @@ import pytest
 import tfckpt
 from tfckpt.cli.main import build_parser
 from tfckpt.conversion.manifest import read_rows
-from tfckpt.errors import CheckpointNotFoundError, ManifestError
+from tfckpt.errors import CheckpointNotFoundError, FormatError, ManifestError
 from tfckpt.flags import options_from
 from tfckpt.options import ConvertOptions
 
@@ -31,6 +31,24 @@ def complaints(manifest: Path, text: str | bytes) -> list[str]:
         tfckpt.read_manifest(manifest)
     assert all(complaint.startswith(f"{manifest}: line ") for complaint in caught.value.reasons)
     return [complaint.removeprefix(f"{manifest}: ") for complaint in caught.value.reasons]
+
+
+def test_a_manifest_of_more_than_64_mib_is_not_read(manifest: Path) -> None:
+    with open(manifest, "wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(FormatError, match="expected at most 67,108,864 bytes, got 67,108,865"):
+        tfckpt.read_manifest(manifest)
+
+
+@pytest.mark.parametrize("jobs", ["0", "1", "1000", "1001"])
+def test_there_are_a_thousand_processes_at_most(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["convert-many", "m.csv", "--jobs", jobs]
+    if jobs in ("1", "1000"):
+        assert build_parser().parse_args(argv).jobs == int(jobs)
+        return
+    with pytest.raises(SystemExit, match=r"^2$"):
+        build_parser().parse_args(argv)
+    assert f"argument --jobs: expected a whole number from 1 to 1000, got '{jobs}'" in capsys.readouterr().err
 
 
 def test_a_tilde_is_the_home_directory(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,7 @@ def test_a_destination_that_is_not_proven_is_an_error_unless_overwritten(
     (outcome,) = tfckpt.convert_many([done], threads)
     assert isinstance(outcome.error, CheckpointExistsError)
     assert why in str(outcome.error)
+    assert ("more)" in str(outcome.error)) is ("more)" in why)
     assert str(outcome.error).endswith("; choose another name, or overwrite it")
     assert inodes(done["dest"]) == before
     (outcome,) = tfckpt.convert_many([done | {"overwrite": True}], threads)

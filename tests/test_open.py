@@ -20,6 +20,7 @@ from support.v1 import to_rows, write_rows
 import tfckpt
 from tfckpt.bundle.entry import HEADER_KEY, Header, encode_name
 from tfckpt.bundle.paths import shard_path
+from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
 from tfckpt.errors import (
     CheckpointNotFoundError,
@@ -349,6 +350,68 @@ def test_a_damaged_tensor_is_noticed_when_it_is_read(bert_copy: str) -> None:
     assert (caught.value.path, caught.value.offset) == (data, offset)
     with tfckpt.open(bert_copy, verify=False) as checkpoint:
         assert checkpoint[WORDS].shape == (30, 8)
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> str:
+    """Prefix of a bundle with a tensor of each kind that has one checksum; variants have one a message, always looked at."""
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with BundleWriter(str(tmp_path / "kinds"), max_shard_size=16) as writer:
+        writer.add("number", values[0])
+        writer.add("sliced", values)
+        writer.add("string", [b"yes", b"no"])
+        writer.finish()
+    return str(tmp_path / "kinds")
+
+
+def damage(prefix: str, name: str) -> None:
+    """Change the last byte of a tensor."""
+    with tfckpt.open(prefix) as checkpoint:
+        _, stored = checkpoint.reader.pieces(checkpoint.entry(name))[-1]
+        path = shard_path(prefix, stored.shard, checkpoint.num_shards)
+    flip(path, stored.offset + stored.nbytes - 1)
+
+
+KINDS = ["number", "sliced", "string"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_tensor_is_verified_at_the_first_look(kinds: str, name: str) -> None:
+    damage(kinds, name)
+    looks: list[Callable[[tfckpt.Checkpoint], object]] = [
+        lambda checkpoint: checkpoint[name],
+        lambda checkpoint: checkpoint.verify(name),
+        lambda checkpoint: dict(checkpoint.items()),
+        lambda checkpoint: list(checkpoint.values()),
+    ]
+    with tfckpt.open(kinds) as checkpoint:
+        for other in sorted({*checkpoint} - {name}):  # which are as they were
+            checkpoint.verify(other)
+        checkpoint.get_slice(name)[0]  # no checksum covers a part, so this is no look at it
+        for look in looks:  # nor is one that fails
+            with pytest.raises(ChecksumError, match=name):
+                look(checkpoint)
+    with tfckpt.open(kinds, verify=False) as checkpoint:
+        assert len(dict(checkpoint.items())) == 3
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_tensor_is_not_verified_again(kinds: str, name: str) -> None:
+    """Or reading a table row by row, under its name, would read all of it each time."""
+    with tfckpt.open(kinds) as read, tfckpt.open(kinds) as verified, tfckpt.open(kinds) as listed:
+        before = read[name].tolist()
+        verified.verify(name)
+        listed.verify()
+        damage(kinds, name)
+        for checkpoint in (read, verified, listed):
+            after = checkpoint[name].tolist()
+            assert after != before
+            assert after == tfckpt.open(kinds, verify=False)[name].tolist()
+        assert [value.tolist() for key, value in read.items() if key == name] == [after]
+        with pytest.raises(ChecksumError, match=name):  # unless it is asked for
+            read.verify(name)
+    with tfckpt.open(kinds) as again, pytest.raises(ChecksumError, match=name):
+        again[name]
 
 
 def test_a_damaged_string_tensor_is_noticed_when_it_is_read(tmp_path: Path) -> None:

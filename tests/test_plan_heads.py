@@ -14,12 +14,69 @@ import pytest
 
 import tfckpt
 from tfckpt.errors import PlanError
+from tfckpt.layouts.catalog import OBJECT_LAYOUTS, find_family
 
 DATA = Path(__file__).parent / "data"
 WORDS = "bert/embeddings/word_embeddings"
 POSITIONS = "bert/embeddings/position_embeddings"
 TYPES = "bert/embeddings/token_type_embeddings"
 POOLER = ["bert/pooler/dense/bias", "bert/pooler/dense/kernel"]
+
+BEGINNINGS: dict[str, str | tuple[str, ...]] = {  # of the names of what a rule drops
+    "masked-LM head": ("cls/predictions/", "generator_predictions/"),
+    "next-sentence head": "cls/seq_relationship/",
+    "sentence-order head": "cls/seq_relationship/",
+    "question-answering head": "cls/squad/",
+    "question-answering head of SQuAD 2.0": ("start_logits/", "end_logits/", "answer_class/"),
+    "classification head": ("output_weights", "output_bias"),
+    "discriminator": ("electra/", "discriminator_predictions/"),
+    "discriminator's head": "discriminator_predictions/",
+    "generator": ("generator/", "generator_predictions/"),
+    "head of a fine-tuned task": "task_specific/",
+}
+TASKS = {
+    "cls/squad/output_weights": (2, 8),
+    "cls/squad/output_bias": (2,),
+    "output_weights": (3, 8),
+    "output_bias": (3,),
+}
+SQUAD2 = {f"{scope}/dense/kernel": (8, 1) for scope in ("start_logits", "end_logits", "answer_class")}
+ADDED: dict[str, dict[str, tuple[int, ...]]] = {  # the heads that these sources lack
+    "bert_tf115": TASKS,
+    "albert_tf115": TASKS | SQUAD2,
+    "electra_tf115": {"task_specific/cola/dense/kernel": (8, 2), "task_specific/squad/qa_hidden/bias": (8,)},
+    "mobilebert_student_tf115": TASKS,
+}
+MASKED, NEXT, ORDER, SPANS, CLASSES, SPANS2 = (
+    "masked-LM head",
+    "next-sentence head",
+    "sentence-order head",
+    "question-answering head",
+    "classification head",
+    "question-answering head of SQuAD 2.0",
+)
+DROPPED: dict[tuple[str, str], set[str]] = {
+    ("bert_tf115", "encoder"): {MASKED, NEXT, SPANS, CLASSES},
+    ("bert_tf115", "pretrainer"): {SPANS, CLASSES},
+    ("bert_tf115", "bert-pretrainer"): {SPANS, CLASSES},
+    ("bert_tf115", "pretrain-model"): {SPANS, CLASSES},
+    ("bert_tf115", "classifier"): {MASKED, NEXT, SPANS},
+    ("bert_tf115", "classifier-own-pooler"): {MASKED, NEXT, SPANS},
+    ("bert_tf115", "token-classifier"): {MASKED, NEXT, SPANS},
+    ("bert_tf115", "span-labeler"): {MASKED, NEXT, CLASSES},
+    ("bert_tf115", "bert-model"): {MASKED, NEXT, SPANS, CLASSES},
+    ("bert_tf115", "bert-layer"): {MASKED, NEXT, SPANS, CLASSES},
+    ("albert_tf115", "encoder"): {MASKED, ORDER, SPANS, CLASSES, SPANS2},
+    ("albert_tf115", "pretrainer"): {SPANS, CLASSES, SPANS2},
+    ("albert_tf115", "classifier"): {MASKED, ORDER, SPANS, SPANS2},
+    ("albert_tf115", "token-classifier"): {MASKED, ORDER, SPANS, SPANS2},
+    ("albert_tf115", "span-labeler"): {MASKED, ORDER, CLASSES, SPANS2},
+    ("electra_tf115", "encoder"): {"generator", "discriminator's head", "head of a fine-tuned task"},
+    ("electra_tf115", "generator"): {"discriminator", MASKED, "head of a fine-tuned task"},
+    ("electra_tf115", "pretrainer"): {"head of a fine-tuned task"},
+    ("mobilebert_student_tf115", "encoder"): {MASKED, NEXT, SPANS, CLASSES},
+    ("mobilebert_student_tf115", "pretrainer"): {NEXT, SPANS, CLASSES},
+}
 
 
 def tensors(name: str = "bert_tf115") -> dict[str, Any]:
@@ -40,6 +97,22 @@ def complaints(source: str | Path, **options: Any) -> list[str]:
     with pytest.raises(PlanError) as caught:
         tfckpt.plan(source, **options)
     return [line.partition(": ")[2] for line in caught.value.reasons]
+
+
+def test_what_is_filled_may_take_sixteen_times_the_source_and_64_mib(tmp_path: Path) -> None:
+    """A configuration may claim any size."""
+    variables = {name: value for name, value in tensors().items() if name != TYPES}
+    most = 16 * sum(value.nbytes for value in variables.values()) + 64 * 2**20
+    rows = most // (8 * 4)
+    sizes = {"num_attention_heads": 2, "type_vocab_size": rows}
+    plan = tfckpt.plan(saved(tmp_path, variables, **sizes), fill="zeros")
+    (step,) = (step for step in plan.steps if step.fill is not None)
+    assert (step.shape, step.nbytes) == ((rows, 8), most)
+    (tmp_path / "larger").mkdir()
+    prefix = saved(tmp_path / "larger", variables, **sizes | {"type_vocab_size": rows + 1})
+    (line,) = complaints(prefix, fill="zeros")
+    assert line.startswith(f"{TYPES}: missing, and 'encoder' needs it for encoder/")
+    assert line.endswith(f"; [{rows + 1}, 8] is far larger than all that the source holds")
 
 
 def test_each_head_that_the_source_lacks_is_one_line() -> None:
@@ -122,6 +195,26 @@ def test_a_head_that_the_target_cannot_hold_is_dropped_by_its_name(name: str, to
     dropped = tfckpt.plan(DATA / name / "model.ckpt-3", to=to).dropped_by_rule()
     others = ("optimizer state", "training step")
     assert {rule: len(items) for rule, items in dropped.items() if rule not in others} == rules
+
+
+@pytest.mark.parametrize(("name", "to"), DROPPED)
+def test_of_a_source_with_every_head_a_target_takes_its_own_and_drops_the_others(
+    name: str, to: str, tmp_path: Path
+) -> None:
+    added = {head: np.zeros(shape, np.float32) for head, shape in ADDED[name].items()}
+    variables = tensors(name) | added
+    plan = tfckpt.plan(saved(tmp_path, variables), to=to, num_heads=2, fill="zeros")
+    dropped = {rule: [item.source for item in items] for rule, items in plan.dropped_by_rule().items()}
+    taken = {step.source for step in plan.steps}
+    others = {rule: [n for n in variables if n.startswith(BEGINNINGS[rule])] for rule in DROPPED[name, to]}
+    expected = {rule: sorted(set(names) - taken) for rule, names in others.items()}
+    assert dropped == expected | {"training step": ["global_step"]}
+    assert all(expected.values())
+
+
+def test_every_target_has_a_row_of_what_it_drops() -> None:
+    rows = {(find_family(tensors(name)), to) for name, to in DROPPED}
+    assert rows == {(layout.family, layout.name) for layout in OBJECT_LAYOUTS}
 
 
 @pytest.mark.parametrize("scope", ["roberta/", "module/", "student/0/"])

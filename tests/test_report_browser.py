@@ -312,6 +312,16 @@ def test_the_policy_lets_no_other_script_run_and_nothing_be_loaded(look: Look, b
     assert page.evaluate("window.pwned") is None
 
 
+@pytest.mark.parametrize(("count", "last"), [(100, []), (101, ["and 1 more"]), (1102, ["and 1,002 more"])])
+def test_what_is_wrong_beyond_a_hundred_is_counted(look: Look, tmp_path: Path, count: int, last: list[str]) -> None:
+    tfckpt.save(tmp_path / "c", {f"w{n:04}": n for n in range(count)})
+    (tmp_path / "c.data-00000-of-00001").write_bytes(b"!" * 8 * count)
+    assert main(["report", str(tmp_path / "c"), "-o", str(tmp_path / "r.html")]) == 1
+    said = look(tmp_path / "r.html").locator("#problems li").all_inner_texts()
+    assert [f"'w{n:04}'" in text for n, text in enumerate(said[:100])] == [True] * 100
+    assert said[100:] == last
+
+
 def test_what_is_wrong_is_said_first(look: Look, tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "c", {"good": np.ones(4), "torn": np.arange(4.0), "zero": 0})
     with open(tmp_path / "c.data-00000-of-00001", "r+b") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,56 @@ def test_another_dtype_stays(bert: str, tmp_path: Path) -> None:
     tfckpt.convert(tmp_path / "half", tmp_path / "out", num_heads=2, vocab_size=31, resize_fill="mean", prove=True)
     with tfckpt.open(tmp_path / "out") as dest:
         assert (dest[WORDS].dtype.name, dest[WORDS].shape) == ("float16", (31, 8))
+
+
+def changed(bert: str, directory: Path, table: Any) -> str:
+    """Return the prefix of an encoder whose words are another table."""
+    tensors = {n: v for n, v in tfckpt.open(bert).items() if "adam" not in n and not n.startswith("cls/")}
+    tfckpt.save(directory / "source", tensors | {TABLE: table})
+    return str(directory / "source")
+
+
+def test_a_table_without_a_row_gets_rows_of_zeros_but_no_mean(
+    bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = changed(bert, tmp_path, np.zeros((0, 8), np.float32))
+    plan = tfckpt.convert(source, tmp_path / "out", num_heads=2, vocab_size=5, prove=True)
+    (step,) = (step for step in plan.steps if step.source == TABLE)
+    assert (step.source_shape, step.shape, step.nbytes) == ((0, 8), (5, 8), 160)
+    with tfckpt.open(tmp_path / "out") as dest:
+        np.testing.assert_array_equal(dest[WORDS], np.zeros((5, 8), np.float32))
+    line = f"tfckpt plan {source} --num-heads 2 --vocab-size 5 --resize-fill "
+    assert main([*shlex.split(line)[1:], "mean"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"tfckpt plan: {source}: {TABLE}: it has no row of which new ones could be the mean; "
+        "--resize-fill zeros fills them",
+        f"tfckpt plan: next: {line}zeros",
+    ]
+
+
+@pytest.mark.parametrize("fill", ["zeros", "mean"])
+def test_rows_of_no_width_are_added_to_rows_of_none(bert: str, tmp_path: Path, fill: Any) -> None:
+    tensors = {n: v for n, v in tfckpt.open(bert).items() if "adam" not in n}
+    narrow = {n: np.zeros([0 if dim == 8 else dim for dim in v.shape], v.dtype) for n, v in tensors.items()}
+    tfckpt.save(tmp_path / "source", narrow)
+    tfckpt.convert(tmp_path / "source", tmp_path / "out", num_heads=2, vocab_size=32, resize_fill=fill, prove=True)
+    with tfckpt.open(tmp_path / "out") as dest:
+        assert dest[WORDS].shape == (32, 0)
+
+
+def test_only_numbers_are_resized(bert: str, tmp_path: Path) -> None:
+    source = changed(bert, tmp_path, np.full((30, 8), b"x", object))
+    for size in (29, 32):
+        with pytest.raises(PlanError, match=f"{TABLE}: string, and only tables of numbers can be resized"):
+            tfckpt.plan(source, num_heads=2, vocab_size=size)
+    assert tfckpt.plan(source, num_heads=2, vocab_size=30).nbytes == tfckpt.plan(source, num_heads=2).nbytes
+
+
+def test_the_mean_of_complex_numbers_is_complex(bert: str, tmp_path: Path) -> None:
+    table = np.arange(240).reshape(30, 8).astype(np.complex64) * (1 + 2j)
+    tfckpt.convert(changed(bert, tmp_path, table), tmp_path / "out", num_heads=2, vocab_size=31, resize_fill="mean")
+    with tfckpt.open(tmp_path / "out") as dest:
+        np.testing.assert_array_equal(dest[WORDS][30], (np.arange(8) + 116) * (1 + 2j))
 
 
 def test_a_proof_takes_the_same_sizes(bert: str, tmp_path: Path) -> None:

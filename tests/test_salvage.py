@@ -67,6 +67,13 @@ def salvaged(source: str, tmp_path: Path, **options: Any) -> tfckpt.Salvage:
     return report
 
 
+def test_progress_of_no_bytes_is_at_its_end(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "empty", {"w": np.zeros((0, 3), np.float32)})
+    calls: list[tuple[int, int]] = []
+    salvaged(str(tmp_path / "empty"), tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert set(calls) == {(0, 0)}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_intact_comes_back_whole(kind: str, make: Callable[[str], str], tmp_path: Path) -> None:
     source = make(kind)

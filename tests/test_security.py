@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,14 @@ import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_STRING
 from tfckpt.bundle.entry import HEADER_KEY, MAX_RANK, Entry, Header
-from tfckpt.bundle.reader import MAX_SHARING
-from tfckpt.bundle.slices import TensorSlice, check_cover
+from tfckpt.bundle.slices import TensorSlice, check_cover, check_disjoint
 from tfckpt.bundle.strings import encode_strings, read_head
 from tfckpt.checkpoint.lookup import Lookup
 from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable
+from tfckpt.checkpoint.object_paths import key_at
 from tfckpt.checkpoint.object_tensors import against_restoring
 from tfckpt.checkpoint.outline import outline_names, outline_objects
-from tfckpt.checkpoint.state_file import STATE_FILE_LIMIT
+from tfckpt.checkpoint.ways import paths_of_variables
 from tfckpt.cli.main import main
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
@@ -45,8 +46,9 @@ from tfckpt.errors import (
     TfckptError,
     UnsupportedError,
 )
+from tfckpt.layouts import bert
 from tfckpt.layouts.catalog import find_models
-from tfckpt.layouts.rules import Drop, numbers_in
+from tfckpt.layouts.rules import Drop, Part, Placed, numbers_in
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.checksum import mask, masked_crc32c
 from tfckpt.sstable.format import MAX_SNAPPY_RATIO, SNAPPY, BlockHandle, encode_footer, unwrap_block, wrap_block
@@ -290,6 +292,29 @@ def sliced(shape: tuple[int, ...], parts: list[TensorSlice]) -> BundleEntryProto
     return proto
 
 
+def test_slices_that_may_be_incomplete_are_compared_in_half_a_million_pairs() -> None:
+    for count in (1024, 1025):
+        check_disjoint("w", [(slice(0, 4), slice(n, n + 1)) for n in range(count)])  # along the second axis, in none
+        stairs = [(slice(n, count), slice(n, n + 1)) for n in range(count)]  # each lies beside all that begin before it
+        if count == 1024:
+            check_disjoint("w", stairs)
+            continue
+        with pytest.raises(UnsupportedError, match="tensor 'w': 1,025 slices, of which too many lie beside each other"):
+            check_disjoint("w", stairs)
+
+
+def test_slices_have_two_million_corners_at_most() -> None:
+    """Those of 2,048 boxes, cut in ten dimensions, are just as many."""
+    for last in (4, 5):
+        cuts = [*[(slice(0, 1), slice(1, 2))] * 9, [slice(n, n + 1) for n in range(last)]]
+        boxes = list(product(*cuts))
+        if last == 4:
+            check_cover("w", (*[2] * 9, last), boxes)
+            continue
+        with pytest.raises(UnsupportedError, match="tensor 'w': 2,560 slices, cut in 10 dimensions"):
+            check_cover("w", (*[2] * 9, last), boxes)
+
+
 def test_a_list_of_slices_takes_no_more_than_the_keys_that_are_there(tmp_path: Path) -> None:
     name = b"w" * 50_000
     parts = [TensorSlice(((start, 1),)) for start in range(4_000)]  # 200 megabytes of keys
@@ -297,6 +322,18 @@ def test_a_list_of_slices_takes_no_more_than_the_keys_that_are_there(tmp_path: P
     for use in (len, lambda checkpoint: checkpoint[name.decode()]):
         with at_most(30 << 20), tfckpt.open(prefix) as checkpoint, pytest.raises(FormatError, match="slices of part"):
             use(checkpoint)
+
+
+def test_slices_may_be_listed_whose_keys_are_a_megabyte_longer_than_all_that_are_there(tmp_path: Path) -> None:
+    name = b"w" * 1024  # the one key that is there
+    for count in (1025, 1026):
+        parts = [TensorSlice(((start, 1),)) for start in range(count)]
+        with tfckpt.open(write_bundle(tmp_path / str(count), {name: sliced((count,), parts)})) as checkpoint:
+            if count == 1025:
+                assert checkpoint.entries()[0].slices == tuple(parts)
+                continue
+            with pytest.raises(FormatError, match=r"keys of at most 1,049,600 bytes, got 1,050,624$"):
+                checkpoint.entries()
 
 
 def test_many_slices_are_compared_in_time() -> None:
@@ -321,7 +358,7 @@ def test_slices_over_the_same_bytes_are_not_put_together(tmp_path: Path) -> None
     parts = [TensorSlice(((n, 1), (0, -1))) for n in range(count)]
     own = {part.key(b"w"): row(shape=(1, width), size=4 * width) for part in parts}
     prefix = write_bundle(tmp_path / "m", {b"w": sliced((count, width), parts)} | own, bytes(4 * width))
-    refused = pytest.raises(FormatError, match=rf"expected at most {MAX_SHARING} times the size of their data files")
+    refused = pytest.raises(FormatError, match="expected at most 16 times the size of their data files")
     with at_most(4 << 20), tfckpt.open(prefix, verify=False) as checkpoint, refused:
         checkpoint["w"]
 
@@ -348,11 +385,16 @@ def test_ten_thousand_tensors_over_the_same_bytes_are_not_copied(tmp_path: Path,
     assert tfckpt.open(prefix)["09999"].nbytes == 1 << 20
 
 
-def test_one_tensor_under_sixteen_names_is_copied(tmp_path: Path) -> None:
-    data = bytes(4)
+def test_one_tensor_is_copied_under_sixteen_names_and_not_under_seventeen(tmp_path: Path) -> None:
+    data = np.float32(1.5).tobytes()
     shared = row(size=4, crc32c=masked_crc32c(data))
-    prefix = write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(MAX_SHARING)}, data)
-    assert len(tfckpt.rewrite(prefix, tmp_path / "new").steps) == MAX_SHARING
+    prefix = write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(16)}, data)
+    assert len(tfckpt.rewrite(prefix, tmp_path / "new").steps) == 16
+    with tfckpt.open(tmp_path / "new") as new:
+        assert {name: value.item() for name, value in new.items()} == {f"{n:05}": 1.5 for n in range(16)}
+    write_bundle(tmp_path / "m", {b"%05d" % n: shared for n in range(17)}, data)
+    with pytest.raises(FormatError, match=r"at most 16 times the size of their data files, 64 bytes, got 68$"):
+        tfckpt.rewrite(prefix, tmp_path / "more")
 
 
 def test_the_nearest_names_are_looked_for_among_the_first_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,6 +405,21 @@ def test_the_nearest_names_are_looked_for_among_the_first_only(tmp_path: Path, m
             with pytest.raises(TensorNotFoundError) as caught:
                 checkpoint[f"{number:03}" + "x" * (number + 1)]
             assert (f"'{number:03}x" in str(caught.value).partition("did you mean")[2]) is is_near
+
+
+def test_near_names_are_looked_for_among_five_thousand(tmp_path: Path) -> None:
+    """Of which each is a letter many times, so that no other is near."""
+    names = [chr(0x4E00 + n) * 8 for n in range(5001)]
+    graph = ObjectGraph([Node({name: n for n, name in enumerate(names, 1)})])
+    graph.nodes += [Node(attributes=[Attribute("VARIABLE_VALUE", f"key {n}")]) for n in range(5001)]
+    with tfckpt.open(write_bundle(tmp_path / "m", {name.encode(): row(DT_STRING) for name in names})) as checkpoint:
+        for n, is_near in ((4999, True), (5000, False)):
+            with pytest.raises(TensorNotFoundError) as caught:
+                checkpoint[names[n] + "x"]
+            assert str(caught.value).endswith(f"; did you mean {names[n]!r}?") is is_near
+            with pytest.raises(TensorNotFoundError) as caught:
+                key_at(graph, names[n] + "x", "m", ())
+            assert str(caught.value).endswith(f"; did you mean {names[n]!r}?") is is_near
 
 
 def test_a_changed_index_makes_no_error_of_numpys(tmp_path: Path) -> None:
@@ -456,6 +513,45 @@ def test_the_ways_of_an_object_graph_of_any_form_are_found_in_time(make: Callabl
     assert time.process_time() - start < 30
 
 
+SHORT_NAMES = ["".join(pair) for pair in product("0123456789abcdefghijklmnopqrstuvwxyz", repeat=2)]
+
+
+def fan(edges: list[str], count: int) -> ObjectGraph:
+    """Return a graph with these edges from the root to one node, and from there an edge to each of so many variables."""
+    onwards = {name: number for number, name in enumerate(SHORT_NAMES[:count], 2)}
+    variables = [Node(attributes=[Attribute("VARIABLE_VALUE", "key")]) for _ in onwards]
+    return ObjectGraph([Node(dict.fromkeys(edges, 1)), Node(onwards), *variables])
+
+
+@pytest.mark.parametrize(("count", "is_complete"), [(454, True), (455, False)])
+def test_ways_take_eight_steps_for_each_edge_and_two_hundred_thousand(count: int, is_complete: bool) -> None:
+    """By each of 455 edges 455 others are reached, and 455 * 456 is two hundred steps too many."""
+    paths = paths_of_variables(fan(SHORT_NAMES[:count], count))
+    assert paths.is_complete is is_complete
+    assert ({len(found) for found in paths.values()} == {count}) is is_complete
+
+
+@pytest.mark.parametrize(("count", "is_complete"), [(73, True), (74, False)])
+def test_ways_take_64_times_the_characters_of_names_and_a_megabyte(count: int, is_complete: bool) -> None:
+    """The 74 paths that go on from one of 100,000 would have 7,500,223, and there is room for 7,458,048."""
+    assert paths_of_variables(fan(["x" * 100_000], count)).is_complete is is_complete
+
+
+def test_models_are_looked_for_by_twenty_variables_for_each_node_and_edge_and_a_hundred_thousand() -> None:
+    """Forty layouts of two hundred variables, of which all but the last are there, below each of some nodes."""
+    rows = tuple((f"w{n}", f"w{n}", "h") for n in range(200))
+    layouts = [bert.ENCODER._replace(parts=(Placed(Part(rows)),)) for _ in range(40)]
+    value = Node(attributes=[Attribute("VARIABLE_VALUE", "key")])
+    for count in (25, 26):
+        below = {f"w{n}": count + 1 for n in range(199)}
+        graph = ObjectGraph([Node({f"m{n}": n + 1 for n in range(count)}), *(Node(below) for _ in range(count)), value])
+        if count == 25:
+            assert match_models(graph, layouts) == []
+            continue
+        with pytest.raises(FormatError, match="got a maze of edges"):
+            match_models(graph, layouts)
+
+
 @pytest.mark.parametrize("number", [3, (1 << 31) - 1, -1])
 def test_an_edge_to_nowhere_is_refused(number: int) -> None:
     with pytest.raises(FormatError, match="a node below 1"):
@@ -469,9 +565,34 @@ def test_an_object_graph_takes_so_many_times_its_own_size() -> None:
 
 
 def test_a_tree_of_names_takes_no_more_than_its_names_allow() -> None:
-    entries = [Entry(f"{'x' * 6000}/{n}{'/a' * 98}", DT_FLOAT, (), 0, 0, 4, 0) for n in range(200)]
-    with at_most(60 << 20), pytest.raises(FormatError, match="paths of at most"):
+    entries = [Entry(f"{'x' * 6000}/{n:03}{'/a' * 98}", DT_FLOAT, (), 0, 0, 4, 0) for n in range(200)]
+    most = 16 * 200 * 6200 + 2**20
+    with at_most(60 << 20), pytest.raises(FormatError, match=f"paths of at most {most:,} characters in all, got more$"):
         outline_names(entries)
+
+
+def test_a_tree_of_names_takes_sixteen_times_their_characters_and_a_megabyte() -> None:
+    """The 17 paths of a name of so many characters and sixteen parts more take just as many."""
+    size = 2**20 + 16 * 32 - 16 * 17
+    for more in (0, 1):
+        entry = Entry("x" * (size + more) + "/a" * 16, DT_FLOAT, (), 0, 0, 4, 0)
+        if more:
+            with pytest.raises(FormatError, match=f"paths of at most {16 * (size + 33) + 2**20:,} characters"):
+                outline_names([entry])
+        else:
+            assert [branch.path for branch in outline_names([entry]).root.children] == ["x" * size]
+
+
+def test_a_tree_of_objects_takes_64_times_the_characters_of_edges_and_a_megabyte() -> None:
+    """The 65 paths over an edge of so many characters and 64 edges more take just as many."""
+    size = 2**20 + 64 * 64 - 64 * 65
+    for more in (0, 1):
+        graph = ObjectGraph([Node({"x" * (size + more): 1}), *(Node({"y": n + 2}) for n in range(64)), Node()])
+        if more:
+            with pytest.raises(FormatError, match=f"paths of at most {64 * (size + 65) + 2**20:,} characters"):
+                outline_objects(graph, [], everything=True)
+        else:
+            assert [b.path for b in outline_objects(graph, [], everything=True).root.children] == ["x" * size]
 
 
 def test_numbers_are_found_without_looking_at_every_name_for_each() -> None:
@@ -486,7 +607,7 @@ def test_numbers_are_found_without_looking_at_every_name_for_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a{" * 100_000, "a:[" * 100_000, "x" * (STATE_FILE_LIMIT + 1), 'model_checkpoint_path: "\\000/m"', "\0"]
+    "text", ["a{" * 100_000, "a:[" * 100_000, "x" * (1 + (1 << 19)), 'model_checkpoint_path: "\\000/m"', "\0"]
 )
 def test_a_state_file_ends_in_an_error_or_is_ignored(tmp_path: Path, text: str) -> None:
     tfckpt.save(tmp_path / "m", {"w": 1})

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
 from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
-from tfckpt.bundle.slices import Ranges, TensorSlice, check_cover, intersection, relative, shape_of, whole
+from tfckpt.bundle.slices import (
+    Ranges,
+    TensorSlice,
+    check_cover,
+    check_disjoint,
+    intersection,
+    relative,
+    shape_of,
+    whole,
+)
 from tfckpt.errors import FormatError
 
 MESSAGES = [
@@ -124,6 +133,11 @@ def test_only_boxes_that_hold_each_element_once_are_a_cover(parts: list[Ranges],
         missing = [(slice(i, i + 1), slice(j, j + 1)) for i, j in np.argwhere(held == 0).tolist()]
         parts = [*parts, *missing]
         held[held == 0] = 1
+    if held.max(initial=0) > 1:
+        with pytest.raises(FormatError, match=r"slices of tensor 'w': expected each element once at most.*\] and \["):
+            check_disjoint("w", parts)
+    else:
+        check_disjoint("w", parts)
     if (held == 1).all():
         check_cover("w", (2, 3), parts)
         return
@@ -134,6 +148,21 @@ def test_only_boxes_that_hold_each_element_once_are_a_cover(parts: list[Ranges],
 
 def test_a_scalar_is_covered_by_one_slice() -> None:
     check_cover("w", (), [whole(())])
+    check_disjoint("w", [whole(())])
+    check_disjoint("w", [])
+    with pytest.raises(FormatError, match="each element once at most"):
+        check_disjoint("w", [whole(()), whole(())])
     for parts in ([], [whole(()), whole(())]):
         with pytest.raises(FormatError, match="slices of tensor 'w': expected each of 1 elements once"):
             check_cover("w", (), parts)
+
+
+def test_two_boxes_that_overlap_are_named_among_the_first_five_hundred() -> None:
+    rows = [(slice(n, n + 1),) for n in range(499)]
+    with pytest.raises(FormatError, match=r"got \[7:8\] and \[7:8\]$"):
+        check_cover("w", (500,), [*rows, rows[7]])
+    more = [*rows, (slice(499, 500),), rows[7]]
+    with pytest.raises(FormatError, match=r"got 501 elements$"):
+        check_cover("w", (500,), more)
+    with pytest.raises(FormatError, match=r"got \[7:8\] and \[7:8\]$"):
+        check_disjoint("w", more)  # where that is the question, all are compared

@@ -101,6 +101,15 @@ def test_timestamps_that_do_not_match_are_left_out_and_that_is_said(
     ]
 
 
+def test_a_state_file_of_512_kilobytes_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:
+    line = 'model_checkpoint_path: "m"\n#'
+    (tmp_path / "checkpoint").write_text(line.ljust(1 << 19, "x"))
+    assert read_state(str(tmp_path)) == CheckpointState("m")
+    (tmp_path / "checkpoint").write_text(line.ljust((1 << 19) + 1, "x"))
+    with pytest.raises(FormatError, match="expected at most 524,288 bytes, got 524,289"):
+        read_state(str(tmp_path))
+
+
 def test_a_state_file_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:
     write(tmp_path, "{")
     with pytest.raises(FormatError, match="expected CheckpointState text"):

@@ -50,7 +50,8 @@ def test_a_cut_integer_is_an_error_at_its_first_byte(value: int, data: st.DataOb
 @pytest.mark.parametrize(
     "encoded",
     [
-        "ffffffffffffffffff02",  # bit 64
+        "80808080808080808002",  # 2**64, the least that does not fit
+        "ffffffffffffffffff02",
         "ffffffffffffffffff7f",
         "8080808080808080808001",  # eleven bytes
         "8080808080808080808000",

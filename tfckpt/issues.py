@@ -227,6 +227,8 @@ CODES: Mapping[str, str] = {
     ),
     "layer-numbers": "{subject}: expected {expected}, got {got}",
     "no-such-size": "{subject}: no tensor to write has this size, so it cannot become {expected}",
+    "no-numbers": "{subject}: {got}, and only tables of numbers can be resized",
+    "no-mean": ('{subject}: it has no row of which new ones could be the mean; ``resize_fill="zeros"`` fills them'),
     "joined-axis": "{subject}: its axis of {got} is one with others ({expected}), so it cannot be resized",
     # of variables that are there and have no place
     "stray-variable": "{subject}: a variable that {expected} neither takes nor drops; ``exclude`` leaves it out",

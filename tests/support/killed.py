@@ -23,7 +23,7 @@ from tfckpt.errors import CheckpointNotFoundError
 CALLS = ("pwrite", "replace", "unlink", "mkdir", "fsync", "ftruncate")
 KINDS = {"safetensors": "out.safetensors", "npz": "out.npz", "npy": "out/"}
 OLD: dict[str, Any] = {"a": np.full(50, 1.0), "b": np.full(3, 2)}
-NEW: dict[str, Any] = {"b": np.full(70, 3.0), "c": np.full(2, 4), "d": np.float32(5)}
+NEW: dict[str, Any] = {"a": np.full(70, 3.0), "c": np.full(2, 4), "d": np.float32(5)}  # the first has a name of the old
 
 
 def fatal(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:

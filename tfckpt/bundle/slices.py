@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Ranges = tuple[slice, ...]  # a box of a tensor: start and stop of each dimension
 MOST_CORNERS = 1 << 21  # of all boxes; a thousand slices may be cut in eleven dimensions
 MOST_COMPARED = 500  # boxes of which a message names two that overlap
+MOST_PAIRS = 1 << 19  # of boxes that are compared, to see whether any overlap
 FEW_RUNS = 256  # each is read by itself; of more, those are joined that lie near
 NEAR = 1 << 12  # bytes between two that are read rather than skipped
 
@@ -184,14 +185,23 @@ def check_cover(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> N
     count = sum(math.prod(shape_of(part)) for part in parts)
     if count == size and _covers(name, shape, parts):
         return
-    clash = first_overlap(parts)
+    clash = next(_overlaps(parts[:MOST_COMPARED]), None)
     got = f"{brackets(clash[0])} and {brackets(clash[1])}" if clash else f"{count:,} elements"
     raise FormatError(f"slices of tensor {name!r}", expected=f"each of {size:,} elements once", got=got)
 
 
-def first_overlap(parts: Sequence[Ranges]) -> tuple[Ranges, Ranges] | None:
-    """Return two of the first boxes that share an element, or None."""
-    return next(_overlaps(parts[:MOST_COMPARED]), None)
+def check_disjoint(name: str, parts: Sequence[Ranges]) -> None:
+    """Check that no element of a tensor is in two boxes, though some may be in none.
+
+    Raises: FormatError, which names two that overlap; UnsupportedError if they lie so that it would take too long.
+    """
+    try:
+        clash = next(_overlaps(parts), None)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"tensor {name!r}: {error}") from None
+    if clash:
+        got = f"{brackets(clash[0])} and {brackets(clash[1])}"
+        raise FormatError(f"slices of tensor {name!r}", expected="each element once at most", got=got)
 
 
 def _covers(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> bool:
@@ -215,9 +225,18 @@ def _covers(name: str, shape: tuple[int, ...], parts: Sequence[Ranges]) -> bool:
 
 
 def _overlaps(parts: Sequence[Ranges]) -> Iterator[tuple[Ranges, Ranges]]:
-    """Yield the pairs of boxes that share an element, from a sweep along the first dimension."""
+    """Yield the pairs of boxes that share an element, from a sweep along the axis on which they begin at the most places.
+
+    Raises: UnsupportedError if too many lie beside each other there.
+    """
+    starts = [len({r.start for r in along_axis}) for along_axis in zip(*parts, strict=True)]
+    axis = starts.index(max(starts)) if starts else 0
     active: list[Ranges] = []
-    for part in sorted(parts, key=lambda ranges: [r.start for r in ranges]):
-        active = [other for other in active if not part or other[0].stop > part[0].start]
+    compared = 0
+    for part in sorted(parts, key=lambda ranges: [r.start for r in ranges[axis:]]):
+        active = [other for other in active if not part or other[axis].stop > part[axis].start]
+        compared += len(active)
+        if compared > MOST_PAIRS:
+            raise UnsupportedError(f"{len(parts):,} slices, of which too many lie beside each other to be compared")
         yield from ((other, part) for other in active if intersection(other, part) is not None)
         active.append(part)

@@ -183,7 +183,7 @@ class V1Reader:
         boxes = [(part, part.within(entry.shape), shard) for part, shard in tensor.parts]
         if sum(math.prod(shape_of(box)) for _, box, _ in boxes) >= entry.size:
             return [(None, entry)]
-        nbytes = entry.nbytes // max(1, entry.size)
+        nbytes = entry.nbytes // entry.size  # which is not zero: there is more than the boxes have
         return [
             (
                 part,

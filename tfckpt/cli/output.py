@@ -65,7 +65,8 @@ def folded(lines: Sequence[str]) -> Sequence[str]:
     """Return the lines that a person reads of many of one kind, and how many more there are."""
     if len(lines) <= MOST_DIFFERENCES:
         return lines
-    return [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more differences; --json has them all"]
+    more = errors.count_of(len(lines) - MOST_DIFFERENCES, "more difference")
+    return [*lines[:MOST_DIFFERENCES], f"and {more}; --json has them all"]
 
 
 def print_rows(

@@ -56,9 +56,10 @@ def resized(array: npt.NDArray[Any], resize: Resize) -> npt.NDArray[Any]:
 
     if resize.new < resize.old:
         return array.take(range(resize.new), resize.axis)
-    rows = np.zeros_like(array.take([0], resize.axis))
+    rows = np.zeros((*array.shape[: resize.axis], 1, *array.shape[resize.axis + 1 :]), array.dtype)
     if resize.fill == "mean":
-        rows = array.mean(resize.axis, np.float64, keepdims=True).astype(array.dtype)
+        wide = np.complex128 if array.dtype.kind == "c" else np.float64
+        rows = array.mean(resize.axis, wide, keepdims=True).astype(array.dtype)
     return np.concatenate([array, rows.repeat(resize.new - resize.old, resize.axis)], resize.axis)
 
 

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.arguments import whole_number
+from tfckpt.bundle.dtypes import NUMERIC, item_size
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
+from tfckpt.issues import give
 from tfckpt.layouts import axes
 
-ZEROS = "zeros"
+ZEROS, MEAN = "zeros", "mean"
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
+ZEROED = give(resize_fill=ZEROS)
 
 
 class Resizing(NamedTuple):
@@ -69,12 +72,17 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     if size == old:
         return step
     assert step.axes is not None
+    if step.data_type not in NUMERIC:
+        complaints.add("no-numbers", step.source, got=step.dtype_name)
+        return step
     letters = {**step.letters, letter: size}
     shape = axes.target_shape(step.axes, letters)
-    nbytes = step.nbytes // math.prod(step.shape) * math.prod(shape)
-    after = step._replace(shape=shape, letters=letters, nbytes=nbytes)
+    after = step._replace(shape=shape, letters=letters, nbytes=item_size(step.data_type) * math.prod(shape))
     if step.fill is not None:
         return after
+    if old == 0 and fill == MEAN:
+        complaints.add("no-mean", step.source, "", "", ZEROED)
+        return step
     source = axes.parse(step.axes)[0]
     if (letter,) not in source:
         complaints.add("joined-axis", step.source, step.axes, str(old))

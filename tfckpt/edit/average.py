@@ -50,7 +50,7 @@ from tfckpt.edit.rewrite import (
     spread,
     write_piece,
 )
-from tfckpt.errors import PlanError, UsageError, printable, remedied, some
+from tfckpt.errors import PlanError, UsageError, count_of, printable, remedied, some
 from tfckpt.issues import Issue, compare
 from tfckpt.options import AverageOptions, PathLike
 from tfckpt.progress import finish, stages
@@ -281,7 +281,7 @@ def _differences(
         unlike_kinds = f"tensor {name!r} is {_kind(ours[name])}, and {_kind(theirs[name])} in {last.prefix}"
         yield Issue("said", got=unlike_kinds, origin=other.prefix)
     if len(unlike) > MOST_NAMED:
-        more = f"{len(unlike) - MOST_NAMED} more tensors have another dtype or shape in {last.prefix}"
+        more = f"{count_of(len(unlike) - MOST_NAMED, 'more tensor')} of another dtype or shape than in {last.prefix}"
         yield Issue("said", got=more, origin=other.prefix)
     if ours.keys() == theirs.keys() and not unlike and (issue := _graphs_differ(other, last, copies)):
         yield issue

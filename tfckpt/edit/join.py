@@ -29,7 +29,7 @@ from tfckpt.checkpoint.optimizer_lists import EVERYTHING, Lists, elements, find_
 from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.slot_owners import by_name
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
-from tfckpt.errors import PlanError
+from tfckpt.errors import PlanError, count_of
 
 MOST_SAID = 20  # contradictions that are spelled out
 _VARIABLE = "a variable"
@@ -212,7 +212,7 @@ class _Laying:
         self._check_new_lists()
         self._note_doubt()
         if self._complaints:
-            more = [f"and {self._unsaid:,} more contradictions"] if self._unsaid else []
+            more = [f"and {count_of(self._unsaid, 'more contradiction')}"] if self._unsaid else []
             raise PlanError(self._complaints + more)
         if self._others:
             raise OtherFirstError(self._others.most_common(1)[0][0])

@@ -18,7 +18,7 @@ from tfckpt.bundle.carry import counting
 from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.paths import index_path
-from tfckpt.bundle.slices import check_cover, first_overlap, shape_of
+from tfckpt.bundle.slices import check_cover, check_disjoint, shape_of
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import check_apart
@@ -529,11 +529,12 @@ class _Planning:
         for key, parts in held.items():
             shape = parts[0][1].shape
             boxes = [part.within(shape) for _, entry in parts for part in entry.slices]
-            if partial and first_overlap(boxes) is None:
-                continue
             where = ", ".join(self._origins[source].checkpoint.prefix for source, _ in parts)
             try:
-                check_cover(key, shape, boxes)
+                if partial:
+                    check_disjoint(key, boxes)
+                else:
+                    check_cover(key, shape, boxes)
             except FormatError as error:
                 lines.append(f"{where}: {error.what}: expected {error.expected}, got {error.got}")
             except UnsupportedError as error:

@@ -110,11 +110,9 @@ class DirectorySink:
         rows = ",\n".join(f"  {json.dumps(row)}" for row in self._rows)
         head = json.dumps(note).removesuffix("}")
         index.write(f'{head}, "tensors": [\n{rows}\n]}}\n'.encode())
-        new = {row["file"] for row in self._rows}
         self._out.commit_file(index, self._arrays)
-        for name in self._old:
-            if name not in new:
-                files.remove(join(self._path, name))
+        for name in self._old:  # whose numbers no new one has
+            files.remove(join(self._path, name))
 
 
 def open_directory(path: str) -> Archive:
