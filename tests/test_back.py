@@ -11,7 +11,7 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, variable_key
-from tfckpt.errors import PlanError, UsageError
+from tfckpt.errors import Advice, PlanError, UsageError
 
 DATA = Path(__file__).parent / "data"
 HEADLESS = ("encoder", "bert-model", "bert-layer")
@@ -167,8 +167,9 @@ def test_a_variable_that_is_no_part_of_the_model_stops_the_plan(tmp_path: Path) 
 
     tfckpt.convert(source("bert_tf115"), tmp_path / "there")
     edit(str(tmp_path / "there"), add)
-    with pytest.raises(PlanError, match=r"head/.ATTRIBUTES/VARIABLE_VALUE \[3\]: no part of the 'encoder'"):
+    with pytest.raises(PlanError, match=r"head/.ATTRIBUTES/VARIABLE_VALUE \[3\]: no part of the 'encoder'") as caught:
         tfckpt.plan(tmp_path / "there", to="tf1")
+    assert caught.value.advice == Advice(add=("--exclude", f"={variable_key('head')}"))
     assert tfckpt.plan(tmp_path / "there", to="tf1", exclude=["head/"]).dropped[0].rule == "excluded by 'head/'"
 
 

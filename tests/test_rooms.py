@@ -94,6 +94,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "conversion": (
         "config",
+        "exclusion",
         "plan",
         "source",
         "hints",
@@ -102,6 +103,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "names",
         "log_2019",
         "target",
+        "withheld",
         "slots",
         "layout_file",
         "objects",

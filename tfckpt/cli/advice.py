@@ -63,7 +63,17 @@ def next_command(error: Exception, args: argparse.Namespace, argv: Sequence[str]
         return shlex.join(["ls", "-l", advice.folder])
     if advice.damaged and args.command == "verify":
         return salvaging(args.prefix, vain=True)
-    return shlex.join(["tfckpt", *_words(advice, args, argv)])
+    return _line(["tfckpt", *_words(advice, args, argv)])
+
+
+def _line(words: Sequence[str]) -> str:
+    """Return words as every shell takes them: zsh takes ``=NAME`` without quotes for the path of a command.
+
+    >>> _line(["tfckpt", "--exclude", "=bert/mask", "a b"])
+    "tfckpt --exclude '=bert/mask' 'a b'"
+    """
+    quoted = ((word, shlex.quote(word)) for word in words)
+    return " ".join(f"'{word}'" if word == safe and word.startswith("=") else safe for word, safe in quoted)
 
 
 def _words(advice: Advice, args: argparse.Namespace, argv: Sequence[str]) -> list[str]:
@@ -150,7 +160,7 @@ def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
     with suppress(TfckptError):
         find_prefix(args.dest, args.format)
         other = {args.source: args.dest, args.dest: args.source}
-        return Advice(command=shlex.join(["tfckpt", *(other.get(word, word) for word in argv)]))
+        return Advice(command=_line(["tfckpt", *(other.get(word, word) for word in argv)]))
     return None
 
 
@@ -205,7 +215,7 @@ def _with_own_size(error: PlanError, args: argparse.Namespace, argv: Sequence[st
         if files.read_text(config, FILE_LIMIT).count(text) == 1:
             edit = shlex.join(["sed", f's/{text}/"{field}": {own}/', config])
             words = _revised(argv, Advice(add=("--config", "-")), args)
-            return Advice(command=f"{edit} | {shlex.join(['tfckpt', *words])}")
+            return Advice(command=f"{edit} | {_line(['tfckpt', *words])}")
     return None
 
 

@@ -77,7 +77,8 @@ def add_request(options: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TEXT",
-        help="leave out variables with this in the name; repeated for each text",
+        help="leave out variables with this in the name; '=NAME' is one whole name, a text with *, ? or [ a glob of whole "
+        "names; repeated for each text",
     )
     options.add_argument(
         "--fill", metavar="zeros|normal:SEED", help="values for variables that the target needs and SOURCE lacks"

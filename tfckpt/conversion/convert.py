@@ -50,7 +50,9 @@ def plan(
         config: the model's JSON configuration; unless given, ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: substrings of names of variables to leave out.
+        exclude: variables to leave out: by a part of their names; by the whole name, ``"=NAME"``; or by a shell glob of whole
+            names, which a text with ``*``, ``?`` or ``[`` is. What the target needs is a complaint; but heads and poolers may
+            be left out and filled, and of the network what is given by its whole name.
         fill: ``"zeros"`` or ``"normal:SEED"`` (deviation 0.02, as BERT's own initializer), for variables that the target
             needs and the source lacks; unless given, each of them is a complaint.
         slots: what becomes of ``adam_m``, ``adam_v`` and ``global_step``. ``"drop"`` leaves them out, as every target but

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfckpt.arguments import texts, whole_number
+from tfckpt.arguments import whole_number
 from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
+from tfckpt.conversion.exclusion import Exclusion
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
@@ -51,7 +52,6 @@ class Request(NamedTuple):
 
     def check(self, layout: Layout) -> None:
         """Raise UsageError for what a layout has no place for, and for a head count that no model has."""
-        texts("exclude", self.exclude)
         if self.num_heads is not None and not (self.num_heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
             whole_number("number of attention heads", self.num_heads)
         resizes = self.vocab_size is not None or self.max_positions is not None
@@ -78,23 +78,28 @@ class Request(NamedTuple):
             raise UsageError(f"keep_names: for object-based targets; {layout.name!r} is name-based itself")
 
 
-def make_plan(checkpoint: Source, request: Request) -> Plan:
+def make_plan(checkpoint: Source, request: Request, excluded: Exclusion | None = None) -> Plan:
     """Return the plan that a request asks for.
 
+    Args:
+        checkpoint: what is read.
+        request: what is asked for.
+        excluded: what is left out, if that is more than the request names.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
-    plan = _plan(checkpoint, request)
-    notes = [f"exclude {t!r}: no variable" for t in request.exclude if not any(t in name for name in checkpoint)]
+    excluded = Exclusion.of(request.exclude) if excluded is None else excluded
+    plan = _plan(checkpoint, request, excluded)
+    notes = excluded.unused(list(checkpoint))
     return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
 
 
-def _plan(checkpoint: Source, request: Request) -> Plan:
+def _plan(checkpoint: Source, request: Request, excluded: Exclusion) -> Plan:
     custom = None if request.layout is None else _read_layout(request.layout)
     if request.to == AUTO and custom is None:
         from tfckpt.conversion.choose import choose_target
 
-        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request.exclude)
-        plan = _plan(checkpoint, request._replace(to=choice.to))
+        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=excluded)
+        plan = _plan(checkpoint, request._replace(to=choice.to), excluded)
         return plan._replace(notes=(choice.why, *plan.notes))
     layout = find_layout(request.to, list(checkpoint)) if custom is None else _custom_target(request.to, custom)
     state = parse_options(request.slots, request.optimizer, request.learning_rate)
@@ -104,7 +109,7 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
     source, entries = checkpoint.prefix, checkpoint.entries()
     if isinstance(layout, NameLayout):
         gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request.slots == DROP else ()
-        heads, excluded = request.num_heads, request.exclude
+        heads = request.num_heads
         return plan_names(source, entries, layout, num_heads=heads, excluded=excluded, dropped_roles=gone)
     config = _known_config(source, request.config, FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
@@ -118,7 +123,7 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
             find_models(request.model) if custom is None else (custom.layout,),
             config=config,
             num_heads=request.num_heads,
-            excluded=request.exclude,
+            excluded=excluded,
             scope=request.scope,
             slots=request.slots in (CONVERT, KEEP),
             resizing=resizing,
@@ -130,7 +135,7 @@ def _plan(checkpoint: Source, request: Request) -> Plan:
         layout,
         config=config,
         num_heads=request.num_heads,
-        excluded=request.exclude,
+        excluded=excluded,
         fill=fill,
         second=None if second is None else find_beside(source, second.config_file),
         slots=state,
