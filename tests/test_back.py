@@ -170,6 +170,8 @@ def test_a_variable_that_is_no_part_of_the_model_stops_the_plan(tmp_path: Path) 
     with pytest.raises(PlanError, match=r"head/.ATTRIBUTES/VARIABLE_VALUE \[3\]: no part of the 'encoder'") as caught:
         tfckpt.plan(tmp_path / "there", to="tf1")
     assert caught.value.advice == Advice(add=("--exclude", f"={variable_key('head')}"))
+    exported = tfckpt.export(tmp_path / "there", tmp_path / "x.npz", to="tf1", drop=["head"])
+    assert [item.rule for item in exported.dropped if item.source == variable_key("head")] == ["pattern 'head'"]
     assert tfckpt.plan(tmp_path / "there", to="tf1", exclude=["head/"]).dropped[0].rule == "excluded by 'head/'"
 
 

@@ -19,7 +19,7 @@ import tfckpt
 from tfckpt.checkpoint.object_graph import variable_key
 from tfckpt.cli.main import main
 from tfckpt.conversion.exclusion import Exclusion, part_of_names
-from tfckpt.errors import PlanError
+from tfckpt.errors import PlanError, UsageError
 
 DATA = Path(__file__).parent / "data"
 CONFIG = {
@@ -124,6 +124,16 @@ def test_a_part_of_names_may_have_any_character(text: str) -> None:
     exclusion = Exclusion.of([part_of_names(text)])
     assert exclusion.taking(f"b{text}c") is not None
     assert exclusion.taking("xay/=b") is None
+
+
+@pytest.mark.parametrize("call", [tfckpt.plan, tfckpt.export, tfckpt.import_])
+def test_one_text_is_no_list_of_them(call: Any, bert: str, tmp_path: Path) -> None:
+    tfckpt.export(bert, tmp_path / "x.npz")
+    path = tmp_path / "x.npz" if call is tfckpt.import_ else bert
+    dest = [] if call is tfckpt.plan else [tmp_path / "y.npz"]
+    for to in ("encoder", "auto", *([] if call is tfckpt.plan else ["source"])):
+        with pytest.raises(UsageError, match="exclude: expected a list of texts, got 'adam'"):
+            call(path, *dest, to=to, exclude="adam")
 
 
 # --- a variable of one's own
@@ -420,9 +430,109 @@ def test_the_copy_that_is_taken_instead_is_named(tmp_path: Path) -> None:
     assert f"{step.source} is taken for bert/pooler/dense/bias: {key} is excluded by '={key}'" in plan.notes
 
 
+# --- out and in
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A .npz file of a BERT with a variable of its own, its configuration beside it."""
+    np.savez(tmp_path / "bert.npz", **trained(), **STRAYS)  # type: ignore[arg-type]
+    (tmp_path / "bert_config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    return tmp_path / "bert.npz"
+
+
 def kept(prefix: str | Path) -> dict[str, Any]:
     with tfckpt.open(prefix) as checkpoint:
         return {name: np.asarray(value).tolist() for name, value in checkpoint.items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("to", "target"), [("encoder", "encoder"), ("auto", "encoder"), ("pretrainer", "pretrainer")])
+@pytest.mark.parametrize(
+    "edits", [{"keep": ["bert/*"]}, {"drop": ["LayerNorm/*", "cls/*"]}, {"keep": ["*"], "drop": ["[Lc]*"]}], ids=str
+)
+def test_an_import_does_not_refuse_what_it_left_out(
+    archive: Path, tmp_path: Path, to: str, target: str, edits: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {"to": to, "fill": "zeros" if to == "pretrainer" else None}
+    plan = tfckpt.import_(archive, tmp_path / "in", **edits, **options)
+    assert plan.to == target
+    assert {item.source for item in plan.dropped} == {name for name in (*trained(), *STRAYS) if "bert/" not in name}
+    expected = saved(tmp_path / "c", {name: value for name, value in trained().items() if "bert/" in name}, CONFIG)
+    tfckpt.convert(expected, tmp_path / "out", to=target, fill=options["fill"])
+    assert kept(tmp_path / "in") == kept(tmp_path / "out")
+
+
+def test_the_commands_import_leaves_out_first(archive: Path, tmp_path: Path, capsys: Captured) -> None:
+    dest = str(tmp_path / "in")
+    lines = succeed(capsys, "import", str(archive), dest, "--to", "encoder", "--keep", "bert/*")
+    assert "LayerNorm/beta\tdropped\tnot among 'bert/*'" in lines
+    assert "dropped: 9 (not among 'bert/*'): 9 model" in lines
+    assert len(tfckpt.open(dest)) == 39 + 1
+
+
+def test_what_an_import_left_out_and_needs_is_named(archive: Path, tmp_path: Path, capsys: Captured) -> None:
+    argv = [
+        "import",
+        str(archive),
+        str(tmp_path / "in"),
+        "--to",
+        "encoder",
+        "--keep",
+        "bert/e*",
+        "--drop",
+        f"{NORM}beta",
+    ]
+    lines, advice = fail_and_advise(capsys, *argv)
+    key = variable_key("encoder/layer_with_weights-6/")
+    assert sorted(lines) == [
+        f"{archive}: {NORM}beta: pattern '{NORM}beta', and 'encoder' needs it for {variable_key(EMBEDDING_NORM + 'beta')}",
+        f"{archive}: bert/pooler/dense/kernel and 1 more: not among 'bert/e*', and 'encoder' needs bert/pooler/dense/kernel "
+        f"for {key.replace('//', '/kernel/')}; --fill gives it values",
+    ]
+    assert advice is None
+    (line,), _ = fail_and_advise(capsys, *argv, "--fill", "zeros")
+    assert line.endswith(f"; it is filled if its whole name is excluded: '={NORM}beta'")
+    lines = succeed(capsys, *argv, "--fill", "zeros", "--exclude", f"={NORM}beta")
+    assert sum("filled (zeros), although the source has " in line for line in lines) == 3
+    assert kept(tmp_path / "in")[variable_key(f"{EMBEDDING_NORM}gamma")] == trained()[f"{NORM}gamma"].tolist()
+
+
+def test_an_import_that_keeps_nothing_or_renames_keys_is_refused(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        PlanError, match=r"bert/embeddings/word_embeddings and 38 more: pattern '\*', and 'encoder' needs"
+    ):
+        tfckpt.import_(archive, tmp_path / "in", to="encoder", drop=["*"])
+    with pytest.raises(PlanError, match=r"no tensor is left of 48; a glob matches whole names"):
+        tfckpt.import_(archive, tmp_path / "in", to="keras", keep=["nothing"])
+    with pytest.raises(UsageError, match="rename: the object graph of 'encoder' needs its tensors by their keys"):
+        tfckpt.import_(archive, tmp_path / "in", to="encoder", drop=["LayerNorm/*"], rename=[("a", "b")])
+
+
+@pytest.mark.parametrize("to", ["source", "keras"])
+def test_names_are_excluded_alike_where_none_is_needed(to: str, archive: Path, tmp_path: Path) -> None:
+    exclude = ["=LayerNorm/beta", "bert/e*", "cls/", "nothing"]
+    plan = tfckpt.import_(archive, tmp_path / "in", to=to, exclude=exclude)
+    found = {rule: len(items) for rule, items in plan.dropped_by_rule().items()}
+    assert found == {"excluded by '=LayerNorm/beta'": 1, "excluded by 'bert/e*'": 37, "excluded by 'cls/'": 7}
+    assert "exclude 'nothing': no variable" in plan.notes
+    assert len(tfckpt.open(tmp_path / "in")) == 3
+    exported = tfckpt.export(tmp_path / "in", tmp_path / "out.npz", exclude=["=LayerNorm/gamma"])
+    assert [(item.source, item.rule, item.role) for item in exported.dropped] == [
+        ("LayerNorm/gamma", "excluded by '=LayerNorm/gamma'", "model")
+    ]
+    with np.load(tmp_path / "out.npz") as found_again:
+        assert sorted(found_again) == sorted(name for name in kept(tmp_path / "in") if name != "LayerNorm/gamma")
+
+
+def test_an_export_does_not_refuse_what_it_left_out(source: str, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="LayerNorm/beta"):
+        tfckpt.export(source, tmp_path / "x.npz", to="encoder")
+    plan = tfckpt.export(source, tmp_path / "x.npz", to="encoder", keep=["bert/embeddings/*"])
+    assert {item.rule for item in plan.dropped if item.source in STRAYS} == {"not among 'bert/embeddings/*'"}
+    assert {item.role for item in plan.dropped if item.source in STRAYS} == {"model"}
+    with np.load(tmp_path / "x.npz") as found:
+        assert len(found.files) == 5
+        assert found[variable_key(f"{EMBEDDING_NORM}beta")].tolist() == trained()[f"{NORM}beta"].tolist()
 
 
 # --- the script of 2019

@@ -74,7 +74,7 @@ def export(
             and what has no path its key, which is noted. ``rename`` comes after that.
         config: as for `plan`; this and what follows are for targets other than ``"source"``, but for ``exclude``.
         num_heads: as for `plan`.
-        exclude: substrings of names of variables to leave out.
+        exclude: as for `plan`.
         fill: as for `plan`.
         slots: as for `plan`.
         optimizer: as for `plan`.

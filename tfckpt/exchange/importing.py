@@ -73,12 +73,13 @@ def import_(
         kind: ``"safetensors"`` (needs the library), ``"npz"`` or ``"npy"``, a directory; unless given, what is there.
         to: ``"source"`` for a name-based checkpoint with the names in the file, or the name of a target of `convert`.
         rename: (regular expression, replacement) pairs, applied to every name in turn, as ``re.sub`` does; the names that a
-            target of `convert` looks for must be there without.
-        drop: shell globs of names in the file to leave out.
+            target of `convert` looks for must be there without, and the keys of objects stay as they are.
+        drop: shell globs of names in the file to leave out; a target of `convert` does not see what ``drop`` and ``keep``
+            leave out, and what it needs of that is a complaint.
         keep: shell globs; if any are given, every other name is left out.
         config: as for `plan`; this and what follows are for targets other than ``"source"``, but for ``exclude``.
         num_heads: as for `plan`.
-        exclude: substrings of names to leave out.
+        exclude: as for `plan`.
         fill: as for `plan`.
         slots: as for `plan`.
         optimizer: as for `plan`.
