@@ -12,6 +12,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, variable_key
 from tfckpt.errors import PlanError, UsageError
+from tfckpt.issues import give
 
 DATA = Path(__file__).parent / "data"
 HEADLESS = ("encoder", "bert-model", "bert-layer")
@@ -167,8 +168,11 @@ def test_a_variable_that_is_no_part_of_the_model_stops_the_plan(tmp_path: Path) 
 
     tfckpt.convert(source("bert_tf115"), tmp_path / "there")
     edit(str(tmp_path / "there"), add)
-    with pytest.raises(PlanError, match=r"head/.ATTRIBUTES/VARIABLE_VALUE \[3\]: no part of the 'encoder'"):
+    with pytest.raises(PlanError, match=r"head/.ATTRIBUTES/VARIABLE_VALUE \[3\]: no part of the 'encoder'") as caught:
         tfckpt.plan(tmp_path / "there", to="tf1")
+    assert caught.value.remedies == (give(exclude=f"={variable_key('head')}"),)
+    exported = tfckpt.export(tmp_path / "there", tmp_path / "x.npz", to="tf1", drop=["head"])
+    assert [item.rule for item in exported.dropped if item.source == variable_key("head")] == ["pattern 'head'"]
     assert tfckpt.plan(tmp_path / "there", to="tf1", exclude=["head/"]).dropped[0].rule == "excluded by 'head/'"
 
 

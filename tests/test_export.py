@@ -657,7 +657,7 @@ def test_options_that_would_mean_nothing_are_refused(bert: str, tmp_path: Path) 
         export(bert, tmp_path, "npz", num_heads=2)
     export(bert, tmp_path, "npz")
     with pytest.raises(UsageError, match="needs its tensors by their keys"):
-        tfckpt.import_(tmp_path / "out.npz", tmp_path / "x", to="encoder", num_heads=2, drop=["*"])
+        tfckpt.import_(tmp_path / "out.npz", tmp_path / "x", to="encoder", num_heads=2, rename=[("a", "b")])
 
 
 def test_edits_come_after_a_layout(bert: str, tmp_path: Path) -> None:

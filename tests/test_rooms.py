@@ -99,6 +99,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "conversion": (
         "config",
+        "exclusion",
         "plan",
         "source",
         "hints",
@@ -107,6 +108,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "names",
         "log_2019",
         "target",
+        "withheld",
         "slots",
         "layout_file",
         "fills",

@@ -114,7 +114,9 @@ def convert(
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
         fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
             normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
             biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
@@ -270,7 +272,9 @@ def export(
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
         fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
             normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
             biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
@@ -368,7 +372,9 @@ def import_(
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
         fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
             normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
             biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
@@ -500,7 +506,9 @@ def plan(
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
         fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
             normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
             biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
@@ -575,7 +583,9 @@ def prove(
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
         fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
             normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
             biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that

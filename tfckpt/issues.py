@@ -53,6 +53,7 @@ class Remedy(NamedTuple):
 ACTIONS: Mapping[str, str] = {
     "give": "give {named}",
     "choose": "give {named}, if that is right",
+    "give instead": "give {named} instead",
     "leave out": "leave out {listed}",
     "take": "take {meant} for {given}",
     "list": "list(tfckpt.open({path})) shows what it holds",
@@ -70,6 +71,11 @@ ACTIONS: Mapping[str, str] = {
 def give(loses: str = "", **options: Any) -> Remedy:
     """Return the remedy to give options that the call lacks."""
     return Remedy("give", tuple(options.items()), loses)
+
+
+def instead(**options: Any) -> Remedy:
+    """Return the remedy to give options that the call has other values: those that it has for them do not count."""
+    return Remedy("give instead", tuple(options.items()))
 
 
 def leave_out(*options: str) -> Remedy:
@@ -235,6 +241,10 @@ CODES: Mapping[str, str] = {
     "stray-tensor": "{subject}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
     "optional-part": "{subject}: {got}, though {expected}",
+    # of variables that are left out and needed
+    "excluded": "{subject}: {got}, and {expected}",
+    "excluded-head": "{subject}: {got}, and {expected}; ``fill`` gives it values",
+    "excluded-by-a-part": "{subject}: {got}, and {expected}; '=NAME' excludes one variable alone",
     # of variables that have a place and are not there
     "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
     "missing-head": (
@@ -300,8 +310,8 @@ CODES: Mapping[str, str] = {
     "slot-of-a-piece": (
         '{subject}: the slot of one piece of {got}, and pieces are not joined; ``slots="drop"`` leaves all out'
     ),
-    "missing-slot": "{subject}: missing, though its other slot is there",
-    "missing-step": "{subject}: missing, and the optimizer needs it for {expected}",
+    "missing-slot": "{subject}: {got}, though its other slot is there",
+    "missing-step": "{subject}: {got}, and the optimizer needs it for {expected}",
     "unknown-order": "the order in which {subject} keeps its slots is not known for {expected}; {got} needs none",
     "no-optimizer": "one optimizer with slots {expected} is expected in the object graph, got {got}",
     "other-slots": '{subject}: {got}, and {expected}; ``slots="drop"`` leaves them out',

@@ -85,7 +85,9 @@ class ModelOptions(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            "leave out variables with any of these texts in their names.",
+            "leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with "
+            "``*``, ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a "
+            "complaint, unless ``fill`` gives that values: for a head or a pooler, or for what is named whole.",
             "--exclude",
             "TEXT",
             "Sequence[str]",

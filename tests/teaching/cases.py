@@ -175,6 +175,11 @@ MODELS = Group(
             stage.copied("bert_tf115", "copy"),
         ),
         Case("A variable of your own", f"convert {SOURCE} out/model", stage.with_an_adapter),
+        Case(
+            "An exclusion that takes more than it should",
+            f"convert {SOURCE} out/model --exclude kernel",
+            stage.with_an_adapter,
+        ),
     ),
 )
 INSTALLATION = Group(

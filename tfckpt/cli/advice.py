@@ -286,10 +286,11 @@ def _revised(words: list[str], remedy: Remedy, args: argparse.Namespace) -> list
         return [*words, *remedy.argument("words")]
     for name, value in remedy.arguments:
         option = every_option()[name]
-        if remedy.action == "leave out" or option.default != ():  # what is repeated does not replace
+        if remedy.action != "give" or option.default != ():  # what is repeated does not replace
             words = _without(words, option.flag, has_value=not isinstance(option.default, bool))
         if remedy.action != "leave out":
-            words = [*words, option.flag] + ([] if value is True else [str(value)])
+            values = value if isinstance(value, tuple) else (value,)
+            words = [*words, *(word for one in values for word in (option.flag, *([] if one is True else [str(one)])))]
     return words
 
 

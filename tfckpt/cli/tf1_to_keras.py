@@ -69,6 +69,8 @@ def _boolean(text: str) -> bool:
 
 def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
     """Convert, replace what is there, make it the latest of its directory, and log on stderr: all as that script does."""
+    from tfckpt.conversion.exclusion import part_of_names
+
     source, dest = args.checkpoint_from_path, args.checkpoint_to_path
     with progress_bar("converting", quiet=args.quiet) as progress:
         plan = tfckpt.convert(
@@ -76,7 +78,7 @@ def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
             dest,
             to="keras-v2" if args.create_v2_checkpoint else "keras",
             num_heads=args.num_heads if args.num_heads > 0 else None,
-            exclude=args.exclude_patterns.split(",") if args.exclude_patterns else (),
+            exclude=[part_of_names(text) for text in args.exclude_patterns.split(",")] if args.exclude_patterns else (),
             overwrite=True,
             update_state=True,
             progress=progress,

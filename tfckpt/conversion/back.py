@@ -9,13 +9,15 @@ from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectG
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import BESIDE, COPY, OPTIMIZER, find_roles
 from tfckpt.conversion.config import Config
+from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.match import Found, Match, match_models
 from tfckpt.conversion.plan import Dropped, Plan, Step
-from tfckpt.conversion.planning import Complaints, average_notes, exclude, known_sizes, make_step
+from tfckpt.conversion.planning import Complaints, average_notes, exclude, known_sizes, leaving_out, make_step
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots_back import FoundState, find_state
+from tfckpt.conversion.withheld import needing
 from tfckpt.errors import PlanError, located
-from tfckpt.issues import Issue, draw, give, leave_out
+from tfckpt.issues import Issue, draw, leave_out
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
@@ -30,7 +32,7 @@ def plan_back(
     *,
     config: Config | None = None,
     num_heads: int | None = None,
-    excluded: Sequence[str] = (),
+    excluded: Exclusion = NOTHING,
     scope: str = "",
     resizing: Resizing | None = None,
     slots: bool = False,
@@ -45,7 +47,7 @@ def plan_back(
         layouts: the models that it may hold, the fuller ones first.
         config: sizes to check against, if known; the head count is in the shapes.
         num_heads: head count to check against, if not from ``config``.
-        excluded: substrings; a tensor whose key has one is left out.
+        excluded: what is left out, by keys.
         scope: what to put before every name but the training step's, such as ``"module/"``.
         resizing: sizes that the TF1 variables get instead of the source's.
         slots: whether the optimizer's state goes along, as adam_m, adam_v and global_step.
@@ -61,6 +63,8 @@ def plan_back(
     notes = [f"the model is {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
     state = find_state(graph, match, complaints) if slots else FoundState()
     steps: list[Step] = []
+    taken = {item.source: item.rule for item in dropped}
+    lost: dict[str, str] = {}
     given_up = _given_up(match, stored)
     for name, places in _by_name([*match.found, *state.slots], given_up).items():
         rule = _unknown_rule(match, name)
@@ -70,21 +74,23 @@ def plan_back(
         first, *copies = [place for place in places if place.key in stored] or places
         entry = stored.get(first.key)
         if entry is None:
-            complaints.add("missing-tensor", first.key, name)
+            lost[first.key] = name
             continue
+        notes += [f"{first.key} is taken for {name}: {p.key} is {taken[p.key]}" for p in places[:1] if p.key in taken]
         step = make_step(entry, scope + name, inverse(first.variable.axes), sizes, complaints)
         steps += [step] if step is not None else []
         for copy in copies:
             rule, note = _copy(stored[copy.key], entry, name)
             dropped.append(Dropped(copy.key, rule, stored[copy.key].nbytes))
             notes += [note] if note else []
+    _complain_of_lost(lost, taken, layout, complaints)
     if state.step in stored:
         steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
     tensors = ObjectTensors(graph, stored)
     others = sorted(name for key in state.other for name in tensors.of_key(key))
     dropped += [Dropped(name, OPTIMIZER, stored[name].nbytes) for name in others]
     roles = find_roles(entries, graph)
-    dropped += _rest(stored, steps, dropped, match, roles, complaints)
+    dropped += _rest(stored, steps, dropped, match, roles, excluded, complaints)
     notes += average_notes(dropped, roles)
     if resizing is not None:
         steps, resized = resize_steps(steps, match.layout.family.sizes, resizing, complaints)
@@ -104,6 +110,27 @@ def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout])
         places = ", ".join(match.path or "the root" for match in matches)
         raise PlanError([Issue("several-models", got=places, origin=source)])
     return matches[0]
+
+
+def _complain_of_lost(
+    lost: Mapping[str, str], taken: Mapping[str, str], layout: HubLayout, complaints: Complaints
+) -> None:
+    """Complain about tensors that the source lacks, and once for each rule about those that it leaves out.
+
+    Args:
+        lost: by key, the names that they would get.
+        taken: by key, the rule of what is left out.
+        layout: the target.
+        complaints: where to complain.
+    """
+    needed: dict[str, dict[str, str]] = {}
+    for key, name in lost.items():
+        if key in taken:
+            needed.setdefault(taken[key], {})[key] = name
+        else:
+            complaints.add("missing-tensor", key, name)
+    for rule, targets in needed.items():
+        complaints.add_issue(needing(targets, rule, layout.name))
 
 
 def _by_name(found: Iterable[Found], given_up: Mapping[str, str]) -> Mapping[str, list[Found]]:
@@ -156,6 +183,7 @@ def _rest(
     dropped: Sequence[Dropped],
     match: Match,
     roles: Mapping[str, str],
+    excluded: Exclusion,
     complaints: Complaints,
 ) -> list[Dropped]:
     """Return what else is dropped, each by its rule; a tensor without one is a complaint."""
@@ -171,8 +199,10 @@ def _rest(
             rest.append(Dropped(name, "kept name", entry.nbytes))
         elif name not in accounted and (roles[name] in BESIDE or roles[name] == COPY):
             rest.append(Dropped(name, roles[name], entry.nbytes))
+        elif name not in accounted and name in excluded.unasked:
+            rest.append(Dropped(name, excluded.unasked[name], entry.nbytes))
         elif name not in accounted:
             complaints.add(
-                "stray-tensor", f"{name} {list(entry.shape)}", repr(match.layout.name), "", give(exclude=name)
+                "stray-tensor", f"{name} {list(entry.shape)}", repr(match.layout.name), "", leaving_out(entry)
             )
     return rest

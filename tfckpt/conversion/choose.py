@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts
 from tfckpt.errors import PlanError
@@ -27,20 +28,21 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose_target(source: str, names: Collection[str], *, excluded: Sequence[str] = ()) -> Choice:
+def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = NOTHING) -> Choice:
     """Return the fullest target for a checkpoint with variables of these names.
 
     Args:
         source: prefix of the checkpoint, for messages.
         names: of all its tensors.
-        excluded: substrings; variables with one in their names do not count.
+        excluded: what does not count; but if that is what tells the family, all counts, and the plan says what is needed.
     Raises:
         PlanError: it is no checkpoint of a known family, or several targets take the same variables for different models;
             names them and asks for ``to``.
     """
     if OBJECT_GRAPH_KEY in names:
         return Choice(TF1.name, f"target {TF1.name!r}: the source is object-based, and this is the way back")
-    kept = [name for name in names if not any(text in name for text in excluded)]
+    kept = [name for name in names if excluded.taking(name) is None]
+    kept = kept if find_family(kept) else list(names)
     family = find_family(kept)
     if family is None:
         anchors = ", ".join(f"{family.anchor} ({family.name})" for family in FAMILIES)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from tfckpt.bundle.entry import Entry, encode_name
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.config import NUM_HEADS
+from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
 from tfckpt.layouts.axes import Size, Sizes
@@ -19,7 +20,7 @@ def plan_names(
     layout: NameLayout,
     *,
     num_heads: int | None = None,
-    excluded: Sequence[str] = (),
+    excluded: Exclusion = NOTHING,
     dropped_roles: Collection[str] = (),
 ) -> Plan:
     """Decide what each tensor is called in a name-based layout.
@@ -29,7 +30,7 @@ def plan_names(
         entries: what its index says.
         layout: the target.
         num_heads: number of attention heads; without it attention weights keep their shapes.
-        excluded: substrings; a variable whose name has one is left out.
+        excluded: what is left out.
         dropped_roles: what is left out of what training keeps beside the model.
     Raises: PlanError, with every complaint.
     """

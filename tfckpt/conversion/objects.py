@@ -10,6 +10,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, POSITIONS, RELATIVE, Config
+from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
@@ -21,14 +22,15 @@ from tfckpt.conversion.planning import (
     find_scope,
     guess_notes,
     known_sizes,
+    leaving_out,
     make_step,
     under_scope,
 )
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
+from tfckpt.conversion.withheld import complain_of_taken, find_withheld
 from tfckpt.errors import PlanError, count_of, some
-from tfckpt.issues import give
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
@@ -49,7 +51,7 @@ def plan_objects(
     *,
     config: Config | None = None,
     num_heads: int | None = None,
-    excluded: Sequence[str] = (),
+    excluded: Exclusion = NOTHING,
     fill: Fill | None = None,
     second: Config | None = None,
     resizing: Resizing | None = None,
@@ -63,7 +65,7 @@ def plan_objects(
         layout: the target.
         config: the model's sizes, if known.
         num_heads: number of attention heads, if not from ``config``.
-        excluded: substrings; a variable whose name has one is left out.
+        excluded: what is left out; what is needed all the same is a complaint.
         fill: values for variables that the target needs and the source lacks; None makes each a complaint.
         second: the sizes of the family's second network, if a file states them.
         resizing: sizes that the target gets instead of the source's.
@@ -73,32 +75,40 @@ def plan_objects(
     complaints = Complaints()
     kept, dropped = exclude(entries, excluded)
     roles = find_roles([entry for entry in entries if not OBJECTS.matches(entry.name)], None)
-    scope, hub = _hub_names(source, kept, layout, roles, complaints)
+    rules = {item.source: item.rule for item in dropped}
+    taken = [entry for entry in entries if entry.name in rules]
+    scope, hub = _hub_names(source, kept, taken, layout, roles, complaints)
     sizes = Sizes(layout.family.sizes, known_sizes(config, num_heads, complaints))
-    target = build_target(layout, hub)
-    _add_known(target, layout.family, hub, sizes, second)
+    withheld = find_withheld(layout, hub, _under(scope, taken, layout), sizes.known)
+    whole = {**hub, **withheld.needed}
+    target = build_target(layout, whole)
+    _add_known(target, layout.family, whole, sizes, second)
     patterns = {variable.axes for variable in target.variables}
     if not any(_needs_heads(axes, layout) for axes in patterns):
         sizes.known.pop(NUM_HEADS, None)
     elif any(_lacks_heads(axes, layout, sizes) for axes in patterns):
-        complaints.add_issue(no_heads(config, layout, hub, source))
+        complaints.add_issue(no_heads(config, layout, whole, source))
     _check_positions(config, complaints)
-    _check_numbers(layout, hub, sizes, complaints)
+    _check_numbers(layout, whole, sizes, complaints)
     refused = _refuse(layout, hub, roles, sizes, complaints)
     wanted: dict[str, list[TargetVariable]] = {}
     for variable in target.variables:
         wanted.setdefault(variable.name, []).append(variable)
 
-    state = state_names(hub, list(wanted)) if slots else set()
+    state = state_names(hub, [name for name in wanted if name in hub]) if slots else set()
     steps = _steps(hub, wanted, layout, sizes, complaints)
-    dropped += _drop(hub, {*wanted, *state, *refused}, layout, roles, complaints)
-    _check_optional(layout, hub, sizes, complaints)
+    dropped += _drop(hub, {*wanted, *state, *refused}, layout, roles, excluded, complaints)
+    _check_optional(layout, whole, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
+    others = [entry for entry in taken if entry.name.removeprefix(scope) not in wanted]
+    strays = [e.name for e in others if _rule(e.name.removeprefix(scope), e, layout, roles) is None]
+    missing = complain_of_taken(missing, withheld, excluded, layout, strays, complaints, fill=fill is not None)
     if missing and fill is None:
         missing = _check_heads(missing, hub, layout, complaints)
     filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
+    gone = {name: rules[entry.name] for name, entry in withheld.entries.items()}
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
-    optimizer = convert_state(slots, layout, target, hub, written, complaints) if slots else State([], [])
+    optimizer = convert_state(slots, layout, target, whole, written, gone, complaints) if slots else State([], [])
     ordered = _in_order(steps + optimizer.steps, entries)
     ordered += [*filled, *optimizer.constants]
     resized: list[str] = []
@@ -106,7 +116,9 @@ def plan_objects(
         ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
     complaints.raise_any(source)
     notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
-    notes += [f"{step.target}: filled ({step.fill}), since the source has nothing for it" for step in filled]
+    notes += withheld.notes
+    names = {variable.key: variable.name for variable in missing}
+    notes += [f"{s.target}: filled ({s.fill}), {_why_filled(names[s.target], gone)}" for s in filled]
     notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
     notes += resized + average_notes(dropped, roles) + guess_notes(entries, dropped, roles)
     notes += dtype_notes(written.values())
@@ -122,6 +134,10 @@ def plan_objects(
         layout.model,
         next((letter for letter, name in layout.family.sizes.items() if name == NUM_HEADS), ""),
     )
+
+
+def _why_filled(name: str, gone: Mapping[str, str]) -> str:
+    return f"although the source has {name}: {gone[name]}" if name in gone else "since the source has nothing for it"
 
 
 def _steps(
@@ -158,20 +174,26 @@ def _drop(
     settled: Collection[str],
     layout: ObjectLayout,
     roles: Mapping[str, str],
+    excluded: Exclusion,
     complaints: Complaints,
 ) -> list[Dropped]:
     """Return what else is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
     dropped = []
     for name, entry in ((name, entry) for name, entry in hub.items() if name not in settled):
-        rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
-        if _is_beside(entry, roles):
-            rule = roles[entry.name]
+        rule = _rule(name, entry, layout, roles) or excluded.unasked.get(entry.name)
         if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
-            remedy = give(exclude=entry.name)
+            remedy = leaving_out(entry)
             complaints.add("stray-variable", f"{entry.name} {list(entry.shape)}", repr(layout.name), "", remedy)
     return dropped
+
+
+def _rule(name: str, entry: Entry, layout: ObjectLayout, roles: Mapping[str, str]) -> str | None:
+    """Return the rule that drops a variable; None if there is none."""
+    if _is_beside(entry, roles):
+        return roles[entry.name]
+    return next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
 
 
 def _check_heads(
@@ -224,18 +246,30 @@ def _fill_missing(
 
 
 def _hub_names(
-    source: str, entries: Sequence[Entry], layout: ObjectLayout, roles: Mapping[str, str], complaints: Complaints
+    source: str,
+    entries: Sequence[Entry],
+    taken: Sequence[Entry],
+    layout: ObjectLayout,
+    roles: Mapping[str, str],
+    complaints: Complaints,
 ) -> tuple[str, Mapping[str, Entry]]:
-    """Return the scope before the hub's names, and the entries under those names.
+    """Return the scope before the hub's names, which what is ``taken`` may tell too, and the entries under those names.
 
     Raises: PlanError at once if this is no checkpoint of the layout's family: nothing else would make sense.
     """
-    names = {entry.name for entry in entries}
-    models = {entry.name for entry in entries if not _is_beside(entry, roles)}
-    scope = find_scope(models, layout.family.anchor, complaints)
+    models = [{entry.name for entry in group if not _is_beside(entry, roles)} for group in (entries, taken)]
+    scopes = (find_scope(names, layout.family.anchor, complaints) for names in models)
+    scope = next((scope for scope in scopes if scope is not None), None)
     if scope is None:
+        names = {entry.name for entry in entries}
         raise PlanError([what_else(names, source, layout)])
     return scope, under_scope(entries, scope, complaints)
+
+
+def _under(scope: str, taken: Sequence[Entry], layout: ObjectLayout) -> Mapping[str, Entry]:
+    """Return by hub name the entries of the model with this scope; its heads may stand without."""
+    own = [e for e in taken if e.name.startswith(scope) or any(head.matches(e.name) for head in layout.family.heads)]
+    return {entry.name.removeprefix(scope): entry for entry in own}
 
 
 def _add_known(target: Target, family: Family, hub: Mapping[str, Entry], sizes: Sizes, second: Config | None) -> None:

@@ -14,9 +14,10 @@ from tfckpt.bundle.dtypes import dtype_name
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
+from tfckpt.conversion.exclusion import Exclusion, whole_name
 from tfckpt.conversion.plan import Dropped, Step, carrying
 from tfckpt.errors import PlanError, some
-from tfckpt.issues import Issue, Remedy, configure, leave_out
+from tfckpt.issues import Issue, Remedy, configure, give, leave_out
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
 AS_GIVEN = "as given"
@@ -68,16 +69,21 @@ def _without_heads(issue: Issue) -> Issue:
     return issue
 
 
-def exclude(entries: Iterable[Entry], texts: Sequence[str]) -> tuple[list[Entry], list[Dropped]]:
-    """Return the entries whose names have none of the texts in them, and the others as dropped."""
+def exclude(entries: Iterable[Entry], excluded: Exclusion) -> tuple[list[Entry], list[Dropped]]:
+    """Return the entries that stay, and the others as dropped."""
     kept, dropped = [], []
     for entry in entries:
-        text = next((text for text in texts if text in entry.name), None)
-        if text is None:
+        taken = excluded.taking(entry.name)
+        if taken is None:
             kept.append(entry)
         else:
-            dropped.append(Dropped(entry.name, f"excluded by {text!r}", entry.nbytes))
+            dropped.append(Dropped(entry.name, taken.rule, entry.nbytes))
     return kept, dropped
+
+
+def leaving_out(entry: Entry) -> Remedy:
+    """Return the remedy that leaves out this variable and no other."""
+    return give(exclude=whole_name(entry.name))
 
 
 def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complaints: Complaints) -> Step | None:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfckpt.arguments import texts, whole_number
+from tfckpt.arguments import whole_number
 from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
 from tfckpt.conversion.building import add_constructors
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
+from tfckpt.conversion.exclusion import Exclusion
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
@@ -45,7 +46,6 @@ def check_request(request: Request, layout: Layout) -> list[str]:
 
     Raises: UsageError for what it has no place for, and for a head count that no model has.
     """
-    texts("exclude", request["exclude"])
     heads = request["num_heads"]
     if heads is not None and not (heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
         whole_number("number of attention heads", heads)
@@ -66,34 +66,40 @@ def check_request(request: Request, layout: Layout) -> list[str]:
     return notes
 
 
-def make_plan(checkpoint: Source, request: Request) -> Plan:
+def make_plan(checkpoint: Source, request: Request, excluded: Exclusion | None = None) -> Plan:
     """Return the plan that a request asks for.
 
+    Args:
+        checkpoint: what is read.
+        request: what is asked for.
+        excluded: what is left out, if that is more than the request names.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
+    excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
     custom = None if request["layout"] is None else _read_layout(request["layout"])
     if request["to"] == AUTO and custom is None:
         from tfckpt.conversion.choose import choose_target
 
-        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=request["exclude"])
-        plan = make_plan(checkpoint, request | {"to": choice.to})
+        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=excluded)
+        plan = make_plan(checkpoint, request | {"to": choice.to}, excluded)
         return plan._replace(notes=(choice.why, *plan.notes))
     layout = find_layout(request["to"], list(checkpoint)) if custom is None else _custom_target(request["to"], custom)
     notes = check_request(request, layout)
-    plan = _plan(checkpoint, request, layout, custom)
-    excluded = request["exclude"]
-    notes += [f"exclude {t!r}: no variable" for t in excluded if not any(t in name for name in checkpoint)]
+    plan = _plan(checkpoint, request, layout, custom, excluded)
+    notes += excluded.unused(list(checkpoint))
     return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
 
 
-def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLayout | None) -> Plan:
+def _plan(
+    checkpoint: Source, request: Request, layout: Layout, custom: CustomLayout | None, excluded: Exclusion
+) -> Plan:
     state = parse_options(request["slots"], request["optimizer"], request["learning_rate"])
     resizing = parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"])
     fill = None if request["fill"] is None else parse_fill(request["fill"])
     source, entries = checkpoint.prefix, checkpoint.entries()
     if isinstance(layout, NameLayout):
         gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request["slots"] == DROP else ()
-        heads, excluded = request["num_heads"], request["exclude"]
+        heads = request["num_heads"]
         return plan_names(source, entries, layout, num_heads=heads, excluded=excluded, dropped_roles=gone)
     config = _known_config(source, request["config"], FIELDS if custom is None else custom.config)
     if isinstance(layout, HubLayout):
@@ -107,7 +113,7 @@ def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLa
             find_models(request["model"]) if custom is None else (custom.layout,),
             config=config,
             num_heads=request["num_heads"],
-            excluded=request["exclude"],
+            excluded=excluded,
             scope=request["scope"],
             slots=request["slots"] in (CONVERT, KEEP),
             resizing=resizing,
@@ -121,7 +127,7 @@ def _plan(checkpoint: Source, request: Request, layout: Layout, custom: CustomLa
         layout,
         config=config,
         num_heads=request["num_heads"],
-        excluded=request["exclude"],
+        excluded=excluded,
         fill=fill,
         second=second,
         slots=state,

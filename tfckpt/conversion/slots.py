@@ -84,6 +84,7 @@ def convert_state(
     target: Target,
     hub: Mapping[str, Entry],
     written: Mapping[str, Step],
+    gone: Mapping[str, str],
     complaints: Complaints,
 ) -> State:
     """Return the steps for an optimizer's state, and add its nodes to the target's graph.
@@ -94,6 +95,7 @@ def convert_state(
         target: its graph and variables.
         hub: the source's entries by hub name.
         written: the steps of the model's variables, by key.
+        gone: by hub name, the rules that leave out entries.
         complaints: gets what is missing, has another shape or dtype than its variable, or has no known place.
     """
     state = State([], [])
@@ -102,11 +104,11 @@ def convert_state(
     if not any(f"{name}/{slot}" in hub for name in names.values() for slot in ADAM_SLOTS.values()):
         complaints.add("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
         return state
-    _add_step(options.optimizer, hub, target.graph, state, complaints)
+    _add_step(options.optimizer, hub, gone, target.graph, state, complaints)
     for name, value in _constants(options):
         _add_constant(target.graph, f"{ROOT_EDGE}/{name}", value, state)
     for name in dict.fromkeys(names.values()):
-        _check_pair(name, hub, complaints)
+        _check_pair(name, hub, gone, complaints)
     if options.optimizer.lists:
         _add_lists(options.optimizer, layout, target, hub, written, state, complaints)
     else:
@@ -133,26 +135,32 @@ def _check_pieces(hub: Mapping[str, Entry], complaints: Complaints) -> None:
             complaints.add("slot-of-a-piece", name, "", whole, give(slots=DROP))
 
 
-def _check_pair(name: str, hub: Mapping[str, Entry], complaints: Complaints) -> None:
+def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], complaints: Complaints) -> None:
     """Complain unless a variable has all slots or none, each of its own shape and dtype."""
     found = {slot: hub.get(f"{name}/{slot}") for slot in ADAM_SLOTS.values()}
     variable = hub.get(name)
     for slot, entry in found.items():
         if entry is None:
             if any(found.values()):
-                complaints.add("missing-slot", f"{name}/{slot}")
+                why = gone.get(f"{name}/{slot}", "missing")
+                complaints.add("missing-slot", f"{name}/{slot}", "", why)
         elif variable is not None and (entry.shape, entry.data_type) != (variable.shape, variable.data_type):
             expected = f"{variable.dtype_name}{list(variable.shape)}, as {variable.name}"
             complaints.add("wrong-shape", entry.name, expected, f"{entry.dtype_name}{list(entry.shape)}")
 
 
 def _add_step(
-    optimizer: Optimizer, hub: Mapping[str, Entry], graph: ObjectGraph, state: State, complaints: Complaints
+    optimizer: Optimizer,
+    hub: Mapping[str, Entry],
+    gone: Mapping[str, str],
+    graph: ObjectGraph,
+    state: State,
+    complaints: Complaints,
 ) -> None:
     entry = hub.get(TRAINING_STEP)
     key = variable_key(f"{ROOT_EDGE}/{optimizer.step}")
     if entry is None:
-        complaints.add("missing-step", TRAINING_STEP, key)
+        complaints.add("missing-step", TRAINING_STEP, key, gone.get(TRAINING_STEP, "missing"))
     elif (entry.data_type, entry.shape) != (DT_INT64, ()):
         complaints.add("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
     else:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.lookup import Form, Lookup
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.roles import find_roles
+from tfckpt.conversion.exclusion import Exclusion
 from tfckpt.conversion.plan import Dropped, Plan, Step
 from tfckpt.conversion.request import make_plan
 from tfckpt.conversion.source import Source
-from tfckpt.edit.choice import choose, keep_rule
+from tfckpt.edit.choice import Choice, choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
 from tfckpt.exchange.defaults import FULL, KEY, PATH
@@ -27,25 +28,30 @@ def make(source: Source, request: Request, edits: Edits, names: Form | None = No
     Args:
         source: what is read.
         request: whose names and shapes.
-        edits: globs are of the source's keys, its paths or its full names, substitutions of the new names.
+        edits: globs are of the source's keys, its paths or its full names, substitutions of the new names. What the globs
+            leave out of a file without an object graph is to the target as if it were not there.
         names: what tensors are called where no object graph is written; None where it is.
     Raises: PlanError, ConfigError, FormatError; UsageError for options that the target has no place for; TensorNotFoundError
         for a full name of several variables.
     """
+    excluded = Exclusion.of(request["exclude"])
+    choice = _choice(source, edits)
     if request["to"] == SOURCE and request["layout"] is None:
         if request != given(Request, {"to": SOURCE, "exclude": request["exclude"]}):
             raise UsageError(
                 f"target {SOURCE!r}: names and shapes stay, so of a conversion's options only exclude has a meaning"
             )
-        excluded = tuple(f"*{glob.escape(text)}*" for text in request["exclude"])
-        plan = plan_edits(_WithoutGraph(source), Edits(drop=excluded))
+        plan = _as_they_are(source, excluded)
         graph = None if names in (None, KEY) else source.object_graph
     else:
-        plan = make_plan(source, request)
+        gone = {} if choice is None else choice.dropped
+        excluded = excluded._replace(left_out=gone) if names is None else excluded._replace(unasked=gone)
+        plan = make_plan(source, request, excluded)
         graph = plan.object_graph
-        if names is None and graph is not None and (edits.rename or edits.drop or edits.keep):
-            raise UsageError(f"rename, drop, keep: the object graph of {plan.to!r} needs its tensors by their keys")
-    plan = _chosen(plan, source, edits)
+        if names is None and graph is not None and edits.rename:
+            raise UsageError(f"rename: the object graph of {plan.to!r} needs its tensors by their keys")
+    if choice is not None:
+        plan = _chosen(plan, source, choice, edits.keep, partial=names is not None)
     if names is not None and names != KEY:
         plan = _called(plan, graph, names)
     return _renamed(plan, edits)
@@ -74,27 +80,46 @@ class _WithoutGraph:
         return iter(self._source)
 
 
-def _chosen(plan: Plan, source: Source, edits: Edits) -> Plan:
-    """Return the plan without what the user's globs leave out; tensors of one object may part, since no graph asks for them.
+def _as_they_are(source: Source, excluded: Exclusion) -> Plan:
+    """Return the plan that keeps names and shapes."""
+    plan = plan_edits(_WithoutGraph(source), Edits())
+    taken = {step.source: excluded.taking(step.source) for step in plan.steps} if excluded.texts else {}
+    rules = {name: item.rule for name, item in taken.items() if item is not None}
+    plan = _without(plan, rules, find_roles(source.entries(), None) if rules else {})
+    return plan._replace(notes=(*plan.notes, *excluded.unused(list(source))))
+
+
+def _choice(source: Source, edits: Edits) -> Choice | None:
+    """Return what the user's globs leave out; tensors of one object may part. None if there are no globs."""
+    if not edits.drop and not edits.keep:
+        return None
+    graph, notes = _readable_graph(source)
+    choice = choose(source.prefix, source.entries(), graph, drop=edits.drop, keep=edits.keep, whole=False)
+    return choice._replace(notes=(*notes, *choice.notes))
+
+
+def _chosen(plan: Plan, source: Source, choice: Choice, keep: Sequence[str], *, partial: bool) -> Plan:
+    """Return the plan without what the user's globs leave out.
 
     Raises: PlanError if ``keep`` leaves nothing.
     """
-    if not edits.drop and not edits.keep:
-        return plan
-    graph, notes = _readable_graph(source)
-    choice = choose(source.prefix, source.entries(), graph, drop=edits.drop, keep=edits.keep, whole=False)
-    rules = (
-        {"": keep_rule(edits.keep), **choice.dropped} if edits.keep else choice.dropped
-    )  # what is filled has no name
+    # What is filled has no name; a graph that is written asks for it.
+    filled = {"": keep_rule(keep)} if keep and partial else {}
+    plan = _without(plan, {**filled, **choice.dropped}, choice.roles)
+    if keep and not any(step.source != OBJECT_GRAPH_KEY for step in plan.steps):
+        raise PlanError([nothing_left(source, len(plan.dropped))])
+    return plan._replace(notes=(*plan.notes, *choice.notes))
+
+
+def _without(plan: Plan, rules: Mapping[str, str], roles: Mapping[str, str]) -> Plan:
+    """Return the plan without the tensors that have a rule here, and with the role of each."""
     steps = tuple(step for step in plan.steps if step.source not in rules)
+    gone = [Dropped(step.source, rules[step.source], step.nbytes) for step in plan.steps if step.source in rules]
     dropped = [
-        Dropped(step.source, rules[step.source], step.nbytes, choice.roles.get(step.source, ""))
-        for step in plan.steps
-        if step.source in rules
+        item._replace(role=roles.get(item.source, "")) if item.source in rules else item
+        for item in (*plan.dropped, *gone)
     ]
-    if edits.keep and not any(step.source != OBJECT_GRAPH_KEY for step in steps):
-        raise PlanError([nothing_left(source, len(plan.dropped) + len(dropped))])
-    return plan._replace(steps=steps, dropped=(*plan.dropped, *dropped), notes=(*plan.notes, *notes, *choice.notes))
+    return plan._replace(steps=steps, dropped=tuple(dropped))
 
 
 def _readable_graph(source: Source) -> tuple[ObjectGraph | None, list[str]]:

@@ -252,6 +252,9 @@ class Drop(NamedTuple):
         return _globs(self.patterns).match(name) is not None
 
 
+POOLER = Drop("pooler", ("*/pooler/*",))  # what a head reads, and goes with heads; every family calls it so
+
+
 class Borrow(NamedTuple):
     """Variables of one network that are stored as another's: without any under ``own``, those under ``lender`` are meant.
 
