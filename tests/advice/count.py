@@ -150,8 +150,10 @@ def main() -> int:
         parts = [numbers[at : at + AT_ONCE] for at in range(0, len(numbers), AT_ONCE)]
         for part in pool.map(results_of, [args.seed] * len(parts), parts):
             results += part
-            print(f"\r{len(results):,} of {len(numbers):,}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            if sys.stderr.isatty():
+                print(
+                    f"\r{len(results):,} of {len(numbers):,}", end="\n"[len(results) < len(numbers) :], file=sys.stderr
+                )
     print(table(results))
     for text in examples(results):
         print(text)

@@ -15,7 +15,6 @@ from advice.sources import (
     DROPPED,
     ELECTRA,
     FILL,
-    HEADS,
     MADE_UP,
     STATE,
     WITHOUT_CONFIGURATION,
@@ -184,8 +183,9 @@ class Draft:
         if not all(matches(hub, MADE_UP) for hub in needed):
             return REFUSED
         self.ways.add("fill")
-        whole = any(hub.startswith(head) for hub in needed for head in HEADS[self.folder] if not self.names(f"^{head}"))
-        return EITHER if whole or self._is_unmissed(needed) else RIGHT  # what a head is for may tell its sizes alone
+        if not all("/pooler/" in hub or hub.endswith("bias") for hub in needed) or self._is_unmissed(needed):
+            return EITHER  # whether a head is worth anything without its weights is not for us to say
+        return RIGHT
 
     def own(self, name: str, value: Array) -> None:
         """Add a variable of the dialect's own: it is the model's, and no target knows it."""
