@@ -237,8 +237,9 @@ def test_a_variable_whose_size_nothing_tells_is_not_filled(bert: str, tmp_path: 
         tensors = {name: value for name, value in checkpoint.items() if "/adam_" not in name}
     del tensors["bert/embeddings/token_type_embeddings"]
     tfckpt.save(tmp_path / "c", tensors)
+    types = "=bert/embeddings/token_type_embeddings"
     with pytest.raises(PlanError, match=r"it cannot be filled, since nothing tells its size \(t h\)"):
-        tfckpt.plan(tmp_path / "c", fill="zeros", num_heads=2)
+        tfckpt.plan(tmp_path / "c", fill="zeros", num_heads=2, exclude=[types])
 
 
 @pytest.mark.parametrize(("source", "heads"), [(COLA, 2), (SQUAD, 10)])

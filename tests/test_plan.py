@@ -11,7 +11,7 @@ import pytest
 import tfckpt
 from tfckpt.errors import PlanError, UsageError
 
-STRAY = "a variable that 'encoder' neither takes nor drops; exclude leaves it out"
+STRAY = "a variable that 'encoder' neither takes nor drops; exclude leaves its trained values out"
 CONFIG: dict[str, Any] = {
     "vocab_size": 30,
     "hidden_size": 8,

@@ -105,12 +105,12 @@ def test_what_is_filled_may_take_sixteen_times_the_source_and_64_mib(tmp_path: P
     most = 16 * sum(value.nbytes for value in variables.values()) + 64 * 2**20
     rows = most // (8 * 4)
     sizes = {"num_attention_heads": 2, "type_vocab_size": rows}
-    plan = tfckpt.plan(saved(tmp_path, variables, **sizes), fill="zeros")
+    plan = tfckpt.plan(saved(tmp_path, variables, **sizes), fill="zeros", exclude=[f"={TYPES}"])
     (step,) = (step for step in plan.steps if step.fill is not None)
     assert (step.shape, step.nbytes) == ((rows, 8), most)
     (tmp_path / "larger").mkdir()
     prefix = saved(tmp_path / "larger", variables, **sizes | {"type_vocab_size": rows + 1})
-    (line,) = complaints(prefix, fill="zeros")
+    (line,) = complaints(prefix, fill="zeros", exclude=[f"={TYPES}"])
     assert line.startswith(f"{TYPES}: missing, and 'encoder' needs it for encoder/")
     assert line.endswith(f"; [{rows + 1}, 8] is far larger than all that the source holds")
 

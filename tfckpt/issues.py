@@ -73,6 +73,11 @@ def give(loses: str = "", **options: Any) -> Remedy:
     return Remedy("give", tuple(options.items()), loses)
 
 
+def lossy(remedy: Remedy, name: str) -> Remedy:
+    """Return a remedy that costs the trained values of a variable: it is said, and never a command to type."""
+    return remedy._replace(loses=f"the trained values of {name}")
+
+
 def instead(**options: Any) -> Remedy:
     """Return the remedy to give options that the call has other values: those that it has for them do not count."""
     return Remedy("give instead", tuple(options.items()))
@@ -168,8 +173,8 @@ class Issue(NamedTuple):
         Args:
             say: what makes words of a text with options in it; unless given, they are keywords.
 
-        >>> Issue("stray-variable", "x [3]", "'encoder'", origin="bert.ckpt").text()
-        "bert.ckpt: x [3]: a variable that 'encoder' neither takes nor drops; exclude leaves it out"
+        >>> Issue("stray-variable", "x", "'encoder'", "[3]", "bert.ckpt").text()
+        "bert.ckpt: x [3]: a variable that 'encoder' neither takes nor drops; exclude leaves its trained values out"
         """
         template, say = CODES[self.code], say or keywords
         given = [option for remedy in self.remedies for option in remedy.options] if "{given}" in template else []
@@ -193,6 +198,29 @@ def keywords(text: str) -> str:
     'to="tf1" is the way back'
     """
     return OPTION.sub(r"\1", text)
+
+
+def like(names: Sequence[str]) -> str:
+    """Return one pattern that all of several names match.
+
+    >>> like(["bert/layer_0/output/beta", "bert/layer_11/output/gamma", "bert/layer_0/beta"])
+    'bert/layer_*'
+    """
+    parts = [name.split("/") for name in names]
+    if len({len(part) for part in parts}) == 1:
+        return "/".join(_common(column) for column in zip(*parts, strict=True))
+    return f"{_start(names)}*"
+
+
+def _common(parts: Sequence[str]) -> str:
+    start = _start(parts)
+    rests = [part[len(start) :][::-1] for part in parts]
+    return parts[0] if len(set(parts)) == 1 else f"{start}*{_start(rests)[::-1]}"
+
+
+def _start(texts: Sequence[str]) -> str:
+    least, most = min(texts), max(texts)
+    return least[: next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))]
 
 
 def common_remedies(issues: Iterable[Issue]) -> tuple[Remedy, ...]:
@@ -237,16 +265,25 @@ CODES: Mapping[str, str] = {
     "no-mean": ('{subject}: it has no row of which new ones could be the mean; ``resize_fill="zeros"`` fills them'),
     "joined-axis": "{subject}: its axis of {got} is one with others ({expected}), so it cannot be resized",
     # of variables that are there and have no place
-    "stray-variable": "{subject}: a variable that {expected} neither takes nor drops; ``exclude`` leaves it out",
-    "stray-tensor": "{subject}: no part of the {expected} that was found; ``exclude`` drops it",
+    "stray-variable": (
+        "{subject} {got}: a variable that {expected} neither takes nor drops; ``exclude`` leaves its trained values out"
+    ),
+    "stray-beside": (
+        "{subject} {got}: a variable that {expected} neither takes nor drops, beside its model; ``exclude`` leaves it out"
+    ),
+    "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
     "optional-part": "{subject}: {got}, though {expected}",
+    "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` of a rewrite mends it",
     # of variables that are left out and needed
     "excluded": "{subject}: {got}, and {expected}",
     "excluded-head": "{subject}: {got}, and {expected}; ``fill`` gives it values",
     "excluded-by-a-part": "{subject}: {got}, and {expected}; '=NAME' excludes one variable alone",
     # of variables that have a place and are not there
     "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
+    "missing-network": (
+        "{subject}: missing, and {expected}; ``fill`` gives it values only if its whole name is excluded: {got!r}"
+    ),
     "missing-head": (
         'no {subject}, which {expected}; the source has {got}; ``fill`` gives it values, ``to="auto"`` takes what '
         "is there"

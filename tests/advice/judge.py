@@ -16,9 +16,11 @@ from advice.dialects import DEST, SOURCE, Dialect
 from advice.draft import DEAD_END, EITHER, LOST, REFUSED, RIGHT
 from advice.follow import Chain
 from advice.sources import FILL, GRAPH, MADE_UP, Stored, Undamaged, asked, matches, read, undamaged
+from tfckpt.options import AUTO
 
 MENDED = f"{SOURCE}.mended"
 EXCLUDED = "excluded by"  # begins the rule of what the command line leaves out
+NETWORKS = ("bert/", "electra/", "generator/")  # what begins so is of the model
 # Rules for what training keeps beside a model.
 BESIDE = ("optimizer state", "moving average", "training step", "training state", "metric", "random state", "copy")
 
@@ -119,7 +121,11 @@ def _elsewhere(name: str, hub: str, dest: Mapping[str, Stored], final: Undamaged
 
 def _dropped(dialect: Dialect, name: str, hub: str | None, rule: str) -> Iterator[str]:
     """Yield that a variable was dropped, unless a rule of the target says so and nobody asked for it."""
-    if rule.startswith(EXCLUDED) or rule in BESIDE or hub in asked(dialect.folder, dialect.to).keys:
+    taken = asked(dialect.folder, dialect.to).keys
+    if rule.startswith(EXCLUDED) and hub not in taken and not name.startswith(NETWORKS):
+        return  # it stands beside what was asked for, and the report names it
+    is_chosen = dialect.to == AUTO  # the report names the target that was chosen, and the heads that it does not take
+    if rule.startswith(EXCLUDED) or rule in BESIDE or (not is_chosen and hub in taken):
         yield f"{name} was dropped: {rule}"
 
 

@@ -119,7 +119,7 @@ def head_of_another_kind(draft: Draft) -> str:
     draft.own("project/logits/W", draft.values(13, 7))
     draft.own("project/logits/b", draft.values(7))
     draft.own("crf_loss/transitions", draft.values(7, 7))
-    return REFUSED
+    return EITHER  # a target that takes no head may leave it out, and says so
 
 
 def head_renamed(draft: Draft) -> str:
@@ -250,7 +250,7 @@ def second_model(draft: Draft) -> str:
     scope = form.format(draft.root)
     for name in draft.names(f"^{draft.root}/"):
         draft.own(scope + name.removeprefix(draft.root), draft.values(*draft.tensors[name].shape))
-    return REFUSED
+    return EITHER  # what stands beside a whole model may go; of two models under scopes nobody knows which is meant
 
 
 def statistics(draft: Draft) -> str:
@@ -310,7 +310,9 @@ def table_renamed(draft: Draft) -> str:
 
 def two_tables_renamed(draft: Draft) -> str:
     first = _part_renamed(draft, "position_embeddings", draft.part("positions"))
-    return EITHER if EITHER in (first, _part_renamed(draft, "token_type_embeddings", draft.part("types"))) else RIGHT
+    second = _part_renamed(draft, "token_type_embeddings", draft.part("types"))
+    is_untold = "--num-heads" in draft.options  # no configuration says how many positions and types there are
+    return EITHER if is_untold or EITHER in (first, second) else RIGHT
 
 
 def _part_renamed(draft: Draft, old: str, new: str) -> str:
@@ -464,13 +466,21 @@ def layers_from_one(draft: Draft) -> str:
 
 
 def first_scope_renamed(draft: Draft) -> str:
-    word = draft.word(*ROOTS)
-    return draft.substitute(f"^{draft.root}/", f"{word}/", (f"^{word}/", f"{draft.root}/"))
+    word, untold = draft.word(*ROOTS), _is_network_alone(draft)
+    end = draft.substitute(f"^{draft.root}/", f"{word}/", (f"^{word}/", f"{draft.root}/"))
+    return EITHER if untold else end
 
 
 def first_scope_missing(draft: Draft) -> str:
     inside = "|".join(sorted({name.split("/")[1] for name in draft.names(f"^{draft.root}/")}))
-    return draft.substitute(f"^{draft.root}/", "", (f"^(?=({inside})/)", f"{draft.root}/"))
+    untold = _is_network_alone(draft)
+    end = draft.substitute(f"^{draft.root}/", "", (f"^(?=({inside})/)", f"{draft.root}/"))
+    return EITHER if untold else end
+
+
+def _is_network_alone(draft: Draft) -> bool:
+    """Whether there is no head: of a network alone nothing but its scope tells a BERT from an ELECTRA."""
+    return not draft.names(f"^(?!{draft.root}/)")
 
 
 def scope_before_all(draft: Draft) -> str:

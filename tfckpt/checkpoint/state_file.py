@@ -6,6 +6,7 @@ Source: tensorflow/python/checkpoint/checkpoint_management.py; tensorflow/python
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 
 STATE_FILE = "checkpoint"
+ESCAPED = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
+WINDOWS = re.compile(r"(?<!\\)\\(?!\\)")  # a backslash alone
 STATE_FILE_LIMIT = 1 << 19  # bytes; a line a checkpoint, so few honest ones come near, and text is slow to parse
 
 
@@ -44,7 +47,11 @@ def last_parts(named: str) -> list[str]:
 
     >>> last_parts(r"C:\Users\me\model\ckpt-20"), last_parts("/home/me/model/ckpt-20")
     (['C:\\Users\\me\\model\\ckpt-20', 'ckpt-20'], ['ckpt-20'])
+    >>> last_parts("D:\new\best-20")[-1]
+    'best-20'
     """
+    for character, letter in ESCAPED.items():  # of a path of Windows whose backslashes were not written twice
+        named = named.replace(character, f"\\{letter}") if re.match("[A-Za-z]:", named) else named
     parts = [named.rpartition("/")[2], named.replace("\\", "/").rpartition("/")[2]]
     return list(filter(None, dict.fromkeys(parts)))
 
@@ -59,6 +66,8 @@ def _parse_state(text: str, path: str, *, strict: bool = False) -> CheckpointSta
         # Of a field that stands there twice the last counts, as in TensorFlow.
         text_format.Merge(text, proto, allow_unknown_field=not strict)
     except (text_format.ParseError, UnicodeDecodeError) as error:
+        if WINDOWS.search(text):  # written by hand: TensorFlow writes each backslash twice
+            return _parse_state(WINDOWS.sub(r"\\\\", text), path, strict=strict)
         from tfckpt.bundle.kinds import explain, stub_at
 
         wrong = FormatError("state file", path=path, expected="CheckpointState text", got=str(error))

@@ -66,12 +66,12 @@ def next_commands(
 def _alternatives(error: TfckptError) -> Iterator[tuple[Remedy, ...]]:
     """Yield what mends all of an error: of one issue each of its remedies, the best first."""
     first, *more = error.issues
-    if error.remedies and (more or all(remedy.action == "choose" for remedy in first.remedies)):
-        yield error.remedies if more else first.remedies or error.remedies
-    elif first.remedies:
-        yield from ((remedy,) for remedy in first.remedies)
-    else:
+    if more or not first.remedies:
         yield error.remedies
+    elif first.remedies[0].action == "choose":
+        yield first.remedies
+    else:
+        yield from ((remedy,) for remedy in first.remedies)
 
 
 def _choices(remedies: tuple[Remedy, ...]) -> list[tuple[Remedy, ...]]:
@@ -134,7 +134,11 @@ def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> s
 def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
     flag = every_option()["rename"].flag
     pairs = [word for old, new in remedy.argument("rename") for word in (flag, f"{old}={new}")]
-    return line(["tfckpt", "rewrite", remedy.argument("source"), remedy.argument("dest"), *pairs])
+    source, dest = remedy.argument("source"), remedy.argument("dest")
+    again = [dest if word == args.source else word for word in argv]
+    if again == list(argv):
+        return None  # the source was found by what was typed, and is called otherwise
+    return f"{line(['tfckpt', 'rewrite', source, dest, *pairs])} && {line(['tfckpt', *again])}"
 
 
 def _configure(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
@@ -190,8 +194,11 @@ def _typed_here(command: str) -> str:
         return command
     python = shlex.quote(sys.executable)
     words = {"tfckpt": f"{python} -m tfckpt", "python3": python}
-    first, space, rest = command.partition(" ")
-    return words.get(first, first) + space + rest
+    started = []
+    for part in command.split(" && "):
+        first, space, rest = part.partition(" ")
+        started.append(words.get(first, first) + space + rest)
+    return " && ".join(started)
 
 
 def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:

@@ -49,7 +49,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
         print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
     if left is not None:
         remedy = remedy_for_all(damage)
-        then = salvaging(prefix, (item.path for item in damage), vain=not left.has_values)
+        then = salvaging(prefix, [item.path for item in damage], vain=not left.has_values)
         print_next("verify", then if remedy is None else remedy.argument("command"))
     if missing:
         what = f"the object graph names {some([repr(key) for key in missing])}, and no such tensor is here"

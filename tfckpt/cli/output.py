@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfckpt import errors
 from tfckpt.cli.terminal import make_console
+from tfckpt.issues import Issue, like
 from tfckpt.options import for_shell
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ some = errors.some
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 MOST_DIFFERENCES = 20
+MOST_OF_A_KIND = 3
 MEANT = {"path": ("the path of an object", "paths of objects"), "full name": ("a full name", "full names")}
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
 
@@ -282,7 +284,18 @@ def _change(step: Step) -> str:
 
 
 def said(error: Exception) -> list[str]:
-    """Return what an error says, a line for each issue, in the words of the command line."""
+    """Return what an error says, in the words of the command line: a line for each issue, or for many of one kind."""
     if not isinstance(error, errors.TfckptError):
         return [str(error)]
-    return [errors.redacted(issue.text(for_shell)) for issue in error.issues]
+    kinds: dict[object, list[Issue]] = {}
+    for number, issue in enumerate(error.issues):
+        kinds.setdefault((issue.origin, number if issue.code == "said" else issue.code), []).append(issue)
+    return [errors.redacted(line) for issues in kinds.values() for line in _lines(issues)]
+
+
+def _lines(issues: Sequence[Issue]) -> list[str]:
+    """Return the lines of issues of one kind: of many the first, how many more there are, and what all of them match."""
+    lines = [issue.text(for_shell) for issue in issues]
+    if len(issues) <= MOST_OF_A_KIND:
+        return lines
+    return [f"{lines[0]}; and {len(issues) - 1:,} more like {like([issue.subject for issue in issues])}"]

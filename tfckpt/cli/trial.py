@@ -34,7 +34,8 @@ def works(command: str, parse: Parse) -> bool:
     """
     if not command.isprintable():
         return False  # it cannot be typed
-    _, pipe, ours = command.rpartition(" | ")
+    first, _, _ = command.partition(" && ")  # what comes after it has been planned with what this one will write
+    _, pipe, ours = first.rpartition(" | ")
     words = shlex.split(ours)
     if words[0] != "tfckpt":
         return True

@@ -202,7 +202,5 @@ def _rest(
         elif name not in accounted and name in excluded.unasked:
             rest.append(Dropped(name, excluded.unasked[name], entry.nbytes))
         elif name not in accounted:
-            complaints.add(
-                "stray-tensor", f"{name} {list(entry.shape)}", repr(match.layout.name), "", leaving_out(entry)
-            )
+            complaints.add("stray-tensor", name, repr(match.layout.name), str(list(entry.shape)), leaving_out(entry))
     return rest

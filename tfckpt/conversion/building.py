@@ -130,7 +130,8 @@ def _value(teller: Teller, source: _Source) -> Told:
             field, fact = source.fact(name)
             told = (default, field, DEFAULT) if fact is None else (fact.value, field, fact.origin)
         case LengthOf(variable, fact_name):
-            told = source.shapes[variable][0], fact_name, variable
+            shape = source.shapes.get(variable)
+            told = (None, fact_name, NOWHERE) if shape is None else (shape[0], fact_name, variable)
         case CountOf(prefix, more):
             told = len(list(numbers_in(source.shapes)(prefix, ""))) + more, "", VARIABLES
         case Has(prefix, yes, no):

@@ -51,6 +51,8 @@ def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = 
     scope = find_scope(kept, family.anchor, Complaints()) or ""
     hub = {name.removeprefix(scope) for name in kept}
     fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}
+    if not fitting:  # not even an encoder is whole: its plan says what is missing
+        return Choice(DEFAULT, f"target {DEFAULT!r}: nothing in the source is all that a target needs")
     fullest = max(fitting, key=lambda layout: len(fitting[layout]))
     equals = [layout.name for layout, taken in fitting.items() if taken == fitting[fullest]]
     _ask(source, fullest.name, equals)

@@ -60,6 +60,10 @@ class Exclusion(NamedTuple):
             return Taken(f"excluded by {text!r}", text)
         return Taken(self.left_out[name]) if name in self.left_out else None
 
+    def is_named(self, name: str) -> bool:
+        """Whether the user gave this whole name, of a variable that may not be there."""
+        return whole_name(name) in self.texts
+
     def narrowed(self, wide: Collection[str], names: Sequence[str]) -> list[str]:
         """Return the texts, but for those that are too wide: of what these take, each of the names by its whole name."""
         texts: list[str] = []

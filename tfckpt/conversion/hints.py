@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.config import NUM_HEADS, Config, other_config
-from tfckpt.issues import Issue, give, list_tensors
+from tfckpt.issues import Issue, draw, give, list_tensors
 from tfckpt.layouts.bert import BERT
 from tfckpt.layouts.rules import ObjectLayout
 from tfckpt.options import AUTO, TF1_NAME
@@ -22,7 +22,7 @@ def what_else(names: Collection[str], source: str, layout: ObjectLayout) -> Issu
     """Return what a checkpoint is that is none of the layout's family, and what would help."""
     anchor, target, count = repr(layout.family.anchor), repr(layout.name), str(len(names))
     if OBJECT_GRAPH_KEY in names:
-        return Issue("object-based", anchor, target, count, source, (give(to=TF1_NAME),))
+        return Issue("object-based", anchor, target, count, source, (give(to=TF1_NAME), draw(source)))
     code = "other-variables"
     if any(name in names for name in NAMES_OF_2019):
         code = "names-of-2019"

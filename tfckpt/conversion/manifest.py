@@ -16,6 +16,7 @@ from tfckpt.flags import Targets, add_flags, home_path, options_from
 from tfckpt.options import AUTO, ConvertOptions
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
+CALLED = {"src": SOURCE, "input": SOURCE, "dest": DESTINATION, "output": DESTINATION, "flags": OPTIONS}  # by others
 MANIFEST_LIMIT = 1 << 26  # bytes; some hundred thousand rows
 
 
@@ -132,8 +133,18 @@ def _records(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _header(line: int, cells: Sequence[str]) -> Sequence[str]:
     if len(set(cells)) < len(cells) or not {SOURCE, DESTINATION} <= set(cells) <= set(COLUMNS):
-        raise _BrokenError(line, f"expected the columns {','.join(COLUMNS)}, got {','.join(cells) or 'a blank line'}")
+        got = ",".join(cells) or "a blank line"
+        raise _BrokenError(line, f"expected the columns {','.join(COLUMNS)}, got {got}{_meant(cells)}")
     return cells
+
+
+def _meant(cells: Sequence[str]) -> str:
+    """Return which columns were probably meant by others."""
+    import difflib
+
+    near = {cell: difflib.get_close_matches(cell.lower(), [*COLUMNS, *CALLED], n=1) for cell in cells}
+    meant = {cell: CALLED.get(found[0], found[0]) for cell, found in near.items() if found and cell not in COLUMNS}
+    return "".join(f"; {column} for {cell!r}" for cell, column in meant.items())
 
 
 def _job(cells: Mapping[str, str], parser: argparse.ArgumentParser, directory: str) -> dict[str, Any] | str:

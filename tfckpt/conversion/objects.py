@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, POSITIONS, RELATIVE, Config
-from tfckpt.conversion.exclusion import NOTHING, Exclusion
+from tfckpt.conversion.exclusion import NOTHING, Exclusion, whole_name
 from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
@@ -22,16 +22,16 @@ from tfckpt.conversion.planning import (
     find_scope,
     guess_notes,
     known_sizes,
-    leaving_out,
     make_step,
     under_scope,
 )
 from tfckpt.conversion.resize import Resizing, resize_steps
 from tfckpt.conversion.slots import SlotOptions, State, convert_state, state_names
+from tfckpt.conversion.strays import complain_of_strays
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
-from tfckpt.conversion.withheld import complain_of_taken, find_withheld
+from tfckpt.conversion.withheld import complain_of_taken, find_withheld, network_of
 from tfckpt.errors import PlanError, count_of, some
-from tfckpt.layouts.axes import Size, Sizes
+from tfckpt.layouts.axes import Size, Sizes, parse, target_shape
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
@@ -97,15 +97,16 @@ def plan_objects(
 
     state = state_names(hub, [name for name in wanted if name in hub]) if slots else set()
     steps = _steps(hub, wanted, layout, sizes, complaints)
-    dropped += _drop(hub, {*wanted, *state, *refused}, layout, roles, excluded, complaints)
+    others, left_over = _drop(hub, {*wanted, *state, *refused}, layout, roles, excluded)
     _check_optional(layout, whole, sizes, complaints)
     missing = [variable for name in wanted if name not in hub for variable in wanted[name]]
-    others = [entry for entry in taken if entry.name.removeprefix(scope) not in wanted]
-    strays = [e.name for e in others if _rule(e.name.removeprefix(scope), e, layout, roles) is None]
+    complain_of_strays(left_over, hub, wanted, scope, layout, complaints, is_whole=not missing)
+    hubs = {entry.name: entry.name.removeprefix(scope) for entry in taken}
+    strays = [e.name for e in taken if hubs[e.name] not in wanted and not _rule(hubs[e.name], e, layout, roles)]
     missing = complain_of_taken(missing, withheld, excluded, layout, strays, complaints, fill=fill is not None)
     if missing and fill is None:
-        missing = _check_heads(missing, hub, layout, complaints)
-    filled = _fill_missing(missing, hub, scope, layout, sizes, fill, complaints)
+        missing = _check_heads(missing, hub, wanted.keys(), layout, complaints)
+    filled = _fill_missing(missing, hub, scope, layout, sizes, fill, steps, excluded, complaints)
     gone = {name: rules[entry.name] for name, entry in withheld.entries.items()}
     written = {step.target: step for step in [*(step for _, step in steps), *filled]}
     optimizer = convert_state(slots, layout, target, whole, written, gone, complaints) if slots else State([], [])
@@ -120,13 +121,13 @@ def plan_objects(
     names = {variable.key: variable.name for variable in missing}
     notes += [f"{s.target}: filled ({s.fill}), {_why_filled(names[s.target], gone)}" for s in filled]
     notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
-    notes += resized + average_notes(dropped, roles) + guess_notes(entries, dropped, roles)
+    notes += resized + average_notes([*dropped, *others], roles) + guess_notes(entries, [*dropped, *others], roles)
     notes += dtype_notes(written.values())
     return Plan(
         source,
         layout.name,
         tuple(ordered),
-        tuple(dropped),
+        (*dropped, *others),
         sizes.known,
         scope,
         tuple(notes),
@@ -175,18 +176,17 @@ def _drop(
     layout: ObjectLayout,
     roles: Mapping[str, str],
     excluded: Exclusion,
-    complaints: Complaints,
-) -> list[Dropped]:
-    """Return what else is dropped, each by its rule; a variable that the target neither takes nor drops is a complaint."""
-    dropped = []
+) -> tuple[list[Dropped], list[Entry]]:
+    """Return what else is dropped, each by its rule, and the variables that the target neither takes nor drops."""
+    dropped: list[Dropped] = []
+    strays: list[Entry] = []
     for name, entry in ((name, entry) for name, entry in hub.items() if name not in settled):
         rule = _rule(name, entry, layout, roles) or excluded.unasked.get(entry.name)
         if rule is not None:
             dropped.append(Dropped(entry.name, rule, entry.nbytes))
         else:
-            remedy = leaving_out(entry)
-            complaints.add("stray-variable", f"{entry.name} {list(entry.shape)}", repr(layout.name), "", remedy)
-    return dropped
+            strays.append(entry)
+    return dropped, strays
 
 
 def _rule(name: str, entry: Entry, layout: ObjectLayout, roles: Mapping[str, str]) -> str | None:
@@ -197,17 +197,26 @@ def _rule(name: str, entry: Entry, layout: ObjectLayout, roles: Mapping[str, str
 
 
 def _check_heads(
-    missing: Sequence[TargetVariable], hub: Mapping[str, Entry], layout: ObjectLayout, complaints: Complaints
+    missing: Sequence[TargetVariable],
+    hub: Mapping[str, Entry],
+    wanted: Collection[str],
+    layout: ObjectLayout,
+    complaints: Complaints,
 ) -> list[TargetVariable]:
-    """Complain once about each head that the source lacks altogether; return the other missing variables."""
+    """Complain once about each head that the source lacks altogether; return the other missing variables.
+
+    Another target is advised only where this one takes no head that the source has, and new values where it drops none.
+    """
     held = layout.family.heads_among(hub)
+    kept = layout.family.heads_among({*wanted} & hub.keys())
+    remedies = [*([] if kept else [FULLEST]), *([FILLED] if held == kept else [])]
     others = list(missing)
     for head in (head for head in layout.family.heads if head.rule not in held):
         absent = [variable for variable in others if head.matches(variable.name)]
         if absent:
             what, has = f"{head.rule}, {' '.join(head.patterns)}", ", ".join(held) or "no head at all"
             needed = f"{layout.name!r} needs for {count_of(absent, 'variable')}"
-            complaints.add("missing-head", what, needed, has, FULLEST)
+            complaints.add("missing-head", what, needed, has, *remedies)
         others = [variable for variable in others if variable not in absent]
     return others
 
@@ -219,30 +228,52 @@ def _fill_missing(
     layout: ObjectLayout,
     sizes: Sizes,
     fill: Fill | None,
+    steps: Sequence[tuple[Entry, Step]],
+    excluded: Exclusion,
     complaints: Complaints,
 ) -> list[Step]:
     """Return steps for variables that the source lacks, or complain about each."""
-    steps = []
+    filled = []
     if fill == ZEROS:
         refuse_zeros(missing, hub, scope, layout, complaints)
     most = MAX_FILL_RATIO * sum(entry.nbytes for entry in hub.values()) + FREE_FILL
+    network = network_of(layout, [*hub, *(variable.name for variable in missing)])
+    beside = _letters_by_object(step for _, step in steps)
     for number, variable in enumerate(missing):
         subject, needed = scope + variable.name, f"{layout.name!r} needs it for {variable.key}"
-        shape = sizes.target_shape(variable.axes)
-        if fill is None:
+        letters = _letters(variable, sizes, beside)
+        if variable.name in network and not excluded.is_named(subject):
+            complaints.add("missing-network", subject, needed, whole_name(subject))
+        elif fill is None:
             complaints.add("missing-variable", subject, needed, "", FILLED)
-        elif shape is None:
+        elif letters is None:
             complaints.add("size-untold", subject, needed, variable.axes)
-        elif 4 * math.prod(shape) > most:
+        elif 4 * math.prod(shape := target_shape(variable.axes, letters)) > most:
             complaints.add("too-large-to-fill", subject, needed, str(list(shape)))
         else:
-            own = own_fill(variable, fill, number)
-            nbytes = 4 * math.prod(shape)
-            letters = {
-                c: sizes.known[f].value for c, f in sizes.fields.items() if f in sizes.known and c in variable.axes
-            }
-            steps.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
-    return steps
+            own, nbytes = own_fill(variable, fill, number), 4 * math.prod(shape)
+            filled.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
+    return filled
+
+
+def _letters_by_object(steps: Iterable[Step]) -> dict[str, Mapping[str, int]]:
+    """Return what letters stand for in each object: a bias has the size that its kernel shows."""
+    found: dict[str, dict[str, int]] = {}
+    for step in steps:
+        found.setdefault(_object_of(step.target), {}).update(step.letters)
+    return dict(found)
+
+
+def _object_of(key: str) -> str:
+    return key.partition(ATTRIBUTES)[0].rpartition("/")[0]
+
+
+def _letters(variable: TargetVariable, sizes: Sizes, beside: Mapping[str, Mapping[str, int]]) -> dict[str, int] | None:
+    """Return what the letters of a variable's pattern stand for; None if nothing tells one of them."""
+    known = {letter: sizes.known[field].value for letter, field in sizes.fields.items() if field in sizes.known}
+    known = {**beside.get(_object_of(variable.key), {}), **known}
+    used = set(sum(parse(variable.axes)[1], ()))
+    return {letter: known[letter] for letter in sorted(used)} if used <= known.keys() else None
 
 
 def _hub_names(

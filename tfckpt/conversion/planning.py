@@ -44,6 +44,10 @@ class Complaints:
         """Add a tensor to those that are wrong for this reason."""
         self._mismatches.setdefault(mismatch, []).append(f"{entry.name} {list(entry.shape)}")
 
+    def has_mismatch(self, field: str) -> bool:
+        """Whether a tensor is wrong because this size is."""
+        return any(mismatch.field == field for mismatch in self._mismatches)
+
     def raise_any(self, source: str) -> None:
         """Raise all there is as one PlanError; each issue begins with the source."""
         issues = [*self._issues, *(_issue_of(mismatch, names) for mismatch, names in self._mismatches.items())]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfckpt.arguments import whole_number
+from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
 from tfckpt.conversion.building import add_constructors
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
@@ -17,10 +18,12 @@ from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
 from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
-from tfckpt.conversion.source import Source
-from tfckpt.errors import UsageError
-from tfckpt.layouts.catalog import TF1, find_layout, find_models
-from tfckpt.layouts.rules import HubLayout, Layout, NameLayout
+from tfckpt.conversion.source import Renamed, Source
+from tfckpt.conversion.strays import all_kept
+from tfckpt.errors import PlanError, UsageError, count_of, remedied
+from tfckpt.issues import Issue, rename
+from tfckpt.layouts.catalog import OBJECT_LAYOUTS, TF1, find_family, find_layout, find_models
+from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 from tfckpt.options import AUTO, DEFAULT, ModelOptions, PathLike, Request, options_of
 
 if TYPE_CHECKING:
@@ -77,17 +80,64 @@ def make_plan(checkpoint: Source, request: Request, excluded: Exclusion | None =
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
     custom = None if request["layout"] is None else _read_layout(request["layout"])
+    try:
+        return _make(checkpoint, request, custom, excluded)
+    except PlanError as error:
+        raise _with_renames(error, checkpoint, request, custom, excluded) from None
+
+
+def _make(checkpoint: Source, request: Request, custom: CustomLayout | None, excluded: Exclusion) -> Plan:
     if request["to"] == AUTO and custom is None:
         from tfckpt.conversion.choose import choose_target
 
         choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=excluded)
-        plan = make_plan(checkpoint, request | {"to": choice.to}, excluded)
+        try:
+            plan = _make(checkpoint, request | {"to": choice.to}, custom, excluded)
+        except PlanError as error:
+            raise PlanError(all_kept(error.issues)) from None
         return plan._replace(notes=(choice.why, *plan.notes))
     layout = find_layout(request["to"], list(checkpoint)) if custom is None else _custom_target(request["to"], custom)
     notes = check_request(request, layout)
     plan = _plan(checkpoint, request, layout, custom, excluded)
     notes += excluded.unused(list(checkpoint))
     return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
+
+
+def _with_renames(
+    error: PlanError, checkpoint: Source, request: Request, custom: CustomLayout | None, excluded: Exclusion
+) -> PlanError:
+    """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
+    from tfckpt.conversion.find_renames import find_renames  # most sources are called as the target has it
+
+    def works(entries: Sequence[Entry]) -> bool:
+        try:
+            _make(Renamed(checkpoint, entries), request, custom, excluded)
+        except (PlanError, UsageError):
+            return False
+        return True
+
+    layouts = _candidates(checkpoint, request["to"]) if custom is None else [custom.layout]
+    config = _known_config(checkpoint.prefix, request["config"], FIELDS if custom is None else custom.config)
+    known = config.sizes if config else {}
+    entries = checkpoint.entries()
+    ways = [renames for layout in layouts if (renames := find_renames(entries, layout, known, works))]
+    family = find_family(list(checkpoint))
+    sign = f"/{family.anchor}" if family else None  # a source whose names tell its family is of no other one
+    found = {r.pairs: r for r in ways if not any(f"/{old}".endswith(sign or "//") for old, _ in r.pairs)}.values()
+    fewest = [renames for renames in found if renames.cost == min(other.cost for other in found)]
+    if len(fewest) != 1:
+        return error
+    ((substitutions, pairs),) = fewest
+    remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
+    issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
+    return remedied(PlanError([*error.issues, issue]), remedy)
+
+
+def _candidates(checkpoint: Source, to: str) -> list[ObjectLayout]:
+    """Return the targets that may be meant, of every family: names that are to be mended do not tell which it is."""
+    if checkpoint.object_graph is not None:
+        return []
+    return [layout for layout in OBJECT_LAYOUTS if layout.name == (DEFAULT if to == AUTO else to)]
 
 
 def _plan(

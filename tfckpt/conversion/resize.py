@@ -61,7 +61,7 @@ def resize_steps(
             if letter is not None and step.axes is not None:
                 changed.setdefault(step.letters[letter], []).append(step.source or step.target)
                 resized[number] = _resize(step, letter, size, resizing.fill, complaints)
-        if not changed:
+        if not changed and not complaints.has_mismatch(field):
             complaints.add("no-such-size", field, str(size))
         notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
     return resized, notes

@@ -53,7 +53,7 @@ def find_withheld(
     """
     if not entries:
         return Withheld(entries, (), {}, ())
-    network = _network(layout, {*hub, *entries})
+    network = network_of(layout, {*hub, *entries})
     gone, notes = _whole_layers(layout, hub, entries, known)
     signs = tuple(borrow.only_with for borrow in layout.family.borrows if borrow.only_with)
     needed = {
@@ -64,7 +64,8 @@ def find_withheld(
     return Withheld(entries, network, needed, notes)
 
 
-def _network(layout: ObjectLayout, names: Collection[str]) -> set[str]:
+def network_of(layout: ObjectLayout, names: Collection[str]) -> set[str]:
+    """Return the hub names of a target's network, for which only trained values will do: heads and poolers are none of it."""
     lent = layout.family.borrowed(names)
     known = {*names, *lent}
     found: set[str] = set()

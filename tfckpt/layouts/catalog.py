@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tfckpt.errors import UsageError
+from tfckpt.issues import Issue, Remedy, choose, run
 from tfckpt.layouts import albert, bert, bert_2019, electra, mobilebert
 from tfckpt.layouts.rules import Family, HubLayout, Layout, ObjectLayout
 from tfckpt.options import TF1_NAME
@@ -80,11 +81,20 @@ def find_layout(name: str, names: Collection[str] = ()) -> Layout:
     """
     found = [layout for layout in LAYOUTS if layout.name == name]
     if not found:
-        raise UsageError(f"no target {name!r}; there are {', '.join(NAMES)}")
+        text = f"no target {name!r}; there are {', '.join(NAMES)}"
+        raise UsageError(Issue("said", got=text, remedies=_nearest(name, NAMES)))
     family = find_family(names)
     for layout in found:
         if not isinstance(layout, ObjectLayout) or family in (None, layout.family):
             return layout
     assert family is not None
     others = [layout.name for layout in LAYOUTS if not isinstance(layout, ObjectLayout) or layout.family == family]
-    raise UsageError(f"no target {name!r} for {family.name}, which the source is; there are {', '.join(others)}")
+    text = f"no target {name!r} for {family.name}, which the source is; there are {', '.join(others)}"
+    raise UsageError(Issue("said", got=text, remedies=_nearest(name, others)))
+
+
+def _nearest(name: str, names: Sequence[str]) -> tuple[Remedy, ...]:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(dict.fromkeys(names)), n=3)
+    return choose(to=near) or (run("tfckpt layouts"),)
