@@ -74,6 +74,15 @@ CASES = [
     (["layouts"], "layouts", 0),
     (["demo", "{out}"], "demo", 0),
 ]
+FAILURES = [
+    (["convert", "{bert}", "{out}", "--to", "classifier"], 1),
+    (["convert", "{bert}", "{bert}"], 1),
+    (["plan", "{odd}"], 1),
+    (["show", "{torn}", "b"], 1),
+    (["ls", "https://me:secret@localhost:9/model?sig=secret"], 1),
+    (["diff", "{bert}", "nowhere"], 2),
+    (["report", "{bert}", "-o", "page.html"], 2),
+]
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +132,23 @@ def test_output_is_what_its_schema_says(
     assert out.isascii()
 
 
+@pytest.mark.parametrize(
+    ("argv", "code"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_failure_is_a_document_too(
+    places: dict[str, str], tmp_path: Path, capsys: Captured, argv: list[str], code: int
+) -> None:
+    argv = [argument.format(**places, out=tmp_path / "out") for argument in argv]
+    assert main([*argv, "--json"]) == code
+    out, err = capsys.readouterr()
+    document = json.loads(out, parse_constant=refuse)
+    jsonschema.Draft202012Validator(SCHEMAS["failure"]).validate(document)
+    assert "secret" not in out
+    told = [line.removeprefix(f"tfckpt {argv[0]}: ") for line in err.splitlines()]
+    assert [issue["text"] for issue in document["issues"]] == [line for line in told if not line.startswith("next: ")]
+    assert [f"next: {command}" for command in document["next"]] == [line for line in told if line.startswith("next: ")]
+
+
 def test_a_schema_sees_what_is_missing_misspelled_or_of_another_kind(places: dict[str, str], capsys: Captured) -> None:
     assert main(["show", places["odd"], "huge", "--json"]) == 0
     validator = jsonschema.Draft202012Validator(SCHEMAS["show"])
@@ -142,7 +168,7 @@ def test_every_command_has_a_schema_and_a_case() -> None:
     assert subparsers.choices is not None
     commands = {name for name, parser in dict(subparsers.choices).items() if "--json" in parser._option_string_actions}
     assert {command.split()[0] for command in LISTED} == commands
-    assert set(LISTED.values()) == set(SCHEMAS)
+    assert {*LISTED.values(), "failure"} == set(SCHEMAS)
     assert {(argv[0], schema) for argv, schema, _ in CASES} == {
         (command.split()[0], schema) for command, schema in LISTED.items()
     }

@@ -20,7 +20,7 @@ from tfckpt.cli.options import SYNONYMS
 pytestmark = pytest.mark.exhaustive
 
 # No command of a shell makes a TensorFlow checkpoint of these, a configuration that was never fetched, or a class that holds
-# the model; and what is there is replaced only by whoever says so.
+# the model; what is there is replaced only by whoever says so, and trained values are left out so.
 WITHOUT_ADVICE = {
     "Keras weights",
     "PyTorch",
@@ -29,6 +29,7 @@ WITHOUT_ADVICE = {
     "A model of several kinds of segments",
     "A model of relative positions",
     "A destination that is taken",
+    "A variable of your own",
 }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Public name -> where it lives. Imported on first use, so that `tfckpt --help` needs no NumPy.
+# Public name -> where it lives. Imported on first use, so that the command line's help needs no NumPy.
 _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
     "Draft": "tfckpt.edit.draft",

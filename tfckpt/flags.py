@@ -87,7 +87,7 @@ def _how(option: Option, choices: Iterable[str] | None) -> dict[str, Any]:
 
 
 def home_path(text: str) -> str:
-    """Return a path as it is, but for a home directory: of ``--option=~/file``, shells leave the tilde."""
+    """Return a path as it is, but for a home directory: shells leave the tilde of an option's ``=~/file``."""
     return os.path.expanduser(text) if text.startswith("~/") else text
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+DIGITS = "0123456789"
 OPTION = re.compile("``([^`]+)``")
 Say = Callable[[str], str]  # what is made of a text with options in it
 
@@ -213,9 +214,11 @@ def like(names: Sequence[str]) -> str:
 
 
 def _common(parts: Sequence[str]) -> str:
+    if len(set(parts)) == 1:
+        return parts[0]
     start = _start(parts)
-    rests = [part[len(start) :][::-1] for part in parts]
-    return parts[0] if len(set(parts)) == 1 else f"{start}*{_start(rests)[::-1]}"
+    end = _start([part[len(start) :][::-1] for part in parts])[::-1]
+    return f"{start.rstrip(DIGITS)}*{end.lstrip(DIGITS)}"  # numbers differ as a whole
 
 
 def _start(texts: Sequence[str]) -> str:

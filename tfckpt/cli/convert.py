@@ -16,9 +16,8 @@ from tfckpt.cli.output import (
     what_holds,
 )
 from tfckpt.cli.terminal import progress_bar
-from tfckpt.errors import ProofError
 from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions
+from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
 
 
 def add_commands(
@@ -80,13 +79,8 @@ def cmd_plan(args: argparse.Namespace) -> int:
 
 def cmd_prove(args: argparse.Namespace) -> int:
     """Compare a converted checkpoint with its source; name every difference."""
-    try:
-        with progress_bar("proving", quiet=args.quiet) as progress:
-            proof = tfckpt.prove(args.source, args.dest, **options_from(args, ProveOptions), progress=progress)
-    except ProofError as error:
-        if args.json and error.report is not None:
-            print_json_rows(error.report, "tensors")
-        raise
+    with progress_bar("proving", quiet=args.quiet) as progress:
+        proof = tfckpt.prove(args.source, args.dest, **options_from(args, ProveOptions), progress=progress)
     if args.json:
         print_json_rows(proof.to_json(), "tensors")
         return 0
@@ -106,7 +100,7 @@ def cmd_layouts(args: argparse.Namespace) -> int:
     from tfckpt.layouts.catalog import LAYOUTS
     from tfckpt.layouts.rules import ObjectLayout
 
-    rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", o.about) for o in LAYOUTS]
+    rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", for_shell(o.about)) for o in LAYOUTS]
     if args.json:
         print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])
     else:

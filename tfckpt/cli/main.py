@@ -30,7 +30,7 @@ from tfckpt.cli import (
 )
 from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
 from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
-from tfckpt.cli.output import folded, printable, said
+from tfckpt.cli.output import folded, print_failure, printable, said
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import ProofError, TfckptError
@@ -105,14 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TfckptError, OSError) as error:
-        if args.verbose:
-            _print_traceback()
-        commands = next_commands(error, args, argv, parser.parse_args)
-        lines = said(error)
-        for line in folded(lines) if isinstance(error, ProofError) else lines:
-            print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
-        for command in commands:
-            print_next(args.command, command)
+        _tell(error, args, next_commands(error, args, argv, parser.parse_args))
         return WRONG_USAGE if isinstance(error, WrongUsageError) else getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -125,6 +118,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_next(args.command, shlex.join(["python3", "-m", "pip", "install", "--upgrade", *wanted]))
         return getattr(args, "trouble", FAILED)
     return code
+
+
+def _tell(error: Exception, args: argparse.Namespace, commands: Sequence[str]) -> None:
+    """Print a failure, and what may be typed next: a line for each reason, and a document if one was asked for."""
+    if args.verbose:
+        _print_traceback()
+    lines = said(error)
+    for line in folded(lines) if isinstance(error, ProofError) else lines:
+        print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
+    for command in commands:
+        print_next(args.command, command)
+    if getattr(args, "json", False) and not isinstance(error, many.FailedJobsError):
+        print_failure(error, commands)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -49,6 +49,10 @@ def add_commands(
     many.set_defaults(run=cmd_convert_many, reports=True)
 
 
+class FailedJobsError(ManifestError):
+    """Conversions that failed, each of which the command's own document tells."""
+
+
 def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
     from tfckpt.conversion.manifest import parse_rows, read_rows
@@ -74,7 +78,7 @@ def cmd_convert_many(args: argparse.Namespace) -> int:
         for complaint in ([] if outcome.error is None else said(outcome.error))
     ]
     if complaints:
-        raise ManifestError(complaints)
+        raise FailedJobsError(complaints)
     return 0
 
 

@@ -46,6 +46,18 @@ def print_json_rows(document: Mapping[str, Any], rows: str) -> None:
     print(f"{rest.removesuffix('}').rstrip()},\n  {json.dumps(rows)}: [\n{items}\n  ]\n}}")
 
 
+def print_failure(error: Exception, commands: Sequence[str]) -> None:
+    """Print a failure as one JSON document: every difference of a comparison, or every issue and what may be typed next."""
+    import json
+
+    if isinstance(error, errors.ProofError) and error.report is not None:
+        print_json_rows(error.report, "tensors")
+        return
+    issues = error.issues if isinstance(error, errors.TfckptError) else (Issue("said", got=str(error)),)
+    told = [{"text": issue.text(for_shell), **issue.to_json()} for issue in issues]
+    print(errors.redacted(json.dumps({"error": type(error).__name__, "issues": told, "next": commands}, indent=2)))
+
+
 def is_terminal() -> bool:
     """Whether what is printed is looked at as it is, and not read by a program."""
     return sys.stdout.isatty()

@@ -43,10 +43,10 @@ def read_manifest(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         CheckpointNotFoundError, FormatError, StorageError: it cannot be read.
     Example:
         >>> import pathlib
-        >>> rows = "source,destination,options", "bert_model.ckpt,tf2/bert,--to pretrainer --no-sync"
+        >>> rows = "source,destination", "bert_model.ckpt,tf2/bert"
         >>> _ = pathlib.Path("manifest.csv").write_text("\\n".join(rows))
-        >>> [(job["source"], job["dest"], job["to"], job["sync"]) for job in tfckpt.read_manifest("manifest.csv")]
-        [('bert_model.ckpt', 'tf2/bert', 'pretrainer', False)]
+        >>> [(job["source"], job["dest"], job["to"]) for job in tfckpt.read_manifest("manifest.csv")]
+        [('bert_model.ckpt', 'tf2/bert', 'encoder')]
     """
     return [row.job for row in read_rows(path)]
 

@@ -109,7 +109,7 @@ def planned_places(plan: Plan, dest: Checkpoint, others: list[str]) -> Places:
         others.append(f"no {plan.to!r} in its object graph; tfckpt tree shows what it holds")
     if len(places.paths) > 1:
         others.append(f"several models, and one is expected: {', '.join(path or 'the root' for path in places.paths)}")
-    names = {step.target: (step.target,) for step in plan.steps if ATTRIBUTES not in step.target}  # of --keep-names
+    names = {step.target: (step.target,) for step in plan.steps if ATTRIBUTES not in step.target}  # of keep_names
     return Places(places.paths, {**names, **places.keys})
 
 

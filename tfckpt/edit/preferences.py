@@ -1,4 +1,4 @@
-"""Which of several sources counts: what ``--prefer`` of a merge says."""
+"""Which of several sources counts: what ``prefer`` of a merge says."""
 
 from __future__ import annotations
 

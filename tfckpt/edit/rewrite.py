@@ -178,7 +178,7 @@ class Piece(NamedTuple):
 
 
 def stored_once(steps: Iterable[Step], reader: TensorReader, max_shard_size: int | None = None) -> list[Step]:
-    """Return steps by which tensors that share their bytes in the source share them still, as `--keep-names` has it."""
+    """Return steps by which tensors that share their bytes in the source share them still, as ``keep_names`` has it."""
     first: dict[object, str] = {}
     sharing = []
     for step in steps:

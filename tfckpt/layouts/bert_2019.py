@@ -1,10 +1,10 @@
 """BERT as Model Garden of 2019 kept it: the objects of its tf2_checkpoint_converter.py, and its second form by names.
 
 Rows as in `bert`. That script builds its model with ``BertConfig.backward_compatible`` at its default, true: the variables
-have the shapes of TF1, and nothing is split into heads. It saves the model, or the layer in it (``--export_bert_as_layer``).
+have the shapes of TF1, and nothing is split into heads. It saves the model, or, by export_bert_as_layer, the layer in it.
 
 The first name-based form is `bert.KERAS`; this one is what the same script, tf1_to_keras_checkpoint_converter.py, wrote with
-``--create_v2_checkpoint``. It turns the next-sentence head's weights, head count or not.
+its flag create_v2_checkpoint. It turns the next-sentence head's weights, head count or not.
 
 Source: official/nlp/bert/tf2_checkpoint_converter.py, tf1_checkpoint_converter_lib.py and official/nlp/bert_modeling.py of
 tf-models-official 0.0.3.dev1.
@@ -51,7 +51,7 @@ LAYER_PART = Part(rows=(
 ))
 KERAS_V2 = NameLayout(
     "keras-v2",
-    about="name-based, transformer/...: the same script's --create_v2_checkpoint",
+    about="name-based, transformer/...: that script's flag create_v2_checkpoint",
     substitutions=(
         ("bert/", ""),
         ("encoder", "transformer"),
@@ -100,7 +100,7 @@ BERT_MODEL = ObjectLayout(
 BERT_LAYER = ObjectLayout(
     "bert-layer",
     BERT,
-    about="BertModel of 2019, the layer in that model: its --export_bert_as_layer",
+    about="BertModel of 2019, the layer in that model: its script's flag export_bert_as_layer",
     model="bert_layer",
     parts=(Placed(LAYER_PART),),
     roots=("",),

@@ -1,4 +1,4 @@
-"""The layouts there are, by the name that ``--to`` takes and the family of the source."""
+"""The layouts there are, by the name that ``to`` takes and the family of the source."""
 
 from __future__ import annotations
 

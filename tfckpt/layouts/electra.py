@@ -2,7 +2,7 @@
 
 Discriminator and generator are two encoders in one checkpoint. By default they share the embeddings, which are stored under
 ``electra/`` alone; trained as one network, all of it is. Neither has a pooler, which Model Garden's encoders always have: its
-variables come from ``--fill``, and so do those of the generator's classification head. Zeros are allowed for all of them,
+variables come from ``fill``, and so do those of the generator's classification head. Zeros are allowed for all of them,
 though they cannot be trained: nothing that ELECTRA trains reads them. Activations are exact gelu, which has to be asked for:
 Model Garden's default is tanh's.
 
@@ -191,7 +191,7 @@ PRETRAINER_CALL = Call("model", GARDEN, "models.ElectraPretrainer", (
 
 PRETRAINER = ObjectLayout(
     "pretrainer", ELECTRA,
-    about="ElectraPretrainer: discriminator, generator, both heads; --fill for poolers and the classification head",
+    about="ElectraPretrainer: discriminator, generator, both heads; ``fill`` for poolers and the classification head",
     model="model",
     parts=(
         Placed(DISCRIMINATOR, "discriminator_network"),
@@ -210,7 +210,7 @@ PRETRAINER = ObjectLayout(
 )
 ENCODER = ObjectLayout(
     "encoder", ELECTRA,
-    about="the discriminator as BertEncoder, embedding_width as the source has it; --fill for the pooler",
+    about="the discriminator as BertEncoder, embedding_width as the source has it; ``fill`` for the pooler",
     model="encoder",
     parts=(Placed(DISCRIMINATOR),),
     roots=("model", ""),
@@ -220,7 +220,7 @@ ENCODER = ObjectLayout(
 )
 GENERATOR = ObjectLayout(
     "generator", ELECTRA,
-    about="the generator as BertEncoder, with the embeddings that it shares; --fill for the pooler",
+    about="the generator as BertEncoder, with the embeddings that it shares; ``fill`` for the pooler",
     model="encoder",
     parts=(Placed(GENERATOR_PART),),
     roots=("model", ""),

@@ -1,0 +1,181 @@
+"""What is wrong, as data: each kind renders in the words of Python and of the command line, and nothing changes it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfckpt
+from tfckpt import issues
+from tfckpt.cli.advice import _command
+from tfckpt.cli.output import said
+from tfckpt.errors import TfckptError, remedied
+from tfckpt.issues import ACTIONS, CODES, Issue, Remedy, keywords, like
+from tfckpt.options import every_option, for_shell
+
+PACKAGE = Path(tfckpt.__path__[0])
+RENAME = (("ln", "LayerNorm"),)
+# For each action a remedy, what Python says of it, and what the command line types of ``tfckpt convert a b --scope s``.
+REMEDIES: dict[str, tuple[Remedy, str, str | None]] = {
+    "give": (issues.give(num_heads=2), "give num_heads=2", "tfckpt convert a b --scope s --num-heads 2"),
+    "choose": (
+        issues.choose(num_heads=[2, 4])[1],
+        "give num_heads=4, if that is right",
+        "tfckpt convert a b --scope s --num-heads 4",
+    ),
+    "give instead": (issues.instead(scope="t"), "give scope='t' instead", "tfckpt convert a b --scope t"),
+    "leave out": (issues.leave_out("scope"), "leave out scope", "tfckpt convert a b"),
+    "take": (issues.take("b", "c"), "take 'c' for 'b'", "tfckpt convert a c --scope s"),
+    "list": (issues.list_tensors("a"), "list(tfckpt.open('a')) shows what it holds", "tfckpt ls a"),
+    "draw": (issues.draw("a"), "tfckpt.open('a').object_graph shows what it holds", "tfckpt tree a"),
+    "verify": (issues.find_damage("a"), "tfckpt.open('a').verify() finds what is damaged", "tfckpt verify a"),
+    "look": (issues.look("c"), "look into 'c'", "ls -l c"),
+    "compare": (issues.compare("a", "b"), "tfckpt.diff('a', 'b') shows what differs", "tfckpt diff a b"),
+    "rename": (
+        issues.rename("a", "a.renamed", RENAME),
+        "tfckpt.rewrite('a', 'a.renamed', rename=(('ln', 'LayerNorm'),)) changes the names",
+        "tfckpt rewrite a a.renamed --rename ln=LayerNorm && tfckpt convert a.renamed b --scope s",
+    ),
+    "configure": (
+        issues.configure("c.json", "vocab_size", 40, "30"),
+        "give a config like 'c.json', in which 'vocab_size' is '30'",
+        None,  # there is no such file
+    ),
+    "retype": (
+        issues.retype(without=("--scope",), words=("--mode", "link")),
+        "type the command without ('--scope',) and with ('--mode', 'link')",
+        "tfckpt convert a b --mode link",
+    ),
+    "run": (
+        issues.install("dask"),
+        "run \"python3 -m pip install 'tfckpt[dask]'\" in a shell",
+        "python3 -m pip install 'tfckpt[dask]'",
+    ),
+}
+ARGV = ["convert", "a", "b", "--scope", "s"]
+
+
+def flags() -> set[str]:
+    return {option.flag for option in every_option().values() if option.flag}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_issue_of_each_kind_is_said_with_keywords_and_with_flags(code: str) -> None:
+    parts = ("SUBJECT", "EXPECTED", "GOT", "origin")
+    issue = Issue(code, *parts, remedies=(issues.give(num_heads=2),))
+    python, shell = issue.text(), issue.text(for_shell)
+    assert python.startswith("origin: ")
+    assert "--" not in python
+    assert "``" not in python + shell
+    for name in ("subject", "expected", "got"):
+        assert (name.upper() in python) == (f"{{{name}" in CODES[code])
+    for option in re.findall("``([a-z_]+)[^`]*``", CODES[code]):
+        assert option in python
+        assert every_option()[option].flag in shell
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_comes_out_of_a_file_is_never_taken_for_an_option(code: str) -> None:
+    odd = "``exclude`` {got} %s \\1"
+    for say in (keywords, for_shell):
+        text = Issue(code, odd, odd, odd).text(say)
+        assert text.count(odd) == sum(CODES[code].count(f"{{{name}}}") for name in ("subject", "expected", "got"))
+
+
+def test_every_kind_is_made_somewhere() -> None:
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "issues.py")
+    assert [code for code in CODES if f'"{code}"' not in source] == []
+
+
+def test_each_action_has_its_example() -> None:
+    assert [*REMEDIES] == [*ACTIONS]
+    assert [remedy.action for remedy, _, _ in REMEDIES.values()] == [*ACTIONS]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_remedy_is_said_in_python_and_typed_in_a_shell(action: str) -> None:
+    remedy, python, command = REMEDIES[action]
+    assert remedy.for_python() == python
+    args = argparse.Namespace(command="convert", source="a", dest="b", scope="s")
+    assert _command((remedy,), args, ARGV) == command
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_remedy_that_costs_trained_values_is_no_command(action: str) -> None:
+    remedy = issues.lossy(REMEDIES[action][0], "cls/head")
+    assert remedy.loses == "the trained values of cls/head"
+    assert _command((remedy,), argparse.Namespace(command="convert", source="a", dest="b", scope="s"), ARGV) is None
+
+
+def test_issues_and_remedies_are_immutable_and_pickle() -> None:
+    issue = Issue("wrong-shape", "x [3]", "[4]", "[3]", "c", tuple(remedy for remedy, _, _ in REMEDIES.values()))
+    error = remedied(TfckptError([issue]), issue.remedies[0])
+    for value, field in ((issue, "code"), (issue.remedies[0], "loses")):
+        with pytest.raises(AttributeError):
+            setattr(value, field, "")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.issues, again.remedies) == (error.issues, error.remedies) == ((issue,), (issue.remedies[0],))
+    assert {hash(issue), hash(again.issues[0])} == {hash(issue)}
+
+
+def test_no_flag_stands_below_the_command_line_but_where_its_option_is_made() -> None:
+    """An error says what a Python caller gives; the command line puts its flags for that."""
+    flag = re.compile(r"(?<![\w-])--[a-z][a-z-]*(?![\w-])")
+    outside = [path for path in PACKAGE.rglob("*.py") if "cli" not in path.parts and path.name != "options.py"]
+    found = {path.name: names for path in outside if (names := flags() & set(flag.findall(path.read_text())))}
+    assert found == {}
+
+
+def test_many_issues_of_a_kind_are_one_line_and_the_error_holds_every_one() -> None:
+    names = [f"bert/encoder/layer_{n}/output/dense/kernel/lamb_m" for n in range(12)]
+    error = TfckptError([Issue("stray-variable", name, "'encoder'", "[8]", "c") for name in names])
+    assert said(error) == [
+        f"c: {names[0]} [8]: a variable that 'encoder' neither takes nor drops; --exclude leaves its trained values out; "
+        "and 11 more like bert/encoder/layer_*/output/dense/kernel/lamb_m"
+    ]
+    assert [issue.subject for issue in error.issues] == names
+    assert len(str(error).splitlines()) == len(error.reasons) == 12
+
+
+def test_few_issues_of_a_kind_are_a_line_each_and_texts_of_one_error_are_not_folded() -> None:
+    few: list[Any] = [Issue("wrong-shape", name, "[4]", "[3]", "c") for name in "abc"]
+    assert len(said(TfckptError(few))) == 3
+    assert said(TfckptError([f"line {n}: no" for n in range(9)])) == [f"line {n}: no" for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["a/b"], "a/b"),
+        (["a/layer_0/k", "a/layer_10/k"], "a/layer_*/k"),
+        (["a/beta", "a/gamma"], "a/*a"),
+        (["a/b", "a/b/c"], "a/b*"),
+        (["x", "y"], "*"),
+    ],
+)
+def test_one_pattern_matches_all_of_several_names(names: list[str], pattern: str) -> None:
+    assert like(names) == pattern
+
+
+def test_an_issue_is_json() -> None:
+    issue = Issue("wrong-shape", "x", "[4]", "[3]", "c", (issues.rename("a", "b", RENAME),))
+    assert json.loads(json.dumps(issue.to_json())) == {
+        "code": "wrong-shape",
+        "subject": "x",
+        "expected": "[4]",
+        "got": "[3]",
+        "origin": "c",
+        "remedies": [
+            {
+                "action": "rename",
+                "arguments": [["source", "a"], ["dest", "b"], ["rename", [["ln", "LayerNorm"]]]],
+                "loses": "",
+            }
+        ],
+    }
