@@ -146,11 +146,11 @@ def _first_scope(names: Sequence[str], layout: ObjectLayout) -> list[Substitutio
         return []
     start = starts.pop()
     if start:
-        return [(f"^{re.escape(start)}", f"{root}/")]
+        return [(f"^{_exactly(start)}", f"{root}/")]
     within = {f"{root}/{name}" for name in names}
     wanted = {variable.name for variable in build_target(layout, within).variables}
     firsts = sorted({name.split("/")[1] for name in within & wanted if "/" in name})
-    return [(f"^(?=(?:{'|'.join(map(re.escape, firsts))})/)", f"{root}/")] if firsts else []
+    return [(f"^(?=(?:{'|'.join(map(_exactly, firsts))})/)", f"{root}/")] if firsts else []
 
 
 def find_gap(entries: Sequence[Entry], layout: ObjectLayout, scope: str) -> Gap:
@@ -191,7 +191,7 @@ def _layers(gap: Gap, layout: ObjectLayout) -> list[Substitution]:
             rows = {v.name.removeprefix(f"{start}0{end}") for v in one if v.name.startswith(f"{start}0{end}")}
             found = _numbered_like(rows, start, end, gap.strays)
             if found is not None:
-                return [(f"^{re.escape(gap.scope + found)}(?=\\d)", _literal(gap.scope + start))]
+                return [(f"^{_exactly(gap.scope + found)}(?=\\d)", _literal(gap.scope + start))]
     return []
 
 
@@ -333,7 +333,7 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
     _, changes = min(groups.items(), key=lambda group: (len(group[0][0]) + len(group[0][1]), -len(group[1])))
     meant = {stray: pairs[stray] for stray in changes}
     short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, names)), None)
-    return [short] if short is not None else [(f"^{re.escape(s)}{END}", _literal(m)) for s, m in meant.items()]
+    return [short] if short is not None else [(f"^{_exactly(s)}{END}", _literal(m)) for s, m in meant.items()]
 
 
 def _change(stray: str, name: str) -> _Change:
@@ -348,20 +348,20 @@ def _change(stray: str, name: str) -> _Change:
 def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
     """Yield the substitutions for changes of one kind, the shorter first: with ever more round them."""
     olds = {change.old for change in changes}
-    core = "/".join(map(re.escape, changes[0].old))
+    core = "/".join(map(_exactly, changes[0].old))
     if len(olds) > 1:
-        stem = [re.escape(re.sub(r"_?\d+$", "", part)) for part in changes[0].old]
+        stem = [_exactly(re.sub(r"_?\d+$", "", part)) for part in changes[0].old]
         core = "/".join([*stem[:-1], f"{stem[-1]}(?:_?\\d+)?"])
     new = _literal("/".join(changes[0].new))
     starts = ["(?<=/)" if all(change.before for change in changes) else "(?<![^/])"]
     for count in (1, 2):
         last = {change.before[-count:] for change in changes}
         if len(last) == 1 and len(next(iter(last))) == count:
-            starts.append(f"(?<=/{re.escape('/'.join(next(iter(last))))}/)")
+            starts.append(f"(?<=/{_exactly('/'.join(next(iter(last))))}/)")
     ends = [END]
     following = sorted({change.after[0] for change in changes if change.after})
     if following and all(change.after for change in changes):
-        ends.append(f"(?=/(?:{'|'.join(map(re.escape, following))})(?:/|$))")
+        ends.append(f"(?=/(?:{'|'.join(map(_exactly, following))})(?:/|$))")
     for start in starts:
         for end in ends:
             yield start + core + end, new
@@ -377,6 +377,11 @@ def _changes_only(substitution: Substitution, meant: Mapping[str, str], names: S
         elif new != name and not any(name.startswith((f"{stray}/", f"{stray}_")) for stray in meant):
             return False
     return True
+
+
+def _exactly(text: str) -> str:
+    """Return the expression for a text; without ``=``, at which the command line parts it from its replacement."""
+    return re.escape(text).replace("=", r"\x3d")
 
 
 def _literal(text: str) -> str:

@@ -1,0 +1,113 @@
+"""Names that another code gave: what is left over is paired with what is missing, or nothing is said."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.commands import Captured, fail_and_advise
+
+import tfckpt
+from tfckpt.cli.main import main
+from tfckpt.errors import PlanError
+
+DATA = Path(__file__).parent / "data" / "bert_tf115"
+CONFIG = json.loads((DATA / "bert_config.json").read_text("utf-8"))
+Change = Callable[[str], str]
+
+
+def variables() -> dict[str, Any]:
+    """Return the model of a real checkpoint."""
+    with tfckpt.open(DATA / "model.ckpt-3") as checkpoint:
+        return {n: np.array(v) for n, v in checkpoint.items() if "/adam_" not in n and n != "global_step"}
+
+
+def source(tmp_path: Path, change: Change, **more: Any) -> str:
+    """Return the prefix of that model under other names, beside its configuration."""
+    (tmp_path / "s").mkdir()
+    tfckpt.save(tmp_path / "s" / "model.ckpt", {**{change(name): value for name, value in variables().items()}, **more})
+    (tmp_path / "s" / "bert_config.json").write_text(json.dumps(CONFIG))
+    return str(tmp_path / "s" / "model.ckpt")
+
+
+def renames(prefix: str, **options: Any) -> list[tuple[str, str]] | None:
+    """Return what is said to mend the names; None if nothing is."""
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(prefix, **options)
+    said = [issue for issue in caught.value.issues if issue.code == "renamed"]
+    assert len(said) <= 1
+    return [*said[0].remedies[0].argument("rename")] if said else None
+
+
+def replaced(old: str, new: str) -> Change:
+    return lambda name: re.sub(old, new, name)
+
+
+PART, END = "(?<=/)", "(?=/|$)"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (replaced("LayerNorm", "layer_normalization_7"), [(f"{PART}layer_normalization_7{END}", "LayerNorm")]),
+        (replaced("LayerNorm", "a=b.c"), [(rf"{PART}a\x3db\.c{END}", "LayerNorm")]),
+        (replaced("/dense/", "/fc/"), [(f"{PART}fc{END}", "dense")]),
+        (replaced("kernel$", "w"), [(f"{PART}w{END}", "kernel")]),
+        (replaced("/layer_", "/block"), [(r"^bert/encoder/block(?=\d)", "bert/encoder/layer_")]),
+        (replaced("^bert/", "text/"), [("^text/", "bert/")]),
+        (replaced("$", ":0"), [(":0$", "")]),
+        (replaced("/", "."), [(r"\.", "/")]),
+        (replaced("word_embeddings", "table"), [(f"{PART}table{END}", "word_embeddings")]),
+        (replaced("/query/", "/lookup/"), [(f"{PART}lookup{END}", "query")]),
+    ],
+)
+def test_what_one_substitution_mends_is_said_and_ends_with_every_value(
+    tmp_path: Path, capsys: Captured, change: Change, expected: list[tuple[str, str]]
+) -> None:
+    prefix, dest = source(tmp_path, change), str(tmp_path / "d")
+    assert renames(prefix) == expected
+    lines, advice = fail_and_advise(capsys, "convert", prefix, dest)
+    assert sum("under other names" in line for line in lines) == 1
+    assert advice is not None
+    for command in advice.split(" && "):
+        assert main(shlex.split(command)[1:]) == 0
+    tfckpt.convert(DATA / "model.ckpt-3", tmp_path / "right")
+    assert tfckpt.diff(dest, tmp_path / "right").same
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: name.replace("/query/", "/x/").replace("/key/", "/y/").replace("/value/", "/z/"),
+        lambda name: name.replace("/query/", "/x/").replace("/key/", "/y/"),
+        lambda name: name.replace("gamma", "p_0").replace("beta", "p_1"),
+    ],
+    ids=["query, key and value", "query and key", "gamma and beta"],
+)
+def test_what_shape_and_place_do_not_tell_apart_is_never_paired(tmp_path: Path, change: Change) -> None:
+    assert renames(source(tmp_path, change)) is None
+
+
+def test_values_of_another_shape_are_never_paired(tmp_path: Path) -> None:
+    prefix = source(tmp_path, replaced("position_embeddings", "positions"))
+    with tfckpt.open(prefix) as checkpoint:
+        tensors = dict(checkpoint)
+    tensors["bert/embeddings/positions"] = np.zeros((16, 9), np.float32)
+    tfckpt.save(prefix, tensors, overwrite=True)
+    assert renames(prefix) is None
+
+
+def test_what_no_substitution_mends_wholly_is_not_said(tmp_path: Path) -> None:
+    adapter = {"bert/encoder/layer_0/adapter/kernel": np.zeros((8, 3), np.float32)}
+    assert renames(source(tmp_path, replaced("LayerNorm", "ln"), **adapter)) is None
+
+
+def test_the_head_that_a_target_drops_keeps_its_own_names(tmp_path: Path) -> None:
+    prefix = source(tmp_path, lambda name: name.replace("LayerNorm", "ln") if name.startswith("bert/") else name)
+    assert renames(prefix, to="pretrainer") == [(f"{PART}ln{END}", "LayerNorm")]
