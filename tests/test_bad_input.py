@@ -192,7 +192,8 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         with_an_adapter,
         [],
         [
-            r"S: bert/adapter/kernel \[8, 4\]: a variable that 'encoder' neither takes nor drops; --exclude leaves it out"
+            r"S: bert/adapter/kernel \[8, 4\]: a variable that 'encoder' neither takes nor drops; --exclude leaves its "
+            "trained values out"
         ],
     ),
     "no head count": (

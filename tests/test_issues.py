@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from teaching import stage
+from teaching.cases import CASES, Case
+from teaching.page import provoke
 
 import tfckpt
 from tfckpt import issues
 from tfckpt.cli.advice import _command
 from tfckpt.cli.output import said
-from tfckpt.errors import TfckptError, remedied
+from tfckpt.errors import PlanError, TfckptError, remedied
 from tfckpt.issues import ACTIONS, CODES, Issue, Remedy, keywords, like
 from tfckpt.options import every_option, for_shell
 
@@ -59,6 +62,41 @@ REMEDIES: dict[str, tuple[Remedy, str, str | None]] = {
     ),
 }
 ARGV = ["convert", "a", "b", "--scope", "s"]
+# What may mend each kind of issue; nothing that is known mends the others.
+MENDED_BY: dict[str, list[str]] = {
+    "said": [*ACTIONS],
+    "refused": ["look", "run", "take"],
+    "wrong-shape": ["configure", "leave out"],
+    "wrong-vocabulary": ["configure"],
+    "wrong-positions": ["configure"],
+    "contradicting-heads": ["leave out"],
+    "unknown-heads": ["give"],
+    "no-mean": ["give"],
+    "stray-variable": ["give"],
+    "stray-beside": ["give"],
+    "stray-tensor": ["give"],
+    "renamed": ["rename"],
+    "excluded": ["give instead"],
+    "excluded-head": ["give instead"],
+    "excluded-by-a-part": ["give instead"],
+    "missing-variable": ["give"],
+    "missing-head": ["give"],
+    "zeros-stay": ["give"],
+    "object-based": ["draw", "give"],
+    "names-of-2019": ["list"],
+    "keys-without-graph": ["list"],
+    "other-variables": ["list"],
+    "no-known-family": ["list"],
+    "look-alikes": ["choose"],
+    "no-graph": ["leave out"],
+    "no-model-in-graph": ["draw"],
+    "other-options": ["give"],
+    "a-copy": ["compare"],
+    "unknown-file-kind": ["take"],
+    "slot-of-a-piece": ["give"],
+    "unknown-order": ["give"],
+    "other-slots": ["give"],
+}
 
 
 def flags() -> set[str]:
@@ -86,6 +124,37 @@ def test_what_comes_out_of_a_file_is_never_taken_for_an_option(code: str) -> Non
     for say in (keywords, for_shell):
         text = Issue(code, odd, odd, odd).text(say)
         assert text.count(odd) == sum(CODES[code].count(f"{{{name}}}") for name in ("subject", "expected", "got"))
+
+
+@pytest.mark.parametrize(("code", "action"), [(code, action) for code in MENDED_BY for action in MENDED_BY[code]])
+def test_an_issue_is_said_with_each_remedy_that_it_may_have(code: str, action: str) -> None:
+    remedy, python, command = REMEDIES[action]
+    error = remedied(PlanError([Issue(code, "SUBJECT", "EXPECTED", "GOT", "a", (remedy,))]), remedy)
+    assert error.issues[0].text() in str(error)
+    assert python in [remedy.for_python() for remedy in error.remedies]
+    args = argparse.Namespace(command="convert", source="a", dest="b", scope="s")
+    assert said(error) == [error.issues[0].text(for_shell)]
+    assert _command(error.remedies, args, ARGV) == command
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("case", [case for case in CASES if not case.apart], ids=lambda case: case.what)
+def test_a_failure_has_no_other_remedies(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    stage.bert(tmp_path / "here")
+    case.make(tmp_path / "here")
+    errors: list[Exception] = []
+
+    def noting(error: Exception) -> list[str]:
+        errors.append(error)
+        return said(error)
+
+    monkeypatch.setattr("tfckpt.cli.main.said", noting)
+    provoke(case, tmp_path / "here")
+    assert errors or case.line.startswith("verify ")  # which ends with 1 for damage that it was asked to find
+    found = {(i.code, r.action) for e in errors if isinstance(e, TfckptError) for i in e.issues for r in i.remedies}
+    assert found <= {(code, action) for code, actions in MENDED_BY.items() for action in actions}
 
 
 def test_every_kind_is_made_somewhere() -> None:
