@@ -49,6 +49,18 @@ def source_of(family: str, target: str, directory: Path) -> str:
     return prefix
 
 
+def test_nothing_changes_a_plan() -> None:
+    plan = tfckpt.plan(DATA / "bert_tf115" / "model.ckpt-3", vocab_size=31, resize_fill="zeros", fill="zeros")
+    assert plan.facts
+    assert isinstance(plan.steps, tuple)
+    for mapping in (plan.sizes, plan.facts, *(step.letters for step in plan.steps)):
+        with pytest.raises(TypeError):
+            mapping["vocab_size"] = 1  # type: ignore[index]
+    for name in plan._fields:
+        with pytest.raises(AttributeError):
+            setattr(plan, name, None)
+
+
 def assert_survives(plan: tfckpt.Plan) -> None:
     restored = pickle.loads(pickle.dumps(plan))
     assert restored is not plan

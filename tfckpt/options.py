@@ -612,11 +612,11 @@ class DiffOptions(Compared, ProgressOptions, total=False):
     """The options of `tfckpt.diff`, besides ``plan``."""
 
 
-class Given(Mapping[str, Any]):
-    """Options with their values, which nobody can change: ``given | {...}`` makes others.
+class Fixed(Mapping[str, Any]):
+    """Values by name, which nobody can change: ``fixed | {...}`` makes others.
 
-    >>> Given({"to": "encoder"}) | {"to": "tf1"}
-    Given({'to': 'tf1'})
+    >>> Fixed({"to": "encoder"}) | {"to": "tf1"}
+    Fixed({'to': 'tf1'})
     """
 
     __slots__ = ("_values",)
@@ -633,11 +633,11 @@ class Given(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def __or__(self, others: Mapping[str, Any]) -> Given:
-        return Given({**self._values, **others})
+    def __or__(self, others: Mapping[str, Any]) -> Fixed:
+        return Fixed({**self._values, **others})
 
     def __repr__(self) -> str:
-        return f"Given({self._values!r})"
+        return f"Fixed({self._values!r})"
 
 
 @cache
@@ -662,9 +662,9 @@ def given(kind: type[Kinds], values: Mapping[str, Any]) -> Kinds:
     """Return the options of one kind: the values that are given, of other options none, and the defaults.
 
     >>> given(SourceOptions, {"source_format": "v1", "mode": "link"})
-    Given({'source_format': 'v1'})
+    Fixed({'source_format': 'v1'})
     """
-    values = Given({name: values.get(name, option.default) for name, option in options_of(kind).items()})
+    values = Fixed({name: values.get(name, option.default) for name, option in options_of(kind).items()})
     return cast("Kinds", values)
 
 

@@ -21,6 +21,7 @@ from tfckpt.issues import Issue, draw, leave_out
 from tfckpt.layouts.axes import Sizes, inverse
 from tfckpt.layouts.optimizer import TRAINING_STEP
 from tfckpt.layouts.rules import HubLayout, ObjectLayout
+from tfckpt.options import Fixed
 
 
 def plan_back(
@@ -97,7 +98,7 @@ def plan_back(
         notes += resized
     complaints.raise_any(source)
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
-    return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, scope, tuple(notes))
+    return Plan(source, layout.name, tuple(steps), tuple(dropped), Fixed(sizes.known), scope, tuple(notes))
 
 
 def _the_model(source: str, graph: ObjectGraph, layouts: Sequence[ObjectLayout]) -> Match:

@@ -27,6 +27,7 @@ from tfckpt.layouts.calls import (
     Teller,
 )
 from tfckpt.layouts.rules import Family, ObjectLayout, numbers_in
+from tfckpt.options import Fixed
 
 OPEN = "..."  # the code of what nothing tells
 CHOSEN = "yours to choose"
@@ -81,7 +82,7 @@ def add_constructors(
     given = {NUM_HEADS: num_heads, **resized}
     sizes |= {**plan.sizes, **{field: Size(size, AS_GIVEN) for field, size in given.items() if size}}
     source = _Source(layout.family, sizes, config.facts if config else NO_FACTS, shapes)
-    source = source._replace(facts={**source.facts, **_second_facts(layout, second, source)})
+    source = source._replace(facts=Fixed({**source.facts, **_second_facts(layout, second, source)}))
     calls = [call for call in layout.calls if not call.only_with or call.only_with in shapes]
     rows = [_rows(call, source) for call in calls]
     built = [

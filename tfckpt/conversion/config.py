@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import join, split
 from tfckpt.errors import ConfigError, TfckptError, remedied
+from tfckpt.options import Fixed
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
@@ -94,7 +95,7 @@ FACTS = (  # the key, the fact that it states, and what it may be; the first key
     ("use_bottleneck_attention", "use_bottleneck_attention", FLAG),
     ("pad_token_id", "pad_token_id", INDEX),
 )
-NO_FACTS: Mapping[str, Fact] = {}
+NO_FACTS: Mapping[str, Fact] = Fixed({})
 
 SEGMENTS = 7  # kinds that TAPAS has: segment, column, row, and four of what stands in a cell
 
@@ -187,7 +188,7 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
                 f"{path}: {name}: expected at most {MAX_SIZE:,}, got a number of {len(str(value))} digits"
             )
     sizes = {fields[name]: value for name, value in found.items()}
-    return Config(path, sizes, _facts(path, values) if fields is FIELDS else NO_FACTS, text)
+    return Config(path, sizes, Fixed(_facts(path, values)) if fields is FIELDS else NO_FACTS, text)
 
 
 def _facts(path: str, values: Mapping[str, Any]) -> dict[str, Fact]:

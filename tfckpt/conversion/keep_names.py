@@ -6,7 +6,7 @@ transposed head, is stored in both forms.
 
 from __future__ import annotations
 
-from tfckpt.conversion.plan import Plan, Step
+from tfckpt.conversion.plan import NO_LETTERS, Plan, Step
 
 
 def keep_names(plan: Plan) -> Plan:
@@ -32,4 +32,4 @@ def keep_names(plan: Plan) -> Plan:
 
 def _original(step: Step) -> Step:
     """Return the step that writes a variable as TF1 has it."""
-    return step._replace(target=step.source, shape=step.source_shape, axes=None, letters={})
+    return step._replace(target=step.source, shape=step.source_shape, axes=None, letters=NO_LETTERS)

@@ -12,6 +12,7 @@ from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import NameLayout
+from tfckpt.options import Fixed
 
 
 def plan_names(
@@ -59,7 +60,7 @@ def plan_names(
     if not num_heads:
         notes.append("no head count given: attention weights keep their TF1 shapes")
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
-    return Plan(source, layout.name, tuple(steps), tuple(dropped), sizes.known, notes=tuple(notes))
+    return Plan(source, layout.name, tuple(steps), tuple(dropped), Fixed(sizes.known), notes=tuple(notes))
 
 
 def _axes(layout: NameLayout, name: str, num_heads: int | None) -> str | None:

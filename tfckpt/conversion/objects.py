@@ -33,6 +33,7 @@ from tfckpt.conversion.withheld import complain_of_taken, find_withheld, network
 from tfckpt.errors import PlanError, count_of, some
 from tfckpt.layouts.axes import Size, Sizes, parse, target_shape
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
+from tfckpt.options import Fixed
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
@@ -128,7 +129,7 @@ def plan_objects(
         layout.name,
         tuple(ordered),
         (*dropped, *others),
-        sizes.known,
+        Fixed(sizes.known),
         scope,
         tuple(notes),
         target.graph,
@@ -252,7 +253,7 @@ def _fill_missing(
             complaints.add("too-large-to-fill", subject, needed, str(list(shape)))
         else:
             own, nbytes = own_fill(variable, fill, number), 4 * math.prod(shape)
-            filled.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, letters, fill=own))
+            filled.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, Fixed(letters), fill=own))
     return filled
 
 

@@ -12,8 +12,10 @@ from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
 from tfckpt.errors import UsageError
 from tfckpt.layouts.axes import Size, keeps_bytes
+from tfckpt.options import Fixed
 
-NO_LETTERS: Mapping[str, int] = {}
+NO_LETTERS: Mapping[str, int] = Fixed({})
+NO_SIZES: Mapping[str, Size] = Fixed({})
 
 
 class Fill(NamedTuple):
@@ -195,7 +197,7 @@ class Constructor(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A whole conversion: plain data, which pickles.
+    """A whole conversion: plain data, which pickles, and which nothing changes but its ``object_graph``.
 
     Attributes:
         source: prefix of the checkpoint to convert.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.conversion.request import make_plan
@@ -97,7 +97,7 @@ def same_names(source: Checkpoint, dest: Checkpoint) -> Plan:
     entries = [entry for entry in source.entries() if entry.name != OBJECT_GRAPH_KEY]
     steps = tuple(carrying(e) for e in entries if dest.reader.entry(e.name))
     dropped = tuple(Dropped(e.name, ABSENT, e.nbytes) for e in entries if not dest.reader.entry(e.name))
-    return Plan(source.prefix, "", steps, dropped, {})
+    return Plan(source.prefix, "", steps, dropped, NO_SIZES)
 
 
 def _candidates(

@@ -15,6 +15,7 @@ from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
 from tfckpt.issues import give
 from tfckpt.layouts import axes
+from tfckpt.options import Fixed
 
 ZEROS, MEAN = "zeros", "mean"
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
@@ -77,7 +78,7 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
         return step
     letters = {**step.letters, letter: size}
     shape = axes.target_shape(step.axes, letters)
-    after = step._replace(shape=shape, letters=letters, nbytes=item_size(step.data_type) * math.prod(shape))
+    after = step._replace(shape=shape, letters=Fixed(letters), nbytes=item_size(step.data_type) * math.prod(shape))
     if step.fill is not None:
         return after
     if old == 0 and fill == MEAN:

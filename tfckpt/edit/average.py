@@ -38,7 +38,7 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
-from tfckpt.conversion.plan import Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Plan, Step, carrying
 from tfckpt.edit.rewrite import (
     Piece,
     arrange,
@@ -259,7 +259,7 @@ def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
     last = checkpoints[-1]
     steps = tuple(map(carrying, last.entries()))
     source = ", ".join(checkpoint.prefix for checkpoint in checkpoints)
-    return Plan(source, "", steps, (), {}, notes=tuple(_notes(checkpoints, steps, chosen)))
+    return Plan(source, "", steps, (), NO_SIZES, notes=tuple(_notes(checkpoints, steps, chosen)))
 
 
 def _differences(

@@ -12,7 +12,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.conversion.plan import Plan, carrying
+from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, printable, some
 from tfckpt.options import PathLike
@@ -167,7 +167,7 @@ class Draft:
         """Return the steps of what the source stores; the object graph comes last, as TensorFlow writes it."""
         stored = (entry for entry in source.entries() if entry.name in self._stored)
         steps = tuple(carrying(entry, "".join(self._stored[entry.name])) for entry in stored)
-        return Plan(source.prefix, "", steps, (), {})
+        return Plan(source.prefix, "", steps, (), NO_SIZES)
 
     def __repr__(self) -> str:
         source = "" if self._source is None else f" of {printable(self._source.prefix)!r}"

@@ -14,7 +14,7 @@ from tfckpt.bundle.listing import collector_paused
 from tfckpt.checkpoint.graph_edit import Moved
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
@@ -98,7 +98,9 @@ def plan_edits(checkpoint: Source, edits: Edits) -> Plan:
 def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     entries, prefix = checkpoint.entries(), checkpoint.prefix
     if not edits.choose_names:
-        return Plan(prefix, "", tuple(_steps(entries, edits, {})), (), {}, notes=tuple(_cast_notes(entries, edits)))
+        return Plan(
+            prefix, "", tuple(_steps(entries, edits, {})), (), NO_SIZES, notes=tuple(_cast_notes(entries, edits))
+        )
     choice = choose(
         prefix,
         entries,
@@ -125,7 +127,7 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
         "",
         tuple(steps),
         tuple(Dropped(e.name, choice.dropped[e.name], e.nbytes, choice.roles[e.name]) for e in dropped),
-        {},
+        NO_SIZES,
         notes=(*choice.notes, *notes, *_cast_notes(entries, edits)),
         object_graph=None if graph == checkpoint.object_graph else graph,
         moved=tuple(moved),

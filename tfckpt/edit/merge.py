@@ -34,7 +34,7 @@ from tfckpt.checkpoint.object_graph import (
     escape,
 )
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
-from tfckpt.conversion.plan import Dropped, Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
@@ -572,7 +572,7 @@ class _Planning:
         graph = None if joined is None else joined.graph
         together = tuple(step for part in steps for step in part)
         named = ", ".join(origin.checkpoint.prefix for origin in self._origins)
-        return Plan(named, "", together, tuple(dropped), {}, notes=tuple(notes), object_graph=graph), steps
+        return Plan(named, "", together, tuple(dropped), NO_SIZES, notes=tuple(notes), object_graph=graph), steps
 
     def _typed(self, source: int) -> str:
         return self._origins[source].typed

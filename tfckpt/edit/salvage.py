@@ -25,7 +25,7 @@ from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
-from tfckpt.conversion.plan import Plan, carrying
+from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, remedied, some
 from tfckpt.issues import leave_out, take
@@ -141,7 +141,7 @@ def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions])
             prefix, overwrite=options["overwrite"], sync=options["sync"], big_endian=reader.big_endian, progress=count
         ) as writer:
             steps = tuple(stored_once(map(carrying, saved), reader))
-            plan = Plan(reader.prefix, "", steps, (), {}, object_graph=left.graph)
+            plan = Plan(reader.prefix, "", steps, (), NO_SIZES, object_graph=left.graph)
             write_plan(plan, reader, writer, verify=True)
             writer.finish(check=reader.check_unchanged)
         finish(writing, total)

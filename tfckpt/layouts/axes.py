@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tfckpt.options import Fixed
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -108,7 +110,7 @@ class Mismatch(NamedTuple):
     size: Size | None = None
 
 
-Bound = tuple[dict[str, int], tuple[int, ...]]  # letters, the shape that they lead to
+Bound = tuple[Mapping[str, int], tuple[int, ...]]  # letters, the shape that they lead to
 
 
 class Sizes:
@@ -132,7 +134,7 @@ class Sizes:
             letters = self.bind(name, shape, pattern)
             if isinstance(letters, Mismatch):
                 return letters
-            bound = self._bound[shape, pattern] = letters, target_shape(pattern, letters)
+            bound = self._bound[shape, pattern] = Fixed(letters), target_shape(pattern, letters)
         return bound
 
     def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
