@@ -637,11 +637,12 @@ def test_a_configuration_does_not_make_a_variable_of_any_size(bert_copy: str, tm
     (tmp_path / "bert_config.json").write_text(
         '{"num_attention_heads": 2, "type_vocab_size": 999999999}', encoding="utf-8"
     )
+    types = "=bert/embeddings/token_type_embeddings"
     with (
         at_most(8 << 20),
         pytest.raises(PlanError, match=r"\[999999999, 8\] is far larger than all that the source holds"),
     ):
-        tfckpt.convert(tmp_path / "m", tmp_path / "new", fill="zeros")
+        tfckpt.convert(tmp_path / "m", tmp_path / "new", fill="zeros", exclude=[types])
 
 
 @pytest.mark.parametrize("read", [read_config, read_layout])
