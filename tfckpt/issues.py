@@ -284,9 +284,7 @@ CODES: Mapping[str, str] = {
     "excluded-by-a-part": "{subject}: {got}, and {expected}; '=NAME' excludes one variable alone",
     # of variables that have a place and are not there
     "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
-    "missing-network": (
-        "{subject}: missing, and {expected}; ``fill`` gives it values only if its whole name is excluded: {got!r}"
-    ),
+    "missing-network": "{subject}: missing, and {expected}",
     "missing-head": (
         'no {subject}, which {expected}; the source has {got}; ``fill`` gives it values, ``to="auto"`` takes what '
         "is there"

@@ -25,6 +25,7 @@ FILE_LIMIT = 1 << 20  # bytes of a configuration
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 READING = ("open", "read", "map", "list", "look at")  # what may be refused of a file that is not to be written
 FROM_CHECKPOINT = ("convert", "rewrite", "salvage")  # that write a checkpoint and take one
+PLANNING = ("convert", "plan", "export")  # that a plan alone decides
 # What commands call the path that they write to.
 DESTINATIONS = {
     **dict.fromkeys((*FROM_CHECKPOINT, "merge", "average", "export", "import"), "dest"),
@@ -83,15 +84,23 @@ def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Seque
     """Return the command that does what is advised; None where it cannot be typed, or would cost trained values."""
     if not remedies or any(remedy.loses for remedy in remedies):
         return None
-    (action, *more) = (remedy.action for remedy in remedies)
-    if not more and action in OTHER_COMMANDS:
-        return OTHER_COMMANDS[action](remedies[0], args, argv)
-    if any(r.action == "take" and not any(_names(word, r.argument("given")) for word in argv) for r in remedies):
+    first, *more = remedies
+    if first.action in OTHER_COMMANDS:
+        return None if more else OTHER_COMMANDS[first.action](first, args, argv)
+    if not all(_can_revise(remedy, argv) for remedy in remedies):
         return None
     words = list(argv)
     for remedy in remedies:
         words = _revised(words, remedy, args)
     return line(["tfckpt", *words])
+
+
+def _can_revise(remedy: Remedy, argv: Sequence[str]) -> bool:
+    """Whether a change can be made to a command's words: an argument that is taken for another must not be there twice."""
+    if remedy.action != "take":
+        return remedy.action not in OTHER_COMMANDS
+    given, meant = remedy.argument("given"), remedy.argument("meant")
+    return any(_names(word, given) for word in argv) and meant not in argv
 
 
 def line(words: Sequence[str]) -> str:
@@ -132,6 +141,8 @@ def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> s
 
 
 def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+    if args.command not in PLANNING or STREAM in argv:
+        return None  # nothing tells how another command ends; and what is piped into two, the first one reads
     flag = every_option()["rename"].flag
     pairs = [word for old, new in remedy.argument("rename") for word in (flag, f"{old}={new}")]
     source, dest = remedy.argument("source"), remedy.argument("dest")

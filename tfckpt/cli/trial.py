@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -34,7 +35,7 @@ def works(command: str, parse: Parse) -> bool:
     """
     if not command.isprintable():
         return False  # it cannot be typed
-    first, _, _ = command.partition(" && ")  # what comes after it has been planned with what this one will write
+    first, _, second = command.partition(" && ")
     _, pipe, ours = first.rpartition(" | ")
     words = shlex.split(ours)
     if words[0] != "tfckpt":
@@ -49,6 +50,10 @@ def works(command: str, parse: Parse) -> bool:
         return True
     try:
         _try(args)
+        if second:  # it has been planned with what the first one will write, but for where it writes itself
+            last = parse(shlex.split(second)[1:])
+            if hasattr(last, "dest"):
+                _check_free(last)
     except (TfckptError, OSError):
         return False
     return True
@@ -93,6 +98,11 @@ def _check_free(args: argparse.Namespace) -> None:
 
     if not args.overwrite and (files.exists(index_path(args.dest)) or files.is_file(args.dest)):
         raise CheckpointExistsError(args.dest)
+    parent = os.path.dirname(os.path.abspath(args.dest))
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
+        raise NotADirectoryError(parent)
 
 
 # How each command is tried that does more than to look.

@@ -18,7 +18,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.layouts.axes import parse
-from tfckpt.layouts.rules import NUMBER_MARK, ObjectLayout, numbers_in
+from tfckpt.layouts.rules import NUMBER_MARK, POOLER, ObjectLayout, numbers_in
 
 Substitution = tuple[str, str]  # a regular expression, and what stands for it
 MOST_SUBSTITUTIONS = 12
@@ -66,7 +66,7 @@ def find_renames(
     entries: Sequence[Entry],
     layout: ObjectLayout,
     known: Mapping[str, int],
-    works: Callable[[Sequence[Entry]], bool],
+    works: Callable[[Sequence[Entry], ObjectLayout], bool],
 ) -> Renames | None:
     """Return the substitutions that mend a source's names; None if none are known that do.
 
@@ -74,7 +74,7 @@ def find_renames(
         entries: what the source's index says.
         layout: the target.
         known: the sizes that a configuration states, by field.
-        works: whether a source with other names can be converted.
+        works: whether a source with other names can be converted to this target.
     """
     found: list[Substitution] = []
     renamed = list(entries)
@@ -83,10 +83,17 @@ def find_renames(
         renamed = _apply(step, renamed)
         if len({entry.name for entry in renamed}) < len(renamed) or len(found) > MOST_SUBSTITUTIONS:
             return None
-    if not found or not works(renamed):
+    if not found or not works(renamed, layout):
         return None
-    pairs = ((old.name, new.name) for old, new in zip(entries, renamed, strict=True) if old.name != new.name)
-    return Renames(tuple(found), tuple(pairs))
+    pairs = [(old.name, new.name) for old, new in zip(entries, renamed, strict=True) if old.name != new.name]
+    signs = {placed.only_with for placed in layout.parts if placed.only_with}
+    signs = {sign for sign in signs if not any(f"/{entry.name}".endswith(f"/{sign}") for entry in renamed)}
+    return None if _may_be_another_model(pairs, signs) else Renames(tuple(found), tuple(pairs))
+
+
+def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[str]) -> bool:
+    """Whether a variable could as well have a name that is the sign of another model, as a MobileBERT's norms have one."""
+    return any(_place(old, sign) == _place(old, new) is not None for old, new in pairs for sign in signs)
 
 
 def _apply(step: Sequence[Substitution], entries: Sequence[Entry]) -> list[Entry]:
@@ -113,7 +120,8 @@ def _next_step(entries: Sequence[Entry], layout: ObjectLayout, known: Mapping[st
         return []
     if step := _layers(gap, layout):
         return step
-    pairs = {gap.strays[s].name: gap.called(s, n) for s, n in _pairs(gap, _Shapes(gap, layout, known)).items()}
+    found = _pairs(gap, _Shapes(gap, layout, known), _Rivals(gap, layout))
+    pairs = {gap.strays[stray].name: gap.called(stray, name) for stray, name in found.items()}
     return _substitutions(pairs, [entry.name for entry in gap.known.values()])
 
 
@@ -238,7 +246,49 @@ def _source_axes(pattern: str) -> str:
     return pattern.partition(" -> ")[0].strip()
 
 
-def _pairs(gap: Gap, shapes: _Shapes) -> dict[str, str]:
+class _Rivals:
+    """What tells that a variable that is left over is none of the missing ones, though it would fit."""
+
+    def __init__(self, gap: Gap, layout: ObjectLayout) -> None:
+        self._unknown = layout.family.unknown
+        self._known = {_unnumbered(name) for name in gap.known}
+        self._scopes = {name[: match.end()] for name in gap.known for match in re.finditer("/", name)}
+        self._patterns = gap.patterns
+        self._twins: dict[tuple[int, str, str], int] = {}
+        for name, axes in gap.patterns.items():
+            for at in range(name.count("/") + 1):
+                key = _without_part(name, at, axes)
+                self._twins[key] = self._twins.get(key, 0) + 1
+
+    def allow(self, stray: str, name: str) -> bool:
+        """Whether the one may be the other.
+
+        No source has what its family does not know; a pooler may be missing, so only one that is called so is one; a scope
+        that holds something already has no other name; and of what has twins, as a query has, all layers have one name.
+        """
+        before, old, new, after = _difference(stray, name)
+        if self._unknown is not None and self._unknown.matches(name):
+            return False
+        if POOLER.matches(name) and not POOLER.matches(f"/{stray}") and not _words(old) & _words(new):
+            return False
+        if old and new and after and "/".join([*before, *new, ""]) in self._scopes:
+            return False
+        has_twins = (
+            len(new) == 1 and self._twins.get(_without_part(name, len(before), self._patterns.get(name, "")), 0) > 1
+        )
+        return not (has_twins and _unnumbered(name) in self._known)
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"\d+", "N", name)
+
+
+def _without_part(name: str, at: int, axes: str) -> tuple[int, str, str]:
+    parts = name.split("/")
+    return at, "/".join([*parts[:at], *parts[at + 1 :]]), axes
+
+
+def _pairs(gap: Gap, shapes: _Shapes, rivals: _Rivals) -> dict[str, str]:
     """Return what is missing by what is left over, where place and shape leave no other choice."""
     pairs: dict[str, str] = {}
     missing, strays = dict(gap.missing), dict(gap.strays)
@@ -246,7 +296,9 @@ def _pairs(gap: Gap, shapes: _Shapes) -> dict[str, str]:
         (stray, name): place
         for stray, entry in strays.items()
         for name, variable in missing.items()
-        if shapes.fit(entry.shape, variable) and (place := _place(stray, name)) is not None
+        if shapes.fit(entry.shape, variable)
+        and (place := _place(stray, name)) is not None
+        and rivals.allow(stray, name)
     }
     while places:
         of_stray, of_name = _best(places, 0), _best(places, 1)

@@ -10,7 +10,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, POSITIONS, RELATIVE, Config
-from tfckpt.conversion.exclusion import NOTHING, Exclusion, whole_name
+from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros
 from tfckpt.conversion.hints import FILLED, FULLEST, no_heads, what_else
 from tfckpt.conversion.plan import Dropped, Fill, Plan, Step
@@ -244,7 +244,7 @@ def _fill_missing(
         subject, needed = scope + variable.name, f"{layout.name!r} needs it for {variable.key}"
         letters = _letters(variable, sizes, beside)
         if variable.name in network and not excluded.is_named(subject):
-            complaints.add("missing-network", subject, needed, whole_name(subject))
+            complaints.add("missing-network", subject, needed)
         elif fill is None:
             complaints.add("missing-variable", subject, needed, "", FILLED)
         elif letters is None:

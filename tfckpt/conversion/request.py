@@ -109,7 +109,9 @@ def _with_renames(
     """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
     from tfckpt.conversion.find_renames import find_renames  # most sources are called as the target has it
 
-    def works(entries: Sequence[Entry]) -> bool:
+    def works(entries: Sequence[Entry], layout: ObjectLayout) -> bool:
+        if custom is None and find_layout(layout.name, [entry.name for entry in entries]) != layout:
+            return False  # it would become a model of another family
         try:
             _make(Renamed(checkpoint, entries), request, custom, excluded)
         except (PlanError, UsageError):
@@ -120,7 +122,8 @@ def _with_renames(
     config = _known_config(checkpoint.prefix, request["config"], FIELDS if custom is None else custom.config)
     known = config.sizes if config else {}
     entries = checkpoint.entries()
-    ways = [renames for layout in layouts if (renames := find_renames(entries, layout, known, works))]
+    found_by = [find_renames(entries, layout, known, works) for layout in layouts]
+    ways = [renames for renames in found_by if renames]
     family = find_family(list(checkpoint))
     sign = f"/{family.anchor}" if family else None  # a source whose names tell its family is of no other one
     found = {r.pairs: r for r in ways if not any(f"/{old}".endswith(sign or "//") for old, _ in r.pairs)}.values()
