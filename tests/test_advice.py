@@ -355,3 +355,25 @@ def test_a_configuration_that_was_cut_short_is_not_said_to_be_one(here: Path, ca
 def test_every_target_of_a_family_is_listed(here: Path, capsys: Captured) -> None:
     (line,), _ = fail_and_advise(capsys, "plan", SOURCE, "--to", "generator")
     assert {"encoder", "keras", "keras-v2", "tf1"} <= set(line.partition("there are ")[2].split(", "))
+
+
+# --- more than one thing
+
+
+@pytest.mark.parametrize("command", ["average {} bert/nosuch out/model", "diff {} bert/nosuch", "prove {} bert/nosuch"])
+def test_a_name_that_is_none_is_not_taken_for_the_other_one(here: Path, capsys: Captured, command: str) -> None:
+    line = command.format(SOURCE)
+    code = 2 if command.startswith("diff") else 1
+    assert fail_and_advise(capsys, *shlex.split(line), code=code)[1] is None
+
+
+def test_of_several_sizes_that_a_configuration_states_wrongly_each_is_said(here: Path, capsys: Captured) -> None:
+    path = here / "bert" / "bert_config.json"
+    config = path.read_text().replace('"vocab_size": 30', '"vocab_size": 31')
+    path.write_text(config.replace('"max_position_embeddings": 16', '"max_position_embeddings": 13'))
+    lines, said = fail_and_advise(capsys, "convert", SOURCE, "new/model")
+    assert [field for field in ("vocab_size", "max_position") if any(field in line for line in lines)] == [
+        "vocab_size",
+        "max_position",
+    ]
+    assert said is None

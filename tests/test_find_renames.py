@@ -111,3 +111,76 @@ def test_what_no_substitution_mends_wholly_is_not_said(tmp_path: Path) -> None:
 def test_the_head_that_a_target_drops_keeps_its_own_names(tmp_path: Path) -> None:
     prefix = source(tmp_path, lambda name: name.replace("LayerNorm", "ln") if name.startswith("bert/") else name)
     assert renames(prefix, to="pretrainer") == [(f"{PART}ln{END}", "LayerNorm")]
+
+
+def dense(start: str, rows: int = 8, columns: int = 8) -> dict[str, Any]:
+    return {
+        f"{start}/kernel": np.full((rows, columns), 7, np.float32),
+        f"{start}/bias": np.full(columns, 7, np.float32),
+    }
+
+
+@pytest.mark.parametrize(
+    ("gone", "more"),
+    [
+        ("bert/pooler/.*", dense("bert/adapter/dense")),
+        ("bert/pooler/.*", dense("my_head/dense")),
+        (
+            "bert/encoder/layer_0/attention/output/LayerNorm/beta",
+            {"bert/encoder/layer_0/attention/output/adapter/beta": np.full(8, 7, np.float32)},
+        ),
+        ("bert/encoder/layer_1/attention/self/query/.*", dense("bert/encoder/layer_1/attention/self/lora")),
+    ],
+    ids=[
+        "an adapter for a pooler",
+        "a head for a pooler",
+        "one of a scope that is there",
+        "a query that other layers have",
+    ],
+)
+def test_what_may_be_something_else_is_never_paired(tmp_path: Path, gone: str, more: dict[str, Any]) -> None:
+    prefix = source(tmp_path, str)
+    with tfckpt.open(prefix) as checkpoint:
+        tensors = {name: value for name, value in checkpoint.items() if not re.fullmatch(gone, name)}
+    tfckpt.save(prefix, tensors | more, overwrite=True)
+    assert renames(prefix) is None
+
+
+def test_an_electra_has_no_pooler_under_any_name(tmp_path: Path) -> None:
+    data = DATA.parent / "electra_tf115"
+    with tfckpt.open(data / "model.ckpt-3") as checkpoint:
+        size = checkpoint["electra/encoder/layer_0/output/dense/bias"].shape[0]
+        tfckpt.save(tmp_path / "m", {**checkpoint, **dense("task/dense", size, size)})
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(tmp_path / "m", config=data / "bert_config.json")
+    assert "renamed" not in {issue.code for issue in caught.value.issues}
+
+
+def test_a_mobilebert_whose_norms_are_called_otherwise_may_be_a_student_or_a_teacher(tmp_path: Path) -> None:
+    data = DATA.parent / "mobilebert_student_tf115"
+    with tfckpt.open(data / "model.ckpt-3") as checkpoint:
+        tfckpt.save(tmp_path / "m", {n.replace("FakeLayerNorm", "norm"): v for n, v in checkpoint.items()})
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(tmp_path / "m", config=next(data.glob("*_config.json")))
+    assert "renamed" not in {issue.code for issue in caught.value.issues}
+
+
+@pytest.mark.parametrize("command", ["convert {0} {1}", "convert {0} {0}/below"], ids=["taken", "below a file"])
+def test_no_substitution_is_said_where_nothing_could_be_written(tmp_path: Path, capsys: Captured, command: str) -> None:
+    prefix = source(tmp_path, replaced("LayerNorm", "ln"))
+    (tmp_path / "s" / "model.ckpt").write_text("")
+    tfckpt.save(tmp_path / "d", {"x": 1})
+    lines, advice = fail_and_advise(capsys, *command.format(prefix, tmp_path / "d").split())
+    assert any("under other names" in line for line in lines)
+    assert advice is None
+
+
+@pytest.mark.parametrize("command", ["diff {0} {1} --map encoder", "prove {0} {1}"])
+def test_no_substitution_is_said_to_a_command_whose_end_nothing_tells(
+    tmp_path: Path, capsys: Captured, command: str
+) -> None:
+    prefix = source(tmp_path, replaced("LayerNorm", "ln"))
+    argv = command.format(prefix, DATA / "model.ckpt-3").split()
+    lines, advice = fail_and_advise(capsys, *argv, code=2 if argv[0] == "diff" else 1)
+    assert any("under other names" in line for line in lines)
+    assert advice is None
