@@ -16,12 +16,11 @@ from tfckpt.bundle.paths import is_remote, looking, strip_suffix
 from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.output import printable
 from tfckpt.cli.stdin import STREAM
-from tfckpt.cli.trial import works
+from tfckpt.cli.trial import FILE_LIMIT, works
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, redacted
 from tfckpt.issues import Issue, Remedy, give, leave_out, run, take
 from tfckpt.options import every_option
 
-FILE_LIMIT = 1 << 20  # bytes of a configuration
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 READING = ("open", "read", "map", "list", "look at")  # what may be refused of a file that is not to be written
 FROM_CHECKPOINT = ("convert", "rewrite", "salvage")  # that write a checkpoint and take one

@@ -6,10 +6,11 @@ import argparse
 import io
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import tfckpt
+from tfckpt.bundle import files
 from tfckpt.bundle.paths import index_path, is_remote
 from tfckpt.cli.stdin import STREAM
 from tfckpt.errors import CheckpointExistsError, TfckptError
@@ -23,6 +24,7 @@ from tfckpt.options import (
     RewriteOptions,
 )
 
+FILE_LIMIT = 1 << 20  # bytes of a configuration
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 
 
@@ -36,7 +38,7 @@ def works(command: str, parse: Parse) -> bool:
     if not command.isprintable():
         return False  # it cannot be typed
     first, _, second = command.partition(" && ")
-    _, pipe, ours = first.rpartition(" | ")
+    piped, _, ours = first.rpartition(" | ")
     words = shlex.split(ours)
     if words[0] != "tfckpt":
         return True
@@ -46,10 +48,11 @@ def works(command: str, parse: Parse) -> bool:
     except SystemExit:
         return False
     values = [value for value in vars(args).values() if isinstance(value, str)]
-    if pipe or STREAM in values or any(map(is_remote, values)):
+    if any(map(is_remote, values)) or (STREAM in values and not piped):
         return True
     try:
-        _try(args)
+        with _configuration(piped, args):
+            _try(args)
         if second:  # it has been planned with what the first one will write, but for where it writes itself
             last = parse(shlex.split(second)[1:])
             if hasattr(last, "dest"):
@@ -57,6 +60,23 @@ def works(command: str, parse: Parse) -> bool:
     except (TfckptError, OSError):
         return False
     return True
+
+
+@contextmanager
+def _configuration(piped: str, args: argparse.Namespace) -> Iterator[None]:
+    """Give a command the configuration that ``sed`` would pipe into it, as a file for the while."""
+    if not piped:
+        yield
+        return
+    import tempfile
+
+    _, substitution, path = shlex.split(piped)
+    _, stated, own, _ = substitution.split("/")
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        file.write(files.read_text(path, FILE_LIMIT).replace(stated, own))
+        file.flush()
+        args.config = file.name
+        yield
 
 
 def _try(args: argparse.Namespace) -> None:
@@ -94,8 +114,6 @@ def _import(args: argparse.Namespace) -> None:
 
 
 def _check_free(args: argparse.Namespace) -> None:
-    from tfckpt.bundle import files
-
     if not args.overwrite and (files.exists(index_path(args.dest)) or files.is_file(args.dest)):
         raise CheckpointExistsError(args.dest)
     parent = os.path.dirname(os.path.abspath(args.dest))
