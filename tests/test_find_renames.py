@@ -184,3 +184,23 @@ def test_no_substitution_is_said_to_a_command_whose_end_nothing_tells(
     lines, advice = fail_and_advise(capsys, *argv, code=2 if argv[0] == "diff" else 1)
     assert any("under other names" in line for line in lines)
     assert advice is None
+
+
+@pytest.mark.parametrize(
+    ("config", "more"),
+    [
+        (CONFIG | {"vocab_size": 31}, {}),
+        (CONFIG, {"bert/encoder/layer_0/adapter/kernel": np.zeros((8, 3), np.float32)}),
+        ({"vocab_size": 30}, {}),
+    ],
+    ids=["a size as well", "a variable more", "no head count"],
+)
+def test_where_more_is_wrong_the_pairs_are_said_and_no_substitution(
+    tmp_path: Path, capsys: Captured, config: dict[str, Any], more: dict[str, Any]
+) -> None:
+    prefix = source(tmp_path, replaced("LayerNorm", "ln"), **more)
+    (tmp_path / "s" / "bert_config.json").write_text(json.dumps(config))
+    lines, advice = fail_and_advise(capsys, "convert", prefix, str(tmp_path / "d"))
+    assert sum("ln/beta is bert/embeddings/LayerNorm/beta, told by place and shape" in line for line in lines) == 1
+    assert advice is None or "--rename" not in advice
+    assert renames(prefix) is None

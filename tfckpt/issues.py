@@ -277,6 +277,7 @@ CODES: Mapping[str, str] = {
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
     "optional-part": "{subject}: {got}, though {expected}",
+    "paired": "{got} under other names, which is not all that is wrong: {subject} is {expected}, told by place and shape",
     "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` of a rewrite mends it",
     # of variables that are left out and needed
     "excluded": "{subject}: {got}, and {expected}",

@@ -4,7 +4,7 @@ Strategy: what the target lacks and what it has no place for are paired by place
 has another one as good; query, key and value have one shape and one place, so several of them are never paired. From pairs
 come substitutions, each as short as it may be without changing any other name. Layers under another name, and a model under
 another scope, are told by what stands below. Nothing of this is believed: the whole is planned anew with the new names, and
-if anything is missing or left over then, no substitution is said.
+if anything is missing or left over then, the pairs are said and no substitution is.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ class Gap(NamedTuple):
 
 
 class Renames(NamedTuple):
-    """Substitutions that mend the names, and a pair for each variable whose name changes."""
+    """Substitutions of names, a pair for each variable whose name changes, and whether that is all there is to mend."""
 
     substitutions: tuple[Substitution, ...]
     pairs: tuple[tuple[str, str], ...]
+    mend: bool
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -68,7 +69,7 @@ def find_renames(
     known: Mapping[str, int],
     works: Callable[[Sequence[Entry], ObjectLayout], bool],
 ) -> Renames | None:
-    """Return the substitutions that mend a source's names; None if none are known that do.
+    """Return the substitutions that give a source's variables the names of the target's; None if none are known.
 
     Args:
         entries: what the source's index says.
@@ -83,12 +84,14 @@ def find_renames(
         renamed = _apply(step, renamed)
         if len({entry.name for entry in renamed}) < len(renamed) or len(found) > MOST_SUBSTITUTIONS:
             return None
-    if not found or not works(renamed, layout):
+    if not found:
         return None
     pairs = [(old.name, new.name) for old, new in zip(entries, renamed, strict=True) if old.name != new.name]
     signs = {placed.only_with for placed in layout.parts if placed.only_with}
     signs = {sign for sign in signs if not any(f"/{entry.name}".endswith(f"/{sign}") for entry in renamed)}
-    return None if _may_be_another_model(pairs, signs) else Renames(tuple(found), tuple(pairs))
+    if not pairs or _may_be_another_model(pairs, signs):
+        return None
+    return Renames(tuple(found), tuple(pairs), works(renamed, layout))
 
 
 def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[str]) -> bool:

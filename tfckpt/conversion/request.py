@@ -122,18 +122,22 @@ def _with_renames(
     config = _known_config(checkpoint.prefix, request["config"], FIELDS if custom is None else custom.config)
     known = config.sizes if config else {}
     entries = checkpoint.entries()
-    found_by = [find_renames(entries, layout, known, works) for layout in layouts]
-    ways = [renames for renames in found_by if renames]
+    found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
     family = find_family(list(checkpoint))
-    sign = f"/{family.anchor}" if family else None  # a source whose names tell its family is of no other one
-    found = {r.pairs: r for r in ways if not any(f"/{old}".endswith(sign or "//") for old, _ in r.pairs)}.values()
-    fewest = [renames for renames in found if renames.cost == min(other.cost for other in found)]
-    if len(fewest) != 1:
+    sign = f"/{family.anchor}" if family else "//"  # a source whose names tell its family is of no other one
+    told = {r.pairs: r for r in found.values() if r.mend}
+    mending = [r for r in told.values() if not any(f"/{old}".endswith(sign) for old, _ in r.pairs)]
+    fewest = [renames for renames in mending if renames.cost == min(other.cost for other in mending)]
+    if len(fewest) == 1:
+        ((substitutions, pairs, _),) = fewest
+        remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
+        issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
+        return remedied(PlanError([*error.issues, issue]), remedy)
+    if mending or family not in found:
         return error
-    ((substitutions, pairs),) = fewest
-    remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
-    issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
-    return remedied(PlanError([*error.issues, issue]), remedy)
+    pairs = found[family].pairs
+    issue = Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
+    return remedied(PlanError([*error.issues, issue]), *error.remedies)
 
 
 def _candidates(checkpoint: Source, to: str) -> list[ObjectLayout]:
