@@ -115,9 +115,11 @@ def _next_step(entries: Sequence[Entry], layout: ObjectLayout, known: Mapping[st
     step = _spelling(names)
     if step:
         return step
-    scope = _scope(names, layout)
+    roles = find_roles(entries, None)
+    own = [name for name in names if roles.get(name) not in BESIDE]  # slots may be called as variables under a scope
+    scope = _scope(own, layout)
     if scope is None:
-        return _first_scope(names, layout)
+        return _first_scope(own, layout)
     gap = find_gap(entries, layout, scope)
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
