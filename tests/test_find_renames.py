@@ -30,7 +30,7 @@ def variables() -> dict[str, Any]:
 
 def source(tmp_path: Path, change: Change, **more: Any) -> str:
     """Return the prefix of that model under other names, beside its configuration."""
-    (tmp_path / "s").mkdir()
+    (tmp_path / "s").mkdir(parents=True)
     tfckpt.save(tmp_path / "s" / "model.ckpt", {**{change(name): value for name, value in variables().items()}, **more})
     (tmp_path / "s" / "bert_config.json").write_text(json.dumps(CONFIG))
     return str(tmp_path / "s" / "model.ckpt")
@@ -204,3 +204,16 @@ def test_where_more_is_wrong_the_pairs_are_said_and_no_substitution(
     assert sum("ln/beta is bert/embeddings/LayerNorm/beta, told by place and shape" in line for line in lines) == 1
     assert advice is None or "--rename" not in advice
     assert renames(prefix) is None
+
+
+def test_paths_that_look_like_shell_are_only_paths(tmp_path: Path, capsys: Captured) -> None:
+    prefix = source(tmp_path / "a && b | tfckpt c 'd", replaced("LayerNorm", "ln"))
+    _, advice = fail_and_advise(capsys, "convert", prefix, str(tmp_path / "out"))
+    assert advice is not None
+    words = shlex.split(advice)
+    first = words[1 : words.index("&&")]
+    assert first[:3] == ["rewrite", prefix, f"{prefix}.renamed"]
+    assert main(first) == 0
+    assert main(words[len(first) + 3 :]) == 0
+    tfckpt.convert(DATA / "model.ckpt-3", tmp_path / "right")
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same

@@ -99,6 +99,13 @@ MENDED_BY: dict[str, list[str]] = {
 }
 
 
+def typed(remedies: tuple[Remedy, ...]) -> str | None:
+    """Return what is advised to type."""
+    args = argparse.Namespace(command="convert", source="a", dest="b", scope="s")
+    command = _command(remedies, args, ARGV)
+    return None if command is None else command.text
+
+
 def flags() -> set[str]:
     return {option.flag for option in every_option().values() if option.flag}
 
@@ -132,9 +139,8 @@ def test_an_issue_is_said_with_each_remedy_that_it_may_have(code: str, action: s
     error = remedied(PlanError([Issue(code, "SUBJECT", "EXPECTED", "GOT", "a", (remedy,))]), remedy)
     assert error.issues[0].text() in str(error)
     assert python in [remedy.for_python() for remedy in error.remedies]
-    args = argparse.Namespace(command="convert", source="a", dest="b", scope="s")
     assert said(error) == [error.issues[0].text(for_shell)]
-    assert _command(error.remedies, args, ARGV) == command
+    assert typed(error.remedies) == command
 
 
 @pytest.mark.exhaustive
@@ -171,15 +177,14 @@ def test_each_action_has_its_example() -> None:
 def test_a_remedy_is_said_in_python_and_typed_in_a_shell(action: str) -> None:
     remedy, python, command = REMEDIES[action]
     assert remedy.for_python() == python
-    args = argparse.Namespace(command="convert", source="a", dest="b", scope="s")
-    assert _command((remedy,), args, ARGV) == command
+    assert typed((remedy,)) == command
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_remedy_that_costs_trained_values_is_no_command(action: str) -> None:
     remedy = issues.lossy(REMEDIES[action][0], "cls/head")
     assert remedy.loses == "the trained values of cls/head"
-    assert _command((remedy,), argparse.Namespace(command="convert", source="a", dest="b", scope="s"), ARGV) is None
+    assert typed((remedy,)) is None
 
 
 def test_issues_and_remedies_are_immutable_and_pickle() -> None:

@@ -173,6 +173,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "stdin",
         "terminal",
         "output",
+        "command",
         "trial",
         "advice",
         "convert",

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import is_remote, looking, strip_suffix
+from tfckpt.cli.command import OURS, Command, Restated, line
 from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.output import printable
 from tfckpt.cli.stdin import STREAM
@@ -55,9 +56,10 @@ def next_commands(
     """
     if not isinstance(error, TfckptError):
         return []
-    swapped = _swapped(error, args, argv)
-    for remedies in [swapped] if swapped else [*_alternatives(error), _by_kind(error, args, argv)]:
-        found = [c for remedy in _choices(remedies) if (c := _command(remedy, args, argv)) and works(c, parse)]
+    if (swapped := _swapped(error, args, argv)) is not None:
+        return [swapped.text] if works(swapped, parse) else []
+    for remedies in [*_alternatives(error), _by_kind(error, args, argv)]:
+        found = [c.text for remedy in _choices(remedies) if (c := _command(remedy, args, argv)) and works(c, parse)]
         if found:
             return found
     return []
@@ -79,7 +81,7 @@ def _choices(remedies: tuple[Remedy, ...]) -> list[tuple[Remedy, ...]]:
     return [(remedy,) for remedy in remedies] if any(r.action == "choose" for r in remedies) else [remedies]
 
 
-def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
     """Return the command that does what is advised; None where it cannot be typed, or would cost trained values."""
     if not remedies or any(remedy.loses for remedy in remedies):
         return None
@@ -91,7 +93,7 @@ def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Seque
     words = list(argv)
     for remedy in remedies:
         words = _revised(words, remedy, args)
-    return line(["tfckpt", *words])
+    return Command(words)
 
 
 def _can_revise(remedy: Remedy, argv: Sequence[str]) -> bool:
@@ -102,26 +104,18 @@ def _can_revise(remedy: Remedy, argv: Sequence[str]) -> bool:
     return any(_names(word, given) for word in argv) and meant not in argv
 
 
-def line(words: Sequence[str]) -> str:
-    """Return words as every shell takes them: zsh takes ``=NAME`` without quotes for the path of a command.
-
-    >>> line(["tfckpt", "--exclude", "=bert/mask", "a b"])
-    "tfckpt --exclude '=bert/mask' 'a b'"
-    """
-    quoted = ((word, shlex.quote(word)) for word in words)
-    return " ".join(f"'{word}'" if word == safe and word.startswith("=") else safe for word, safe in quoted)
+def _verify(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
+    if args.command != "verify":
+        return Command(["verify", remedy.argument("path")])
+    shown = salvaging(args.prefix, vain=True)
+    return None if shown is None else Command(shell=shown)
 
 
-def _verify(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
-    path = remedy.argument("path")
-    return salvaging(args.prefix, vain=True) if args.command == "verify" else line(["tfckpt", "verify", path])
-
-
-def _list(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+def _list(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command:
     path = remedy.argument("path")
     if args.command == "import" and not _is_checkpoint(path):  # there is nothing that ls could list
-        return line(["tfckpt", *_without(argv, every_option()["to"].flag)])
-    return line(["tfckpt", "ls", path])
+        return Command(_without(argv, every_option()["to"].flag))
+    return Command(["ls", path])
 
 
 def _is_checkpoint(path: str) -> bool:
@@ -132,14 +126,14 @@ def _is_checkpoint(path: str) -> bool:
     return False
 
 
-def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command:
     if args.command == "merge" and not args.prefer:  # what is not preferred would not go along: a trial
         trial = [word for word in argv if word != DRY_RUN]
-        return line(["tfckpt", *trial, DRY_RUN, every_option()["prefer"].flag, remedy.argument("a")])
-    return line(["tfckpt", "diff", remedy.argument("a"), remedy.argument("b")])
+        return Command([*trial, DRY_RUN, every_option()["prefer"].flag, remedy.argument("a")])
+    return Command(["diff", remedy.argument("a"), remedy.argument("b")])
 
 
-def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
     if args.command not in PLANNING or STREAM in argv:
         return None  # nothing tells how another command ends; and what is piped into two, the first one reads
     flag = every_option()["rename"].flag
@@ -148,30 +142,36 @@ def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> st
     again = [dest if word == args.source else word for word in argv]
     if again == list(argv):
         return None  # the source was found by what was typed, and is called otherwise
-    return f"{line(['tfckpt', 'rewrite', source, dest, *pairs])} && {line(['tfckpt', *again])}"
+    return Command(["rewrite", source, dest, *pairs], then=again)
 
 
-def _configure(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> str | None:
+def _as_typed(text: str) -> Command:
+    """Return a line of a shell as a command; one of ours is taken for such, so that it is tried."""
+    first, *words = shlex.split(text)
+    return Command(words) if first == OURS else Command(shell=text)
+
+
+def _configure(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
     """Return the command that states the source's own size where a configuration states another."""
     values = dict(remedy.arguments)
     stated, own = (f'"{values["field"]}": {values[which]}' for which in ("stated", "own"))
     with suppress(TfckptError):
         if files.read_text(values["path"], FILE_LIMIT).count(stated) == 1:
             words = _revised(list(argv), give(config=STREAM), args)
-            return f"{line(['sed', f's/{stated}/{own}/', values['path']])} | {line(['tfckpt', *words])}"
+            return Command(words, config=Restated(values["path"], stated, own))
     return None
 
 
 # The actions that lead to another command than the one that failed.
-OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]], str | None]] = {
+OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]], Command | None]] = {
     "list": _list,
     "verify": _verify,
     "compare": _compare,
     "rename": _rename,
     "configure": _configure,
-    "draw": lambda remedy, args, argv: line(["tfckpt", "tree", remedy.argument("path")]),
-    "look": lambda remedy, args, argv: line(["ls", "-l", remedy.argument("folder")]),
-    "run": lambda remedy, args, argv: str(remedy.argument("command")),
+    "draw": lambda remedy, args, argv: Command(["tree", remedy.argument("path")]),
+    "look": lambda remedy, args, argv: Command(shell=line(["ls", "-l", remedy.argument("folder")])),
+    "run": lambda remedy, args, argv: _as_typed(remedy.argument("command")),
 }
 
 
@@ -226,25 +226,25 @@ def _by_kind(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
     return ()
 
 
-def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:
+def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
     """Return the command with SOURCE and DEST changed for each other, if DEST is a checkpoint and SOURCE is nothing at all.
 
     Nothing else is likelier then, and nothing can be lost: what would be written to is not there.
     """
     if args.command not in FROM_CHECKPOINT or not isinstance(error, CheckpointNotFoundError):
-        return ()
+        return None
     known = bool(error.remedies) and error.remedies[0].action != "look"
     if known or is_remote(args.source) or is_remote(args.dest) or not _is_free(args.source):
-        return ()
+        return None
     if (argv.count(args.source), argv.count(args.dest)) != (1, 1):
-        return ()
+        return None
     from tfckpt.checkpoint.locate import find_prefix
 
     with suppress(TfckptError):
         find_prefix(args.dest, args.source_format)
         other = {args.source: args.dest, args.dest: args.source}
-        return (run(line(["tfckpt", *(other.get(word, word) for word in argv)])),)
-    return ()
+        return Command([other.get(word, word) for word in argv])
+    return None
 
 
 def _permitted(issue: Issue, args: argparse.Namespace, argv: Sequence[str]) -> tuple[Remedy, ...]:

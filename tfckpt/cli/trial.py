@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import tfckpt
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import index_path, is_remote
+from tfckpt.cli.command import Command, Restated
 from tfckpt.cli.stdin import STREAM
 from tfckpt.errors import CheckpointExistsError, TfckptError
 from tfckpt.flags import options_from
@@ -28,52 +28,46 @@ FILE_LIMIT = 1 << 20  # bytes of a configuration
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 
 
-def works(command: str, parse: Parse) -> bool:
+def works(command: Command, parse: Parse) -> bool:
     """Whether a command would work. One that is not ours, or reads what is far away, is believed to.
 
     Args:
-        command: as it is typed; what stands before a pipe gives it its configuration.
+        command: what would be typed.
         parse: the command line's parser.
     """
-    if not command.isprintable():
+    if not command.text.isprintable():
         return False  # it cannot be typed
-    first, _, second = command.partition(" && ")
-    piped, _, ours = first.rpartition(" | ")
-    words = shlex.split(ours)
-    if words[0] != "tfckpt":
+    if command.shell:
         return True
     try:
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            args = parse(words[1:])
+            args = parse(command.words)
+            then = parse(command.then) if command.then else None
     except SystemExit:
         return False
     values = [value for value in vars(args).values() if isinstance(value, str)]
-    if any(map(is_remote, values)) or (STREAM in values and not piped):
+    if any(map(is_remote, values)) or (STREAM in values and command.config is None):
         return True
     try:
-        with _configuration(piped, args):
+        with _configuration(command.config, args):
             _try(args)
-        if second:  # it has been planned with what the first one will write, but for where it writes itself
-            last = parse(shlex.split(second)[1:])
-            if hasattr(last, "dest"):
-                _check_free(last)
+        if then is not None and hasattr(then, "dest"):  # it was planned with what the first one will write
+            _check_free(then)
     except (TfckptError, OSError):
         return False
     return True
 
 
 @contextmanager
-def _configuration(piped: str, args: argparse.Namespace) -> Iterator[None]:
-    """Give a command the configuration that ``sed`` would pipe into it, as a file for the while."""
-    if not piped:
+def _configuration(config: Restated | None, args: argparse.Namespace) -> Iterator[None]:
+    """Give a command the configuration that would be piped into it, as a file for the while."""
+    if config is None:
         yield
         return
     import tempfile
 
-    _, substitution, path = shlex.split(piped)
-    _, stated, own, _ = substitution.split("/")
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        file.write(files.read_text(path, FILE_LIMIT).replace(stated, own))
+        file.write(files.read_text(config.path, FILE_LIMIT).replace(config.stated, config.own))
         file.flush()
         args.config = file.name
         yield

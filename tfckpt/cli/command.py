@@ -1,0 +1,60 @@
+"""What may be typed next, in its parts: what is tried before it is advised is what is printed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+OURS = "tfckpt"
+
+
+class Restated(NamedTuple):
+    """A configuration that is piped into a command: its path, what it states, and what it states then."""
+
+    path: str
+    stated: str
+    own: str
+
+
+class Command(NamedTuple):
+    """One command of ours, and what a shell does with it; or a line of a shell with none of ours in it.
+
+    Attributes:
+        words: what is typed behind our name.
+        then: words of ours that are typed after it, if it works.
+        config: what is piped into it.
+        shell: the line, if it is none of ours.
+    """
+
+    words: Sequence[str] = ()
+    then: Sequence[str] = ()
+    config: Restated | None = None
+    shell: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line to type.
+
+        >>> Command(["ls", "a b"]).text, Command(["rewrite", "a", "b"], then=["ls", "b"]).text
+        ("tfckpt ls 'a b'", 'tfckpt rewrite a b && tfckpt ls b')
+        """
+        if self.shell:
+            return self.shell
+        piped = f"{_sed(self.config)} | " if self.config else ""
+        then = f" && {line([OURS, *self.then])}" if self.then else ""
+        return piped + line([OURS, *self.words]) + then
+
+
+def _sed(config: Restated) -> str:
+    return line(["sed", f"s/{config.stated}/{config.own}/", config.path])
+
+
+def line(words: Sequence[str]) -> str:
+    """Return words as every shell takes them: zsh takes ``=NAME`` without quotes for the path of a command.
+
+    >>> line(["tfckpt", "--exclude", "=bert/mask", "a b"])
+    "tfckpt --exclude '=bert/mask' 'a b'"
+    """
+    quoted = ((word, shlex.quote(word)) for word in words)
+    return " ".join(f"'{word}'" if word == safe and word.startswith("=") else safe for word, safe in quoted)
