@@ -347,8 +347,6 @@ def test_a_directory_of_one_pointer_is_told(here: Path, capsys: Captured) -> Non
     ],
 )  # fmt: skip
 def test_a_file_beside_is_called_what_it_is(here: Path, capsys: Captured, name: str, command: str, line: str) -> None:
-    if "safetensors" in name:
-        pytest.importorskip("safetensors")
     put(POINTER, f"run/{name}")
     assert fail_and_advise(capsys, *command.split()) == ([line], PULL)
 

@@ -108,7 +108,7 @@ def _verify(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Co
     if args.command != "verify":
         return Command(["verify", remedy.argument("path")])
     shown = salvaging(args.prefix, vain=True)
-    return None if shown is None else Command(shell=shown)
+    return None if shown is None else Command(foreign=shown)
 
 
 def _list(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command:
@@ -148,7 +148,7 @@ def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Co
 def _as_typed(text: str) -> Command:
     """Return a line of a shell as a command; one of ours is taken for such, so that it is tried."""
     first, *words = shlex.split(text)
-    return Command(words) if first == OURS else Command(shell=text)
+    return Command(words) if first == OURS else Command(foreign=text)
 
 
 def _configure(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
@@ -170,7 +170,7 @@ OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]
     "rename": _rename,
     "configure": _configure,
     "draw": lambda remedy, args, argv: Command(["tree", remedy.argument("path")]),
-    "look": lambda remedy, args, argv: Command(shell=line(["ls", "-l", remedy.argument("folder")])),
+    "look": lambda remedy, args, argv: Command(foreign=line(["ls", "-l", remedy.argument("folder")])),
     "run": lambda remedy, args, argv: _as_typed(remedy.argument("command")),
 }
 

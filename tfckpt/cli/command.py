@@ -24,13 +24,13 @@ class Command(NamedTuple):
         words: what is typed behind our name.
         then: words of ours that are typed after it, if it works.
         config: what is piped into it.
-        shell: the line, if it is none of ours.
+        foreign: the line, if it is none of ours.
     """
 
     words: Sequence[str] = ()
     then: Sequence[str] = ()
     config: Restated | None = None
-    shell: str = ""
+    foreign: str = ""
 
     @property
     def text(self) -> str:
@@ -39,8 +39,8 @@ class Command(NamedTuple):
         >>> Command(["ls", "a b"]).text, Command(["rewrite", "a", "b"], then=["ls", "b"]).text
         ("tfckpt ls 'a b'", 'tfckpt rewrite a b && tfckpt ls b')
         """
-        if self.shell:
-            return self.shell
+        if self.foreign:
+            return self.foreign
         piped = f"{_sed(self.config)} | " if self.config else ""
         then = f" && {line([OURS, *self.then])}" if self.then else ""
         return piped + line([OURS, *self.words]) + then

@@ -37,7 +37,7 @@ def works(command: Command, parse: Parse) -> bool:
     """
     if not command.text.isprintable():
         return False  # it cannot be typed
-    if command.shell:
+    if command.foreign:
         return True
     try:
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):

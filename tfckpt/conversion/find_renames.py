@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import BESIDE, find_roles
+from tfckpt.conversion.planning import scopes_before
 from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.layouts.axes import parse
 from tfckpt.layouts.rules import NUMBER_MARK, POOLER, ObjectLayout, numbers_in
@@ -87,8 +88,8 @@ def find_renames(
     if not found:
         return None
     pairs = [(old.name, new.name) for old, new in zip(entries, renamed, strict=True) if old.name != new.name]
-    signs = {placed.only_with for placed in layout.parts if placed.only_with}
-    signs = {sign for sign in signs if not any(f"/{entry.name}".endswith(f"/{sign}") for entry in renamed)}
+    names = [entry.name for entry in renamed]
+    signs = {p.only_with for p in layout.parts if p.only_with and not scopes_before(p.only_with, names)}
     if not pairs or _may_be_another_model(pairs, signs):
         return None
     return Renames(tuple(found), tuple(pairs), works(renamed, layout))
@@ -111,16 +112,15 @@ def _new_name(name: str, step: Iterable[Substitution]) -> str:
 
 def _next_step(entries: Sequence[Entry], layout: ObjectLayout, known: Mapping[str, int]) -> list[Substitution]:
     """Return the next substitutions; none if nothing is missing any more, or nothing more can be told."""
-    names = [entry.name for entry in entries]
-    step = _spelling(names)
-    if step:
+    if step := _spelling([entry.name for entry in entries]):
         return step
     roles = find_roles(entries, None)
-    own = [name for name in names if roles.get(name) not in BESIDE]  # slots may be called as variables under a scope
-    scope = _scope(own, layout)
+    model = [entry for entry in entries if roles.get(entry.name) not in BESIDE]  # a slot may have a scope of its own
+    names = [entry.name for entry in model]
+    scope = _scope(names, layout)
     if scope is None:
-        return _first_scope(own, layout)
-    gap = find_gap(entries, layout, scope)
+        return _first_scope(names, layout)
+    gap = _find_gap(model, layout, scope)
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
     if step := _layers(gap, layout):
@@ -134,19 +134,16 @@ def _spelling(names: Sequence[str]) -> list[Substitution]:
     """Return what mends names that another code spells otherwise, all of them."""
     if all(name.endswith(":0") for name in names):
         return [COLON]
-    return (
-        [DOTS] if not any("/" in name for name in names) and sum("." in name for name in names) > len(names) / 2 else []
-    )
+    are_dotted = sum("." in name for name in names) > len(names) / 2 and not any("/" in name for name in names)
+    return [DOTS] if are_dotted else []
 
 
 def _scope(names: Sequence[str], layout: ObjectLayout) -> str | None:
     """Return what stands before the hub's names; None if nothing begins as they do."""
     root = layout.family.anchor.partition("/")[0] + "/"
-    ends = [
-        name.removesuffix(layout.family.anchor) for name in names if f"/{name}".endswith(f"/{layout.family.anchor}")
-    ]
-    if ends:
-        return ends[0] if len(ends) == 1 else None
+    scopes = scopes_before(layout.family.anchor, names)
+    if scopes:
+        return scopes[0] if len(scopes) == 1 else None
     starts = {name[: f"/{name}".index(f"/{root}")] for name in names if f"/{root}" in f"/{name}"}
     return starts.pop() if len(starts) == 1 else None
 
@@ -154,22 +151,20 @@ def _scope(names: Sequence[str], layout: ObjectLayout) -> str | None:
 def _first_scope(names: Sequence[str], layout: ObjectLayout) -> list[Substitution]:
     """Return the substitution that gives a model its family's scope, if it has another one or none."""
     root, _, tail = layout.family.anchor.partition("/")
-    starts = {name.removesuffix(tail) for name in names if f"/{name}".endswith(f"/{tail}")}
-    if len(starts) != 1:
+    scopes = scopes_before(tail, names)
+    if len(scopes) != 1:
         return []
-    start = starts.pop()
-    if start:
-        return [(f"^{_exactly(start)}", f"{root}/")]
+    if scopes[0]:
+        return [(f"^{_exactly(scopes[0])}", f"{root}/")]
     within = {f"{root}/{name}" for name in names}
     wanted = {variable.name for variable in build_target(layout, within).variables}
     firsts = sorted({name.split("/")[1] for name in within & wanted if "/" in name})
     return [(f"^(?=(?:{'|'.join(map(_exactly, firsts))})/)", f"{root}/")] if firsts else []
 
 
-def find_gap(entries: Sequence[Entry], layout: ObjectLayout, scope: str) -> Gap:
-    """Return what a target lacks of a source, and what it has no place for."""
-    roles = find_roles(entries, None)
-    hub = {entry.name.removeprefix(scope): entry for entry in entries if roles.get(entry.name) not in BESIDE}
+def _find_gap(model: Sequence[Entry], layout: ObjectLayout, scope: str) -> Gap:
+    """Return what a target lacks of a model's variables, and which it has no place for."""
+    hub = {entry.name.removeprefix(scope): entry for entry in model}
     wanted = {variable.name: variable for variable in build_target(layout, hub).variables}
     lent = {b.own: b.lender for b in layout.family.borrows if not any(name.startswith(b.own) for name in hub)}
     lenders = tuple(lent.values())

@@ -144,10 +144,19 @@ def dtype_notes(steps: Iterable[Step]) -> list[str]:
 
 def find_scope(names: Iterable[str], anchor: str, complaints: Complaints) -> str | None:
     """Return what stands before the anchor, ``""`` or a text that ends in a slash; None if the anchor is not there."""
-    anchors = [name for name in sorted(names) if ("/" + name).endswith("/" + anchor)]
-    if len(anchors) > 1:
-        complaints.add("several-models", got=", ".join(anchors))
-    return anchors[0].removesuffix(anchor) if anchors else None
+    scopes = scopes_before(anchor, names)
+    if len(scopes) > 1:
+        complaints.add("several-models", got=", ".join(scope + anchor for scope in scopes))
+    return scopes[0] if scopes else None
+
+
+def scopes_before(end: str, names: Iterable[str]) -> list[str]:
+    """Return what stands before ``end`` in each of these names that ends in it, part by part, in order.
+
+    >>> scopes_before("x/y", ["b/x/y", "x/y", "ax/y", "x"])
+    ['b/', '']
+    """
+    return [name.removesuffix(end) for name in sorted(names) if f"/{name}".endswith(f"/{end}")]
 
 
 def under_scope(entries: Iterable[Entry], scope: str, complaints: Complaints) -> Mapping[str, Entry]:

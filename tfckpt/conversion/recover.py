@@ -51,7 +51,8 @@ def recover_plan(source: Checkpoint, dest: Checkpoint, request: Request) -> Plan
         return best
     issues = [Issue("no-target", origin=dest.prefix)]
     if (reason := complaints.get(DEFAULT)) is not None:
-        issues += [Issue("said", got=line, origin=f"target {DEFAULT!r}") for line in reason.reasons]
+        target = f"target {DEFAULT!r}"
+        issues += [i._replace(origin=f"{target}: {i.origin}" if i.origin else target) for i in reason.issues]
     raise PlanError(issues)
 
 
@@ -113,10 +114,10 @@ def _candidates(
         for state in (request["slots"], *slots) if request["slots"] is None else (request["slots"],):
             asked = given(Request, {**request, "to": to, "slots": state, "keep_names": request["keep_names"] or both})
             try:
-                plan = make_plan(source, asked)
+                plan = make_plan(source, asked, explained=to == DEFAULT and state == request["slots"])
                 if to == TF1.name and not asked["scope"] and (scope := _scope(plan, dest)):
                     asked = given(Request, {**asked, "scope": scope})
-                    plan = make_plan(source, asked)
+                    plan = make_plan(source, asked, explained=False)
                 yield Candidate(asked, plan)
             except (PlanError, UsageError) as error:
                 if state == request["slots"]:

@@ -16,6 +16,7 @@ from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
 from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.conversion.planning import scopes_before
 from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.conversion.source import Renamed, Source
@@ -69,13 +70,16 @@ def check_request(request: Request, layout: Layout) -> list[str]:
     return notes
 
 
-def make_plan(checkpoint: Source, request: Request, excluded: Exclusion | None = None) -> Plan:
+def make_plan(
+    checkpoint: Source, request: Request, excluded: Exclusion | None = None, *, explained: bool = True
+) -> Plan:
     """Return the plan that a request asks for.
 
     Args:
         checkpoint: what is read.
         request: what is asked for.
         excluded: what is left out, if that is more than the request names.
+        explained: whether an error says which other names would mend it, which takes longer than to plan.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
@@ -83,6 +87,8 @@ def make_plan(checkpoint: Source, request: Request, excluded: Exclusion | None =
     try:
         return _make(checkpoint, request, custom, excluded)
     except PlanError as error:
+        if not explained:
+            raise
         raise _with_renames(error, checkpoint, request, custom, excluded) from None
 
 
@@ -124,9 +130,9 @@ def _with_renames(
     entries = checkpoint.entries()
     found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
     family = find_family(list(checkpoint))
-    sign = f"/{family.anchor}" if family else "//"  # a source whose names tell its family is of no other one
-    told = {r.pairs: r for r in found.values() if r.mend}
-    mending = [r for r in told.values() if not any(f"/{old}".endswith(sign) for old, _ in r.pairs)]
+    mending = [*{r.pairs: r for r in found.values() if r.mend}.values()]
+    if family is not None:  # a source whose names tell its family is of no other one
+        mending = [r for r in mending if not scopes_before(family.anchor, [old for old, _ in r.pairs])]
     fewest = [renames for renames in mending if renames.cost == min(other.cost for other in mending)]
     if len(fewest) == 1:
         ((substitutions, pairs, _),) = fewest
