@@ -190,6 +190,7 @@ def test_what_keeps_us_from_the_target_is_said(bert: str, tmp_path: Path, capsys
     lines = fail(capsys, "report", str(tmp_path / "source"), str(tmp_path / "out"), "--json")
     assert lines[1].startswith("target 'encoder': ")
     assert "num_attention_heads" in lines[1]
+    assert "give --config or --num-heads" in lines[1]
 
 
 def test_a_difference_is_in_the_page_and_in_the_exit_code(bert: str, tmp_path: Path, capsys: Captured) -> None:
