@@ -53,8 +53,7 @@ def print_failure(error: Exception, commands: Sequence[str]) -> None:
     if isinstance(error, errors.ProofError) and error.report is not None:
         print_json_rows(error.report, "tensors")
         return
-    issues = error.issues if isinstance(error, errors.TfckptError) else (Issue("said", got=str(error)),)
-    told = [{"text": issue.text(for_shell), **issue.to_json()} for issue in issues]
+    told = [{"text": issue.text(for_shell), **issue.to_json()} for issue in _issues_of(error)]
     print(errors.redacted(json.dumps({"error": type(error).__name__, "issues": told, "next": commands}, indent=2)))
 
 
@@ -297,12 +296,15 @@ def _change(step: Step) -> str:
 
 def said(error: Exception) -> list[str]:
     """Return what an error says, in the words of the command line: a line for each issue, or for many of one kind."""
-    if not isinstance(error, errors.TfckptError):
-        return [str(error)]
     kinds: dict[object, list[Issue]] = {}
-    for number, issue in enumerate(error.issues):
+    for number, issue in enumerate(_issues_of(error)):
         kinds.setdefault((issue.origin, number if issue.code == "said" else issue.code), []).append(issue)
     return [errors.redacted(line) for issues in kinds.values() for line in _lines(issues)]
+
+
+def _issues_of(error: Exception) -> Sequence[Issue]:
+    """Return what is wrong; of an error that is none of ours, its message."""
+    return error.issues if isinstance(error, errors.TfckptError) else (Issue("said", got=str(error)),)
 
 
 def _lines(issues: Sequence[Issue]) -> list[str]:

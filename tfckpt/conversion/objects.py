@@ -234,6 +234,8 @@ def _fill_missing(
     complaints: Complaints,
 ) -> list[Step]:
     """Return steps for variables that the source lacks, or complain about each."""
+    if not missing:
+        return []
     filled = []
     if fill == ZEROS:
         refuse_zeros(missing, hub, scope, layout, complaints)

@@ -38,6 +38,8 @@ def complain_of_strays(
         complaints: where to complain.
         is_whole: whether the target lacks nothing.
     """
+    if not strays:
+        return
     within = {_first(name) for name in (*wanted, layout.family.anchor)}
     may_go = is_whole and not layout.family.heads_among(wanted)
     beside = [entry for entry in strays if may_go and _first(entry.name.removeprefix(scope)) not in within]
