@@ -330,8 +330,8 @@ def test_patterns_that_match_nothing_are_said(here: Path, capsys: Captured) -> N
     said = succeed(capsys, *shlex.split(f"rewrite {SOURCE} out/a --keep 'bert/*' --keep head --rename nothing=x"))
     assert "note: pattern 'head', which is to be kept: no tensor" in said
     assert "note: 'nothing', which is to be renamed: no tensor" in said
-    assert "note: exclude 'nothing': no variable" in succeed(capsys, "plan", SOURCE, "--exclude", "nothing")
-    assert "note: exclude 'nothing': no variable" not in succeed(capsys, "plan", SOURCE, "--exclude", "adam")
+    assert "note: --exclude 'nothing': no variable" in succeed(capsys, "plan", SOURCE, "--exclude", "nothing")
+    assert "note: --exclude 'nothing': no variable" not in succeed(capsys, "plan", SOURCE, "--exclude", "adam")
     lines, _ = fail_and_advise(capsys, "rewrite", SOURCE, "out/b", "--keep", "bert")
     assert lines == [f"{SOURCE}: no tensor is left of 139; a glob matches whole names, such as 'bert/*'"]
     assert not list(here.glob("out/b*"))

@@ -17,9 +17,11 @@ from teaching.page import provoke
 import tfckpt
 from tfckpt import issues
 from tfckpt.cli.advice import _command
+from tfckpt.cli.main import main
 from tfckpt.cli.output import said
+from tfckpt.codes import CODES
 from tfckpt.errors import PlanError, TfckptError, remedied
-from tfckpt.issues import ACTIONS, CODES, Issue, Remedy, keywords, like
+from tfckpt.issues import ACTIONS, Issue, Remedy, keywords, like
 from tfckpt.options import every_option, for_shell
 
 PACKAGE = Path(tfckpt.__path__[0])
@@ -164,7 +166,7 @@ def test_a_failure_has_no_other_remedies(case: Case, tmp_path: Path, monkeypatch
 
 
 def test_every_kind_is_made_somewhere() -> None:
-    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "issues.py")
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "codes.py")
     assert [code for code in CODES if f'"{code}"' not in source] == []
 
 
@@ -253,3 +255,31 @@ def test_an_issue_is_json() -> None:
             }
         ],
     }
+
+
+def test_a_note_speaks_of_keywords_in_python_and_of_flags_on_the_command_line(
+    bert: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tfckpt.plan(bert, to="keras", fill="zeros", exclude=["nothing"])
+    assert [issue.code for issue in plan.issues][-2:] == ["no-use", "excludes-nothing"]
+    assert plan.notes[-2:] == ("fill: 'keras' has no use for it", "exclude 'nothing': no variable")
+    assert main(["plan", bert, "--to", "keras", "--fill", "zeros", "--exclude", "nothing"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["note: --fill: 'keras' has no use for it", "note: --exclude 'nothing': no variable"]
+
+
+def test_notes_pickle_and_are_json_with_their_parts(bert: str) -> None:
+    plan = tfckpt.plan(bert, fill="zeros", exclude=["=bert/pooler/dense/bias"], vocab_size=40)
+    again = pickle.loads(pickle.dumps(plan))
+    assert again.issues == plan.issues
+    assert {issue.code for issue in plan.issues} == {"filled-though-there", "rows-of-zeros"}
+    document = plan.to_json()
+    assert document["notes"] == list(plan.notes)
+    assert [Issue(**{**each, "remedies": ()}) for each in document["issues"]] == list(plan.issues)
+
+
+def test_nothing_but_the_command_line_puts_a_note_into_words() -> None:
+    """What a plan is made of holds issues; a text that is made early can speak to one kind of reader alone."""
+    made = re.compile(r"notes(?:\.append\(| \+= \[)f?\"")
+    found = [path.name for path in PACKAGE.rglob("*.py") if made.search(path.read_text())]
+    assert found == []

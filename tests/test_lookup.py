@@ -632,5 +632,5 @@ def test_an_export_without_edits_does_not_parse_the_graph(
 def test_a_name_based_export_has_no_other_names_and_says_so(bert: str, tmp_path: Path, capsys: Captured) -> None:
     lines = succeed(capsys, "export", bert, str(tmp_path / "o.npz"), "--names", "full", "--keep", "bert/pooler/*")
     assert lines[-2].startswith(
-        "note: names: 6 tensors have no full name, and what has none keeps its path: 'bert/pool"
+        "note: --names: 6 tensors have no full name, and what has none keeps its path: 'bert/pool"
     )

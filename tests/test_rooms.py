@@ -20,6 +20,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 ROOMS: dict[str, tuple[str, ...]] = {
     "progress": ("progress",),
     "options": ("options",),
+    "codes": ("codes",),
     "issues": ("issues",),
     "errors": ("errors",),
     "arguments": ("arguments",),

@@ -223,7 +223,7 @@ def test_the_object_graph_goes_without_what_is_lost(make: Callable[[str], str], 
         flip(source + SHARD, checkpoint.entry(key).offset)
     report = salvaged(source, tmp_path)
     assert report.lost == (key,)
-    assert report.notes == (f"the object graph goes without 1 values that are lost: {key!r}",)
+    assert report.notes == (f"the object graph goes without 1 lost value: {key!r}",)
     graph = tfckpt.open(tmp_path / "out").object_graph
     assert graph is not None
     named = {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
@@ -380,7 +380,7 @@ def test_every_block_of_a_file_is_found_without_its_footer(tmp_path: Path) -> No
 def test_a_survey_of_what_is_whole_finds_nothing(bert: str) -> None:
     found = survey(bert)
     assert not found.damage
-    assert not found.notes
+    assert not found.issues
     assert find_all(found.reader) == []
     found.reader.close()
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tfckpt.codes import CODES
+
 DIGITS = "0123456789"
 OPTION = re.compile("``([^`]+)``")
 Say = Callable[[str], str]  # what is made of a text with options in it
@@ -34,7 +36,9 @@ class Remedy(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        """The options that it gives, as they stand in a text."""
+        """The options that it gives, or leaves out, as they stand in a text."""
+        if self.action == "leave out":
+            return [f"``{name}``" for name, _ in self.arguments]
         values = {name: f'"{value}"' if isinstance(value, str) else value for name, value in self.arguments}
         return [f"``{name}={value}``" for name, value in values.items()] if self.action == "give" else []
 
@@ -150,11 +154,11 @@ def run(command: str) -> Remedy:
 
 
 class Issue(NamedTuple):
-    """One thing that is wrong.
+    """One thing that is wrong, or that a user should know.
 
     Attributes:
-        code: which kind of thing, one of `CODES`.
-        subject: what is wrong: a variable with its shape, a field, a path.
+        code: which kind of thing, one of `tfckpt.codes.CODES`.
+        subject: what it is about: a variable with its shape, a field, a path.
         expected: what was expected.
         got: what was got.
         origin: where: the checkpoint or the file that has it.
@@ -190,6 +194,16 @@ class Issue(NamedTuple):
             for r in self.remedies
         ]
         return {**self._asdict(), "remedies": remedies}
+
+
+def lines_of(issues: Iterable[Issue]) -> tuple[str, ...]:
+    """Return issues in the words of Python, one line each."""
+    return tuple(issue.text() for issue in issues)
+
+
+def notes_to_json(issues: Sequence[Issue]) -> dict[str, Any]:
+    """Return what a user should know as what ``json.dumps`` takes: one line each, and the same as data."""
+    return {"notes": list(lines_of(issues)), "issues": [issue.to_json() for issue in issues]}
 
 
 def keywords(text: str) -> str:
@@ -230,128 +244,3 @@ def common_remedies(issues: Iterable[Issue]) -> tuple[Remedy, ...]:
     """Return what mends all of several issues together, each thing once; nothing if one of them has no remedy."""
     first = [issue.remedies[0] if issue.remedies else None for issue in issues]
     return () if None in first else tuple(dict.fromkeys(filter(None, first)))
-
-
-# The kinds of issues: what is said of each. In double backticks stands an option, as a Python caller writes it.
-CODES: Mapping[str, str] = {
-    # of anything of which its error alone tells all
-    "said": "{got}",
-    # of the operating system, or of a store
-    "refused": "{subject}: cannot {expected}: {got}",
-    # of names
-    "same-but-for-scope": "{subject} and {got} differ only by the scope {expected}",
-    "same-target": "{subject} and {got} would both be called {expected}",
-    "several-models": "several models, and one is expected: {got}",
-    # of sizes
-    "wrong-shape": "{subject}: expected {expected}, got {got}",
-    "wrong-vocabulary": (
-        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
-        "``vocab_size`` gives the target another"
-    ),
-    "wrong-positions": (
-        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
-        "``max_positions`` gives the target another"
-    ),
-    "contradicting-heads": "{subject}: {got}, but {expected}",
-    "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got} layers",
-    "only-value": "{subject}: {got}, but {expected}",
-    "relative-positions": (
-        "{subject}: {got}, but no target can hold it: Model Garden's encoders add a table of absolute positions to the "
-        'embeddings; ``to="keras"`` takes it, since it only renames'
-    ),
-    "unknown-heads": (
-        "{subject} is unknown, and shapes do not tell it: {got}; give ``config`` or ``num_heads``{expected}"
-    ),
-    "layer-numbers": "{subject}: expected {expected}, got {got}",
-    "no-such-size": "{subject}: no tensor to write has this size, so it cannot become {expected}",
-    "no-numbers": "{subject}: {got}, and only tables of numbers can be resized",
-    "no-mean": ('{subject}: it has no row of which new ones could be the mean; ``resize_fill="zeros"`` fills them'),
-    "joined-axis": "{subject}: its axis of {got} is one with others ({expected}), so it cannot be resized",
-    # of variables that are there and have no place
-    "stray-variable": (
-        "{subject} {got}: a variable that {expected} neither takes nor drops; ``exclude`` leaves its trained values out"
-    ),
-    "stray-beside": (
-        "{subject} {got}: a variable that {expected} neither takes nor drops, beside its model; ``exclude`` leaves it out"
-    ),
-    "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
-    "refused-variables": "{subject}: {expected}",
-    "optional-part": "{subject}: {got}, though {expected}",
-    "paired": "{got} under other names, which is not all that is wrong: {subject} is {expected}, told by place and shape",
-    "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` of a rewrite mends it",
-    # of variables that are left out and needed
-    "excluded": "{subject}: {got}, and {expected}",
-    "excluded-head": "{subject}: {got}, and {expected}; ``fill`` gives it values",
-    "excluded-by-a-part": "{subject}: {got}, and {expected}; '=NAME' excludes one variable alone",
-    # of variables that have a place and are not there
-    "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
-    "missing-network": "{subject}: missing, and {expected}",
-    "missing-head": (
-        'no {subject}, which {expected}; the source has {got}; ``fill`` gives it values, ``to="auto"`` takes what '
-        "is there"
-    ),
-    "zeros-stay": (
-        '{subject}: filled with zeros, from which training cannot start: {expected}; ``fill="normal:SEED"`` gives '
-        "values from which it can"
-    ),
-    "size-untold": "{subject}: missing, and {expected}; it cannot be filled, since nothing tells its size ({got})",
-    "too-large-to-fill": "{subject}: missing, and {expected}; {got} is far larger than all that the source holds",
-    "missing-tensor": "{subject}: missing, though the object graph has it; it would become {expected}",
-    # of what the source is instead
-    "object-based": (
-        "no variable {subject}, which every source of {expected} has; it is object-based already, as TensorFlow 2 "
-        'restores it; ``to="tf1"`` is the way back'
-    ),
-    "names-of-2019": (
-        "no variable {subject}, which every source of {expected} has; its names are those of the 2019 script, "
-        "'keras': convert what that script was given"
-    ),
-    "keys-without-graph": (
-        "no variable {subject}, which every source of {expected} has; its names are keys of objects, and the "
-        "object graph is not there, without which none is found"
-    ),
-    "other-variables": (
-        "no variable {subject}, which every source of {expected} has; its variables are others, {got} in all; a "
-        "model of another kind converts by a table of your own: ``layout``"
-    ),
-    "no-known-family": (
-        "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"
-    ),
-    "look-alikes": "names and shapes do not tell whether this is a model for {got}: give ``to`` with one of them",
-    "no-graph": (
-        'no object graph: it is name-based, as checkpoints of TF1 are; without ``to="tf1"`` it goes to TensorFlow 2'
-    ),
-    "no-model-in-graph": "no model of {expected} in its object graph; tfckpt tree shows what it holds",
-    # of a destination
-    "no-target": "no target accounts for it; ``to`` names one, and tfckpt layouts lists them",
-    "other-options": "it has the names and shapes of what {given} makes of the source, and no {expected}",
-    "a-copy": "it has names and shapes of the source's own tensors, as a copy does, and no {expected}",
-    # of files of other frameworks
-    "unknown-file-kind": "{subject}: cannot tell what to write: expected {expected}; ``kind`` says it too",
-    "unnamed-file-kind": (
-        "kind of file: expected {expected} for what has no name to tell it, got {got}; ``kind`` says it"
-    ),
-    "no-form": "tensor {subject}: {got}; {expected}``drop`` leaves it out",
-    "no-name": "tensor {subject}: {got}; ``rename`` gives it another{expected}",
-    "alike-names": "tensors {subject} and {got}: numpy.load takes one for the other; ``rename`` helps",
-    # of checkpoints of one model
-    "unknown-copy": (
-        "{subject} stores a weight of the model a second time, in a list of any order, and it is not known which: "
-        "average what rewriting each source with ``drop`` {expected} makes of it"
-    ),
-    "graphs-differ": "the object graph is not that of {subject}: {got}",
-    "optimizers-differ": (
-        "the object graph is not that of {subject}: {got}; without optimizers they agree: average what rewriting "
-        "each source with ``strip_optimizer`` makes of it"
-    ),
-    # of optimizer state
-    "no-slots": "no optimizer state: none of the variables has {expected}",
-    "slot-of-a-piece": (
-        '{subject}: the slot of one piece of {got}, and pieces are not joined; ``slots="drop"`` leaves all out'
-    ),
-    "missing-slot": "{subject}: {got}, though its other slot is there",
-    "missing-step": "{subject}: {got}, and the optimizer needs it for {expected}",
-    "unknown-order": "the order in which {subject} keeps its slots is not known for {expected}; {got} needs none",
-    "no-optimizer": "one optimizer with slots {expected} is expected in the object graph, got {got}",
-    "other-slots": '{subject}: {got}, and {expected}; ``slots="drop"`` leaves them out',
-}

@@ -29,7 +29,7 @@ from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
-from tfckpt.issues import Remedy, find_damage
+from tfckpt.issues import Issue, Remedy, find_damage
 from tfckpt.sstable.recover import RecoveredTable
 
 PARTS = b"\x00"  # what the keys of slices begin with
@@ -73,12 +73,12 @@ class Survey:
     Attributes:
         reader: reads what the index still lists.
         damage: what it does not list any more.
-        notes: what had to be assumed.
+        issues: what had to be assumed, as data.
     """
 
     reader: TensorReader
     damage: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
 
 def survey(prefix: str, source_format: str | None = None) -> Survey:
@@ -193,7 +193,7 @@ def _recover(prefix: str, error: Exception) -> Survey:
         raise error
     tables: list[RecoveredTable] = []
     damage: list[Finding] = []
-    notes: list[str] = []
+    notes: list[Issue] = []
 
     def make(read_at: Callable[[int, int], bytes], size: int, path: str) -> RecoveredTable:
         table = RecoveredTable(read_at, size, path)
@@ -210,7 +210,7 @@ def _recover(prefix: str, error: Exception) -> Survey:
     return Survey(reader, (*broken, *damage), tuple(notes))
 
 
-def _complete_header(table: RecoveredTable, prefix: str, notes: list[str]) -> None:
+def _complete_header(table: RecoveredTable, prefix: str, notes: list[Issue]) -> None:
     """Make up a lost header: how many data files there are, their names tell; the byte order is that of nearly all."""
     if HEADER_KEY in table.rows:
         return
@@ -223,7 +223,7 @@ def _complete_header(table: RecoveredTable, prefix: str, notes: list[str]) -> No
         expected = f"data files of one count beside it, since the header of {base}{INDEX_SUFFIX} is lost"
         raise FormatError("data files", path=prefix, expected=expected, got=got)
     table.rows[HEADER_KEY] = Header(counts[0]).encode()
-    notes.append(f"the header is lost: {counts[0]} data files by their names, and little-endian, as nearly all are")
+    notes.append(Issue("header-lost", got=str(counts[0])))
 
 
 def _keep_entries(table: RecoveredTable) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import (
     print_json,
     print_json_rows,
+    print_notes,
     print_plan,
     print_rows,
     print_written,
@@ -90,8 +91,7 @@ def cmd_prove(args: argparse.Namespace) -> int:
     print(f"proved: {what_holds([checked.step for checked in proof.tensors]) or all_of_them}")
     for rule, names in proof.extras_by_rule().items():
         print(f"beside it: {len(names)} ({rule})")
-    for note in proof.notes:
-        print(f"note: {printable(note)}")
+    print_notes(proof.issues)
     return 0
 
 

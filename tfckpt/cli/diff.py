@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT
-from tfckpt.cli.output import print_json_rows, print_rows, printable
+from tfckpt.cli.output import print_json_rows, print_notes, print_rows, printable
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import Targets, add_flags, options_from
 from tfckpt.options import AUTO, DiffOptions, ModelOptions
@@ -55,8 +55,8 @@ def cmd_diff(args: argparse.Namespace) -> int:
         print_rows(
             COLUMNS, [_row(pair) for pair in (comparison.pairs if args.all else comparison.differing)], styles=STYLES
         )
-        for line in (*_sums(comparison), *(f"note: {printable(note)}" for note in comparison.notes)):
-            print(line)
+        print(*_sums(comparison), sep="\n")
+        print_notes(comparison.issues)
     return 0 if comparison.same else DIFFERENT
 
 

@@ -190,8 +190,13 @@ def print_plan(plan: Plan) -> None:
         print(f"{name}: {printable(str(stated.value))} ({printable(stated.origin)})")
     if plan.constructors:
         print("build the model with:", *build_lines(plan.constructors), sep="\n")
-    for note in plan.notes:
-        print(f"note: {printable(note)}")
+    print_notes(plan.issues)
+
+
+def print_notes(issues: Iterable[Issue]) -> None:
+    """Print what a user should know of a result."""
+    for issue in issues:
+        print(f"note: {printable(issue.text(for_shell))}")
 
 
 def build_lines(constructors: Sequence[Constructor]) -> list[str]:
@@ -242,8 +247,7 @@ def report_written(
 def print_written(dest: str, written: Written | None) -> None:
     """Print where a conversion went and, if it shares files, how, with what goes along unnamed."""
     assert written is not None
-    for note in written.notes:
-        print(f"note: {printable(note)}")
+    print_notes(written.issues)
     how = "" if written.mode == "copy" else f" ({written.mode}: the data files are SOURCE's)"
     print(f"written: {printable(dest)}{how}")
     if written.carried_nbytes:

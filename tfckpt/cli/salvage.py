@@ -12,7 +12,7 @@ from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import by_role, print_json, printable
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import add_flags, options_from
-from tfckpt.options import SalvageOptions
+from tfckpt.options import SalvageOptions, for_shell
 
 
 def add_commands(
@@ -32,7 +32,7 @@ def cmd_salvage(args: argparse.Namespace) -> int:
 
     with progress_bar("salvaging", quiet=args.quiet) as progress:
         report = tfckpt.salvage(args.source, args.dest, **options_from(args, SalvageOptions), progress=progress)
-    for line in (*lines(report.damage), *(f"note: {note}" for note in report.notes)):
+    for line in (*lines(report.damage), *(f"note: {issue.text(for_shell)}" for issue in report.issues)):
         print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
     remedy = remedy_for_all(report.damage)
     print_next("salvage", None if remedy is None else remedy.argument("command"))

@@ -61,7 +61,7 @@ def plan_back(
     kept, dropped = exclude(entries, excluded)
     stored = {entry.name: entry for entry in kept}
     sizes = Sizes(match.layout.family.sizes, known_sizes(config, num_heads, complaints))
-    notes = [f"the model is {match.layout.name!r} of {match.layout.family.name}, at {match.path or 'the root'}"]
+    notes = [Issue("found-model", repr(match.layout.name), match.layout.family.name, match.path or "the root")]
     state = find_state(graph, match, complaints) if slots else FoundState()
     steps: list[Step] = []
     taken = {item.source: item.rule for item in dropped}
@@ -77,13 +77,16 @@ def plan_back(
         if entry is None:
             lost[first.key] = name
             continue
-        notes += [f"{first.key} is taken for {name}: {p.key} is {taken[p.key]}" for p in places[:1] if p.key in taken]
+        if places[0].key in taken:
+            why = f"{places[0].key} is {taken[places[0].key]}"
+            notes.append(Issue("taken-for-excluded", first.key, name, why))
         step = make_step(entry, scope + name, inverse(first.variable.axes), sizes, complaints)
         steps += [step] if step is not None else []
         for copy in copies:
-            rule, note = _copy(stored[copy.key], entry, name)
-            dropped.append(Dropped(copy.key, rule, stored[copy.key].nbytes))
-            notes += [note] if note else []
+            other = stored[copy.key]
+            dropped.append(Dropped(copy.key, f"another copy of {name}", other.nbytes))
+            if (other.crc32c, other.nbytes) != (entry.crc32c, entry.nbytes):
+                notes.append(Issue("copy-differs", copy.key, name, first.key))
     _complain_of_lost(lost, taken, layout, complaints)
     if state.step in stored:
         steps += filter(None, [make_step(stored[state.step], TRAINING_STEP, None, sizes, complaints)])
@@ -168,14 +171,6 @@ def _unknown_rule(match: Match, name: str) -> str:
 def _same(stored: Mapping[str, Entry], key: str, other: str) -> bool:
     a, b = stored.get(key), stored.get(other)
     return a is not None and b is not None and (a.shape, a.crc32c, a.nbytes) == (b.shape, b.crc32c, b.nbytes)
-
-
-def _copy(copy: Entry, first: Entry, name: str) -> tuple[str, str]:
-    """Return the rule that drops a second tensor of one TF1 variable, and a note if it is not the same."""
-    rule = f"another copy of {name}"
-    if copy.crc32c == first.crc32c and copy.nbytes == first.nbytes:
-        return rule, ""
-    return rule, f"{copy.name} differs from {first.name}, which is taken for {name}"
 
 
 def _rest(

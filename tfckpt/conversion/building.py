@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tfckpt.conversion.config import LAYER_NORM_EPS, NO_FACTS, NUM_HEADS, Config, Fact
 from tfckpt.conversion.plan import Argument, Constructor, Plan
 from tfckpt.conversion.planning import AS_GIVEN
+from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size
 from tfckpt.layouts.calls import (
     ActivationOf,
@@ -91,7 +92,7 @@ def add_constructors(
     ]
     notes = _notes([row for told in rows for row in told], source)
     notes += _eps_notes(source, built[-1].name.partition(",")[0]) if built else []
-    return plan._replace(facts=source.facts, constructors=tuple(built), notes=(*plan.notes, *notes))
+    return plan._replace(facts=source.facts, constructors=tuple(built), issues=(*plan.issues, *notes))
 
 
 def _second_facts(layout: ObjectLayout, config: Config | None, source: _Source) -> dict[str, Fact]:
@@ -163,48 +164,46 @@ def _activation(name: str, teller: ActivationOf, source: _Source) -> Argument:
     return Argument(name, code, value or None, field, origin)
 
 
-def _notes(rows: Sequence[Row], source: _Source) -> list[str]:
+def _notes(rows: Sequence[Row], source: _Source) -> list[Issue]:
     """Return what to say of arguments: those that differ from what the class does by itself, and those that nothing tells."""
-    said: dict[tuple[str, str], dict[str, None]] = {}  # what goes before and behind the arguments; these, each once
+    said: dict[Issue, dict[str, None]] = {}  # what lacks its arguments; these, each once
     for argument, teller in rows:
-        around = _around(argument, teller, source.family)
-        if around:
+        note = _building_note(argument, teller, source.family)
+        if note is not None:
             text = argument.name if argument.code == OPEN else f"{argument.name}={argument.code}"
-            said.setdefault(around, {})[text] = None
-    notes = [f"{before} {', '.join(arguments)}, {after}" for (before, after), arguments in said.items()]
+            said.setdefault(note, {})[text] = None
+    notes = [note._replace(expected=", ".join(arguments)) for note, arguments in said.items()]
     return notes + [line for argument, teller in rows for line in _label_notes(argument, teller, source)]
 
 
-def _around(argument: Argument, teller: Teller, family: Family) -> tuple[str, str] | None:
-    """Return the note's text before an argument and behind it; None if there is nothing to say."""
-    build, what = "build the model with", f"{argument.field} is {argument.value}"
+def _building_note(argument: Argument, teller: Teller, family: Family) -> Issue | None:
+    """Return what to say of an argument, without its name; None if there is nothing to say."""
+    what = f"{argument.field} is {argument.value}"
     if argument.origin == NOWHERE:
-        return f"{argument.field} is {NOWHERE}, and no tensor shows it: {build} the right", DIFFERS
+        return Issue("build-with-the-right", f"{argument.field} is {NOWHERE}, and no tensor shows it", got=DIFFERS)
     if isinstance(teller, ActivationOf) and argument.code == OPEN:
         known = ", ".join(family.activations)
-        return f"{argument.field} is {argument.value!r}, none of {known}: {build} a function of your own as", DIFFERS
+        return Issue("build-with-your-own", f"{argument.field} is {argument.value!r}, none of {known}", got=DIFFERS)
     if isinstance(teller, ActivationOf) and argument.code != teller.default:
-        return f"{what}: {build}", DIFFERS
+        return Issue("build-with", what, got=DIFFERS)
     if isinstance(teller, FactOf) and argument.value != teller.default:
-        return f"{what}: {build}", "or it trains otherwise"
+        return Issue("build-with", what, got="or it trains otherwise")
     return None
 
 
-def _label_notes(argument: Argument, teller: Teller, source: _Source) -> list[str]:
+def _label_notes(argument: Argument, teller: Teller, source: _Source) -> list[Issue]:
     fact = source.facts.get(argument.field) if isinstance(teller, LengthOf) else None
     if fact is None or fact.value == argument.value:
         return []
-    said = f"{argument.field} is {fact.value} in {fact.origin}, but {argument.origin} has {argument.value} rows"
-    return [f"{said}: build the model with {argument.name}={argument.code}"]
+    stated = f"{argument.field} is {fact.value} in {fact.origin}"
+    return [Issue("label-count", stated, f"{argument.name}={argument.code}", f"{argument.origin} has {argument.value}")]
 
 
-def _eps_notes(source: _Source, model: str) -> list[str]:
+def _eps_notes(source: _Source, model: str) -> list[Issue]:
     """Return what to do where the source's norms, if it has any, are not as Model Garden's classes make them."""
     fact = source.facts.get(LAYER_NORM_EPS)
     norms = any(part.startswith("LayerNorm") for name in source.shapes for part in name.split("/"))
     if fact is None or fact.value == GARDEN_EPS or not norms:
         return []
-    what = (
-        f"{LAYER_NORM_EPS} is {fact.value}, and the norms of the model have {GARDEN_EPS}, for which it has no argument"
-    )
-    return [f"{what}: when its variables are made, `{SET_EPS.format(model=model, eps=fact.value)}`, {DIFFERS}"]
+    code = SET_EPS.format(model=model, eps=fact.value)
+    return [Issue("other-epsilon", f"{LAYER_NORM_EPS} is {fact.value}", f"`{code}`", str(GARDEN_EPS))]

@@ -22,10 +22,10 @@ from tfckpt.options import DEFAULT
 
 
 class Choice(NamedTuple):
-    """The name of a target, and a line that says why it was chosen."""
+    """The name of a target, and what to say of why it was chosen."""
 
     to: str
-    why: str
+    why: Issue
 
 
 def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = NOTHING) -> Choice:
@@ -40,7 +40,7 @@ def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = 
             names them and asks for ``to``.
     """
     if OBJECT_GRAPH_KEY in names:
-        return Choice(TF1.name, f"target {TF1.name!r}: the source is object-based, and this is the way back")
+        return Choice(TF1.name, _chosen(TF1.name, "the source is object-based, and this is the way back"))
     kept = [name for name in names if excluded.taking(name) is None]
     kept = kept if find_family(kept) else list(names)
     family = find_family(kept)
@@ -52,7 +52,7 @@ def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = 
     hub = {name.removeprefix(scope) for name in kept}
     fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}
     if not fitting:  # not even an encoder is whole: its plan says what is missing
-        return Choice(DEFAULT, f"target {DEFAULT!r}: nothing in the source is all that a target needs")
+        return Choice(DEFAULT, _chosen(DEFAULT, "nothing in the source is all that a target needs"))
     fullest = max(fitting, key=lambda layout: len(fitting[layout]))
     equals = [layout.name for layout, taken in fitting.items() if taken == fitting[fullest]]
     _ask(source, fullest.name, equals)
@@ -86,8 +86,8 @@ def _ask(source: str, fullest: str, equals: Collection[str]) -> None:
         raise PlanError([Issue("look-alikes", got=choices, origin=source, remedies=choose(to=candidates))])
 
 
-def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> str:
-    """Return the line for the plan's notes."""
+def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> Issue:
+    """Return what to say of the choice."""
     family: Family = layout.family
     heads = family.heads_among(taken)
     others = [rule for rule in family.heads_among(hub) if rule not in heads]
@@ -96,4 +96,8 @@ def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equ
         why += f"; no target takes {', '.join(others)} with it"
     if equals and heads:
         why += f"; {', '.join(equals)} would hold the same"
-    return f"target {layout.name!r}: {why}"
+    return _chosen(layout.name, why)
+
+
+def _chosen(to: str, why: str) -> Issue:
+    return Issue("chosen-target", repr(to), got=why)

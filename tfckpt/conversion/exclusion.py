@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tfckpt.arguments import texts
+from tfckpt.issues import Issue
 
 EXACT = "="  # begins a text that is a whole name
 WILD = frozenset("*?[")
@@ -72,9 +73,9 @@ class Exclusion(NamedTuple):
             texts += [whole_name(name) for name in own] if text in wide else [text]
         return texts
 
-    def unused(self, names: Collection[str]) -> list[str]:
+    def unused(self, names: Collection[str]) -> list[Issue]:
         """Return what to say of texts that take none of these names."""
-        return [f"exclude {text!r}: no variable" for text in self.texts if not any(_takes(text, n) for n in names)]
+        return [Issue("excludes-nothing", repr(t)) for t in self.texts if not any(_takes(t, name) for name in names)]
 
 
 NOTHING = Exclusion()

@@ -12,7 +12,7 @@ from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.errors import UnsupportedError, remedied, some
-from tfckpt.issues import give
+from tfckpt.issues import Issue, give
 from tfckpt.progress import Progress
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
@@ -88,7 +88,7 @@ def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mod
 
     Raises: UnsupportedError if nothing that the mode allows is possible.
     """
-    notes: list[str] = []
+    notes: list[Issue] = []
     for attempt in ATTEMPTS[mode]:
         if attempt == COPY:
             return Written(COPY, 0, tuple(notes)), False
@@ -100,7 +100,7 @@ def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mod
             if mode != AUTO:
                 text = f"{error}; mode 'copy' or 'auto' copies it"
                 raise remedied(UnsupportedError(text), give(mode=AUTO)) from error
-            notes.append(str(error))
+            notes += error.issues
             continue
         named = sum(nbytes for _, _, nbytes in {stored_at(entry) for entry in carried})
         return Written(attempt, sum(file.size for file in sources) - named, tuple(notes)), True

@@ -6,7 +6,8 @@ transposed head, is stored in both forms.
 
 from __future__ import annotations
 
-from tfckpt.conversion.plan import NO_LETTERS, Plan, Step
+from tfckpt.conversion.plan import NO_LETTERS, Plan, Step, noting
+from tfckpt.issues import Issue
 
 
 def keep_names(plan: Plan) -> Plan:
@@ -26,8 +27,8 @@ def keep_names(plan: Plan) -> Plan:
         else:
             stored[step.source] = step.target
             steps += [step, _original(step)._replace(same_as=step.target)]
-    notes = [f"{name}: stored twice, since its bytes change places" for name in transposed]
-    return plan._replace(steps=tuple(steps), notes=(*plan.notes, *notes))
+    notes = [Issue("stored-twice", name) for name in transposed]
+    return noting(plan._replace(steps=tuple(steps)), notes)
 
 
 def _original(step: Step) -> Step:

@@ -34,7 +34,7 @@ from tfckpt.errors import (
     StorageError,
     TfckptError,
 )
-from tfckpt.issues import Issue
+from tfckpt.issues import Issue, lines_of, notes_to_json
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
 
@@ -56,7 +56,7 @@ class Outcome:
         tensors: number of tensors that the destination holds.
         nbytes: bytes of them.
         dropped: number of tensors left out, by rule.
-        notes: what a user should know.
+        issues: what a user should know, as data.
         error: why it failed; None if it did not.
         filled: number of the tensors whose values no source has.
     """
@@ -69,9 +69,14 @@ class Outcome:
     tensors: int = 0
     nbytes: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
     error: Exception | None = None
     filled: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
+        return lines_of(self.issues)
 
     @property
     def from_source(self) -> int:
@@ -100,7 +105,7 @@ class Outcome:
             "filled": self.filled,
             "nbytes": self.nbytes,
             "dropped": dict(self.dropped),
-            "notes": list(self.notes),
+            **notes_to_json(self.issues),
             "error": None if self.error is None else type(self.error).__name__,
             "complaints": list(self.complaints),
         }
@@ -259,7 +264,7 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome:
 
 def _report(job: Job, status: str, report: Plan) -> Outcome:
     dropped = {rule: len(items) for rule, items in report.dropped_by_rule().items()}
-    counts = (report.to, report.num_heads, len(report.steps), report.nbytes, dropped, report.notes)
+    counts = (report.to, report.num_heads, len(report.steps), report.nbytes, dropped, report.issues)
     return Outcome(job["source"], job["dest"], status, *counts, filled=report.filled)
 
 

@@ -10,6 +10,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
+from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import NameLayout
 from tfckpt.options import Fixed
@@ -55,12 +56,12 @@ def plan_names(
             steps.append(step)
     complaints.raise_any(source)
     unchanged = [step.source for step in steps if step.source == step.target]
-    notes = [f"{len(unchanged)} names pass through as they are: {', '.join(unchanged)}"] if unchanged else []
+    notes = [Issue("names-unchanged", ", ".join(unchanged), got=str(len(unchanged)))] if unchanged else []
     notes += guess_notes(entries, dropped, roles)
     if not num_heads:
-        notes.append("no head count given: attention weights keep their TF1 shapes")
+        notes.append(Issue("heads-not-given"))
     steps.sort(key=lambda step: encode_name(step.target))  # as tf.compat.v1.train.Saver writes its variables
-    return Plan(source, layout.name, tuple(steps), tuple(dropped), Fixed(sizes.known), notes=tuple(notes))
+    return Plan(source, layout.name, tuple(steps), tuple(dropped), Fixed(sizes.known), issues=tuple(notes))
 
 
 def _axes(layout: NameLayout, name: str, num_heads: int | None) -> str | None:

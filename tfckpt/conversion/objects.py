@@ -31,6 +31,7 @@ from tfckpt.conversion.strays import complain_of_strays
 from tfckpt.conversion.target import Target, TargetVariable, build_target, lacking, placed_parts
 from tfckpt.conversion.withheld import complain_of_taken, find_withheld, network_of
 from tfckpt.errors import PlanError, count_of, some
+from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size, Sizes, parse, target_shape
 from tfckpt.layouts.rules import Drop, Family, ObjectLayout, SecondNetwork, numbers_in
 from tfckpt.options import Fixed
@@ -113,15 +114,15 @@ def plan_objects(
     optimizer = convert_state(slots, layout, target, whole, written, gone, complaints) if slots else State([], [])
     ordered = _in_order(steps + optimizer.steps, entries)
     ordered += [*filled, *optimizer.constants]
-    resized: list[str] = []
+    resized: list[Issue] = []
     if resizing is not None:
         ordered, resized = resize_steps(ordered, layout.family.sizes, resizing, complaints)
     complaints.raise_any(source)
-    notes = [f"the scope {scope!r} before the variables' names is left out"] if scope else []
+    notes = [Issue("scope-left-out", repr(scope))] if scope else []
     notes += withheld.notes
     names = {variable.key: variable.name for variable in missing}
-    notes += [f"{s.target}: filled ({s.fill}), {_why_filled(names[s.target], gone)}" for s in filled]
-    notes += [f"{step.target}: {step.fill}, the optimizer's own" for step in optimizer.constants]
+    notes += [_filled_note(step, names[step.target], gone) for step in filled]
+    notes += [Issue("optimizer-constant", step.target, got=str(step.fill)) for step in optimizer.constants]
     notes += resized + average_notes([*dropped, *others], roles) + guess_notes(entries, [*dropped, *others], roles)
     notes += dtype_notes(written.values())
     return Plan(
@@ -138,8 +139,10 @@ def plan_objects(
     )
 
 
-def _why_filled(name: str, gone: Mapping[str, str]) -> str:
-    return f"although the source has {name}: {gone[name]}" if name in gone else "since the source has nothing for it"
+def _filled_note(step: Step, name: str, gone: Mapping[str, str]) -> Issue:
+    """Return what to say of a variable that is filled: whether the source has it, and why it is not taken then."""
+    code, there = ("filled-though-there", f"{name}: {gone[name]}") if name in gone else ("filled", "")
+    return Issue(code, step.target, there, str(step.fill))
 
 
 def _steps(

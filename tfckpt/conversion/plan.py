@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
@@ -11,6 +11,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
 from tfckpt.errors import UsageError
+from tfckpt.issues import Issue, lines_of, notes_to_json
 from tfckpt.layouts.axes import Size, keeps_bytes
 from tfckpt.options import Fixed
 
@@ -153,12 +154,17 @@ class Written(NamedTuple):
         mode: ``"copy"``, ``"link"`` or ``"reflink"``.
         carried_nbytes: bytes of the destination that its index does not name, such as a source's slots: only where files are
             shared.
-        notes: why another mode was not taken.
+        issues: why another mode was not taken, as data.
     """
 
     mode: str
     carried_nbytes: int = 0
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why another mode was not taken, one line each."""
+        return lines_of(self.issues)
 
 
 class Argument(NamedTuple):
@@ -206,7 +212,7 @@ class Plan(NamedTuple):
         dropped: tensors left out.
         sizes: sizes of the source by configuration field, each with its origin; the head count is among them if one is used.
         scope: what stood before the hub's names in the source, e.g. ``"module/"``.
-        notes: what a user should know.
+        issues: what a user should know, as data.
         object_graph: the graph to write; None for a name-based target.
         model: path of the model's node in that graph.
         heads_letter: the letter that means the head count in axes patterns.
@@ -222,7 +228,7 @@ class Plan(NamedTuple):
     dropped: tuple[Dropped, ...]
     sizes: Mapping[str, Size]
     scope: str = ""
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
     object_graph: ObjectGraph | None = None
     model: str = ""
     heads_letter: str = ""
@@ -230,6 +236,11 @@ class Plan(NamedTuple):
     moved: tuple[tuple[str, str], ...] = ()
     facts: Mapping[str, Fact] = NO_FACTS
     constructors: tuple[Constructor, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
+        return lines_of(self.issues)
 
     @property
     def num_heads(self) -> int | None:
@@ -275,15 +286,20 @@ class Plan(NamedTuple):
             "steps": [_step_to_json(step) for step in self.steps],
             "dropped": [d._asdict() for d in self.dropped],
             "moved": [{"old": old, "new": new} for old, new in self.moved],
-            "notes": list(self.notes),
+            **notes_to_json(self.issues),
             "written": None if self.written is None else _written_to_json(self.written),
             "facts": {name: fact._asdict() for name, fact in self.facts.items()},
             "constructors": [_constructor_to_json(constructor) for constructor in self.constructors],
         }
 
 
+def noting(plan: Plan, issues: Iterable[Issue]) -> Plan:
+    """Return a plan with more that a user should know."""
+    return plan._replace(issues=(*plan.issues, *issues))
+
+
 def _written_to_json(written: Written) -> dict[str, Any]:
-    return {"mode": written.mode, "carried_nbytes": written.carried_nbytes, "notes": list(written.notes)}
+    return {"mode": written.mode, "carried_nbytes": written.carried_nbytes, **notes_to_json(written.issues)}
 
 
 def _constructor_to_json(constructor: Constructor) -> dict[str, Any]:

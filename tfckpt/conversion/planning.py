@@ -114,32 +114,23 @@ def known_sizes(config: Config | None, num_heads: int | None, complaints: Compla
     return known
 
 
-def average_notes(dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[str]:
+def average_notes(dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[Issue]:
     """Return what to say of moving averages that do not go along."""
     names = [item.source for item in dropped if roles.get(item.source) == MOVING_AVERAGE]
-    if not names:
-        return []
-    text = "a moving average, with which the model may be meant to be evaluated, is left out"
-    return [f"{some(names, 2)}: {text}; the variables that were trained are taken"]
+    return [Issue("moving-average-left-out", some(names, 2))] if names else []
 
 
-def guess_notes(entries: Sequence[Entry], dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[str]:
+def guess_notes(entries: Sequence[Entry], dropped: Iterable[Dropped], roles: Mapping[str, str]) -> list[Issue]:
     """Return what to say of names that are taken for slots by where they stand alone."""
     gone = {item.source for item in dropped if roles.get(item.source) == OPTIMIZER}
     suffixes = guessed_suffixes(entries, {name: role for name, role in roles.items() if name in gone}) if gone else []
-    return [
-        f"{s!r} behind the variables' names is taken for {OPTIMIZER}: it stands behind nearly all" for s in suffixes
-    ]
+    return [Issue("guessed-slots", repr(suffix), OPTIMIZER) for suffix in suffixes]
 
 
-def dtype_notes(steps: Iterable[Step]) -> list[str]:
+def dtype_notes(steps: Iterable[Step]) -> list[Issue]:
     """Return what to know about values that are not float32."""
     others = Counter(step.data_type for step in steps if step.data_type != DT_FLOAT)
-    return [
-        f"{count} variables are {dtype_name(data_type)}: TensorFlow does not cast when it restores, "
-        "so the model must have that dtype too"
-        for data_type, count in others.items()
-    ]
+    return [Issue("other-dtype", dtype_name(data_type), got=str(count)) for data_type, count in others.items()]
 
 
 def find_scope(names: Iterable[str], anchor: str, complaints: Complaints) -> str | None:

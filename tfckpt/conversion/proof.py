@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfckpt.conversion.plan import Step
+from tfckpt.issues import Issue, lines_of, notes_to_json
 
 SAME = "same"  # what a proof says of a tensor that is as it should be
 
@@ -55,7 +56,7 @@ class Proof(NamedTuple):
         tensors: every planned tensor, in the plan's order; a variable that several paths lead apart to is listed for each.
         extras: tensors beside the model's that a rule accounts for: a save counter, an optimizer.
         others: what is wrong and not with one planned tensor alone.
-        notes: what the plan says that a user should know.
+        issues: what the plan says that a user should know, as data.
         unaccounted: names of tensors that the destination has, and that neither the plan nor a rule accounts for.
         damaged: prefixes of those of both whose bytes are not what their checksums say.
     """
@@ -67,12 +68,17 @@ class Proof(NamedTuple):
     tensors: tuple[Checked, ...]
     extras: tuple[Extra, ...]
     others: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
     unaccounted: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
+        return lines_of(self.issues)
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -109,7 +115,7 @@ class Proof(NamedTuple):
             "from_source": self.from_source,
             "filled": self.filled,
             "extras": [{"name": extra.name, "rule": extra.rule} for extra in self.extras],
-            "notes": list(self.notes),
+            **notes_to_json(self.issues),
             "differences": list(self.differences),
             "tensors": [_checked_to_json(checked) for checked in self.tensors],
         }

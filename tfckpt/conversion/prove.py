@@ -46,7 +46,7 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     others += map(str, _damage(dest, expected - {OBJECT_GRAPH_KEY}, count))
     finish(progress, total)
     compared = plan.source, dest.prefix, plan.to, plan.model, tuple(tensors)
-    proof = Proof(*compared, others=tuple(others), extras=(), notes=plan.notes, unaccounted=unaccounted)
+    proof = Proof(*compared, others=tuple(others), extras=(), issues=plan.issues, unaccounted=unaccounted)
     if proof.differences:
         raise ProofError(proof.differences, proof.to_json())
     return proof
@@ -90,7 +90,7 @@ def compare(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progr
         tensors,
         tuple(extras),
         tuple(others),
-        plan.notes,
+        plan.issues,
         unaccounted,
         tuple(damaged),
     )

@@ -15,14 +15,14 @@ from tfckpt.conversion.exclusion import Exclusion
 from tfckpt.conversion.keep_names import keep_names
 from tfckpt.conversion.names import plan_names
 from tfckpt.conversion.objects import plan_objects
-from tfckpt.conversion.plan import Plan, parse_fill
+from tfckpt.conversion.plan import Plan, noting, parse_fill
 from tfckpt.conversion.planning import scopes_before
 from tfckpt.conversion.resize import parse_resizing
 from tfckpt.conversion.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.conversion.source import Renamed, Source
 from tfckpt.conversion.strays import all_kept
 from tfckpt.errors import PlanError, UsageError, count_of, remedied
-from tfckpt.issues import Issue, rename
+from tfckpt.issues import Issue, leave_out, rename
 from tfckpt.layouts.catalog import OBJECT_LAYOUTS, TF1, find_family, find_layout, find_models
 from tfckpt.layouts.rules import HubLayout, Layout, NameLayout, ObjectLayout
 from tfckpt.options import AUTO, DEFAULT, ModelOptions, PathLike, Request, options_of
@@ -45,7 +45,7 @@ REFUSED = {
 }
 
 
-def check_request(request: Request, layout: Layout) -> list[str]:
+def check_request(request: Request, layout: Layout) -> list[Issue]:
     """Return what to say of options that a target makes no use of.
 
     Raises: UsageError for what it has no place for, and for a head count that no model has.
@@ -62,7 +62,7 @@ def check_request(request: Request, layout: Layout) -> list[str]:
         if taken is None and name in REFUSED:
             raise UsageError(f"{name}: {REFUSED[name].format(layout.name)}")
         if taken is None:
-            notes.append(f"{name}: {layout.name!r} has no use for it")
+            notes.append(Issue("no-use", repr(layout.name), remedies=(leave_out(name),)))
         elif taken and value not in taken:
             raise UsageError(f"{name}: {layout.name!r} takes {' or '.join(map(repr, taken))}, not {value!r}")
     if request["keep_names"] and not (request["vocab_size"] is None and request["max_positions"] is None):
@@ -101,12 +101,12 @@ def _make(checkpoint: Source, request: Request, custom: CustomLayout | None, exc
             plan = _make(checkpoint, request | {"to": choice.to}, custom, excluded)
         except PlanError as error:
             raise PlanError(all_kept(error.issues)) from None
-        return plan._replace(notes=(choice.why, *plan.notes))
+        return plan._replace(issues=(choice.why, *plan.issues))
     layout = find_layout(request["to"], list(checkpoint)) if custom is None else _custom_target(request["to"], custom)
     notes = check_request(request, layout)
     plan = _plan(checkpoint, request, layout, custom, excluded)
     notes += excluded.unused(list(checkpoint))
-    return plan._replace(notes=(*plan.notes, *notes)) if notes else plan
+    return noting(plan, notes)
 
 
 def _with_renames(

@@ -13,7 +13,7 @@ from tfckpt.arguments import whole_number
 from tfckpt.bundle.dtypes import NUMERIC, item_size
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
-from tfckpt.issues import give
+from tfckpt.issues import Issue, give
 from tfckpt.layouts import axes
 from tfckpt.options import Fixed
 
@@ -44,7 +44,7 @@ def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str)
 
 def resize_steps(
     steps: Sequence[Step], fields: Mapping[str, str], resizing: Resizing, complaints: Complaints
-) -> tuple[list[Step], list[str]]:
+) -> tuple[list[Step], list[Issue]]:
     """Return the steps with the sizes asked for, and notes that say what changes.
 
     Args:
@@ -91,11 +91,10 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     return after._replace(resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
 
 
-def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> str:
-    where = f"in {', '.join(names)}"
+def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> Issue:
+    where, what = ", ".join(names), f"{field}: {old} -> {new}"
     if new == old:
-        return f"{field}: {old} already, {where}"
+        return Issue("size-as-it-is", where, field, str(old))
     if new < old:
-        return f"{field}: {old} -> {new}: the last {old - new} rows are cut off {where}"
-    rows = "zeros" if fill == ZEROS else "the mean of the old ones"
-    return f"{field}: {old} -> {new}: {new - old} rows are added, {rows}, {where}"
+        return Issue("rows-cut", where, what, str(old - new))
+    return Issue("rows-of-zeros" if fill == ZEROS else "rows-of-means", where, what, str(new - old))

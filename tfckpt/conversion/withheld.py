@@ -33,7 +33,7 @@ class Withheld(NamedTuple):
     entries: Mapping[str, Entry]
     network: Collection[str]
     needed: Mapping[str, Entry]
-    notes: Sequence[str]
+    notes: Sequence[Issue]
 
     def may_be_filled(self, variable: TargetVariable, taken: Taken) -> bool:
         """Whether a variable may get other values: that of a head may, any other if the user named it."""
@@ -79,7 +79,7 @@ def network_of(layout: ObjectLayout, names: Collection[str]) -> set[str]:
 
 def _whole_layers(
     layout: ObjectLayout, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
-) -> tuple[tuple[str, ...], list[str]]:
+) -> tuple[tuple[str, ...], list[Issue]]:
     """Return what the names of layers begin with that may go, and notes that say so."""
     kept, there = numbers_in(hub), numbers_in({*hub, *entries})
     gone: list[str] = []
@@ -91,7 +91,7 @@ def _whole_layers(
         agreed = stated is None or stated.value == len(left)
         if cut and left and agreed and left == list(range(len(left))):
             gone += [each.source.replace(NUMBER_MARK, str(number)) for number in cut]
-            notes.append(f"{some(gone[-len(cut) :], 2)}: excluded as a whole; the target has {count_of(left, 'layer')}")
+            notes.append(Issue("layers-left-out", some(gone[-len(cut) :], 2), count_of(left, "layer")))
     return tuple(gone), notes
 
 

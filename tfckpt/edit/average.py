@@ -38,7 +38,7 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
-from tfckpt.conversion.plan import NO_SIZES, Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Plan, Step, carrying, noting
 from tfckpt.edit.rewrite import (
     Piece,
     arrange,
@@ -117,7 +117,7 @@ def average(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[Avera
         for checkpoint in checkpoints:
             check_apart(checkpoint, prefix)
         if options["dry_run"]:
-            return plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
+            return noting(plan, in_the_way(prefix, overwrite=options["overwrite"]))
         for checkpoint in checkpoints:
             checkpoint.reader.check_sharing(checkpoint.entries())
         last = checkpoints[-1]
@@ -139,7 +139,7 @@ def average(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[Avera
             writer.finish(check=lambda: check_unchanged(checkpoints))
         finish(options["progress"], total + plan.nbytes)
     log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
-    return plan._replace(notes=(*plan.notes, *odd))
+    return noting(plan, odd)
 
 
 def _entry(checkpoint: Checkpoint, name: str) -> Entry:
@@ -259,7 +259,7 @@ def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
     last = checkpoints[-1]
     steps = tuple(map(carrying, last.entries()))
     source = ", ".join(checkpoint.prefix for checkpoint in checkpoints)
-    return Plan(source, "", steps, (), NO_SIZES, notes=tuple(_notes(checkpoints, steps, chosen)))
+    return Plan(source, "", steps, (), NO_SIZES, issues=tuple(_notes(checkpoints, steps, chosen)))
 
 
 def _differences(
@@ -312,32 +312,31 @@ def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str])
     return Issue("optimizers-differ" if agree else "graphs-differ", last.prefix, "", line, other.prefix)
 
 
-def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Chosen) -> Iterator[str]:
+def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Chosen) -> Iterator[Issue]:
     """Yield what to know of an average."""
     last = checkpoints[-1].prefix
     averaged = [step for step in steps if step.target in chosen.averaged]
     if len(checkpoints) > 1 and not averaged:
-        yield f"nothing is averaged: all is as in {last}"
+        yield Issue("nothing-averaged", last)
     several = f"the average of {len(checkpoints)} checkpoints" if len(checkpoints) > 1 else "as in the one source"
-    yield f"{len(averaged)} tensors are {several}"
+    yield Issue("averaged", "", several, str(len(averaged)))
     kept: dict[str, list[str]] = {}
     for step in steps:
         if step.source in chosen.kept:
             kept.setdefault(chosen.kept[step.source], []).append(step.source)
     for rule, names in kept.items():
-        yield f"{rule}, not averaged but as in {last}: {some(names, 3)}"
+        yield Issue("not-averaged", some(names, 3), rule, last)
     if chosen.doubted:
-        why = "places in lists alone tell for which variables moments are, and another run may have another order"
-        yield f"optimizer {some(chosen.doubted)}: {why}; to leave it out, rewrite each source without optimizer state first"
+        yield Issue("order-in-doubt", some(chosen.doubted))
     copies = [name for name, original in chosen.averaged.items() if name != original]
     if copies:
-        yield f"copies of weights, which follow the weights: {some(copies, 3)}"
+        yield Issue("averaged-copies", some(copies, 3))
     older = [step.source for step in steps if _is_behind(step, checkpoints)]
     if older:
-        yield f"smaller in {last}, which should be the newest, than in another source: {some(older)}"
+        yield Issue("not-the-newest", some(older), got=last)
     scalars = [step.source for step in averaged if step.shape == () and _varies(step.source, checkpoints)]
     if scalars:
-        yield f"scalars that differ, averaged as if they were weights: {some(scalars)}"
+        yield Issue("averaged-scalars", some(scalars))
 
 
 def _is_behind(step: Step, checkpoints: Sequence[Checkpoint]) -> bool:
@@ -367,7 +366,7 @@ class _Mean:
         self._verify = verify
         self._odd: dict[str, int] = {}
 
-    def write(self, steps: Sequence[Step], writer: BundleWriter) -> list[str]:
+    def write(self, steps: Sequence[Step], writer: BundleWriter) -> list[Issue]:
         """Write everything as the last source has it; return what to say of values that are not finite."""
         listed = list(pieces_of(self._checkpoints[-1].reader, steps))
         pieces = sorted(listed, key=lambda piece: stored_at(piece.stored))
@@ -383,7 +382,7 @@ class _Mean:
         if not self._odd:
             return []
         names = [f"{name} ({count:,})" for name, count in self._odd.items()]
-        return [f"values that are no finite numbers in some source, and in the average: {some(names)}"]
+        return [Issue("not-finite", some(names))]
 
     def _write(self, piece: Piece, writer: BundleWriter) -> None:
         name, stored, part = piece.step.target, piece.stored, piece.part

@@ -24,6 +24,7 @@ from tfckpt.checkpoint.roles import (
 from tfckpt.checkpoint.slot_owners import slots_of_variables
 from tfckpt.checkpoint.ways import edges_of_training
 from tfckpt.errors import PlanError, count_of, some
+from tfckpt.issues import Issue
 
 STRIPPED = (OPTIMIZER, TRAINING_STATE)
 OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with
@@ -34,7 +35,7 @@ class Choice(NamedTuple):
 
     dropped: Mapping[str, str]
     roles: Mapping[str, str]
-    notes: Sequence[str]
+    notes: Sequence[Issue]
     tensors: ObjectTensors
 
 
@@ -93,7 +94,7 @@ class _Chooser:
         self._tensors = ObjectTensors(graph or ObjectGraph(), self._names)
         self._roles = find_roles(entries, graph, self._tensors)
         self._dropped: dict[str, str] = {}
-        self._notes: list[str] = []
+        self._notes: list[Issue] = []
 
     def drop(self, pattern: str) -> None:
         """Let go what a pattern means, with the slots of variables among it."""
@@ -102,10 +103,9 @@ class _Chooser:
         spared = self._trained(meant.keys, meant.paths) if TRAINED_LIST not in pattern else {}
         names = {name: None for name in meant.names() if name not in spared}
         if spared:
-            why = f"its key begins with an optimizer's, and names what that trains: {some(list(spared), 1)}"
-            self._notes.append(f"{rule}: kept {count_of(spared, 'model variable')}; {why}")
+            self._note("kept-trained", rule, some(list(spared), 1), count_of(spared, "model variable"))
         if not names:
-            self._notes.append(f"{rule}: no tensor")
+            self._note("no-tensor", rule)
             return
         self._say_how(pattern, meant)
         self._drop(self._whole(names), rule)
@@ -131,9 +131,9 @@ class _Chooser:
         going = [name for node in nodes for slot in slots.get(node, ()) for name in tensors.of_node(slot)]
         going = [name for name in dict.fromkeys(going) if name not in self._dropped]
         if going:
-            self._notes.append(f"{rule}: with {count_of(going, 'slot')} of what goes: {some(going, 1)}")
+            self._note("slots-go-along", rule, some(going, 1), count_of(going, "slot"))
         elif not any(node in slots for node in nodes) and self._has_nameless_slots(names, self._graph):
-            self._notes.append(f"{rule}: nothing tells which slots of an optimizer are of what goes, so they stay")
+            self._note("slots-stay", rule)
         self._drop(going, rule)
 
     def _has_nameless_slots(self, names: Iterable[str], graph: ObjectGraph) -> bool:
@@ -146,11 +146,11 @@ class _Chooser:
         keys = frozenset(meant.keys)
         by_path = [name for name in meant.paths if name not in keys]
         if meant.full_names:
-            self._notes.append(f"pattern {pattern!r}: taken for full names; {count_of(meant.full_names, 'tensor')}")
+            self._note("taken-as", drop_rule(pattern), "full names", count_of(meant.full_names, "tensor"))
         elif by_path:
             what = "keys and paths of objects" if meant.keys else "paths of objects"
             count = count_of(dict.fromkeys((*meant.keys, *meant.paths)), "tensor")
-            self._notes.append(f"pattern {pattern!r}: taken for {what}; {count}")
+            self._note("taken-as", drop_rule(pattern), what, count)
 
     def strip(self) -> None:
         """Let the optimizer's state go, and what training scales and accumulates for it; name what may be meant with it."""
@@ -162,17 +162,13 @@ class _Chooser:
         for role in STRIPPED:
             self._drop([name for name in state if self._roles[name] == role], role)
         if not state:
-            self._notes.append(f"{OPTIMIZER}: no tensor")
-        self._notes += [
-            f"{line}: taken for {OPTIMIZER}, as nearly every variable has one of its shape"
-            for line in guessed_suffixes(self._entries, self._roles)
-        ]
+            self._note("no-tensor", OPTIMIZER)
+        for suffix in guessed_suffixes(self._entries, self._roles):
+            self._note("guessed-slots", repr(suffix), OPTIMIZER)
         for role in (MOVING_AVERAGE, TRAINING_STATE, UNKNOWN):
             kept = [name for name in self._names if self._roles[name] == role and name not in self._dropped]
             if kept:
-                self._notes.append(
-                    f"{role}: kept {count_of(kept, 'tensor')}, {some(kept, 3)}; a pattern drops what is named"
-                )
+                self._note("kept-beside", role, some(kept, 3), count_of(kept, "tensor"))
 
     def _is_stripped(self, entry: Entry) -> bool:
         """Whether a tensor is the optimizer's; where an iterator of data stands, which is no number, is not."""
@@ -190,7 +186,7 @@ class _Chooser:
             meant = self._lookup.meant(pattern)
             names = meant.names()
             if not names:
-                self._notes.append(f"pattern {pattern!r}, which is to be kept: no tensor")
+                self._note("no-tensor", f"{drop_rule(pattern)}, which is to be kept")
                 continue
             self._say_how(pattern, meant)
             kept.update(self._whole(names))
@@ -200,12 +196,15 @@ class _Chooser:
         """Return what goes. What a pattern takes of a model is said where a reader may not expect it."""
         lost = [name for name in self._dropped if self._roles[name] in (MODEL, COPY)]
         if lost and not self._left(self._dropped):
-            self._notes.append(f"no model variable is left: {count_of(lost, 'model variable')} dropped")
+            self._note("no-model-left", got=count_of(lost, "model variable"))
         if self._graph is not None and self._whole_objects and OBJECT_GRAPH_KEY in self._dropped:
-            self._notes.append("without its object graph TensorFlow 2 restores none of these tensors into objects")
+            self._note("graph-dropped")
         if not self._lookup.is_complete:
-            self._notes.append("the graph has more paths than are compared with patterns; keys are compared with all")
+            self._note("too-many-paths")
         return Choice(self._dropped, self._roles, self._notes, self._tensors)
+
+    def _note(self, code: str, subject: str = "", expected: str = "", got: str = "") -> None:
+        self._notes.append(Issue(code, subject, expected, got))
 
     def _drop(self, names: Collection[str], rule: str) -> None:
         for name in names:
@@ -220,5 +219,5 @@ class _Chooser:
                 whole |= dict.fromkeys(tensors.of_node(number))
         others = [name for name in whole if name not in named]
         if others:
-            self._notes.append(f"{some(others, 3)}: of the same objects as what is named, so they go or stay together")
+            self._note("objects-together", some(others, 3))
         return list(whole)

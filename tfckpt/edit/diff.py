@@ -22,7 +22,7 @@ from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
 from tfckpt.errors import PlanError, UsageError, remedied
-from tfckpt.issues import list_tensors
+from tfckpt.issues import Issue, lines_of, list_tensors, notes_to_json
 from tfckpt.options import DiffOptions, PathLike
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -83,7 +83,7 @@ class Comparison:
         pairs: every tensor of either, in A's order, then what B alone has.
         ignored: what was not compared, and the rule that says so: what a plan drops of A, what B has beside the model, what
             ``only`` and ``ignore`` leave out.
-        notes: what a user should know.
+        issues: what a user should know, as data.
     """
 
     a: str
@@ -91,10 +91,15 @@ class Comparison:
     to: str
     pairs: tuple[Pair, ...]
     ignored: Mapping[str, str]
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.a!r} and {self.b!r}: {len(self.pairs)} pairs, {len(self.differing)} differ>"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, one line each."""
+        return lines_of(self.issues)
 
     @property
     def same(self) -> bool:
@@ -114,7 +119,7 @@ class Comparison:
             "to": self.to or None,
             "same": self.same,
             "ignored": [{"name": name, "rule": rule} for name, rule in self.ignored.items()],
-            "notes": list(self.notes),
+            **notes_to_json(self.issues),
             "tensors": [pair.to_json() for pair in self.pairs],
         }
 
@@ -162,9 +167,9 @@ def diff(a: PathLike, b: PathLike, *, plan: Plan | None = None, **options: Unpac
         comparer = _Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
         finish(options["progress"], total)
-        notes = selection.notes()
+        issues = selection.issues()
         selection.check_some(len(comparison.pairs), len(comparison.ignored))
-        return replace(comparison, notes=notes)
+        return replace(comparison, issues=issues)
 
 
 def index_of(number: int, shape: tuple[int, ...]) -> list[int]:

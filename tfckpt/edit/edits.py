@@ -19,6 +19,7 @@ from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
 from tfckpt.errors import PlanError, UsageError, located, some
+from tfckpt.issues import Issue
 
 FLOATING_NAMES = {dtype_name(data_type): data_type for data_type in FLOATING}
 
@@ -58,14 +59,14 @@ class Edits:
             name = re.sub(pattern, replacement, name)
         return name
 
-    def unused_renames(self, names: Collection[str]) -> list[str]:
+    def unused_renames(self, names: Collection[str]) -> list[Issue]:
         """Return what to say of patterns that rename nothing; each is looked for in what those before it made of names."""
-        lines = []
+        unused = []
         for pattern, replacement in self.rename:
             if not any(re.search(pattern, name) for name in names):
-                lines.append(f"{pattern!r}, which is to be renamed: no tensor")
+                unused.append(Issue("renames-nothing", repr(pattern), "no tensor"))
             names = [re.sub(pattern, replacement, name) for name in names]
-        return lines
+        return unused
 
     def new_dtype(self, data_type: DataType) -> DataType | None:
         """Return the dtype that tensors of ``data_type`` are cast to; None if they stay as they are."""
@@ -99,7 +100,7 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
     entries, prefix = checkpoint.entries(), checkpoint.prefix
     if not edits.choose_names:
         return Plan(
-            prefix, "", tuple(_steps(entries, edits, {})), (), NO_SIZES, notes=tuple(_cast_notes(entries, edits))
+            prefix, "", tuple(_steps(entries, edits, {})), (), NO_SIZES, issues=tuple(_cast_notes(entries, edits))
         )
     choice = choose(
         prefix,
@@ -128,7 +129,7 @@ def _plan_edits(checkpoint: Source, edits: Edits) -> Plan:
         tuple(steps),
         tuple(Dropped(e.name, choice.dropped[e.name], e.nbytes, choice.roles[e.name]) for e in dropped),
         NO_SIZES,
-        notes=(*choice.notes, *notes, *_cast_notes(entries, edits)),
+        issues=(*choice.notes, *notes, *_cast_notes(entries, edits)),
         object_graph=None if graph == checkpoint.object_graph else graph,
         moved=tuple(moved),
     )
@@ -161,9 +162,9 @@ def _steps(entries: Iterable[Entry], edits: Edits, keys: Mapping[str, str]) -> l
     return [carrying(e, keys.get(e.name), cast=edits.new_dtype(e.data_type)) for e in entries]
 
 
-def _cast_notes(entries: Iterable[Entry], edits: Edits) -> list[str]:
+def _cast_notes(entries: Iterable[Entry], edits: Edits) -> list[Issue]:
     if any(edits.new_dtype(entry.data_type) for entry in entries):
-        return ["TensorFlow does not cast when it restores: the model must have the new dtype too"]
+        return [Issue("new-dtype")]
     return []
 
 

@@ -30,6 +30,7 @@ from tfckpt.checkpoint.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.slot_owners import by_name
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError, count_of
+from tfckpt.issues import Issue
 
 MOST_SAID = 20  # contradictions that are spelled out
 _VARIABLE = "a variable"
@@ -68,7 +69,7 @@ class Joined(NamedTuple):
     graph: ObjectGraph
     numbers: Mapping[int, list[int]]
     back: Mapping[int, Mapping[int, int]]
-    notes: tuple[str, ...]
+    notes: tuple[Issue, ...]
     doubts: Mapping[int, str]
     owners: Mapping[int, int]
 
@@ -109,9 +110,7 @@ def join_graphs(parts: Sequence[Part], choose: Choose) -> Joined:
             parts = sorted(parts, key=lambda part: part.source != first)
             continue
         if tried:
-            joining.notes.insert(
-                0, f"the structure of objects is that of {parts[0].name}, which is preferred where they contradict"
-            )
+            joining.notes.insert(0, Issue("structure-preferred", parts[0].name))
         return Joined(joining.graph, found, joining.back, tuple(joining.notes), joining.doubts, joining.owners())
 
 
@@ -122,7 +121,7 @@ class _Joining:
         self.graph = first.graph.copy()
         self.back: dict[int, dict[int, int]] = {first.source: {n: n for n in range(len(self.graph.nodes))}}
         self.gone: set[int] = set()  # nodes that were replaced
-        self.notes: list[str] = []
+        self.notes: list[Issue] = []
         self.doubts: dict[int, str] = {}
         self.names: dict[int, str] = {}  # full names of variables, whatever source they are from
         self.valued: set[int] = set()  # nodes with a value in some source
@@ -492,11 +491,8 @@ class _Laying:
         names = [_full_name(self._source[element]) for element in kept(self._part.graph, lists)]
         return any(self._to[n] != NOWHERE for n in self._own_variables) or any(_ends_in(name, there) for name in names)
 
-    def _order_note(self, number: int) -> str:
-        return (
-            f"{self._own_path(number)}: its lists are in the order of {self._part.name}; restore it in a program that makes "
-            "the variables in that order"
-        )
+    def _order_note(self, number: int) -> Issue:
+        return Issue("order-of-lists", self._own_path(number), got=self._part.name)
 
     def _reorder(self, own: Lists, order: Sequence[int]) -> None:
         """Have what is at place N of a list come to place ``order[N]``."""

@@ -34,7 +34,7 @@ from tfckpt.checkpoint.object_graph import (
     escape,
 )
 from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
-from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
+from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying, noting
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
@@ -51,7 +51,7 @@ from tfckpt.edit.rewrite import (
     write_pieces,
 )
 from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, remedied, some
-from tfckpt.issues import compare
+from tfckpt.issues import Issue, compare
 from tfckpt.options import MergeOptions, PathLike
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -113,7 +113,7 @@ def merge(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[MergeOp
         for origin in origins:
             check_apart(origin.checkpoint, prefix)
         if options["dry_run"]:
-            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
+            plan = noting(plan, in_the_way(prefix, overwrite=options["overwrite"]))
         else:
             with BundleWriter(
                 prefix,
@@ -172,7 +172,7 @@ class _Planning:
         self._rules: list[dict[str, str]] = [{} for _ in origins]  # of each that is not
         self._missed: dict[tuple[Choice, int], list[str]] = {}
         self._replaced: dict[int, set[tuple[int, ...]]] = {}
-        self._notes: list[str] = []
+        self._notes: list[Issue] = []
         self._joined = self._join()
 
     def plan(self, *, partial: bool) -> tuple[Plan, list[list[Step]]]:
@@ -403,7 +403,7 @@ class _Planning:
         if lines:
             raise PlanError(lines[:MOST_SAID])
         if any(chosen[key] != [self._structure()] for key in copies):
-            self._notes.append("copies of weights, as Keras 3 exports them, are taken from where their originals are")
+            self._notes.append(Issue("copies-follow"))
 
     def _spell(
         self,
@@ -546,7 +546,7 @@ class _Planning:
         """Return the plan, and the steps of each source."""
         steps: list[list[Step]] = []
         dropped: list[Dropped] = []
-        joined, notes = self._joined, []
+        joined, notes = self._joined, list[Issue]()
         bearer = None if joined is None else min(joined.numbers)
         for source, origin in enumerate(self._origins):
             steps.append([])
@@ -562,17 +562,17 @@ class _Planning:
         if joined is not None:
             names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
             notes = [
-                f"the object graphs of {names} are joined: {len(joined.graph.nodes):,} objects",
+                Issue("graphs-joined", names, got=f"{len(joined.graph.nodes):,}"),
                 *joined.notes,
                 *self._notes,
             ]
         for (choice, source), missed in self._missed.items():
             wanted, held = self._typed(choice.source), some([repr(name) for name in missed], 1)
-            notes.append(f"prefer {choice.text!r}: what {wanted} does not have is of {self._typed(source)}: {held}")
+            notes.append(Issue("not-in-preferred", repr(choice.text), wanted, f"{self._typed(source)}: {held}"))
         graph = None if joined is None else joined.graph
         together = tuple(step for part in steps for step in part)
         named = ", ".join(origin.checkpoint.prefix for origin in self._origins)
-        return Plan(named, "", together, tuple(dropped), NO_SIZES, notes=tuple(notes), object_graph=graph), steps
+        return Plan(named, "", together, tuple(dropped), NO_SIZES, issues=tuple(notes), object_graph=graph), steps
 
     def _typed(self, source: int) -> str:
         return self._origins[source].typed

@@ -10,6 +10,7 @@ from tfckpt.checkpoint.graph_edit import Moved, rename_paths
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.errors import PlanError, count_of, some
+from tfckpt.issues import Issue
 
 Substitution = tuple[str, str]  # a regular expression, and what it is replaced by
 
@@ -24,7 +25,7 @@ class Renaming:
     """
 
     def __init__(self, graph: ObjectGraph, names: Iterable[str]) -> None:
-        self.graph, self.moved, self.notes = graph, list[Moved](), list[str]()
+        self.graph, self.moved, self.notes = graph, list[Moved](), list[Issue]()
         objects = ObjectTensors(graph, list(names))
         self._keys = {a.checkpoint_key: a.checkpoint_key for a in graph.attributes()}
         self._tensors = {name: (key, name.removeprefix(key)) for key in self._keys for name in objects.of_key(key)}
@@ -56,9 +57,9 @@ class Renaming:
             self.moved += changes.moved
             self._follow(changes.keys)
             places = some([f"{old!r} is {new!r} now" for old, new in changes.moved], 3)
-            self.notes.append(f"rename {pattern!r}: taken for paths of objects; {places}")
+            self.notes.append(Issue("renamed-as", repr(pattern), "paths of objects", places))
         elif not self._rename_full_names(pattern, replacement) and not changed:
-            self.notes.append(f"{pattern!r}, which is to be renamed: no path, no full name")
+            self.notes.append(Issue("renames-nothing", repr(pattern), "no path, no full name"))
 
     def _follow(self, mapping: Mapping[str, str]) -> None:
         self._keys = {key: mapping.get(now, now) for key, now in self._keys.items()}
@@ -74,10 +75,10 @@ class Renaming:
         self.graph.rename_keys(mapping)
         self._follow(mapping)
         if changed:
-            what = "TensorFlow finds objects as before, by the edges that lead to them"
-            self.notes.append(f"rename {pattern!r}: taken for keys, of which {changed} changed; {what}")
+            why = "TensorFlow finds objects as before, by the edges that lead to them"
+            self.notes.append(Issue("renamed-as", repr(pattern), f"keys, of which {changed} changed", why))
         else:
-            self.notes.append(f"{pattern!r}, which is to be renamed: no key")
+            self.notes.append(Issue("renames-nothing", repr(pattern), "no key"))
 
     def _rename_full_names(self, pattern: str, replacement: str) -> int:
         changed = 0
@@ -86,11 +87,11 @@ class Renaming:
             changed += sum(a != b for a, b in zip(node.attributes, new, strict=True))
             node.attributes = new
         if changed:
-            what = "which TensorFlow 1 restores by"
-            self.notes.append(f"rename {pattern!r}: taken for full names, {what}; {count_of(changed, 'name')} changed")
+            what = "full names, which TensorFlow 1 restores by"
+            self.notes.append(Issue("renamed-as", repr(pattern), what, f"{count_of(changed, 'name')} changed"))
             counts = Counter(a.full_name for a in self.graph.attributes() if a.full_name)
             if several := [repr(name) for name, count in counts.items() if count > 1]:
-                self.notes.append(f"rename {pattern!r}: several variables have one full name now: {some(several, 3)}")
+                self.notes.append(Issue("one-full-name", repr(pattern), got=some(several, 3)))
         return changed
 
 

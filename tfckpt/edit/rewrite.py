@@ -30,9 +30,10 @@ from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
-from tfckpt.conversion.plan import Plan, Step
+from tfckpt.conversion.plan import Plan, Step, noting
 from tfckpt.edit.edits import Edits, plan_edits
 from tfckpt.errors import UsageError, printable
+from tfckpt.issues import Issue
 from tfckpt.options import PathLike, RewriteOptions
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -76,9 +77,9 @@ def rewrite(source: PathLike, dest: PathLike, **options: Unpack[RewriteOptions])
         plan = plan._replace(steps=tuple(stored_once(plan.steps, checkpoint.reader, max_shard_size)))
         check_apart(checkpoint, prefix)
         if plan.dropped or plan.moved:
-            plan = plan._replace(notes=(*plan.notes, *_saved_model(checkpoint.prefix)))
+            plan = noting(plan, _saved_model(checkpoint.prefix))
         if options["dry_run"]:
-            plan = plan._replace(notes=(*plan.notes, *in_the_way(prefix, overwrite=options["overwrite"])))
+            plan = noting(plan, in_the_way(prefix, overwrite=options["overwrite"]))
         else:
             order = checkpoint.reader.big_endian if options["big_endian"] is None else options["big_endian"]
             with BundleWriter(
@@ -132,21 +133,21 @@ def check_unchanged(checkpoints: Iterable[Checkpoint]) -> None:
         checkpoint.reader.check_unchanged()
 
 
-def in_the_way(prefix: str, *, overwrite: bool) -> list[str]:
+def in_the_way(prefix: str, *, overwrite: bool) -> list[Issue]:
     """Return what to say, where nothing is written, of what would be refused or replaced then."""
     if not files.exists(index_path(prefix)):
         return []
-    return [f"{prefix} is there already: {'it would be replaced' if overwrite else 'without overwrite it is refused'}"]
+    return [Issue("there-and-replaced" if overwrite else "there-and-refused", prefix)]
 
 
-def _saved_model(prefix: str) -> list[str]:
+def _saved_model(prefix: str) -> list[Issue]:
     """Return what to say of the variables of a SavedModel, whose own graph asks for them by name."""
     directory, name = split(prefix)
     above, folder = split(directory)
     graph = join(above, SAVED_MODEL)
     if (folder, name) != ("variables", "variables") or not files.exists(graph):
         return []
-    return [f"{graph} asks for all objects that it names, and does not load with variables that lack any or have moved"]
+    return [Issue("saved-model", graph)]
 
 
 def write_plan(

@@ -27,8 +27,8 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
-from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, remedied, some
-from tfckpt.issues import leave_out, take
+from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, count_of, remedied, some
+from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
@@ -45,7 +45,7 @@ class Salvage:
         source, destination: the prefixes.
         saved: the tensors that were written.
         damage: what was wrong with the source, place by place; a tensor that any of it is in was not written.
-        notes: what else to know.
+        issues: what else to know, as data.
         set_aside: tensors that are intact and were not written, since another of the same object is lost: the values of a
             table without its keys.
         roles: what each tensor that was not written is for, such as ``"model"``, as far as the index knows it.
@@ -55,7 +55,7 @@ class Salvage:
     destination: str
     saved: tuple[Entry, ...]
     damage: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
     set_aside: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,6 +68,11 @@ class Salvage:
     def nbytes(self) -> int:
         """The bytes of what was saved."""
         return sum(entry.nbytes for entry in self.saved)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else to know, one line each."""
+        return lines_of(self.issues)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as what JSON knows."""
@@ -82,7 +87,7 @@ class Salvage:
             "roles": dict(self.roles),
             "damage": damage,
         }
-        return {**where, "saved": saved, **unsaved, "notes": list(self.notes)}
+        return {**where, "saved": saved, **unsaved, **notes_to_json(self.issues)}
 
 
 @takes(SalvageOptions)
@@ -130,9 +135,9 @@ def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions])
             hint = f"{first}{damage[0].reason}"
             lost = FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
             raise remedied(lost, remedy_for_all(damage))
-        saved, notes = left.entries, (*found.notes, *left.notes)
+        saved, issues = left.entries, (*found.issues, *left.issues)
         report = Salvage(
-            reader.prefix, prefix, saved, tuple(damage), notes, left.set_aside, _unsaved_roles(reader, saved)
+            reader.prefix, prefix, saved, tuple(damage), issues, left.set_aside, _unsaved_roles(reader, saved)
         )
         if options["dry_run"]:
             return report
@@ -179,7 +184,7 @@ class Intact(NamedTuple):
 
     entries: tuple[Entry, ...]
     graph: ObjectGraph | None = None
-    notes: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
     set_aside: tuple[str, ...] = ()
 
     @property
@@ -195,11 +200,11 @@ def find_intact(reader: TensorReader, damage: Sequence[Finding]) -> Intact:
     if not damage:
         return intact
     if OBJECT_GRAPH_KEY in lost:
-        return intact._replace(notes=("the object graph is lost: TensorFlow restores what was saved by names only",))
+        return intact._replace(issues=(Issue("graph-lost"),))
     try:
         graph = _read_graph(reader)
     except FormatError as error:
-        return intact._replace(notes=(f"the object graph goes along as it is, and cannot be read: {error}",))
+        return intact._replace(issues=(Issue("graph-as-it-is", got=str(error)),))
     if graph is None:
         return intact
     return _fitted(intact, graph, frozenset(name for name in lost if name is not None), unnamed=None in lost)
@@ -252,21 +257,19 @@ def _fitted(intact: Intact, graph: ObjectGraph, lost: frozenset[str], *, unnamed
     notes = list(_of_savers(graph, lost.intersection(tensors.unclaimed)))
     if gone or unsaved:
         names = sorted(broken | {saver[1] for n in unsaved if (saver := graph.nodes[n].registered_saver) is not None})
-        count = f"{len(names)} values that are lost"
-        notes.insert(0, f"the object graph goes without {count}: {some([repr(name) for name in names])}")
+        count = count_of(names, "lost value")
+        notes.insert(0, Issue("graph-without", some([repr(name) for name in names]), got=count))
     aside = tuple(entry.name for entry in intact.entries if entry.name in belong)
     if aside:
-        why = "intact, and not written, since another tensor of the same object is lost"
-        notes.append(f"{some([repr(name) for name in aside])}: {why}")
+        notes.append(Issue("set-aside", some([repr(name) for name in aside])))
     graph.drop_values(gone | unsaved)
     entries = tuple(entry for entry in intact.entries if entry.name not in belong)
     return Intact(entries, graph if gone or unsaved else None, tuple(notes), aside)
 
 
-def _of_savers(graph: ObjectGraph, lost: Collection[str]) -> Iterator[str]:
+def _of_savers(graph: ObjectGraph, lost: Collection[str]) -> Iterator[Issue]:
     """Yield what to say of lost tensors that no object leads to, if there is an object whose saver may ask for them."""
     savers = dict.fromkeys(node.registered_saver[0] for node in graph.nodes if node.registered_saver is not None)
     if savers and lost:
-        who = f"an object saved by {some([repr(name) for name in savers])}"
-        names = some([repr(name) for name in sorted(lost)])
-        yield f"{names}: lost; if {who} asks for it, TensorFlow restores nothing"
+        who = some([repr(name) for name in savers])
+        yield Issue("asked-for", some([repr(name) for name in sorted(lost)]), got=who)

@@ -10,6 +10,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.roles import ROLES, find_roles
 from tfckpt.edit.choice import drop_rule, keep_rule
 from tfckpt.errors import UsageError
+from tfckpt.issues import Issue
 
 
 class Meanings(NamedTuple):
@@ -64,7 +65,7 @@ class Selection:
             return drop_rule(ignored[0]) if ignored[0] in self._globs else ignored[0]
         return None if chosen or not self._only else keep_rule(self._only)
 
-    def notes(self) -> tuple[str, ...]:
+    def issues(self) -> tuple[Issue, ...]:
         """Return what to say of words that chose nothing.
 
         Raises: UsageError if no word of ``only`` did.
@@ -72,7 +73,7 @@ class Selection:
         if self._only and self._used.isdisjoint(self._only):
             raise UsageError(f"only: no tensor is {self._listed(self._only)} in either checkpoint")
         unused = (word for word in dict.fromkeys((*self._only, *self._ignore)) if word not in self._used)
-        return tuple(f"{self._listed((word,))}: no tensor" for word in unused)
+        return tuple(Issue("no-tensor", self._listed((word,))) for word in unused)
 
     def check_some(self, compared: int, left_out: int) -> None:
         """Raise UsageError if nothing is compared though something could be: that would find no difference."""

@@ -18,23 +18,19 @@ from tfckpt.checkpoint.locate import check_prefix
 from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
 from tfckpt.conversion.execute import COPY
-from tfckpt.conversion.plan import Plan, Step, Written
+from tfckpt.conversion.plan import Plan, Step, Written, noting
 from tfckpt.edit.edits import Edits
 from tfckpt.errors import located
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.opening import open_archive
 from tfckpt.exchange.planning import make
+from tfckpt.issues import Issue
 from tfckpt.options import ImportOptions, PathLike, Request, given
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-WITHOUT_GRAPH = (
-    "keys of objects, and no object graph, without which TensorFlow restores none of them: export with target 'tf1', import "
-    "that, and convert it"
-)
 
 
 @takes(ImportOptions)
@@ -69,7 +65,7 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
     with located(path, None), closing(open_archive(path, options["kind"])) as archive:
         plan = make(archive, given(Request, options), Edits(options["rename"], options["drop"], options["keep"]))
         if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
-            plan = plan._replace(notes=(*plan.notes, WITHOUT_GRAPH))
+            plan = noting(plan, [Issue("graph-missing")])
         if options["dry_run"]:
             return plan
         count = counting(options["progress"], plan.nbytes)

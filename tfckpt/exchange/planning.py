@@ -9,13 +9,14 @@ from tfckpt.checkpoint.lookup import Form, Lookup
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.exclusion import Exclusion
-from tfckpt.conversion.plan import Dropped, Plan, Step
+from tfckpt.conversion.plan import Dropped, Plan, Step, noting
 from tfckpt.conversion.request import make_plan
 from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import Choice, choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
 from tfckpt.exchange.defaults import FULL, KEY, PATH
+from tfckpt.issues import Issue
 from tfckpt.options import SOURCE, Request, given
 
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
@@ -86,7 +87,7 @@ def _as_they_are(source: Source, excluded: Exclusion) -> Plan:
     taken = {step.source: excluded.taking(step.source) for step in plan.steps} if excluded.texts else {}
     rules = {name: item.rule for name, item in taken.items() if item is not None}
     plan = _without(plan, rules, find_roles(source.entries(), None) if rules else {})
-    return plan._replace(notes=(*plan.notes, *excluded.unused(list(source))))
+    return noting(plan, excluded.unused(list(source)))
 
 
 def _choice(source: Source, edits: Edits) -> Choice | None:
@@ -108,7 +109,7 @@ def _chosen(plan: Plan, source: Source, choice: Choice, keep: Sequence[str], *, 
     plan = _without(plan, {**filled, **choice.dropped}, choice.roles)
     if keep and not any(step.source != OBJECT_GRAPH_KEY for step in plan.steps):
         raise PlanError([nothing_left(source, len(plan.dropped))])
-    return plan._replace(notes=(*plan.notes, *choice.notes))
+    return noting(plan, choice.notes)
 
 
 def _without(plan: Plan, rules: Mapping[str, str], roles: Mapping[str, str]) -> Plan:
@@ -122,12 +123,12 @@ def _without(plan: Plan, rules: Mapping[str, str], roles: Mapping[str, str]) -> 
     return plan._replace(steps=steps, dropped=tuple(dropped))
 
 
-def _readable_graph(source: Source) -> tuple[ObjectGraph | None, list[str]]:
+def _readable_graph(source: Source) -> tuple[ObjectGraph | None, list[Issue]]:
     """Return the object graph, or what to say if it cannot be read: tensors can still be told by their keys."""
     try:
         return source.object_graph, []
     except FormatError as error:
-        return None, [f"patterns are compared with keys alone, since the object graph cannot be read: {error}"]
+        return None, [Issue("graph-unread", got=str(error))]
 
 
 def _called(plan: Plan, graph: ObjectGraph | None, form: Form) -> Plan:
@@ -137,8 +138,9 @@ def _called(plan: Plan, graph: ObjectGraph | None, form: Form) -> Plan:
     lacking = [step.target for step in plan.steps if step.target not in names and step.target != OBJECT_GRAPH_KEY]
     what, kept = LACKED[form]
     are = "tensor has" if len(lacking) == 1 else "tensors have"
-    notes = [f"names: {len(lacking)} {are} no {what}, and {kept}: {some([repr(name) for name in lacking], 3)}"]
-    plan = plan._replace(notes=(*plan.notes, *(notes if lacking else ())))
+    if lacking:
+        named = some([repr(name) for name in lacking], 3)
+        plan = noting(plan, [Issue("no-such-names", named, kept, f"{len(lacking)} {are} no {what}")])
     return _retargeted(plan, {**paths, **names})
 
 
@@ -148,7 +150,7 @@ def _renamed(plan: Plan, edits: Edits) -> Plan:
     Raises: PlanError if two tensors would get one name, or one gets none.
     """
     names = [step.target for step in plan.steps]
-    plan = plan._replace(notes=(*plan.notes, *edits.unused_renames(names)))
+    plan = noting(plan, edits.unused_renames(names))
     plan = _retargeted(plan, {name: edits.new_name(name) for name in names}) if edits.rename else plan
     check_names(plan.source, plan.steps)
     return plan

@@ -19,6 +19,7 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Proof
 from tfckpt.conversion.prove import compare
 from tfckpt.errors import TfckptError
+from tfckpt.issues import notes_to_json
 from tfckpt.progress import Progress, finish, stages
 from tfckpt.report.modules import Path, layer_of, module_paths
 
@@ -94,7 +95,7 @@ def _mapping(plan: Plan, source: Checkpoint, dest: Checkpoint | None, progress: 
         "to": plan.to,
         "proved": None if proof is None else not proof.differences,
         "sizes": {name: {"value": size.value, "origin": size.origin} for name, size in plan.sizes.items()},
-        "notes": list(plan.notes),
+        **notes_to_json(plan.issues),
         "steps": [_step(item, source, dest) for item in checked],
         "dropped": [{"source": d.source, "rule": d.rule, "nbytes": d.nbytes} for d in plan.dropped],
         **_found_beside(proof),
