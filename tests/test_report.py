@@ -21,9 +21,9 @@ import tfckpt
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.recover import recover_plan
 from tfckpt.options import Request, given
-from tfckpt.report.document import make_document
-from tfckpt.report.modules import module_paths
-from tfckpt.report.page import page, write_page
+from tfckpt.page.document import make_document
+from tfckpt.page.modules import module_paths
+from tfckpt.page.page import page, write_page
 
 
 class Found(HTMLParser):

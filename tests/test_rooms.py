@@ -167,7 +167,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "export",
         "importing",
     ),
-    "report": ("modules", "document", "page"),
+    "page": ("modules", "document", "page"),
     "types": ("types",),
     "cli": (
         "options",

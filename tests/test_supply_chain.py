@@ -85,7 +85,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "concurrent.futures.process": "the same",
         "concurrent.futures.ProcessPoolExecutor": "the same",
     },
-    "report/page.py": {"importlib": "importlib.resources: the page's own template, style and script"},
+    "page/page.py": {"importlib": "importlib.resources: the page's own template, style and script"},
     "cli/advice.py": {"importlib": "importlib.metadata: which versions are installed, when one is too old"},
     "cli/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
 }

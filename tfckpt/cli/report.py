@@ -21,7 +21,7 @@ from tfckpt.options import AUTO, ModelOptions, Request, given
 if TYPE_CHECKING:
     from tfckpt.checkpoint.checkpoint import Checkpoint
     from tfckpt.conversion.plan import Plan
-    from tfckpt.report.document import Document
+    from tfckpt.page.document import Document
 
 BINS = 24
 OUTPUT = ("-o", "--output")
@@ -66,7 +66,7 @@ def add_commands(
 
 def cmd_report(args: argparse.Namespace) -> int:
     """Write the page, or print what it says; exit code 1 if a tensor cannot be read, or DEST is not SOURCE's."""
-    from tfckpt.report.document import make_document
+    from tfckpt.page.document import make_document
 
     if (args.output is None) != args.json:
         raise remedied(
@@ -140,7 +140,7 @@ def _write(args: argparse.Namespace, document: Document) -> None:
     if args.json:
         print_json_rows({**document.head, "tensors": document.tensors}, "tensors")
         return
-    from tfckpt.report.page import page, write_page
+    from tfckpt.page.page import page, write_page
 
     if args.output == STREAM:
         for piece in page(document):

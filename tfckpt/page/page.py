@@ -18,7 +18,7 @@ from typing import Any
 
 from tfckpt.bundle.commit import new_file
 from tfckpt.errors import printable
-from tfckpt.report.document import Document
+from tfckpt.page.document import Document
 
 SCRIPTS = ("common.js", "treemap.js", "table.js", "histogram.js", "page.js")  # one script; each uses those before it
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
@@ -28,7 +28,7 @@ MARKUP = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 def page(document: Document) -> Iterator[str]:
     """Yield the page in pieces: one tensor's measures are made, and forgotten, at a time.
 
-    >>> from tfckpt.report.document import Document
+    >>> from tfckpt.page.document import Document
     >>> "".join(page(Document({"source": {"prefix": "</title>"}}, iter(())))).count("</title>")
     1
     """
@@ -63,7 +63,7 @@ def write_page(path: str, pieces: Iterable[str]) -> int:
 
 
 def _resource(name: str) -> str:
-    return resources.files("tfckpt.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("tfckpt.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:

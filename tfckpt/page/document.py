@@ -20,8 +20,8 @@ from tfckpt.conversion.proof import Checked, Proof
 from tfckpt.conversion.prove import compare
 from tfckpt.errors import TfckptError
 from tfckpt.issues import notes_to_json
+from tfckpt.page.modules import Path, layer_of, module_paths
 from tfckpt.progress import Progress, finish, stages
-from tfckpt.report.modules import Path, layer_of, module_paths
 
 BINS = 24
 JSON = dict[str, Any]
@@ -54,7 +54,7 @@ def make_document(
         progress: called with (bytes done, bytes in all), for the proof and while the tensors are yielded.
     Raises: FormatError, UnsupportedError. Damaged values are no error but a part of the report.
     Example:
-        >>> from tfckpt.report.document import make_document
+        >>> from tfckpt.page.document import make_document
         >>> with tfckpt.open("bert_model.ckpt") as checkpoint:
         ...     head, tensors = make_document(checkpoint, plan=tfckpt.plan("bert_model.ckpt"))
         ...     first = next(tensors)
