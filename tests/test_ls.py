@@ -16,7 +16,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.cli.listing import COLUMNS
 from tfckpt.cli.main import main
-from tfckpt.cli.output import human
+from tfckpt.cli.terminal import human
 
 TENSORS: dict[str, Any] = {
     "layer_10/w": np.zeros((4, 2), np.float32),

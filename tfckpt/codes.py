@@ -100,6 +100,9 @@ COMPLAINTS: Mapping[str, str] = {
     "no-target": "no target accounts for it; ``to`` names one, and tfckpt layouts lists them",
     "other-options": "it has the names and shapes of what {given} makes of the source, and no {expected}",
     "a-copy": "it has names and shapes of the source's own tensors, as a copy does, and no {expected}",
+    "another-model": "all {got} tensors differ: it holds another model's values",
+    "not-the-same": "{subject}: {got}",
+    "unaccounted": "{subject}: nothing in the source accounts for it",
     # of files of other frameworks
     "unknown-file-kind": "{subject}: cannot tell what to write: expected {expected}; ``kind`` says it too",
     "unnamed-file-kind": (

@@ -7,7 +7,7 @@ from typing import Any
 
 import tfckpt
 from support.garden import clear
-from tfckpt.cli.output import build_lines
+from tfckpt.cli.planned import build_lines
 
 CHOICES = {"num_token_predictions": 3, "seq_length": 10, "max_predictions_per_seq": 3}  # of the reference inputs
 

@@ -15,7 +15,7 @@ from support.release_2019 import fetch
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.cli.output import build_lines
+from tfckpt.cli.planned import build_lines
 
 pytestmark = pytest.mark.tf
 

@@ -15,7 +15,7 @@ from tfckpt.bundle import files
 from tfckpt.bundle.paths import is_remote, looking, strip_suffix
 from tfckpt.cli.command import OURS, Command, Restated, line
 from tfckpt.cli.options import DRY_RUN
-from tfckpt.cli.output import printable
+from tfckpt.cli.output import NEXT, printable, tell
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.trial import FILE_LIMIT, works
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, redacted
@@ -193,7 +193,7 @@ def salvaging(prefix: str, paths: Iterable[str] = (), *, vain: bool = False) -> 
 def print_next(command: str, advice: str | None) -> None:
     """Print what to type, if that is known, as the last line on stderr."""
     if advice:
-        print(f"tfckpt {command}: next: {printable(redacted(_typed_here(advice)))}", file=sys.stderr)
+        tell(command, f"next: {printable(redacted(_typed_here(advice)))}", NEXT, whole=True)
 
 
 def _typed_here(command: str) -> str:

@@ -6,16 +6,8 @@ import argparse
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest
-from tfckpt.cli.output import (
-    print_json,
-    print_json_rows,
-    print_notes,
-    print_plan,
-    print_rows,
-    print_written,
-    printable,
-    what_holds,
-)
+from tfckpt.cli.output import GOOD, add_all, print_json, print_json_rows, print_notes, print_rows, printable, say
+from tfckpt.cli.planned import load_lines, print_plan, print_written, what_holds
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import Targets, add_flags, options_from
 from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
@@ -31,11 +23,13 @@ def add_commands(
     convert.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     add_dest(convert)
     add_flags(convert, ConvertOptions, choices=targets)
+    add_all(convert)
     convert.set_defaults(run=cmd_convert, reports=True)
 
     plan = commands.add_parser("plan", parents=[common], help="show what convert would do, and write nothing")
     plan.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     add_flags(plan, PlanOptions, choices=targets)
+    add_all(plan)
     plan.set_defaults(run=cmd_plan, paged=True)
 
     prove = commands.add_parser(
@@ -58,13 +52,13 @@ def cmd_convert(args: argparse.Namespace) -> int:
         done = {"destination": args.dest, "verified": args.verify, "state_updated": args.update_state}
         print_json(plan.to_json() | done | {"proved": args.prove})
     else:
-        print_plan(plan)
+        print_plan(plan, everything=args.all, loaded=True)
         print_written(args.dest, plan.written)
         if args.prove:
-            all_of_them = f"all {len(plan.steps)} hold the source's values, and every checksum matches"
-            print(f"proved: {what_holds(plan.steps) or all_of_them}")
+            say(f"proved: {what_holds(plan.steps, args.source)}, and every checksum matches", GOOD)
         if args.update_state:
-            print(f"latest: {printable(args.dest)}")
+            say(f"latest: {printable(args.dest)}", GOOD)
+        print("", *load_lines(plan, args.dest), sep="\n")
     return 0
 
 
@@ -74,7 +68,7 @@ def cmd_plan(args: argparse.Namespace) -> int:
     if args.json:
         print_json(plan.to_json())
     else:
-        print_plan(plan)
+        print_plan(plan, everything=args.all)
     return 0
 
 
@@ -85,12 +79,11 @@ def cmd_prove(args: argparse.Namespace) -> int:
     if args.json:
         print_json_rows(proof.to_json(), "tensors")
         return 0
-    at = f" at {printable(proof.at)}" if proof.at else ""
-    print(f"{printable(proof.dest)}: right: the {proof.to}{at} holds the values of {printable(proof.source)}")
-    all_of_them = f"all {len(proof.tensors)} tensors, and every checksum of both"
-    print(f"proved: {what_holds([checked.step for checked in proof.tensors]) or all_of_them}")
+    at = f" (at {printable(proof.at)})" if proof.at else ""
+    say(f"OK: {what_holds([checked.step for checked in proof.tensors], proof.source)}", GOOD)
+    say(f"proved: {printable(proof.dest)} is its {proof.to}{at}, and every checksum of both matches", GOOD)
     for rule, names in proof.extras_by_rule().items():
-        print(f"beside it: {len(names)} ({rule})")
+        say(f"beside it: {len(names)} ({rule})")
     print_notes(proof.issues)
     return 0
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.bundle.commit import write_text
-from tfckpt.cli.output import build_lines, print_json, printable
+from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.planned import load_lines
+from tfckpt.errors import count_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +26,6 @@ CONFIG = {
     "max_position_embeddings": 24,
     "type_vocab_size": 2,
 }
-
-LOAD = """\
-status = tf.train.Checkpoint(model=encoder).read({dest!r})
-status.assert_consumed().assert_existing_objects_matched()
-"""
 
 
 def add_commands(
@@ -56,7 +53,8 @@ def cmd_demo(args: argparse.Namespace) -> int:
     with tfckpt.open(source) as before, tfckpt.open(dest) as after:
         prove(plan, before, after)
 
-    load = "\n".join((*build_lines(plan.constructors), LOAD.format(dest=dest)))
+    words, _, *code = load_lines(plan, dest)
+    load = "\n".join([*code, ""])
     if args.json:
         print_json(
             {"source": source, "destination": dest, "variables": len(tensors), "proved": len(plan.steps), "load": load}
@@ -66,8 +64,8 @@ def cmd_demo(args: argparse.Namespace) -> int:
     print(f"converted: {printable(dest)}: {len(plan.steps)} variables, and {len(plan.dropped)} dropped:")
     for rule, items in plan.dropped_by_rule().items():
         print(f"           {len(items)} ({rule})")
-    print(f"proved:    all {len(plan.steps)} hold the source's values, and every checksum matches")
-    print(f"\nTo load it in TensorFlow 2 with Model Garden:\n\n{load}", end="")
+    print(f"proved:    all {count_of(plan.steps, 'tensor')} match the source, and every checksum matches")
+    print(f"\n{words}\n\n{load}", end="")
     return 0
 
 

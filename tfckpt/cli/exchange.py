@@ -10,7 +10,8 @@ from typing import Any
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest
-from tfckpt.cli.output import report_written
+from tfckpt.cli.output import add_all
+from tfckpt.cli.planned import report_written
 from tfckpt.cli.stdin import NAME as STDIN
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import progress_bar
@@ -29,6 +30,7 @@ def add_commands(
     export.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
     add_flags(export, ExportOptions, choices=choices)
+    add_all(export)
     export.set_defaults(run=cmd_export, reports=True)
 
     imports = commands.add_parser(
@@ -39,6 +41,7 @@ def add_commands(
     )
     add_dest(imports)
     add_flags(imports, ImportOptions, choices=choices)
+    add_all(imports)
     imports.set_defaults(run=cmd_import, reports=True)
 
 

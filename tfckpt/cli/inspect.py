@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfckpt.cli.advice import print_next, salvaging
 from tfckpt.cli.options import add_source
-from tfckpt.cli.output import print_json, printable
+from tfckpt.cli.output import GOOD, NOTE, print_json, printable, say, sized, tell
 from tfckpt.cli.terminal import progress_bar
-from tfckpt.errors import some
+from tfckpt.errors import count_of, some
 
 if TYPE_CHECKING:
     from tfckpt.bundle.damage import Finding
@@ -46,7 +45,7 @@ def cmd_verify(args: argparse.Namespace) -> int:
     found.reader.close()
     prefix = found.reader.prefix
     for line in lines(damage):
-        print(f"tfckpt verify: {printable(line)}", file=sys.stderr)
+        tell("verify", printable(line))
     if left is not None:
         remedy = remedy_for_all(damage)
         then = salvaging(prefix, [item.path for item in damage], vain=not left.has_values)
@@ -54,13 +53,13 @@ def cmd_verify(args: argparse.Namespace) -> int:
     if missing:
         what = f"the object graph names {some([repr(key) for key in missing])}, and no such tensor is here"
         then = "TensorFlow's restore fails as a whole for a program that asks for it"
-        print(f"tfckpt verify: note: {printable(what)}: {then}", file=sys.stderr)
+        tell("verify", f"note: {printable(what)}: {then}", NOTE)
     if args.json:
         counts = {"prefix": prefix, "tensors": len(entries), "nbytes": total}
         more = {"missing": missing} if missing else {}
         print_json(counts | {"damaged": [item.to_json() for item in damage]} | more)
     elif not damage:
-        print(f"{printable(prefix)}: {len(entries)} tensors, {total:,} bytes: every checksum matches")
+        say(f"{printable(prefix)}: {count_of(entries, 'tensor')}, {sized(total)}: every checksum matches", GOOD)
     return 1 if damage else 0
 
 

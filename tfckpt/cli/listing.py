@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
+from tfckpt.cli.folding import Row, fold
 from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
-from tfckpt.cli.output import human, is_terminal, print_json, print_meant, print_no_match, print_rows, printable
-from tfckpt.errors import TfckptError
+from tfckpt.cli.output import (
+    ALL,
+    NOTE,
+    add_all,
+    is_terminal,
+    print_json,
+    print_meant,
+    print_no_match,
+    print_rows,
+    printable,
+    say,
+    shortened,
+    sized,
+    tell,
+)
+from tfckpt.cli.terminal import human
+from tfckpt.errors import TfckptError, count_of
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -43,6 +58,7 @@ COLUMNS = {
 }
 DEFAULT = ("name", "dtype", "shape", "bytes")
 STYLES = {"dtype": "green", "shape": "cyan", "bytes": "yellow", "size": "yellow", "role": "magenta", "share": "yellow"}
+SIZES = ("bytes", "size")
 GROUPINGS = ("prefix", "dtype", "role", "shard")
 FORMS = {"key": "name", "path": "path", "full": "full_name"}  # what JSON calls them
 KEY = "key"
@@ -84,6 +100,7 @@ def add_commands(
     ls.add_argument(
         "--depth", type=counting(1, 1000), default=1, metavar="N", help="parts of the prefixes to sum (default: 1)"
     )
+    add_all(ls)
     ls.set_defaults(run=cmd_ls, paged=True)
 
 
@@ -143,7 +160,7 @@ def _roles(checkpoint: Checkpoint, *, asked: bool) -> Roles:
     except TfckptError as error:
         if not asked:
             return {}
-        print(f"tfckpt ls: roles are told by names alone: {printable(str(error))}", file=sys.stderr)
+        tell("ls", f"roles are told by names alone: {printable(str(error))}", NOTE)
         graph = None
     return find_roles(checkpoint.entries(), graph)
 
@@ -172,18 +189,43 @@ def _print_tensors(entries: Sequence[Entry], names: Names, roles: Roles, args: a
         return
     called = COLUMNS["name"]._replace(cell=lambda entry, _: names.get(entry.name, entry.name))
     columns = [called if column.key == "name" else column for column in columns]
-    rows = [[column.cell(entry, roles) for column in columns] for entry in entries]
+    is_folded = is_terminal() and "name" in shown and not args.all and not args.sort
+    listed = _without_state(entries, roles, args) if is_folded else entries
+    rows = [[column.cell(entry, roles) for column in columns] for entry in listed]
     numbers = [name for name in shown if COLUMNS[name].is_number]
-    print_rows(shown, rows, styles=STYLES, numbers=numbers)
+    if is_folded and _print_folded(shown, rows, numbers) < len(entries):
+        print(f"{ALL} lists every tensor{', optimizer state too' if len(rows) < len(entries) else ''}.\n")
+    elif not is_folded:
+        print_rows(shown, rows, styles=STYLES, numbers=numbers)
     if is_terminal():
-        print(_summary(entries, roles))
+        say(_summary(entries, roles))
+
+
+def _without_state(entries: Sequence[Entry], roles: Roles, args: argparse.Namespace) -> Sequence[Entry]:
+    """Return the tensors without the optimizer's, which are counted in the sum; all if these are what is asked for."""
+    from tfckpt.checkpoint.optimizers import OPTIMIZER
+
+    if args.pattern is not None or args.regex is not None:
+        return entries
+    return [entry for entry in entries if roles.get(entry.name) != OPTIMIZER] or entries
+
+
+def _print_folded(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> int:
+    """Print one row for equal layers; what differs in any other column stays apart. Return how many rows that are."""
+    place = columns.index("name")
+    folded = fold(Row((shortened(row[place]),), (*row[:place], *row[place + 1 :])) for row in rows)
+    cells = [(*row.cells[:place], row.names[0], row.times, *row.cells[place:]) for row in folded]
+    shown = (*columns[: place + 1], "count", *("each" if name in SIZES else name for name in columns[place + 1 :]))
+    styles = {**STYLES, "each": STYLES["bytes"], "count": ""}
+    print_rows(shown, cells, styles=styles, numbers=("count", "each", *numbers))
+    return len(folded)
 
 
 def _summary(entries: Iterable[Entry], roles: Roles) -> str:
     from tfckpt.checkpoint.optimizers import OPTIMIZER
 
     total = _Sum.of(entries)
-    text = f"{total.tensors} tensors, {total.elements:,} elements, {total.nbytes:,} bytes ({human(total.nbytes)})"
+    text = f"{count_of(total.tensors, 'tensor')}, {count_of(total.elements, 'element')}, {sized(total.nbytes)}"
     state = _Sum.of(entry for entry in entries if roles.get(entry.name) == OPTIMIZER)
     return f"{text}; {OPTIMIZER}: {_percent(state, total)}" if state.tensors else text
 
@@ -229,7 +271,7 @@ def _print_totals(entries: list[Entry], names: Names, roles: Roles, args: argpar
     shown = (args.total, "tensors", "elements", "size" if args.human else "bytes", "share")
     print_rows(shown, rows, styles=STYLES, numbers=shown[1:])
     if is_terminal():
-        print(_summary(entries, roles))
+        say(_summary(entries, roles))
 
 
 def prefix_of(name: str, depth: int) -> str:

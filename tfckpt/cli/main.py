@@ -30,7 +30,7 @@ from tfckpt.cli import (
 )
 from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
 from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
-from tfckpt.cli.output import folded, print_failure, printable, said
+from tfckpt.cli.output import NOTE, folded, print_failure, printable, said, tell
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.terminal import paged
 from tfckpt.errors import ProofError, TfckptError
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.verbose or not (lacking := unmet_requirements()):
             raise
         for line, _ in lacking:
-            print(f"tfckpt {args.command}: {line}", file=sys.stderr)
+            tell(args.command, line)
         wanted = [requirement for _, requirement in lacking]
         print_next(args.command, shlex.join(["python3", "-m", "pip", "install", "--upgrade", *wanted]))
         return getattr(args, "trouble", FAILED)
@@ -126,7 +126,7 @@ def _tell(error: Exception, args: argparse.Namespace, commands: Sequence[str]) -
         _print_traceback()
     lines = said(error)
     for line in folded(lines) if isinstance(error, ProofError) else lines:
-        print(f"tfckpt {args.command}: {printable(line)}", file=sys.stderr)
+        tell(args.command, printable(line))
     for command in commands:
         print_next(args.command, command)
     if getattr(args, "json", False) and not isinstance(error, many.FailedJobsError):
@@ -173,7 +173,7 @@ def _printer_of_notes(command: str) -> Callable[[str], None]:
     def note(text: str) -> None:
         if text not in printed:
             printed.add(text)
-            print(f"tfckpt {command}: note: {printable(text)}", file=sys.stderr)
+            tell(command, f"note: {printable(text)}", NOTE)
 
     return note
 

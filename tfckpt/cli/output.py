@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tfckpt import errors
-from tfckpt.cli.terminal import make_console
+from tfckpt.cli.tables import layout
+from tfckpt.cli.terminal import human, make_console
 from tfckpt.issues import Issue, like
 from tfckpt.options import for_shell
 
@@ -15,19 +16,26 @@ if TYPE_CHECKING:
     import argparse
 
     from tfckpt.checkpoint.lookup import Found, Lookup
-    from tfckpt.conversion.config import Fact
-    from tfckpt.conversion.plan import Argument, Constructor, Fill, Plan, Step, Written
-    from tfckpt.layouts.axes import Size
 
 printable = errors.printable
 some = errors.some
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+GOOD, NOTE, NEXT = "bold green", "yellow", "bold cyan"  # styles of what lines begin with
+ALL = "--all"  # what asks for a row for each tensor
+KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"  # of nearly every key of an object-based checkpoint
+UNIT = 1024
 MOST_DIFFERENCES = 20
 MOST_OF_A_KIND = 3
 MEANT = {"path": ("the path of an object", "paths of objects"), "full name": ("a full name", "full names")}
 ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot say more
+
+
+def add_all(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for a row for each tensor."""
+    parser.add_argument(
+        ALL, action="store_true", help="a row for each tensor, as a pipe gets it, instead of one for equal layers"
+    )
 
 
 def print_json(value: Any) -> None:
@@ -57,21 +65,64 @@ def print_failure(error: Exception, commands: Sequence[str]) -> None:
     print(errors.redacted(json.dumps({"error": type(error).__name__, "issues": told, "next": commands}, indent=2)))
 
 
+def shortened(name: str) -> str:
+    """Return a name without what ends nearly every key of an object-based checkpoint.
+
+    >>> shortened("model/dense/kernel/.ATTRIBUTES/VARIABLE_VALUE")
+    'model/dense/kernel'
+    """
+    return name.removesuffix(KEY_END)
+
+
+def terminal_width() -> int:
+    """Return how many characters fit in a line."""
+    return make_console().width
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line on stdout; on a terminal broken between words, with what stands before its first colon in a colour."""
+    label, colon, rest = text.partition(": ")
+    _print_line(label + colon, rest, style, sys.stdout)
+
+
+def tell(command: str, text: str, style: str = "bold red", *, whole: bool = False) -> None:
+    """Print a line of a command on stderr, in colour on a terminal, and there broken between words unless ``whole``."""
+    _print_line(f"tfckpt {command}: ", text, style, sys.stderr, whole=whole)
+
+
+def _print_line(label: str, text: str, style: str, stream: TextIO, *, whole: bool = False) -> None:
+    if not stream.isatty():
+        print(label + text, file=stream)
+        return
+    import textwrap
+
+    from rich.text import Text
+
+    console = make_console(stderr=stream is sys.stderr)
+    line = label + text
+    if not whole:
+        lines = textwrap.wrap(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        line = "\n".join(lines)
+    shown = Text(line)
+    shown.stylize(style, 0, len(label.rstrip()))
+    console.print(shown, soft_wrap=True)
+
+
 def is_terminal() -> bool:
     """Whether what is printed is looked at as it is, and not read by a program."""
     return sys.stdout.isatty()
 
 
-def human(nbytes: int) -> str:
-    """Return a size as people say it.
+def sized(nbytes: int) -> str:
+    """Return a size as programs and people read it: on a terminal in both ways.
 
-    >>> human(21_704), human(7), human(1 << 40)
-    ('21.2 KiB', '7 B', '1.0 TiB')
+    >>> sized(21_704)
+    '21,704 bytes'
     """
-    size, unit = float(nbytes), 0
-    while size >= 1023.95 and unit < len(UNITS) - 1:  # what rounds to 1024.0 is one of the next unit
-        size, unit = size / 1024, unit + 1
-    return f"{size:.1f} {UNITS[unit]}" if unit else f"{nbytes} B"
+    exact = f"{nbytes:,} bytes" if nbytes != 1 else "1 byte"
+    return f"{human(nbytes)} ({exact})" if is_terminal() and nbytes >= UNIT else exact
 
 
 def folded(lines: Sequence[str]) -> Sequence[str]:
@@ -102,17 +153,7 @@ def print_rows(
         for row in cells:
             print("\t".join(row))
         return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column in numbers else "left"
-        table.add_column(column, overflow="fold", style=styles.get(column), justify=justify)  # a name is never cut
-    for row in cells:
-        table.add_row(*map(Text, row))
-    make_console().print(table)
+    print_spans(layout(columns, cells, terminal_width(), styles=styles, numbers=numbers))
 
 
 def print_spans(lines: Iterable[Sequence[Span]]) -> None:
@@ -123,9 +164,8 @@ def print_spans(lines: Iterable[Sequence[Span]]) -> None:
         return
     from rich.text import Text
 
-    console = make_console()
-    for line in lines:
-        console.print(Text.assemble(*line), soft_wrap=True)
+    drawn = ([(_drawable(text), style) for text, style in line] for line in lines)
+    make_console().print(Text("\n").join(Text.assemble(*line) for line in drawn), soft_wrap=True)
 
 
 def bar_block() -> str:
@@ -140,16 +180,19 @@ def _speaks_unicode() -> bool:
 def guides(*, last: bool) -> tuple[str, str]:
     """Return what a tree draws before a branch, and before the lines below it."""
     corner, bar = ("└─ ", "   ") if last else ("├─ ", "│  ")
-    if _speaks_unicode():
-        return corner, bar
-    return corner.translate(ASCII_GUIDES), bar.translate(ASCII_GUIDES)
+    return _drawable(corner), _drawable(bar)
+
+
+def _drawable(text: str) -> str:
+    """Return a text with lines that the terminal's encoding can say."""
+    return text if _speaks_unicode() else text.translate(ASCII_GUIDES)
 
 
 def print_no_match(args: argparse.Namespace, count: int) -> None:
     """Say on stderr that what chooses among tensors chose none, and why a name without wildcards does not."""
     literal = args.pattern is not None and not set("*?[") & set(args.pattern)
     hint = f"; a glob matches whole names, as {printable(f'*{args.pattern}*')!r} does" if literal else ""
-    print(f"tfckpt {args.command}: none of {count} tensors matches{hint}", file=sys.stderr)
+    tell(args.command, f"none of {count} tensors matches{hint}", NOTE)
 
 
 def print_meant(
@@ -165,56 +208,13 @@ def print_meant(
     else:
         said = f"{many} match as well: {tensors}" if by_key else f"no key matches; {many} do: {tensors}"
     more = "" if lookup.is_complete else "; there are more paths than are compared"
-    print(f"tfckpt {args.command}: {said}{more}", file=sys.stderr)
-
-
-def print_plan(plan: Plan) -> None:
-    """Print what becomes of every variable, then the sums, then what else to know."""
-    rows = [(step.source, _change(step), step.target) for step in plan.steps]
-    rows += [(item.source, "dropped", item.rule) for item in plan.dropped]
-    print_rows(("source", "shape", "target"), rows, styles={"shape": "cyan"})
-    counts = [
-        f"{len(plan.steps)} variables",
-        f"{plan.nbytes:,} bytes",
-        f"{sum(step.is_transposed for step in plan.steps)} transposed",
-    ]
-    if cast := sum(step.cast is not None for step in plan.steps):
-        counts.append(f"{cast} cast")
-    target = f" to {plan.to}" if plan.to else ""
-    print(f"{printable(plan.source)}{target}: {', '.join(counts)}")
-    for rule, items in plan.dropped_by_rule().items():
-        roles = by_role(item.role for item in items if item.role not in ("", rule))
-        print(f"dropped: {len(items)} ({printable(rule)})" + (f": {roles}" if roles else ""))
-    known: Mapping[str, Size | Fact] = {**plan.sizes, **plan.facts}
-    for name, stated in known.items():
-        print(f"{name}: {printable(str(stated.value))} ({printable(stated.origin)})")
-    if plan.constructors:
-        print("build the model with:", *build_lines(plan.constructors), sep="\n")
-    print_notes(plan.issues)
+    tell(args.command, f"{said}{more}", NOTE)
 
 
 def print_notes(issues: Iterable[Issue]) -> None:
     """Print what a user should know of a result."""
     for issue in issues:
-        print(f"note: {printable(issue.text(for_shell))}")
-
-
-def build_lines(constructors: Sequence[Constructor]) -> list[str]:
-    """Return the Python that builds a model, a comment behind each argument that says where it comes from."""
-    names: dict[str, set[str]] = {}
-    lines = []
-    for constructor in constructors:
-        names.setdefault(constructor.module, set()).add(constructor.function.partition(".")[0])
-        lines += [f"{constructor.name} = {constructor.function}(", *map(_argument_line, constructor.arguments), ")"]
-    if any("tf_utils." in line for line in lines):
-        names["official.modeling"] = {"tf_utils"}
-    imports = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
-    return ["import tensorflow as tf", *imports, "", *lines]
-
-
-def _argument_line(argument: Argument) -> str:
-    comment = f"{argument.field} ({argument.origin})" if argument.field else argument.origin
-    return f"    {argument.name}={argument.code}," + (f"  # {printable(comment)}" if comment else "")
+        say(f"note: {printable(issue.text(for_shell))}", NOTE)
 
 
 def by_role(roles: Iterable[str]) -> str:
@@ -226,76 +226,6 @@ def by_role(roles: Iterable[str]) -> str:
     from collections import Counter
 
     return ", ".join(f"{count} {role}" for role, count in Counter(roles).most_common())
-
-
-def report_written(
-    plan: Plan, args: argparse.Namespace, *, written: bool = True, where: str | None = None, **more: Any
-) -> int:
-    """Print what became of every tensor, and where, unless nothing was written; ``more`` is for the JSON. Return 0.
-
-    ``where`` is what a text calls the destination, if not as the command line does.
-    """
-    if args.json:
-        print_json(plan.to_json() | {"destination": args.dest if written else None} | more)
-    else:
-        print_plan(plan)
-        if written:
-            print(f"written: {printable(where or args.dest)}")
-    return 0
-
-
-def print_written(dest: str, written: Written | None) -> None:
-    """Print where a conversion went and, if it shares files, how, with what goes along unnamed."""
-    assert written is not None
-    print_notes(written.issues)
-    how = "" if written.mode == "copy" else f" ({written.mode}: the data files are SOURCE's)"
-    print(f"written: {printable(dest)}{how}")
-    if written.carried_nbytes:
-        print(f"carried: {written.carried_nbytes:,} bytes of SOURCE's data files that no tensor of it names")
-
-
-def what_holds(steps: Sequence[Step]) -> str:
-    """Return what a proof of these steps says where some were filled; nothing, where all hold the source's values."""
-    fills = [step.fill for step in steps if step.fill is not None]
-    if not fills:
-        return ""
-    kept = len(steps) - len(fills)
-    holds = f"{kept} tensor holds" if kept == 1 else f"{kept} tensors hold"
-    filled = "1 was filled" if len(fills) == 1 else f"{len(fills)} were filled"
-    return f"{holds} the source's values, {filled} ({kinds_of(fills)}), and every checksum matches"
-
-
-def kinds_of(fills: Iterable[Fill]) -> str:
-    """Return each kind of values once, with the first and the last seed that it has.
-
-    >>> from tfckpt.types import Fill
-    >>> kinds_of([Fill(0.0, 0.02, 7), Fill(0.0), Fill(0.0, 0.02, 9), Fill(1.0)])
-    'normal, deviation 0.02, seeds 7 to 9; zeros; ones'
-    """
-    kinds: dict[Fill, list[Fill]] = {}
-    for fill in fills:
-        kinds.setdefault(fill._replace(seed=None), []).append(fill)
-    return "; ".join(_kind(sorted(kind)) for kind in kinds.values())
-
-
-def _kind(fills: Sequence[Fill]) -> str:
-    """Return what fills that differ only in their seeds are, from the first seed to the last."""
-    first, last = fills[0], fills[-1]
-    return str(first) if first == last else f"{str(first).replace('seed', 'seeds')} to {last.seed}"
-
-
-def _change(step: Step) -> str:
-    """Return the shape, and what becomes of it or of the dtype."""
-    from tfckpt.bundle.dtypes import dtype_name
-
-    text = str(list(step.source_shape))
-    if step.shape != step.source_shape:
-        text += f" -> {list(step.shape)}"
-    if step.same_as is not None:
-        text += " same bytes"
-    if step.cast is not None:
-        text += f" {dtype_name(step.data_type)} -> {dtype_name(step.cast)}"
-    return text
 
 
 def said(error: Exception) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import WrongUsageError, add_source, counting
-from tfckpt.cli.output import folded, print_json_rows, printable
+from tfckpt.cli.output import folded, print_json_rows, printable, tell
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.errors import remedied
@@ -91,7 +91,7 @@ def cmd_report(args: argparse.Namespace) -> int:
         document = document._replace(tensors=_noting(document.tensors, problems))
         _write(args, document)
     for line in folded(problems):
-        print(f"tfckpt report: {printable(line)}", file=sys.stderr)
+        tell("report", printable(line))
     return 1 if problems else 0
 
 

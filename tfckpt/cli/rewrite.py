@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest
-from tfckpt.cli.output import report_written
+from tfckpt.cli.output import add_all
+from tfckpt.cli.planned import report_written
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import add_flags, options_from
 from tfckpt.options import AverageOptions, MergeOptions, RewriteOptions
@@ -27,18 +28,21 @@ def add_commands(
     add_dest(rewrite)
     add_flags(rewrite, RewriteOptions, but=SIZES)
     add_flags(rewrite.add_mutually_exclusive_group(), RewriteOptions, only=SIZES)
+    add_all(rewrite)
     rewrite.set_defaults(run=cmd_rewrite, reports=True)
 
     merge = commands.add_parser("merge", parents=[common], help="join checkpoints into one")
     merge.add_argument("sources", metavar="SOURCE", nargs="+", help=CHECKPOINT)
     add_dest(merge)
     add_flags(merge, MergeOptions)
+    add_all(merge)
     merge.set_defaults(run=cmd_merge, reports=True)
 
     average = commands.add_parser("average", parents=[common], help="average checkpoints of one model")
     average.add_argument("sources", metavar="SOURCE", nargs="+", help=f"{CHECKPOINT}; the newest last")
     add_dest(average)
     add_flags(average, AverageOptions)
+    add_all(average)
     average.set_defaults(run=cmd_average, reports=True)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import tfckpt
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.inspect import lines
 from tfckpt.cli.options import CHECKPOINT, add_dest
-from tfckpt.cli.output import by_role, print_json, printable
+from tfckpt.cli.output import GOOD, by_role, print_json, printable, say, sized, tell
 from tfckpt.cli.terminal import progress_bar
+from tfckpt.errors import count_of
 from tfckpt.flags import add_flags, options_from
 from tfckpt.options import SalvageOptions, for_shell
 
@@ -33,16 +33,16 @@ def cmd_salvage(args: argparse.Namespace) -> int:
     with progress_bar("salvaging", quiet=args.quiet) as progress:
         report = tfckpt.salvage(args.source, args.dest, **options_from(args, SalvageOptions), progress=progress)
     for line in (*lines(report.damage), *(f"note: {issue.text(for_shell)}" for issue in report.issues)):
-        print(f"tfckpt salvage: {printable(line)}", file=sys.stderr)
+        tell("salvage", printable(line))
     remedy = remedy_for_all(report.damage)
     print_next("salvage", None if remedy is None else remedy.argument("command"))
     if args.json:
         print_json(report.to_json() | ({"destination": None} if args.dry_run else {}))
     else:
         lost = f"{len(report.lost)} known to be lost" if report.damage else "nothing lost"
-        print(f"{printable(report.source)}: {len(report.saved)} tensors, {report.nbytes:,} bytes saved; {lost}")
+        say(f"{printable(report.source)}: {count_of(report.saved, 'tensor')}, {sized(report.nbytes)} saved; {lost}")
         if report.roles:
-            print(f"not saved: {by_role(report.roles.values())}")
+            say(f"not saved: {by_role(report.roles.values())}")
         if not args.dry_run:
-            print(f"written: {printable(report.destination)}")
+            say(f"written: {printable(report.destination)}", GOOD)
     return 1 if report.damage else 0

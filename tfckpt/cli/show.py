@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import add_source, counting
-from tfckpt.cli.output import bar_block, human, is_terminal, print_json, print_meant, print_spans, printable
+from tfckpt.cli.output import (
+    bar_block,
+    is_terminal,
+    print_json,
+    print_meant,
+    print_spans,
+    printable,
+    terminal_width,
+)
+from tfckpt.cli.terminal import human
 from tfckpt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +30,8 @@ if TYPE_CHECKING:
 
 LABEL = "cyan"  # its style on a terminal
 LABELS = {"nan": "NaN", "positive_inf": "Inf", "negative_inf": "-Inf"}
-BAR_WIDTH = 40
+BAR_WIDTH, NARROWEST_BAR = 40, 4
+BEFORE_BAR = 45  # characters of a histogram's line but its label and its bar: the edges, the count, what is between
 HEAD = 8  # values that are shown unless told which
 MOST_VALUES = 10_000  # that are printed
 LONGEST = 200  # bytes of a string that are printed
@@ -138,15 +148,16 @@ def _plain(value: Any) -> Any:
 
 def _print(found: dict[str, Any], values: Array, *, first: bool) -> None:
     """Print a tensor: a line for each fact, a bar of the histogram, a row of values; between two, a blank line."""
-    lines = list(_fact_lines(found))
+    lines, label = list(_fact_lines(found)), f"values {found['index']}"
     if found["statistics"] is not None:
-        lines += _statistic_lines(found["statistics"])
-    lines += [(f"values {found['index']}", text) for text in _rows(values)]
+        room = terminal_width() - len(label) - BEFORE_BAR if is_terminal() else 0
+        lines += _statistic_lines(found["statistics"], min(BAR_WIDTH, max(room, NARROWEST_BAR)))
+    lines += [(label, text) for text in _rows(values)]
     if not first:
         print()
     if not is_terminal():
-        for label, text in lines:
-            print(f"{label}\t{text}")
+        for name, text in lines:
+            print(f"{name}\t{text}")
         return
     shown = ["" if n and label == lines[n - 1][0] else label for n, (label, _) in enumerate(lines)]
     width = max(map(len, shown))
@@ -166,7 +177,7 @@ def _fact_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "stored", f"{stored['slices']} slices" if stored["slices"] else whole
 
 
-def _statistic_lines(statistics: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _statistic_lines(statistics: dict[str, Any], room: int) -> Iterator[tuple[str, str]]:
     if statistics["of"] != "values":
         yield "statistics", f"of the {statistics['of']}"
     for label in ("min", "max", "mean", "std"):
@@ -177,7 +188,7 @@ def _statistic_lines(statistics: dict[str, Any]) -> Iterator[tuple[str, str]]:
     most = max(counts, default=0)
     for (low, high), count in zip(itertools.pairwise(edges), counts, strict=True):
         if is_terminal():
-            bar = bar_block() * math.ceil(BAR_WIDTH * count / most)
+            bar = bar_block() * math.ceil(room * count / most)
             yield "histogram", f"{_short(low):>12}{_short(high):>13}{count:>14,}  {bar}"
         else:
             yield "histogram", f"{_short(low)}\t{_short(high)}\t{count}"

@@ -12,8 +12,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 PAGER = "less"
 LESS = "FRX"  # git's choice: not for what fits the screen, colours as they are, and the text stays when it ends
+
+
+def human(nbytes: int) -> str:
+    """Return a size as people say it.
+
+    >>> human(21_704), human(7), human(1 << 40)
+    ('21.2 KiB', '7 B', '1.0 TiB')
+    """
+    size, unit = float(nbytes), 0
+    while size >= 1023.95 and unit < len(UNITS) - 1:  # what rounds to 1024.0 is one of the next unit
+        size, unit = size / 1024, unit + 1
+    return f"{size:.1f} {UNITS[unit]}" if unit else f"{nbytes} B"
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -33,15 +46,18 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    class Sizes(ProgressColumn):
+        """How much is done, and how fast it goes, in the units of `human`."""
+
+        def render(self, task: Task) -> Text:
+            total = "" if task.total is None else f" of {human(int(task.total))}"
+            speed = task.finished_speed or task.speed
+            return Text(f"{human(int(task.completed))}{total}" + (f", {human(int(speed))}/s" if speed else ""))
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), Sizes(), TimeRemainingColumn())
     with Progress(*columns, console=make_console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

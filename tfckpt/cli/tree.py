@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
+from tfckpt.cli import folding
 from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
-from tfckpt.cli.output import Span, guides, print_json, print_meant, print_no_match, print_spans, printable
-from tfckpt.errors import located
+from tfckpt.cli.output import (
+    Span,
+    guides,
+    is_terminal,
+    print_json,
+    print_meant,
+    print_no_match,
+    print_spans,
+    printable,
+    sized,
+    terminal_width,
+)
+from tfckpt.cli.tables import NARROWEST, cells_of, wrap
+from tfckpt.errors import count_of, located
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -35,7 +48,7 @@ def add_commands(
         metavar="N",
         help="levels to draw; what is below them is counted (default: all)",
     )
-    tree.add_argument("--all", action="store_true", help="also objects without values, and each slot variable")
+    tree.add_argument("--all", action="store_true", help="every layer, objects without values, and each slot variable")
     tree.set_defaults(run=cmd_tree, paged=True)
 
 
@@ -69,7 +82,8 @@ def cmd_tree(args: argparse.Namespace) -> int:
         print_json(found | {"tree": to_json(outline.root), "rest": [_tensor(entry) for entry in outline.rest]})
     else:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
-        print_spans([*_align(rows), [(f"{count} variables, {nbytes:,} bytes", NAME)]])
+        noun = "variable" if len(variables) == 1 else "variables"
+        print_spans([*_align(rows), [(f"{count} {noun}, {sized(nbytes)}", NAME)]])
     return 0
 
 
@@ -85,12 +99,59 @@ def draw(outline: Outline, *, everything: bool = False) -> Iterator[Row]:
 def _draw_below(branch: Branch, indent: str, *, everything: bool) -> Iterator[Row]:
     children = branch.children if everything else _folded(branch.children)
     slots = list(_slot_cells(branch.slots, everything=everything))
-    for n, child in enumerate(children):
-        corner, bar = guides(last=n == len(children) - 1 and not slots)
-        yield (indent + corner, printable(child.name), *_facts(child))
-        yield from _draw_below(child, indent + bar, everything=everything)
+    blocks = [_block(child, everything=everything) for child in children]
+    if not everything and is_terminal():
+        blocks = _alike(blocks)
+    for n, ((_, *first), *rest) in enumerate(blocks):
+        corner, bar = guides(last=n == len(blocks) - 1 and not slots)
+        yield _row(indent + corner, *first)
+        yield from (_row(indent + bar + inner, *cells) for inner, *cells in rest)
     for n, cells in enumerate(slots):
         yield (indent + guides(last=n == len(slots) - 1)[0], *cells)
+
+
+def _row(*cells: str) -> Row:
+    indent, name, shape, other = cells
+    return indent, name, shape, other
+
+
+def _block(branch: Branch, *, everything: bool) -> list[Row]:
+    """Return the lines of a branch: its own, and those below."""
+    shape, other = _facts(branch)
+    if not everything and is_terminal() and _has_slots_below(branch):
+        slots = f"with {', '.join(printable(child.name) for child in branch.children)}"
+        return [("", printable(branch.name), shape, "  ".join(filter(None, (slots, other))))]
+    return [("", printable(branch.name), shape, other), *_draw_below(branch, "", everything=everything)]
+
+
+def _has_slots_below(branch: Branch) -> bool:
+    """Whether what stands below a variable is variables of its own form, as its slots are where names alone tell."""
+    own = branch.entry
+    if own is None or branch.slots or not branch.children:
+        return False
+    forms = [(child.entry and child.entry[1:3], child.children, child.slots) for child in branch.children]
+    return all(form == own[1:3] and not below and not slots for form, below, slots in forms)
+
+
+def _alike(blocks: Sequence[list[Row]]) -> list[list[Row]]:
+    """Return the lines of branches with those of equal layers, which differ in numbers alone, only once."""
+    rows = [
+        folding.Row(
+            names=tuple(text for _, name, _, other in block for text in (name, other)),
+            cells=tuple(text for indent, _, shape, _ in block for text in (indent, shape)),
+        )
+        for block in blocks
+    ]
+    return [_unfolded(row) for row in folding.fold_numbers(rows)]
+
+
+def _unfolded(row: folding.Row) -> list[Row]:
+    names, cells = iter(row.names), iter(row.cells)
+    (indent, name, shape, other), *rest = [
+        (indent, name, shape, other) for indent, name, shape, other in zip(cells, names, cells, names, strict=True)
+    ]
+    times = f"x {row.times}" if row.counts else ""
+    return [(indent, name, shape, "  ".join(filter(None, (times, other)))), *rest]
 
 
 def _slot_cells(slots: list[Slot], *, everything: bool) -> Iterator[tuple[str, str, str]]:
@@ -102,7 +163,7 @@ def _slot_cells(slots: list[Slot], *, everything: bool) -> Iterator[tuple[str, s
 
 
 def _sum(variables: int, nbytes: int) -> str:
-    return f"{variables} variables, {nbytes:,} bytes"
+    return f"{count_of(variables, 'variable')}, {sized(nbytes)}"
 
 
 def _folded(children: list[Branch]) -> list[Branch]:
@@ -141,14 +202,23 @@ def _align(rows: Iterable[Row]) -> Iterator[list[Span]]:
     rows = list(rows)
     widths = [len(indent + name) for indent, name, shape, _ in rows if shape]
     column = max((width for width in widths if width <= WIDEST), default=0)
+    width = terminal_width() if is_terminal() else None
     for indent, name, shape, other in rows:
         gap = " " * (max(column - len(indent + name), 0) + 2) if shape else ""
-        yield [
-            (indent, GUIDE),
-            (name, NAME),
-            (gap + shape, SHAPE),
-            (f"  {other}" if other else "", OTHER),
-        ]
+        line = [(indent, GUIDE), (name, NAME), (gap + shape, SHAPE)]
+        fits = width is None or cells_of("".join((*(text for text, _ in line), "  ", other))) <= width
+        yield [*line, (f"  {other}", OTHER)] if other and fits else line
+        if width is not None and not fits:
+            below = f"{_going_on(indent)}     "
+            yield from ([(below, GUIDE), (text, OTHER)] for text in wrap(other, max(width - len(below), NARROWEST)))
+
+
+def _going_on(indent: str) -> str:
+    """Return what a tree draws before the next line of the same branch."""
+    for last in (False, True):
+        corner, bar = guides(last=last)
+        indent = indent.replace(corner, bar)
+    return indent
 
 
 def to_json(branch: Branch) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def add_constructors(
     calls = [call for call in layout.calls if not call.only_with or call.only_with in shapes]
     rows = [_rows(call, source) for call in calls]
     built = [
-        Constructor(call.name, call.module, call.function, tuple(argument for argument, _ in told))
+        Constructor(call.name, call.module, call.function, tuple(argument for argument, _ in told), call.first_call)
         for call, told in zip(calls, rows, strict=True)
     ]
     notes = _notes([row for told in rows for row in told], source)

@@ -194,12 +194,14 @@ class Constructor(NamedTuple):
         module: where the function's first name is imported from, such as ``"official.nlp.modeling"``.
         function: a class, or a function, such as ``"networks.BertEncoder"``.
         arguments: in order.
+        first_call: the code that makes its variables, if its class does not make them at once.
     """
 
     name: str
     module: str
     function: str
     arguments: tuple[Argument, ...]
+    first_call: str = ""
 
 
 class Plan(NamedTuple):

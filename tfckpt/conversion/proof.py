@@ -19,12 +19,14 @@ class Checked(NamedTuple):
         key: the key under which the destination has it; empty if it has not.
         problem: what is wrong with it; empty if nothing is.
         damaged: prefix of the checkpoint whose bytes are not what their checksum says, if that is it.
+        has_other_values: whether nothing is wrong with it but its values.
     """
 
     step: Step
     key: str
     problem: str = ""
     damaged: str = ""
+    has_other_values: bool = False
 
     @property
     def line(self) -> str:
@@ -86,6 +88,21 @@ class Proof(NamedTuple):
         lines = [checked.line for checked in self.tensors if checked.problem]
         lines += [f"{name}: nothing in the source accounts for it" for name in self.unaccounted]
         return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
+
+    @property
+    def problems(self) -> tuple[Issue, ...]:
+        """Everything that is wrong, as data; once for all values, if no tensor has its own."""
+        checked = [item for item in self.tensors if item.problem]
+        kept = [item for item in self.tensors if item.step.fill is None]
+        if len(kept) > 1 and all(item.has_other_values for item in kept):
+            issues = [Issue("another-model", got=str(len(kept)))]
+            checked = [item for item in checked if not item.has_other_values]
+        else:
+            issues = []
+        issues += [Issue("not-the-same", item.key or item.step.target, got=item.problem) for item in checked]
+        issues += [Issue("unaccounted", name) for name in self.unaccounted]
+        issues += [Issue("said", got=line) for line in self.others]
+        return tuple(issue._replace(origin=self.dest) for issue in issues)
 
     @property
     def from_source(self) -> int:

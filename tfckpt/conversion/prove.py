@@ -48,7 +48,7 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     compared = plan.source, dest.prefix, plan.to, plan.model, tuple(tensors)
     proof = Proof(*compared, others=tuple(others), extras=(), issues=plan.issues, unaccounted=unaccounted)
     if proof.differences:
-        raise ProofError(proof.differences, proof.to_json())
+        raise ProofError(proof.problems, proof.to_json())
     return proof
 
 
@@ -142,7 +142,7 @@ def _damage(checkpoint: Checkpoint, done: Collection[str], count: Count | None) 
 def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count: Count | None) -> Checked:
     """Compare one tensor; ``key`` is empty if the destination has no place for it."""
     entry = dest.entry(key) if key else None
-    damaged = ""
+    damaged, same = "", True
     if entry is None:
         problem = f"missing; {step.source or 'a filled variable'} belongs there"
     elif entry.shape != step.shape:
@@ -161,7 +161,7 @@ def _check(step: Step, source: TensorReader, dest: TensorReader, key: str, count
     if count is not None:
         origin = source.entry(step.source) if step.source else None
         count(sum(e.nbytes for e in (entry, origin) if e is not None))
-    return Checked(step, key, problem, damaged)
+    return Checked(step, key, problem, damaged, has_other_values=not same)
 
 
 def _damaged(readers: Iterable[TensorReader], error: Exception) -> str:

@@ -65,12 +65,12 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
     if not proof.unaccounted and all(_has_form(dest, checked.key, checked.step) for checked in proof.tensors):
         damaged = next((c for c in (dest, source) if c.prefix in proof.damaged), None)
         remedy = None if damaged is None else find_damage(damaged.prefix)
-        return remedied(ProofError(proof.differences, report), remedy)  # what was asked for is there, with other values
+        return remedied(ProofError(proof.problems, report), remedy)  # what was asked for is there, with other values
     found = _other_request(source, dest, request)
     if found is not None:
         return ProofError([found._replace(expected=repr(proof.to), origin=dest.prefix)], report)
     if any(checked.key for checked in proof.tensors):
-        return ProofError(proof.differences, report)
+        return ProofError(proof.problems, report)
     lines = [f"none of the {len(proof.tensors)} variables of target {proof.to!r} is there", *proof.others]
     if proof.unaccounted:
         them = "it" if len(proof.unaccounted) == 1 else "them"

@@ -13,7 +13,19 @@ official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.de
 
 from __future__ import annotations
 
-from tfckpt.layouts.calls import ACTIVATIONS, GELU, ActivationOf, Always, Call, Chosen, Code, FactOf, LengthOf, SizeOf
+from tfckpt.layouts.calls import (
+    ACTIVATIONS,
+    CALL_ONCE,
+    GELU,
+    ActivationOf,
+    Always,
+    Call,
+    Chosen,
+    Code,
+    FactOf,
+    LengthOf,
+    SizeOf,
+)
 from tfckpt.layouts.rules import Drop, Each, Family, NameLayout, NotZeros, ObjectLayout, Part, Placed
 
 SIZES = {
@@ -147,7 +159,7 @@ PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainerV2", (
     ("encoder_network",      Code("encoder")),
     ("mlm_activation",       ActivationOf("None")),
     ("classification_heads", Code("[next_sentence]"), SENTENCES),
-))
+), first_call=CALL_ONCE)
 BERT_PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainer", (
     ("network",               Code("encoder")),
     ("num_classes",           LengthOf(SENTENCES)),

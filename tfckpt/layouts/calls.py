@@ -12,6 +12,8 @@ from typing import NamedTuple
 GELU = 'tf_utils.get_activation("gelu")'  # by tanh, as google-research's and Model Garden's gelu is
 EXACT_GELU = "lambda x: tf.nn.gelu(x, approximate=False)"
 
+CALL_ONCE = "model(model.inputs)  # makes the variables"  # of models that know their inputs
+
 # What the names of activations mean in google-research's BERT, ALBERT and MobileBERT, and those that others gave.
 ACTIVATIONS: Mapping[str, str] = {
     "gelu": GELU,
@@ -103,6 +105,7 @@ class Call(NamedTuple):
     """One call: what later ones call its result, the module of the function's first name, the function, the arguments.
 
     With ``only_with``, it is made only where the source has that hub name; so is an argument whose row has one as third.
+    ``first_call`` is the code that makes the variables of a model whose class does not make them at once.
     """
 
     name: str
@@ -110,3 +113,4 @@ class Call(NamedTuple):
     function: str
     arguments: tuple[tuple[str, Teller] | tuple[str, Teller, str], ...]
     only_with: str = ""
+    first_call: str = ""

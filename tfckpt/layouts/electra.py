@@ -180,6 +180,11 @@ GENERATOR_CALL = Call("generator", GARDEN, "networks.BertEncoder", (
     ("type_vocab_size",     SizeOf("type_vocab_size")),
     ("dict_outputs",        Always(True)),
 ))
+FIRST_CALL = """\
+ids, positions = tf.zeros((1, 8), tf.int32), tf.zeros((1, 1), tf.int32)
+words = {"input_word_ids": ids, "input_mask": ids + 1, "input_type_ids": ids}
+masked = {"masked_lm_positions": positions, "masked_lm_ids": positions, "masked_lm_weights": tf.zeros((1, 1))}
+model(words | masked)  # makes the variables"""
 PRETRAINER_CALL = Call("model", GARDEN, "models.ElectraPretrainer", (
     ("generator_network",     Code("generator")),
     ("discriminator_network", Code("encoder")),
@@ -187,7 +192,7 @@ PRETRAINER_CALL = Call("model", GARDEN, "models.ElectraPretrainer", (
     ("num_classes",           SizeOf("num_classes")),
     ("num_token_predictions", Chosen()),
     ("mlm_activation",        ActivationOf("None")),
-))
+), first_call=FIRST_CALL)
 
 PRETRAINER = ObjectLayout(
     "pretrainer", ELECTRA,

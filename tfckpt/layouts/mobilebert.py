@@ -17,7 +17,19 @@ from __future__ import annotations
 from tfckpt.layouts import bert
 from tfckpt.layouts.bert import GARDEN, NEXT_SENTENCE_HEAD, PRETRAINING_HEADS, SAVE_COUNTER, TASK_HEADS
 from tfckpt.layouts.bert import SIZES as BERT_SIZES
-from tfckpt.layouts.calls import ACTIVATIONS, ActivationOf, Always, Call, Code, CountOf, FactOf, Has, RowsAre, SizeOf
+from tfckpt.layouts.calls import (
+    ACTIVATIONS,
+    CALL_ONCE,
+    ActivationOf,
+    Always,
+    Call,
+    Code,
+    CountOf,
+    FactOf,
+    Has,
+    RowsAre,
+    SizeOf,
+)
 from tfckpt.layouts.rules import Alias, Each, Family, NotZeros, ObjectLayout, Part, Placed, Row
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
@@ -151,7 +163,7 @@ HEAD_CALL = Call("head", GARDEN, "layers.MobileBertMaskedLM", (
 PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainerV2", (
     ("encoder_network",      Code("encoder")),
     ("customized_masked_lm", Code("head")),
-))
+), first_call=CALL_ONCE)
 
 ENCODER = ObjectLayout(
     "encoder", MOBILEBERT,
