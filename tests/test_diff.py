@@ -194,7 +194,7 @@ def test_the_command_prints_what_differs(tmp_path: Path, capsys: Captured) -> No
         "values\tw\tfloat64\t[2]\t1 of 2\t[1]\t0.5\t0.2",
         "only in A\tx\tint64\t[]\t\t\t\t",
         "only in B\ty\tint64\t[]\t\t\t\t",
-        f"{a}, {b}: 1 same, 1 values, 1 only in A, 1 only in B",
+        f"{a}, {b}: 1 tensor matches, 1 differs in values, 1 is only in A, 1 is only in B",
     ]
     assert succeed(capsys, "diff", a, a, "--all")[0] == "same\ts\tstring\t[1]\t\t\t\t"
     assert main(["diff", a, b, "--quiet"]) == 1
@@ -205,7 +205,7 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
     dest = str(tmp_path / "out")
     tfckpt.convert(bert, dest, num_heads=2)
     assert succeed(capsys, "diff", bert, dest, "--map", "encoder") == [
-        f"{bert} as encoder, {dest}: 39 same",
+        f"OK: all 39 tensors match: {bert} as encoder, {dest}",
         "not compared: 92 (optimizer state)",
         "not compared: 5 (masked-LM head)",
         "not compared: 2 (next-sentence head)",
@@ -213,7 +213,10 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
     ]
     assert main(["diff", bert, dest]) == 1
     hint = "no tensor is in both; of a model that was converted: --map TARGET, such as encoder, or tf1"
-    assert capsys.readouterr().out.splitlines()[-2:] == [f"{bert}, {dest}: 139 only in A, 40 only in B", hint]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{bert}, {dest}: 139 tensors are only in A, 40 are only in B",
+        hint,
+    ]
     assert main(["diff", bert, dest, "--map", "encoder", "--num-heads", "4"]) == 2  # the configuration says 2
     with pytest.raises(SystemExit, match="2"):
         main(["diff", bert, dest, "--map", "encode"])

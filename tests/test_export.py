@@ -683,7 +683,7 @@ def test_the_command_reports_every_tensor(tmp_path: Path, capsys: Captured) -> N
     assert succeed(capsys, "export", source, dest, "--drop", "a", "--dry-run") == [
         "b/c\t[2]\tb/c",
         "a\tdropped\tpattern 'a'",
-        f"{source}: 1 variables, 16 bytes, 0 transposed",
+        f"{source}: 1 variable, 16 bytes",
         "dropped: 1 (pattern 'a'): 1 model",
     ]
     assert not os.path.exists(dest)

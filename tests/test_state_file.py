@@ -151,7 +151,7 @@ def test_a_conversion_that_fails_leaves_the_state_file_as_it_was(bert: str, tmp_
 
 def test_the_command_updates_and_says_so(bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", bert, str(tmp_path / "out"), "--update-state"]) == 0
-    assert capsys.readouterr().out.endswith(f"written: {tmp_path / 'out'}\nlatest: {tmp_path / 'out'}\n")
+    assert f"\nwritten: {tmp_path / 'out'}\nlatest: {tmp_path / 'out'}\n" in capsys.readouterr().out
     assert state_of(tmp_path) == CheckpointState("out", ("out",))
     for option in ([], ["--update-state"]):
         assert main(["convert", bert, str(tmp_path / "out"), "--overwrite", "--json", *option]) == 0

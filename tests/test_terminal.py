@@ -67,7 +67,7 @@ def test_a_pipe_is_not_cut_at_any_width(tmp_path: Path, capsys: Captured, monkey
 
 
 def test_what_is_longer_than_the_terminal_is_paged(bert: str, pager: str) -> None:
-    shown = on_terminal("stdout", "ls", bert, PAGER=f"{pager} 'an argument'", LINES="20")
+    shown = on_terminal("stdout", "ls", bert, "--all", PAGER=f"{pager} 'an argument'", LINES="20")
     first, *lines = shown.splitlines()
     assert first == "paged with FRX an argument"
     assert len(lines) > 139
@@ -126,7 +126,7 @@ def test_the_bar_tells_how_much_how_fast_and_how_long(bert: str, tmp_path: Path)
     argv = ("verify", bert)
     shown = plain(on_terminal("stderr", *argv))
     assert "verifying" in shown
-    assert "/s" in shown or "?" in shown
+    assert "of 21.2 KiB" in shown
     assert ":" in shown  # what is left, as minutes and seconds
     assert on_terminal("stderr", *argv, "--quiet") == ""
 

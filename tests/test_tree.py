@@ -155,7 +155,7 @@ def test_a_slot_that_an_edge_leads_to_is_drawn_there_and_not_counted(
     graph.add_edge(("moments",), graph.nodes[graph.node_at(("optimizer",))].slot_variables[0].slot_variable)
     lines = draw(capsys, save(tmp_path / "c", graph))
     assert lines[-3:] == [
-        "│  └─ slots v  1 variables, 4 bytes",
+        "│  └─ slots v  1 variable, 4 bytes",
         "└─ moments     float32 []",
         "4 variables, 16 bytes",
     ]
@@ -234,7 +234,7 @@ def test_tables_values_without_tensors_and_tensors_without_objects(
 def test_a_root_that_is_a_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prefix = save(tmp_path / "c", graph_of({"": "w"}))
     assert main(["tree", str(prefix)]) == 0
-    assert capsys.readouterr().out == f"{prefix}  float32 []\n1 variables, 4 bytes\n"
+    assert capsys.readouterr().out == f"{prefix}  float32 []\n1 variable, 4 bytes\n"
 
 
 def test_names_cannot_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,7 +290,7 @@ def test_deeper_levels_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture
     ]
     assert draw(capsys, tmp_path / "c", "--depth", "2") == [
         "├─ a",
-        "│  ├─ b  1 variables, 28 bytes",
+        "│  ├─ b  1 variable, 28 bytes",
         "│  └─ w  float32 [2, 3], and 2 variables, 40 bytes below",
         "└─ step  float32 []",
         "5 variables, 96 bytes",
@@ -303,7 +303,7 @@ def test_slots_below_the_depth_are_counted_and_pointers_are_not(
 ) -> None:
     prefix = save(tmp_path / "c", training(), {variable_key("slot m"): (2, 3)})
     assert draw(capsys, prefix, "--depth", "1") == [
-        "├─ model      1 variables, 4 bytes  = optimizer/target",
+        "├─ model      1 variable, 4 bytes  = optimizer/target",
         "└─ optimizer  3 variables, 32 bytes",
         "4 variables, 36 bytes",
     ]
@@ -352,7 +352,7 @@ def test_a_filter_knows_keys_paths_of_objects_and_slots(tmp_path: Path, capsys: 
     prefix = save(tmp_path / "t", training())
     assert draw(capsys, prefix, "slot v*") == [
         "└─ optimizer",
-        "   └─ slots v  1 variables, 4 bytes",
+        "   └─ slots v  1 variable, 4 bytes",
         "1 of 4 variables, 4 bytes",
     ]
 
@@ -433,23 +433,25 @@ def test_a_stdout_without_lines_gets_plain_ones(
 ) -> None:
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
     monkeypatch.setattr(sys, "stdout", stdout)
-    assert main(["tree", bert]) == 0
+    assert main(["tree", bert, "--all"]) == 0
     stdout.seek(0)
     lines = stdout.read().splitlines()
     assert lines[1:3] == ["|- bert", "|  |- embeddings"]
     assert lines[-2].startswith("`- global_step ")
 
 
-def test_a_terminal_gets_the_same_lines_unwrapped(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_the_same_lines_with_all_however_narrow_it_is(
+    bert: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def printed(terminal: bool) -> str:
         stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         monkeypatch.setattr(stdout, "isatty", lambda: terminal, raising=False)
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert main(["tree", bert]) == 0
+        assert main(["tree", bert, "--all"]) == 0
         stdout.seek(0)
         return stdout.read()
 
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("TERM", "dumb")
-    assert printed(terminal=True) == printed(terminal=False)
+    assert printed(terminal=True).replace("21.2 KiB (21,704 bytes)", "21,704 bytes") == printed(terminal=False)

@@ -101,6 +101,7 @@ COMPLAINTS: Mapping[str, str] = {
     "other-options": "it has the names and shapes of what {given} makes of the source, and no {expected}",
     "a-copy": "it has names and shapes of the source's own tensors, as a copy does, and no {expected}",
     "another-model": "all {got} tensors differ: it holds another model's values",
+    "other-values": "{subject}: {got}",
     "not-the-same": "{subject}: {got}",
     "unaccounted": "{subject}: nothing in the source accounts for it",
     # of files of other frameworks

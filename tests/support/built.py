@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import tfckpt
 from support.garden import clear
-from tfckpt.cli.planned import build_lines
+from tfckpt.cli.planned import build_lines, load_lines
 
 CHOICES = {"num_token_predictions": 3, "seq_length": 10, "max_predictions_per_seq": 3}  # of the reference inputs
 
 
 def build(plan: tfckpt.Plan) -> dict[str, Any]:
     """Return the names that the lines make; what they leave to choose is chosen for the reference inputs."""
-    code = "\n".join(build_lines(plan.constructors))
+    return _run(build_lines(plan.constructors))
+
+
+def load(plan: tfckpt.Plan, dest: str) -> dict[str, Any]:
+    """Return the names that the lines make which a conversion ends with: the model is built and restored."""
+    _, _, *lines = load_lines(plan, dest)
+    return _run(lines)
+
+
+def _run(lines: Iterable[str]) -> dict[str, Any]:
+    code = "\n".join(lines)
     for name, value in CHOICES.items():
         code = code.replace(f"{name}=...", f"{name}={value}")
     assert "=..." not in code
@@ -42,6 +53,11 @@ def restore(model: Any, prefix: str) -> None:
     status = tf.train.Checkpoint(model=model).read(prefix)
     status.assert_consumed()
     status.assert_existing_objects_matched()
+    check_values(model, prefix)
+
+
+def check_values(model: Any, prefix: str) -> None:
+    """Check that a model has the values of a checkpoint, bit for bit, and that nothing is left over."""
     with tfckpt.open(prefix) as checkpoint:
         stored = Counter(entry_bytes(checkpoint[entry.name]) for entry in checkpoint.entries() if entry.is_numeric)
     assert Counter(entry_bytes(variable.numpy()) for variable in model.variables) == stored

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support import numpy_electra, numpy_parts
-from support.built import build, inputs, restore
+from support.built import build, check_values, inputs, load, restore
 from support.numpy_albert import albert
 from support.numpy_bert import bert, masked_lm_logits
 from support.numpy_parts import Outputs, erf_gelu, log_softmax, tanh_gelu
 
 import tfckpt
+from tfckpt.cli.planned import load_lines
 from tfckpt.layouts.catalog import OBJECT_LAYOUTS
 from tfckpt.layouts.electra import ELECTRA
 
@@ -104,7 +105,43 @@ def test_the_lines_of_the_report_build_what_the_checkpoint_restores_into(
     prefix = copy(SOURCES[family, to], tmp_path, {})
     if family == "ALBERT" and to not in ("encoder", "pretrainer"):
         prefix = with_heads(prefix)
-    restored(prefix, tmp_path / "out", to, fill="zeros" if family == "ELECTRA" else None)
+    fill = "zeros" if family == "ELECTRA" else None
+    restored(prefix, tmp_path / "out", to, fill=fill)
+
+
+@pytest.mark.parametrize(("family", "to"), SOURCES, ids="-".join)
+def test_the_lines_that_a_conversion_ends_with_load_what_it_wrote(
+    tf: Any, tmp_path: Path, family: str, to: str
+) -> None:
+    prefix = copy(SOURCES[family, to], tmp_path, {})
+    if family == "ALBERT" and to not in ("encoder", "pretrainer"):
+        prefix = with_heads(prefix)
+    plan = tfckpt.convert(prefix, tmp_path / "out", to=to, fill="zeros" if family == "ELECTRA" else None)
+    scope = load(plan, str(tmp_path / "out"))
+    check_values(scope[plan.constructors[-1].name.partition(",")[0]], str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("to", ["tf1", "keras"])
+def test_the_lines_that_load_by_name_do(tf: Any, bert: str, tmp_path: Path, to: str) -> None:
+    source = bert
+    if to == "tf1":
+        source = str(tmp_path / "objects")
+        tfckpt.convert(bert, source)
+    plan = tfckpt.convert(source, tmp_path / "out", to=to)
+    _, _, line = load_lines(plan, str(tmp_path / "out"))
+    with tfckpt.open(tmp_path / "out") as checkpoint, tf.Graph().as_default():
+        expected = dict(checkpoint)
+        if to == "keras":
+            reader = eval(line.removeprefix("reader = "), {"tf": tf})
+            found = {name: reader.get_tensor(name) for name in expected}
+        else:
+            variables = {name: tf.compat.v1.get_variable(name, array.shape) for name, array in expected.items()}
+            eval(line, {"tf": tf})
+            with tf.compat.v1.Session() as session:
+                session.run(tf.compat.v1.global_variables_initializer())
+                found = {name: session.run(variable) for name, variable in variables.items()}
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize("source", ["bert_tf115", "albert_tf115"])

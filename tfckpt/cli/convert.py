@@ -7,7 +7,7 @@ import argparse
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.output import GOOD, add_all, print_json, print_json_rows, print_notes, print_rows, printable, say
-from tfckpt.cli.planned import load_lines, print_plan, print_written, what_holds
+from tfckpt.cli.planned import load_lines, print_loading, print_plan, print_written, what_holds
 from tfckpt.cli.terminal import progress_bar
 from tfckpt.flags import Targets, add_flags, options_from
 from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
@@ -58,7 +58,7 @@ def cmd_convert(args: argparse.Namespace) -> int:
             say(f"proved: {what_holds(plan.steps, args.source)}, and every checksum matches", GOOD)
         if args.update_state:
             say(f"latest: {printable(args.dest)}", GOOD)
-        print("", *load_lines(plan, args.dest), sep="\n")
+        print_loading(load_lines(plan, args.dest))
     return 0
 
 

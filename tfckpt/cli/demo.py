@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tfckpt
 from tfckpt.bundle.commit import write_text
 from tfckpt.cli.output import print_json, printable
-from tfckpt.cli.planned import load_lines
+from tfckpt.cli.planned import load_lines, print_loading
 from tfckpt.errors import count_of
 
 if TYPE_CHECKING:
@@ -54,18 +54,16 @@ def cmd_demo(args: argparse.Namespace) -> int:
         prove(plan, before, after)
 
     words, _, *code = load_lines(plan, dest)
-    load = "\n".join([*code, ""])
     if args.json:
-        print_json(
-            {"source": source, "destination": dest, "variables": len(tensors), "proved": len(plan.steps), "load": load}
-        )
+        done = {"source": source, "destination": dest, "variables": len(tensors), "proved": len(plan.steps)}
+        print_json(done | {"load": "\n".join([*code, ""])})
         return 0
     print(f"written:   {printable(source)}: a TF1 BERT with {len(tensors)} variables")
     print(f"converted: {printable(dest)}: {len(plan.steps)} variables, and {len(plan.dropped)} dropped:")
     for rule, items in plan.dropped_by_rule().items():
         print(f"           {len(items)} ({rule})")
     print(f"proved:    all {count_of(plan.steps, 'tensor')} match the source, and every checksum matches")
-    print(f"\n{words}\n\n{load}", end="")
+    print_loading([words, "", *code])
     return 0
 
 

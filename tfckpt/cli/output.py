@@ -231,9 +231,22 @@ def by_role(roles: Iterable[str]) -> str:
 def said(error: Exception) -> list[str]:
     """Return what an error says, in the words of the command line: a line for each issue, or for many of one kind."""
     kinds: dict[object, list[Issue]] = {}
-    for number, issue in enumerate(_issues_of(error)):
+    for number, issue in enumerate(_as_one(error)):
         kinds.setdefault((issue.origin, number if issue.code == "said" else issue.code), []).append(issue)
     return [errors.redacted(line) for issues in kinds.values() for line in _lines(issues)]
+
+
+def _as_one(error: Exception) -> Sequence[Issue]:
+    """Return what is wrong; where a proof found that no tensor has its source's values, that as one issue."""
+    issues = _issues_of(error)
+    if not isinstance(error, errors.ProofError) or error.report is None:
+        return issues
+    other = [issue for issue in issues if issue.code == "other-values"]
+    kept = [tensor for tensor in error.report["tensors"] if tensor["fill"] is None]
+    if len(other) < max(len(kept), MOST_OF_A_KIND):
+        return issues
+    one = Issue("another-model", got=str(len(kept)), origin=other[0].origin)
+    return [one, *(issue for issue in issues if issue.code != "other-values")]
 
 
 def _issues_of(error: Exception) -> Sequence[Issue]:

@@ -138,6 +138,14 @@ def load_lines(plan: Plan, dest: str) -> list[str]:
     return [what, "", f"tf.compat.v1.train.init_from_checkpoint({dest!r}, {{'/': '/'}})"]
 
 
+def print_loading(lines: Sequence[str]) -> None:
+    """Print what to do with a checkpoint, in words and in code."""
+    words, *code = lines
+    print()
+    say(words)
+    print(*code, sep="\n")
+
+
 def _load_objects(plan: Plan, dest: str) -> list[str]:
     *_, last = plan.constructors
     where = CHECKOUT if last.module == MODULE_OF_2019 else INSTALL

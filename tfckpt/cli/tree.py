@@ -82,7 +82,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
         print_json(found | {"tree": to_json(outline.root), "rest": [_tensor(entry) for entry in outline.rest]})
     else:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
-        noun = "variable" if len(variables) == 1 else "variables"
+        noun = "variable" if count == "1" else "variables"
         print_spans([*_align(rows), [(f"{count} {noun}, {sized(nbytes)}", NAME)]])
     return 0
 
@@ -208,7 +208,7 @@ def _align(rows: Iterable[Row]) -> Iterator[list[Span]]:
         line = [(indent, GUIDE), (name, NAME), (gap + shape, SHAPE)]
         fits = width is None or cells_of("".join((*(text for text, _ in line), "  ", other))) <= width
         yield [*line, (f"  {other}", OTHER)] if other and fits else line
-        if width is not None and not fits:
+        if width is not None and other and not fits:
             below = f"{_going_on(indent)}     "
             yield from ([(below, GUIDE), (text, OTHER)] for text in wrap(other, max(width - len(below), NARROWEST)))
 

@@ -29,10 +29,15 @@ class Checked(NamedTuple):
     has_other_values: bool = False
 
     @property
-    def line(self) -> str:
+    def issue(self) -> Issue:
         """The problem, and where it is."""
-        where = self.key or self.step.target
-        return f"{where}: {self.problem}"
+        code = "other-values" if self.has_other_values else "not-the-same"
+        return Issue(code, self.key or self.step.target, got=self.problem)
+
+    @property
+    def line(self) -> str:
+        """The problem, and where it is, as a line."""
+        return self.issue.text()
 
 
 class Extra(NamedTuple):
@@ -85,21 +90,12 @@ class Proof(NamedTuple):
     @property
     def differences(self) -> tuple[str, ...]:
         """Everything that is wrong, one line each; none if the destination is right."""
-        lines = [checked.line for checked in self.tensors if checked.problem]
-        lines += [f"{name}: nothing in the source accounts for it" for name in self.unaccounted]
-        return tuple(f"{self.dest}: {line}" for line in (*lines, *self.others))
+        return lines_of(self.problems)
 
     @property
     def problems(self) -> tuple[Issue, ...]:
-        """Everything that is wrong, as data; once for all values, if no tensor has its own."""
-        checked = [item for item in self.tensors if item.problem]
-        kept = [item for item in self.tensors if item.step.fill is None]
-        if len(kept) > 1 and all(item.has_other_values for item in kept):
-            issues = [Issue("another-model", got=str(len(kept)))]
-            checked = [item for item in checked if not item.has_other_values]
-        else:
-            issues = []
-        issues += [Issue("not-the-same", item.key or item.step.target, got=item.problem) for item in checked]
+        """Everything that is wrong, as data; none if the destination is right."""
+        issues = [item.issue for item in self.tensors if item.problem]
         issues += [Issue("unaccounted", name) for name in self.unaccounted]
         issues += [Issue("said", got=line) for line in self.others]
         return tuple(issue._replace(origin=self.dest) for issue in issues)
