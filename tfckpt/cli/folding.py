@@ -16,6 +16,7 @@ NUMBER = re.compile("(?<![0-9])[0-9]{1,9}(?![0-9])")  # what counts layers; long
 MOST_FREE = 3  # numbers in the names of a tensor that count different things
 MOST_PLACES = 16  # parts of a name, from its end, that may differ
 MOST_ROWS = 5_000  # in which words are looked for; more are not read by people anyway
+LONG_RUN = 3  # numbers in a row from which on only the first and the last are named
 MOST_WORDS = 6  # alternatives that are all named
 SHOWN_WORDS = 3  # of more than those
 EDGE = "_.-"  # what words within a part of a name are joined with
@@ -130,7 +131,7 @@ def _range(numbers: Iterable[str]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    texts = [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs]
+    texts = [text for run in runs for text in (run if len(run) < LONG_RUN else [f"{run[0]}..{run[-1]}"])]
     return f"{{{_listed(texts)}}}"
 
 
@@ -155,8 +156,8 @@ def _but_one_part(row: Row, place: int) -> object:
 
 def _alternatives(group: Sequence[Row]) -> list[Row]:
     """Return rows as one if each of their names differs in one part at most; a row for each tensor if not."""
-    if len(group) == 1:
-        return [*group]
+    if len(group) == 1 or (len(group) > MOST_WORDS and len(group[0].names) > 1):
+        return [*group]  # which of the second names goes with which of the first has to be told
     patterns = [_pattern(names) for names in zip(*(row.names for row in group), strict=True)]
     if any(pattern is None for pattern in patterns) or len({row.names[0] for row in group}) != len(group):
         return [*group]
@@ -172,7 +173,7 @@ def _pattern(names: Sequence[str]) -> str | None:
     """Return names that differ in one part as one name with alternatives; None if they differ in more."""
     columns = list(zip(*(name.split("/") for name in names), strict=True))
     differing = [number for number, parts in enumerate(columns) if len(set(parts)) > 1]
-    if len(differing) > 1 or any("{" in part for number in differing for part in columns[number]):
+    if len(differing) > 1 or any(len(set(columns[n])) < len(names) or "{" in "".join(columns[n]) for n in differing):
         return None
     return "/".join(_words(parts) if number in differing else parts[0] for number, parts in enumerate(columns))
 

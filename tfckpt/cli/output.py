@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tfckpt import errors
-from tfckpt.cli.tables import layout
+from tfckpt.cli.tables import layout, wrap_words
 from tfckpt.cli.terminal import human, make_console
 from tfckpt.issues import Issue, like
 from tfckpt.options import for_shell
@@ -94,17 +94,10 @@ def _print_line(label: str, text: str, style: str, stream: TextIO, *, whole: boo
     if not stream.isatty():
         print(label + text, file=stream)
         return
-    import textwrap
-
     from rich.text import Text
 
     console = make_console(stderr=stream is sys.stderr)
-    line = label + text
-    if not whole:
-        lines = textwrap.wrap(
-            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        line = "\n".join(lines)
+    line = label + text if whole else "\n".join(wrap_words(label + text, console.width))
     shown = Text(line)
     shown.stylize(style, 0, len(label.rstrip()))
     console.print(shown, soft_wrap=True)

@@ -84,7 +84,7 @@ def _known_lines(known: Mapping[str, Size | Fact]) -> Iterator[str]:
     for name, stated in known.items():
         by_origin.setdefault(stated.origin, []).append(f"{name} {printable(str(stated.value))}")
     for origin, told in by_origin.items():
-        yield f"{printable(origin)}: {', '.join(told)}"
+        yield f"{printable(shortened(origin))}: {', '.join(told)}"
 
 
 def _print_folded(plan: Plan) -> None:
@@ -148,7 +148,8 @@ def print_loading(lines: Sequence[str]) -> None:
 
 def _load_objects(plan: Plan, dest: str) -> list[str]:
     *_, last = plan.constructors
-    where = CHECKOUT if last.module == MODULE_OF_2019 else INSTALL
+    name = last.name.partition(",")[0]
+    where, root = (CHECKOUT, plan.model) if last.module == MODULE_OF_2019 else (INSTALL, "model")
     status = "status.assert_consumed().assert_existing_objects_matched()"
     if any(OPTIMIZER in step.target for step in plan.steps):
         status = "status.assert_existing_objects_matched()  # the file has the optimizer's state, too"
@@ -157,7 +158,7 @@ def _load_objects(plan: Plan, dest: str) -> list[str]:
         "",
         *build_lines(plan.constructors),
         *last.first_call.splitlines(),
-        f"status = tf.train.Checkpoint(model={last.name.partition(',')[0]}).read({dest!r})",
+        f"status = tf.train.Checkpoint({root}={name}).read({dest!r})",
         status,
     ]
 

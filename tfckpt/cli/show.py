@@ -6,21 +6,23 @@ import argparse
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli.options import add_source, counting
 from tfckpt.cli.output import (
+    Span,
     bar_block,
     is_terminal,
     print_json,
     print_meant,
     print_spans,
     printable,
+    sized,
     terminal_width,
 )
-from tfckpt.cli.terminal import human
+from tfckpt.cli.tables import GAP
 from tfckpt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ LABEL = "cyan"  # its style on a terminal
 LABELS = {"nan": "NaN", "positive_inf": "Inf", "negative_inf": "-Inf"}
 BAR_WIDTH, NARROWEST_BAR = 40, 4
 BEFORE_BAR = 45  # characters of a histogram's line but its label and its bar: the edges, the count, what is between
+NARROWEST_ROW = 20  # characters for a row of values
 HEAD = 8  # values that are shown unless told which
 MOST_VALUES = 10_000  # that are printed
 LONGEST = 200  # bytes of a string that are printed
@@ -161,8 +164,23 @@ def _print(found: dict[str, Any], values: Array, *, first: bool) -> None:
         return
     shown = ["" if n and label == lines[n - 1][0] else label for n, (label, _) in enumerate(lines)]
     width = max(map(len, shown))
-    texts = [text.replace("\t", "  ") for _, text in lines]
-    print_spans([[(f"{label:{width}}  ", LABEL), (text, "")] for label, text in zip(shown, texts, strict=True)])
+    room = max(terminal_width() - width - len(GAP), NARROWEST_ROW)
+    drawn: list[list[Span]] = []
+    for name, (_, text) in zip(shown, lines, strict=True):
+        rows = _broken(text.split("\t"), room)
+        drawn += [[(f"{'' if n else name:{width}}{GAP}", LABEL), (row, "")] for n, row in enumerate(rows)]
+    print_spans(drawn)
+
+
+def _broken(values: Sequence[str], room: int) -> list[str]:
+    """Return values in lines of this width."""
+    lines = [values[0]]
+    for value in values[1:]:
+        if len(lines[-1] + GAP + value) > room:
+            lines.append(value)
+        else:
+            lines[-1] += GAP + value
+    return lines
 
 
 def _fact_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -170,7 +188,7 @@ def _fact_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "dtype", found["dtype"]
     yield "shape", str(found["shape"])
     yield "elements", _count(found["elements"])
-    yield "bytes", _count(found["nbytes"]) + (f" ({human(found['nbytes'])})" if is_terminal() else "")
+    yield "bytes", sized(found["nbytes"]) if is_terminal() else str(found["nbytes"])
     stored = found["stored"]
     if stored is not None:
         whole = f"file {stored['shard']}, byte {_count(stored['offset'])}, crc32c {stored['crc32c']:#010x}"

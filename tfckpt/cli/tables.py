@@ -100,6 +100,24 @@ def wrap(text: str, width: int) -> list[str]:
     return lines
 
 
+def wrap_words(text: str, width: int) -> list[str]:
+    """Return a text in lines of this width, broken between words, and in words that are too long at slashes.
+
+    >>> wrap_words("expected 'encoder/layer_3/kernel', got nothing", 20)
+    ['expected', "  'encoder/layer_3/", "  kernel', got", '  nothing']
+    """
+    lines = [""]
+    for word in text.split(" "):
+        gap = " " if lines[-1].strip() else ""
+        if gap and cells_of(lines[-1] + gap + word) > width:
+            lines.append(INDENT)
+            gap = ""
+        first, *rest = wrap(word, width - len(INDENT)) if cells_of(lines[-1] + gap + word) > width else [word]
+        lines[-1] += gap + first
+        lines += [INDENT + piece.removeprefix(INDENT) for piece in rest]
+    return lines
+
+
 def _line(
     cells: Sequence[str], widths: Sequence[int], styles: Sequence[str], numbers: Collection[str], columns: Sequence[str]
 ) -> list[Span]:
