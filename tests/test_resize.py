@@ -44,7 +44,7 @@ def test_tables_are_cut_at_their_ends(bert: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(dest[WORDS], source[TABLE][:29])
         np.testing.assert_array_equal(dest[POSITIONS], source["bert/embeddings/position_embeddings"][:4])
     assert plan.notes == (
-        f"vocab_size: 30 -> 29: the last 1 rows are cut off in {TABLE}",
+        f"vocab_size: 30 -> 29: the last 1 row is cut off in {TABLE}",
         "max_position_embeddings: 16 -> 4: the last 12 rows are cut off in bert/embeddings/position_embeddings",
     )
     assert plan.nbytes == tfckpt.plan(bert).nbytes - 4 * 8 * 13

@@ -27,7 +27,7 @@ COMPLAINTS: Mapping[str, str] = {
         "``max_positions`` gives the target another"
     ),
     "contradicting-heads": "{subject}: {got}, but {expected}",
-    "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got} layers",
+    "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got}",
     "only-value": "{subject}: {got}, but {expected}",
     "relative-positions": (
         "{subject}: {got}, but no target can hold it: Model Garden's encoders add a table of absolute positions to the "
@@ -152,21 +152,21 @@ NOTES: Mapping[str, str] = {
     ),
     "layers-left-out": "{subject}: excluded as a whole; the target has {expected}",
     "stored-twice": "{subject}: stored twice, since its bytes change places",
-    "names-unchanged": "{got} names pass through as they are: {subject}",
+    "names-unchanged": "{got} through as they are: {subject}",
     "heads-not-given": "no head count given: attention weights keep their TF1 shapes",
     "size-as-it-is": "{expected}: {got} already, in {subject}",
-    "rows-cut": "{expected}: the last {got} rows are cut off in {subject}",
-    "rows-of-zeros": "{expected}: {got} rows are added, zeros, in {subject}",
-    "rows-of-means": "{expected}: {got} rows are added, the mean of the old ones, in {subject}",
+    "rows-cut": "{expected}: the last {got} cut off in {subject}",
+    "rows-of-zeros": "{expected}: {got} added, zeros, in {subject}",
+    "rows-of-means": "{expected}: {got} added, the mean of the old ones, in {subject}",
     # of what the model must be built with
     "other-dtype": (
-        "{got} variables are {subject}: TensorFlow does not cast when it restores, so the model must have that dtype too"
+        "{got} {subject}: TensorFlow does not cast when it restores, so the model must have that dtype too"
     ),
     "new-dtype": "TensorFlow does not cast when it restores: the model must have the new dtype too",
     "build-with": "{subject}: build the model with {expected}, {got}",
     "build-with-the-right": "{subject}: build the model with the right {expected}, {got}",
     "build-with-your-own": "{subject}: build the model with a function of your own as {expected}, {got}",
-    "label-count": "{subject}, but {got} rows: build the model with {expected}",
+    "label-count": "{subject}, but {got}: build the model with {expected}",
     "other-epsilon": (
         "{subject}, and the norms of the model have {got}, for which it has no argument: when its variables are made, "
         "{expected}, or its outputs differ"
@@ -207,7 +207,7 @@ NOTES: Mapping[str, str] = {
     ),
     "header-lost": "the header is lost: {got} data files by their names, and little-endian, as nearly all are",
     # of several checkpoints
-    "graphs-joined": "the object graphs of {subject} are joined: {got} objects",
+    "graphs-joined": "the object graphs of {subject} are joined: {got}",
     "structure-preferred": "the structure of objects is that of {subject}, which is preferred where they contradict",
     "order-of-lists": (
         "{subject}: its lists are in the order of {got}; restore it in a program that makes the variables in that order"
@@ -215,7 +215,7 @@ NOTES: Mapping[str, str] = {
     "copies-follow": "copies of weights, as Keras 3 exports them, are taken from where their originals are",
     "not-in-preferred": "``prefer`` {subject}: what {expected} does not have is of {got}",
     "nothing-averaged": "nothing is averaged: all is as in {subject}",
-    "averaged": "{got} tensors are {expected}",
+    "averaged": "{got} {expected}",
     "not-averaged": "{expected}, not averaged but as in {got}: {subject}",
     "order-in-doubt": (
         "optimizer {subject}: places in lists alone tell for which variables moments are, and another run may have another "

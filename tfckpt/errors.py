@@ -329,6 +329,16 @@ def count_of(things: int | Collection[object], noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def are(things: int | Collection[object], noun: str, one: str = "is", many: str = "are") -> str:
+    """Return, for a message, how many things there are, and the verb for so many.
+
+    >>> are(1, "row"), are(2, "name", "passes", "pass")
+    ('1 row is', '2 names pass')
+    """
+    count = things if isinstance(things, int) else len(things)
+    return f"{count_of(count, noun)} {one if count == 1 else many}"
+
+
 def printable(text: str) -> str:
     r"""Return ``text`` with what would move a terminal's cursor, or end the line, spelled out.
 

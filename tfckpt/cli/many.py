@@ -14,7 +14,7 @@ from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable, said
 from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.terminal import count_bar
-from tfckpt.errors import ManifestError, redacted
+from tfckpt.errors import ManifestError, count_of, redacted
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -96,8 +96,8 @@ def _print_outcome(outcome: Outcome) -> None:
     cells = [outcome.status, outcome.source, outcome.dest]
     if outcome.error is None:
         filled = f", {outcome.filled} of them filled" if outcome.filled else ""
-        heads = "" if outcome.num_heads is None else f", {outcome.num_heads} heads"
-        cells.append(f"{outcome.to}: {outcome.tensors} variables{filled}, {outcome.nbytes:,} bytes{heads}")
+        heads = "" if outcome.num_heads is None else f", {count_of(outcome.num_heads, 'head')}"
+        cells.append(f"{outcome.to}: {count_of(outcome.tensors, 'variable')}{filled}, {outcome.nbytes:,} bytes{heads}")
     print("\t".join(printable(redacted(cell)) for cell in cells), flush=True)
 
 

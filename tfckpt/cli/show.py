@@ -23,7 +23,7 @@ from tfckpt.cli.output import (
     terminal_width,
 )
 from tfckpt.cli.tables import GAP
-from tfckpt.errors import UsageError
+from tfckpt.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -192,7 +192,7 @@ def _fact_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stored = found["stored"]
     if stored is not None:
         whole = f"file {stored['shard']}, byte {_count(stored['offset'])}, crc32c {stored['crc32c']:#010x}"
-        yield "stored", f"{stored['slices']} slices" if stored["slices"] else whole
+        yield "stored", count_of(stored["slices"], "slice") if stored["slices"] else whole
 
 
 def _statistic_lines(statistics: dict[str, Any], room: int) -> Iterator[tuple[str, str]]:

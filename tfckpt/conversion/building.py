@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tfckpt.conversion.config import LAYER_NORM_EPS, NO_FACTS, NUM_HEADS, Config, Fact
 from tfckpt.conversion.plan import Argument, Constructor, Plan
 from tfckpt.conversion.planning import AS_GIVEN
+from tfckpt.errors import count_of
 from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size
 from tfckpt.layouts.calls import (
@@ -196,7 +197,8 @@ def _label_notes(argument: Argument, teller: Teller, source: _Source) -> list[Is
     if fact is None or fact.value == argument.value:
         return []
     stated = f"{argument.field} is {fact.value} in {fact.origin}"
-    return [Issue("label-count", stated, f"{argument.name}={argument.code}", f"{argument.origin} has {argument.value}")]
+    rows = count_of(argument.value, "row") if isinstance(argument.value, int) else f"{argument.value} rows"
+    return [Issue("label-count", stated, f"{argument.name}={argument.code}", f"{argument.origin} has {rows}")]
 
 
 def _eps_notes(source: _Source, model: str) -> list[Issue]:

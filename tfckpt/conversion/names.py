@@ -10,6 +10,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
+from tfckpt.errors import are
 from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import NameLayout
@@ -56,7 +57,11 @@ def plan_names(
             steps.append(step)
     complaints.raise_any(source)
     unchanged = [step.source for step in steps if step.source == step.target]
-    notes = [Issue("names-unchanged", ", ".join(unchanged), got=str(len(unchanged)))] if unchanged else []
+    notes = (
+        [Issue("names-unchanged", ", ".join(unchanged), got=are(unchanged, "name", "passes", "pass"))]
+        if unchanged
+        else []
+    )
     notes += guess_notes(entries, dropped, roles)
     if not num_heads:
         notes.append(Issue("heads-not-given"))

@@ -362,7 +362,7 @@ def _check_numbers(layout: ObjectLayout, hub: Mapping[str, Entry], sizes: Sizes,
         stated = sizes.known.setdefault(each.field, Size(len(found), "variable names"))
         if stated.value != len(found):
             expected = f"{stated.value} in {stated.origin}"
-            complaints.add("contradicting-layers", each.field, expected, str(len(found)))
+            complaints.add("contradicting-layers", each.field, expected, count_of(found, "layer"))
 
 
 def _check_positions(config: Config | None, complaints: Complaints) -> None:

@@ -16,7 +16,7 @@ from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.exclusion import Exclusion, whole_name
 from tfckpt.conversion.plan import Dropped, Step, carrying
-from tfckpt.errors import PlanError, some
+from tfckpt.errors import PlanError, are, some
 from tfckpt.issues import Issue, Remedy, configure, give, leave_out
 from tfckpt.layouts.axes import Mismatch, Size, Sizes
 
@@ -130,7 +130,9 @@ def guess_notes(entries: Sequence[Entry], dropped: Iterable[Dropped], roles: Map
 def dtype_notes(steps: Iterable[Step]) -> list[Issue]:
     """Return what to know about values that are not float32."""
     others = Counter(step.data_type for step in steps if step.data_type != DT_FLOAT)
-    return [Issue("other-dtype", dtype_name(data_type), got=str(count)) for data_type, count in others.items()]
+    return [
+        Issue("other-dtype", dtype_name(data_type), got=are(count, "variable")) for data_type, count in others.items()
+    ]
 
 
 def find_scope(names: Iterable[str], anchor: str, complaints: Complaints) -> str | None:

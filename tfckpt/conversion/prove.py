@@ -21,7 +21,7 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Extra, Proof
-from tfckpt.errors import ChecksumError, FormatError, ProofError, StorageError, TfckptError
+from tfckpt.errors import ChecksumError, FormatError, ProofError, StorageError, TfckptError, count_of
 from tfckpt.layouts import axes
 from tfckpt.layouts.axes import Mismatch, Sizes
 from tfckpt.progress import Progress, finish
@@ -213,7 +213,7 @@ def _head_count(plan: Plan, tensors: Iterable[Checked], source: Checkpoint, dest
         if heads != plan.num_heads:
             stated = f"{plan.num_heads} ({plan.sizes[NUM_HEADS].origin})"
             values = "the values are the source's" if all(same) else "some values differ as well"
-            yield f"{NUM_HEADS}: expected {stated}, got {heads} in the shapes of {len(same)} tensors; {values}"
+            yield f"{NUM_HEADS}: expected {stated}, got {heads} in the shapes of {count_of(same, 'tensor')}; {values}"
 
 
 def _letters(plan: Plan, step: Step, shape: Sequence[int]) -> Mapping[str, int] | None:

@@ -13,6 +13,7 @@ from tfckpt.arguments import whole_number
 from tfckpt.bundle.dtypes import NUMERIC, item_size
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
+from tfckpt.errors import are
 from tfckpt.issues import Issue, give
 from tfckpt.layouts import axes
 from tfckpt.options import Fixed
@@ -96,5 +97,5 @@ def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> Is
     if new == old:
         return Issue("size-as-it-is", where, field, str(old))
     if new < old:
-        return Issue("rows-cut", where, what, str(old - new))
-    return Issue("rows-of-zeros" if fill == ZEROS else "rows-of-means", where, what, str(new - old))
+        return Issue("rows-cut", where, what, are(old - new, "row"))
+    return Issue("rows-of-zeros" if fill == ZEROS else "rows-of-means", where, what, are(new - old, "row"))

@@ -9,6 +9,7 @@ from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Node, ObjectGraph
 from tfckpt.conversion.match import Found, Match
 from tfckpt.conversion.planning import Complaints
 from tfckpt.conversion.slots import DROP, variable_order
+from tfckpt.errors import count_of
 from tfckpt.issues import give
 from tfckpt.layouts.optimizer import ADAM_SLOTS, OPTIMIZERS, Optimizer
 
@@ -71,7 +72,7 @@ def _read_lists(
         children = graph.nodes[node.children[edge]].children
         if order is None or children.keys() != {str(index) for index in range(len(order))}:
             what = "in an order that is not known" if order is None else "to train"
-            has = f"the {match.layout.name!r} has {len(match.found)} variables {what}"
+            has = f"the {match.layout.name!r} has {count_of(match.found, 'variable')} {what}"
             complaints.add("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
         for index, place in enumerate(order):

@@ -50,7 +50,7 @@ from tfckpt.edit.rewrite import (
     spread,
     write_piece,
 )
-from tfckpt.errors import PlanError, UsageError, count_of, printable, remedied, some
+from tfckpt.errors import PlanError, UsageError, are, count_of, printable, remedied, some
 from tfckpt.issues import Issue, compare
 from tfckpt.options import AverageOptions, PathLike
 from tfckpt.progress import finish, stages
@@ -319,7 +319,7 @@ def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Ch
     if len(checkpoints) > 1 and not averaged:
         yield Issue("nothing-averaged", last)
     several = f"the average of {len(checkpoints)} checkpoints" if len(checkpoints) > 1 else "as in the one source"
-    yield Issue("averaged", "", several, str(len(averaged)))
+    yield Issue("averaged", "", several, are(averaged, "tensor"))
     kept: dict[str, list[str]] = {}
     for step in steps:
         if step.source in chosen.kept:

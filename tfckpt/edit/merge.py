@@ -50,7 +50,7 @@ from tfckpt.edit.rewrite import (
     stored_once,
     write_pieces,
 )
-from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, remedied, some
+from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, count_of, remedied, some
 from tfckpt.issues import Issue, compare
 from tfckpt.options import MergeOptions, PathLike
 from tfckpt.progress import finish
@@ -562,7 +562,7 @@ class _Planning:
         if joined is not None:
             names = ", ".join(self._typed(source) for source in sorted(joined.numbers))
             notes = [
-                Issue("graphs-joined", names, got=f"{len(joined.graph.nodes):,}"),
+                Issue("graphs-joined", names, got=count_of(joined.graph.nodes, "object")),
                 *joined.notes,
                 *self._notes,
             ]

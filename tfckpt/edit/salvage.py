@@ -27,7 +27,7 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
-from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, count_of, remedied, some
+from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, are, count_of, remedied, some
 from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
@@ -152,7 +152,8 @@ def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions])
         finish(writing, total)
     finally:
         reader.close()
-    log.info("%s: %d tensors written to %s, %d places damaged", reader.prefix, len(saved), prefix, len(damage))
+    counts = count_of(saved, "tensor"), prefix, are(damage, "place")
+    log.info("%s: %s written to %s, %s damaged", reader.prefix, *counts)
     return report
 
 
