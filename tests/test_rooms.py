@@ -18,6 +18,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 
 # From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "windows": ("windows",),
     "progress": ("progress",),
     "options": ("options",),
     "codes": ("codes",),

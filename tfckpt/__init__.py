@@ -13,9 +13,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
+
+if sys.platform == "win32":
+    from tfckpt.windows import refuse
+
+    refuse()
 
 # Public name -> where it lives. Imported on first use, so that the command line's help needs no NumPy.
 _EXPORTS = {
