@@ -49,6 +49,7 @@ _EXPORTS = {
     "rewrite": "tfckpt.edit.rewrite",
     "salvage": "tfckpt.edit.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
+    "statistics": "tfckpt.checkpoint.statistics",
 }
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "rewrite",
     "salvage",
     "save",
+    "statistics",
 ]
 
 

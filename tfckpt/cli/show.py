@@ -13,6 +13,8 @@ import tfckpt
 from tfckpt.cli.options import add_source, counting
 from tfckpt.cli.output import bar_block, human, is_terminal, print_json, print_meant, print_spans, printable
 from tfckpt.errors import UsageError
+from tfckpt.flags import add_flags
+from tfckpt.options import StatisticsOptions
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -24,6 +26,7 @@ LABELS = {"nan": "NaN", "positive_inf": "Inf", "negative_inf": "-Inf"}
 BAR_WIDTH = 40
 HEAD = 8  # values that are shown unless told which
 MOST_VALUES = 10_000  # that are printed
+MOST_BINS = 1000
 LONGEST = 200  # bytes of a string that are printed
 
 
@@ -39,9 +42,7 @@ def add_commands(
     show.add_argument(
         "--slice", metavar="INDEX", help=f"values to show, as in NumPy: '0, :5' (default: the first {HEAD})"
     )
-    show.add_argument(
-        "--bins", type=counting(1, 1000), default=10, metavar="N", help="bars of the histogram (default: 10)"
-    )
+    add_flags(show, StatisticsOptions, only=("bins",), readers={"bins": counting(1, MOST_BINS)})
     show.add_argument("--no-stats", dest="stats", action="store_false", help="show values only; does not read the rest")
     show.set_defaults(run=cmd_show, paged=True)
 
