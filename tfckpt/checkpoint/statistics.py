@@ -9,6 +9,7 @@ Source of the joining: Chan, Golub, LeVeque, "Updating formulae and a pairwise a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ import numpy.typing as npt
 
 from tfckpt.arguments import whole_number
 from tfckpt.bundle.carry import Count, counting
+from tfckpt.bundle.dtypes import tensor_type
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.errors import count_of
+from tfckpt.html import in_notebooks
 from tfckpt.options import Fixed, PathLike, StatisticsOptions, options_of
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
@@ -36,6 +40,7 @@ Number = int | float
 VALUES, MAGNITUDES, LENGTHS = "values", "magnitudes", "lengths"
 NBINS = options_of(StatisticsOptions)["bins"].default
 PASSES = 2
+NUMBERS = ("minimum", "maximum", "mean", "std", "zeros", "nan")  # of each tensor, in a table of many
 HUGE, SHRINK = 2.0**400, 2.0**-600  # where squares and sums come near the end of float64, and what keeps them from it
 TINY, STRETCH = 2.0**-400, 2.0**600  # the same at the other end, where a histogram's bins by its width overflow
 
@@ -73,6 +78,28 @@ class Statistics:
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
 
+    @property
+    def line(self) -> str:
+        """The chief numbers, in words: ``"from -1 to 3, mean 0.5, deviation 1.5, 2 zeros, 1 NaN"``."""
+        infinite = self.positive_inf + self.negative_inf
+        counts = ((self.zeros, count_of(self.zeros, "zero")), (self.nan, f"{self.nan:,} NaN"))
+        others = [said for count, said in (*counts, (infinite, f"{infinite:,} infinite")) if count]
+        if self.minimum is None:
+            return ", ".join(["none is finite" if self.count else "no elements", *others])
+        spread = f"from {self.minimum:.6g} to {self.maximum:.6g}, mean {self.mean:.6g}, deviation {self.std:.6g}"
+        return ", ".join([spread, *others])
+
+    def __repr__(self) -> str:
+        return f"<Statistics of {self.count:,} {self.of}: {self.line}>"
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, shown, table
+
+        numbers = {name: value for name, value in self.to_json().items() if name != "histogram"}
+        bars = list(zip(itertools.pairwise(self.edges), self.counts, strict=True))
+        histogram = table(("from", "to", "values"), bars, lambda bar: (*bar[0], bar[1])) if bars else ""
+        return shown(repr(self), facts({"count": self.count, **numbers}), histogram)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes; all numbers are finite."""
         return {
@@ -89,6 +116,7 @@ class Statistics:
         }
 
 
+@in_notebooks
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One tensor, and what its values look like.
@@ -111,6 +139,10 @@ class Measured:
             "nbytes": self.entry.nbytes,
             "statistics": self.statistics.to_json(),
         }
+
+    def __repr__(self) -> str:
+        form = tensor_type(self.entry.data_type, self.entry.shape)
+        return f"<Measured {self.entry.name!r}: {form}, {self.statistics.line}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +167,29 @@ class CheckpointStatistics(Mapping[str, Statistics]):
 
     def __len__(self) -> int:
         return len(self.tensors)
+
+    def __repr__(self) -> str:
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"<CheckpointStatistics of {self.source!r}: {len(self)} tensors{skipped}>"
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import folded, listed, shown, table
+
+        tensors = table(
+            ("tensor", "dtype and shape", *NUMBERS, "infinite"),
+            list(self.tensors.values()),
+            lambda m: (
+                m.entry.name,
+                tensor_type(m.entry.data_type, m.entry.shape),
+                *(getattr(m.statistics, name) for name in NUMBERS),
+                m.statistics.positive_inf + m.statistics.negative_inf,
+            ),
+        )
+        return shown(
+            repr(self),
+            folded(count_of(self.tensors, "tensor"), tensors if self.tensors else "", is_open=True),
+            folded(f"{len(self.skipped):,} skipped, which hold no numbers", listed(self.skipped)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes; ``tensors`` has one object a tensor."""

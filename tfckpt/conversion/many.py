@@ -35,6 +35,7 @@ from tfckpt.errors import (
     TfckptError,
     UsageError,
 )
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
@@ -44,6 +45,7 @@ PATHS = ("source", "dest", "config", "layout")  # those of a job's arguments tha
 UNPROVEN = (ProofError, FormatError, StorageError, CheckpointNotFoundError)
 
 
+@in_notebooks
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one job: plain data, which pickles.
@@ -73,6 +75,10 @@ class Outcome:
     issues: tuple[Issue, ...] = ()
     error: Exception | None = None
     filled: int = 0
+
+    def __repr__(self) -> str:
+        told = f"{self.to!r}, {self.tensors} tensors" if self.error is None else repr(self.complaints[0])
+        return f"<Outcome of {self.source!r} to {self.dest!r}: {self.status}, {told}>"
 
     @property
     def notes(self) -> tuple[str, ...]:
