@@ -218,6 +218,9 @@ def test_results_are_told_in_a_line_that_people_read(bert: str, tmp_path: Path) 
     assert repr(outcomes[1]).startswith(f"<Outcome of {bert!r} to '{tmp_path}/2': failed, ")
     with tfckpt.open(tmp_path / "m") as checkpoint:
         assert repr(checkpoint.object_graph) == "<ObjectGraph: 68 objects>"
+        assert repr(checkpoint.lookup) == f"<Lookup of '{tmp_path}/m': 40 names>"
+    reader = tfckpt.load_checkpoint(str(tmp_path / "m"))
+    assert repr(reader) == f"<CheckpointReader of <tfckpt.Checkpoint '{tmp_path}/m': 40 tensors>>"
 
 
 def test_statistics_say_what_is_not_finite() -> None:

@@ -43,7 +43,7 @@ def add_commands(
         "--processes", type=counting(1, MOST_JOBS), metavar="N", help="number of processes (default: as many as cores)"
     )
     where.add_argument(
-        "--jobs", dest="processes", type=counting(1, MOST_JOBS), metavar="N", help="the same, as make calls it"
+        "--jobs", dest="processes", type=counting(1, MOST_JOBS), metavar="N", help="the same as --processes"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run them on a cluster of Dask, e.g. tcp://HOST:8786 (extra: dask)"
