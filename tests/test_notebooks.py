@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.checkpoint import foldable
 from tfckpt.conversion.plan import Fill, Step
+from tfckpt.errors import StorageError
 from tfckpt.types import Pair
 
 SCRIPT = "<script>alert(1)</script>"
@@ -318,6 +320,26 @@ def test_parts_of_html_are_escaped_wherever_a_text_stands(name: str) -> None:
         page = Page(part)
         assert set(page.tags) - {""} <= TAGS
         part.encode("utf-8")
+
+
+def test_neither_a_repr_nor_html_shows_the_credentials_of_a_url(bert: str, tmp_path: Path) -> None:
+    """Both are kept in a notebook, which is passed on."""
+    url = "https://me:secret@host/run/model?signature=secret"
+    plan = tfckpt.convert(bert, tmp_path / "m", sync=False)
+    comparison, statistics = tfckpt.diff(bert, bert), tfckpt.statistics(bert)
+    (outcome,) = run_jobs([{"source": bert, "dest": f"{tmp_path}/x"}])
+    found = [
+        plan._replace(source=url),
+        tfckpt.prove(bert, tmp_path / "m")._replace(source=url, dest=url, others=(f"{url}: wrong",)),
+        dataclasses.replace(comparison, a=url, b=url),
+        dataclasses.replace(tfckpt.salvage(bert, tmp_path / "s", sync=False), source=url, destination=url),
+        dataclasses.replace(statistics, source=url),
+        dataclasses.replace(outcome, source=url, dest=url),
+        dataclasses.replace(outcome, status="failed", error=StorageError(f"{url}: refused")),
+    ]
+    for value in found:
+        assert "secret" not in repr(value) + page_of(value).text
+        assert "https://***@host/run/model" in page_of(value).text
 
 
 # --- a checkpoint

@@ -1,4 +1,7 @@
-"""Results as HTML, for notebooks: facts, and tables that fold. No scripts; all texts are escaped: they come out of files.
+"""Results as HTML, for notebooks: facts, and tables that fold.
+
+There are no scripts in it, and all texts are escaped: they come out of files. Notebooks are passed on, so paths and messages
+are without the credentials of URLs.
 
 A notebook asks a value for ``_repr_html_``. A small record gets one by `in_notebooks`, made of its ``to_json``; a large
 result has one of its own, made of the parts here.
@@ -10,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from tfckpt.errors import count_of, printable
+from tfckpt.errors import count_of, printable, redacted
 
 Item = TypeVar("Item")
 Record = TypeVar("Record")
@@ -33,7 +36,7 @@ def in_notebooks(record: type[Record]) -> type[Record]:
 
 def shown(title: str, *sections: str) -> str:
     """Return a whole result: what it is, in a line, and the parts of it."""
-    return f"<div><p><strong>{text(title)}</strong></p>{''.join(sections)}</div>"
+    return f"<div><p><strong>{_public(title)}</strong></p>{''.join(sections)}</div>"
 
 
 def facts(values: Mapping[str, object]) -> str:
@@ -57,14 +60,14 @@ def table(columns: Sequence[str], items: Sequence[Item], row: Callable[[Item], I
     1
     """
     head = "".join(f'<th scope="col" style="{LEFT}">{text(column)}</th>' for column in columns)
-    cells = (map(_value, row(item)) for item in islice(items, MOST_ROWS))
+    cells = (map(text, row(item)) for item in islice(items, MOST_ROWS))
     body = "".join(f'<tr>{"".join(f"""<td style="{LEFT}">{cell}</td>""" for cell in found)}</tr>' for found in cells)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_more(len(items))}"
 
 
 def listed(lines: Sequence[str]) -> str:
     """Return lines as a list, the first `MOST_ROWS` of them; nothing if there are none."""
-    items = "".join(f"<li>{text(line)}</li>" for line in lines[:MOST_ROWS])
+    items = "".join(f"<li>{_public(line)}</li>" for line in lines[:MOST_ROWS])
     return f"<ul>{items}</ul>{_more(len(lines))}" if lines else ""
 
 
@@ -93,13 +96,18 @@ def text(value: object) -> str:
 
 
 def _value(value: object) -> str:
-    """Return what stands in a cell: a text, or a table of what a value holds itself."""
+    """Return what stands beside a name: a text, or a table of what a value holds itself."""
     if isinstance(value, Mapping):
         return facts(value)
     if isinstance(value, (tuple, list)) and value and isinstance(value[0], Mapping):
         columns = list(value[0])
         return folded(count_of(value, "row"), table(columns, value, lambda item: [item.get(name) for name in columns]))
-    return text(value)
+    return _public(value) if isinstance(value, str) else text(value)
+
+
+def _public(said: str) -> str:
+    """Return a text, escaped, without the credentials of URLs. It is cut first: a crafted one would take long to search."""
+    return text(redacted(said[: MOST_CHARACTERS + 1]))
 
 
 def _more(count: int) -> str:

@@ -21,7 +21,16 @@ from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.errors import FormatError, TensorNotFoundError, TfckptError, UsageError, count_of, located, remedied
+from tfckpt.errors import (
+    FormatError,
+    TensorNotFoundError,
+    TfckptError,
+    UsageError,
+    count_of,
+    located,
+    redacted,
+    remedied,
+)
 from tfckpt.issues import leave_out, take
 from tfckpt.progress import Progress, finish
 
@@ -346,7 +355,7 @@ class Checkpoint(Mapping[str, "Array"]):
         return list(dict.fromkeys(names))
 
     def __repr__(self) -> str:
-        return f"<tfckpt.Checkpoint {self._prefix!r}: {self._state()}>"
+        return redacted(f"<tfckpt.Checkpoint {self._prefix!r}: {self._state()}>")
 
     def _state(self) -> str:
         if self._reader is None:

@@ -26,7 +26,7 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     unescape,
 )
-from tfckpt.errors import TensorNotFoundError, count_of, some
+from tfckpt.errors import TensorNotFoundError, count_of, redacted, some
 from tfckpt.html import in_notebooks
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Lookup:
         self._has_all_others = True
 
     def __repr__(self) -> str:
-        return f"<Lookup of {self._where!r}: {count_of(self._names, 'name')}>"
+        return redacted(f"<Lookup of {self._where!r}: {count_of(self._names, 'name')}>")
 
     def find(self, text: str) -> Found | None:
         """Return the tensors that a text means; None if it means none.

@@ -25,7 +25,7 @@ from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.errors import count_of
+from tfckpt.errors import count_of, redacted
 from tfckpt.html import in_notebooks
 from tfckpt.options import Fixed, PathLike, StatisticsOptions, options_of
 from tfckpt.progress import finish
@@ -170,7 +170,7 @@ class CheckpointStatistics(Mapping[str, Statistics]):
 
     def __repr__(self) -> str:
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return f"<CheckpointStatistics of {self.source!r}: {len(self)} tensors{skipped}>"
+        return redacted(f"<CheckpointStatistics of {self.source!r}: {len(self)} tensors{skipped}>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import folded, listed, shown, table

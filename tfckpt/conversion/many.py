@@ -34,6 +34,7 @@ from tfckpt.errors import (
     StorageError,
     TfckptError,
     UsageError,
+    redacted,
 )
 from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
@@ -78,7 +79,7 @@ class Outcome:
 
     def __repr__(self) -> str:
         told = f"{self.to!r}, {self.tensors} tensors" if self.error is None else repr(self.complaints[0])
-        return f"<Outcome of {self.source!r} to {self.dest!r}: {self.status}, {told}>"
+        return redacted(f"<Outcome of {self.source!r} to {self.dest!r}: {self.status}, {told}>")
 
     @property
     def notes(self) -> tuple[str, ...]:

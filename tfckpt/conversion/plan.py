@@ -10,7 +10,7 @@ from tfckpt.bundle.dtypes import dtype_name, tensor_type
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
-from tfckpt.errors import UsageError, count_of
+from tfckpt.errors import UsageError, count_of, redacted
 from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 from tfckpt.layouts.axes import Size, keeps_bytes
@@ -328,7 +328,8 @@ class Plan(NamedTuple):
         return sum(step.nbytes for step in self.steps if step.same_as is None)
 
     def __repr__(self) -> str:
-        return f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {len(self.steps)} steps, {len(self.dropped)} dropped>"
+        counts = f"{len(self.steps)} steps, {len(self.dropped)} dropped"
+        return redacted(f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {counts}>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfckpt.conversion.plan import Step
-from tfckpt.errors import count_of
+from tfckpt.errors import count_of, printable, redacted
 from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 
@@ -47,7 +47,7 @@ class Checked(NamedTuple):
         }
 
     def __repr__(self) -> str:
-        return f"<Checked {self.key or self.step.target!r}: {self.problem or SAME}>"
+        return f"<Checked {self.key or self.step.target!r}: {printable(self.problem) or SAME}>"
 
 
 @in_notebooks
@@ -95,7 +95,7 @@ class Proof(NamedTuple):
     damaged: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>"
+        return redacted(f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table

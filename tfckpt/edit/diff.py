@@ -21,7 +21,7 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
-from tfckpt.errors import PlanError, UsageError, count_of, remedied
+from tfckpt.errors import PlanError, UsageError, count_of, redacted, remedied
 from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, list_tensors, notes_to_json
 from tfckpt.options import DiffOptions, PathLike
@@ -128,7 +128,8 @@ class Comparison:
         )
 
     def __repr__(self) -> str:
-        return f"<Comparison of {self.a!r} and {self.b!r}: {len(self.pairs)} pairs, {len(self.differing)} differ>"
+        counts = f"{len(self.pairs)} pairs, {len(self.differing)} differ"
+        return redacted(f"<Comparison of {self.a!r} and {self.b!r}: {counts}>")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -28,7 +28,16 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
-from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, count_of, remedied, some
+from tfckpt.errors import (
+    CheckpointNotFoundError,
+    FormatError,
+    TfckptError,
+    UsageError,
+    count_of,
+    redacted,
+    remedied,
+    some,
+)
 from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
@@ -62,7 +71,7 @@ class Salvage:
 
     def __repr__(self) -> str:
         counts = f"{len(self.saved)} tensors saved, {len(self.lost)} known to be lost"
-        return f"<Salvage of {self.source!r} to {self.destination!r}: {counts}>"
+        return redacted(f"<Salvage of {self.source!r} to {self.destination!r}: {counts}>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table
