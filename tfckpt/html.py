@@ -60,8 +60,7 @@ def table(columns: Sequence[str], items: Sequence[Item], row: Callable[[Item], I
     1
     """
     head = "".join(f'<th scope="col" style="{LEFT}">{text(column)}</th>' for column in columns)
-    cells = (map(text, row(item)) for item in islice(items, MOST_ROWS))
-    body = "".join(f'<tr>{"".join(f"""<td style="{LEFT}">{cell}</td>""" for cell in found)}</tr>' for found in cells)
+    body = "".join(f"<tr>{''.join(map(_cell, row(item)))}</tr>" for item in islice(items, MOST_ROWS))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_more(len(items))}"
 
 
@@ -93,6 +92,10 @@ def text(value: object) -> str:
         return ", ".join(map(text, value[:MOST_ROWS])) + ", ..." * (len(value) > MOST_ROWS)
     said = "" if value is None else str(value)
     return escape(printable(said[:MOST_CHARACTERS])) + "..." * (len(said) > MOST_CHARACTERS)
+
+
+def _cell(value: object) -> str:
+    return f'<td style="{LEFT}">{text(value)}</td>'
 
 
 def _value(value: object) -> str:
