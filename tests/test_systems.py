@@ -19,6 +19,7 @@ from tfckpt.bundle import carry, local_output, writer
 from tfckpt.errors import UnsupportedError
 from tfckpt.windows import LINE
 
+ROOT = Path(__file__).parents[1]
 LINUX_ALONE = ("copy_file_range", "fdatasync", "posix_fadvise", "posix_fallocate", "sched_getaffinity", "O_TMPFILE")
 
 
@@ -99,6 +100,14 @@ def test_macos_begins_with_the_disk_while_the_rest_is_written(
     tfckpt.rewrite(bert, tmp_path / "m")
     assert {"tfckpt-sync", "MainThread"} <= set(callers)
     assert tfckpt.diff(bert, tmp_path / "m").same
+
+
+@pytest.mark.exhaustive
+def test_a_type_checker_finds_no_call_that_macos_lacks(tmp_path: Path) -> None:
+    """It knows what each system has; what it finds here would be an AttributeError there."""
+    command = [sys.executable, "-m", "mypy", "--platform", "darwin", "--cache-dir", str(tmp_path), "tfckpt"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.stdout.startswith("Success: ")
 
 
 WINDOWS = "import sys; sys.platform = 'win32'; sys.modules['fcntl'] = None; "
