@@ -20,6 +20,7 @@ from tfckpt.options import Option
 USED = (
     ("collections.abc", "Sequence"),
     ("typing", "Literal"),
+    ("tfckpt.checkpoint.statistics", "CheckpointStatistics"),
     ("tfckpt.conversion.proof", "Proof"),
     ("tfckpt.edit.diff", "Comparison"),
     ("tfckpt.exchange.targets", "Writable"),

@@ -51,6 +51,10 @@ def prove(source: str, directory: Path, progress: Progress | None) -> None:
     tfckpt.prove(source, directory / "converted", progress=progress)
 
 
+def statistics(source: str, directory: Path, progress: Progress | None) -> None:
+    assert tfckpt.statistics(source, progress=progress)
+
+
 def diff(source: str, directory: Path, progress: Progress | None) -> None:
     assert tfckpt.diff(source, source, progress=progress).same
 
@@ -95,7 +99,7 @@ def import_(source: str, directory: Path, progress: Progress | None) -> None:
 
 EXPORTS = (export, export_safetensors, export_directory, import_)
 WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, average, salvage, *EXPORTS)
-CALLS = (*WRITERS, verify, find_damage, prove, diff, diff_across_layouts)
+CALLS = (*WRITERS, verify, find_damage, prove, statistics, diff, diff_across_layouts)
 Call = Callable[[str, Path, Progress | None], None]
 
 
@@ -136,7 +140,9 @@ def test_progress_rises_to_all_of_what_was_told_at_first_in_the_thread_of_the_ca
     assert threads == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("call", [prove, diff, diff_across_layouts, convert_and_prove], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "call", [prove, statistics, diff, diff_across_layouts, convert_and_prove], ids=lambda c: c.__name__
+)
 def test_progress_moves_while_the_work_is_done_and_not_only_in_the_end(
     call: Call, bert_copy: str, tmp_path: Path
 ) -> None:

@@ -40,15 +40,16 @@ def test_a_manifest_of_more_than_64_mib_is_not_read(manifest: Path) -> None:
         tfckpt.read_manifest(manifest)
 
 
-@pytest.mark.parametrize("jobs", ["0", "1", "1000", "1001"])
-def test_there_are_a_thousand_processes_at_most(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["convert-many", "m.csv", "--jobs", jobs]
-    if jobs in ("1", "1000"):
-        assert build_parser().parse_args(argv).jobs == int(jobs)
+@pytest.mark.parametrize("number", ["0", "1", "1000", "1001"])
+@pytest.mark.parametrize("flag", ["--jobs", "--processes"])
+def test_there_are_a_thousand_processes_at_most(flag: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["convert-many", "m.csv", flag, number]
+    if number in ("1", "1000"):
+        assert build_parser().parse_args(argv).processes == int(number)
         return
     with pytest.raises(SystemExit, match=r"^2$"):
         build_parser().parse_args(argv)
-    assert f"argument --jobs: expected a whole number from 1 to 1000, got '{jobs}'" in capsys.readouterr().err
+    assert f"argument {flag}: expected a whole number from 1 to 1000, got '{number}'" in capsys.readouterr().err
 
 
 def test_a_tilde_is_the_home_directory(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from support.many import SLEEP, die, die_once, execute_pickled, run_job_dying_at
 import tfckpt
 from tfckpt.bundle.local_output import TEMPORARY_SUFFIX
 from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
+from tfckpt.conversion import many
 from tfckpt.conversion.many import Outcome, run_job
 from tfckpt.conversion.processes import ATTEMPTS, Processes
 from tfckpt.errors import (
@@ -356,6 +357,32 @@ def test_a_job_that_kills_every_process_fails_alone() -> None:
 def test_no_number_of_processes_but_a_positive_one(job: Job) -> None:
     with pytest.raises(UsageError, match="expected 1 or more, got 0"):
         tfckpt.convert_many([job], max_workers=0)
+    with pytest.raises(UsageError, match="expected 1 or more, got 0"):
+        tfckpt.convert_many([job], processes=0)
+
+
+@pytest.mark.parametrize("name", ["processes", "max_workers"])
+def test_the_number_of_processes_has_the_name_of_the_command_line_too(
+    job: Job, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked = []
+
+    def pool(workers: int | None, *, most: int) -> Executor:
+        asked.append((workers, most))
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(many, "Processes", pool)
+    number: dict[str, Any] = {name: 3}
+    assert [outcome.status for outcome in tfckpt.convert_many([job], **number)] == ["done"]
+    assert asked == [(3, 1)]
+
+
+def test_a_number_of_processes_under_both_names_is_refused(job: Job) -> None:
+    with pytest.raises(
+        UsageError, match=r"^processes: max_workers is given, too, which means the same; give one of them$"
+    ):
+        tfckpt.convert_many([job], processes=2, max_workers=2)
+    assert not Path(f"{job['dest']}.index").exists()
 
 
 def test_a_plan_is_carried_out_by_another_process(bert: str, processes: Executor, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import on_terminal, plain
@@ -14,6 +15,8 @@ from support.commands import on_terminal, plain
 import tfckpt
 from tfckpt.cli import many
 from tfckpt.cli.main import main
+from tfckpt.conversion.many import Outcome
+from tfckpt.errors import UsageError
 
 pytestmark = pytest.mark.exhaustive
 
@@ -97,9 +100,29 @@ def test_processes_do_it(manifest: str, capfd: Captured) -> None:
     assert "2 done, 0 proven before and skipped, 1 failed" in capfd.readouterr().out
 
 
-def test_processes_and_a_scheduler_exclude_each_other(manifest: str, capsys: Captured) -> None:
+@pytest.mark.parametrize("flag", ["--jobs", "--processes"])
+def test_the_number_of_processes_has_the_name_of_python_too(
+    manifest: str, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    asked = []
+
+    def convert_many(*_: Any, processes: int | None, **__: Any) -> list[Outcome]:
+        asked.append(processes)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(tfckpt, "convert_many", convert_many)
+    assert main(["convert-many", manifest, flag, "3"]) == 1
+    assert asked == [3]
+
+
+@pytest.mark.parametrize(
+    "more", [("--jobs", "1", "--scheduler", "tcp://host:8786"), ("--processes", "1", "--jobs", "1")]
+)
+def test_two_answers_to_who_runs_them_exclude_each_other(
+    manifest: str, capsys: Captured, more: tuple[str, ...]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["convert-many", manifest, "--jobs", "1", "--scheduler", "tcp://host:8786"])
+        main(["convert-many", manifest, *more])
     assert "not allowed with" in capsys.readouterr().err
 
 

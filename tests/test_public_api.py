@@ -38,6 +38,7 @@ NAMES = [
     "rewrite",
     "salvage",
     "save",
+    "statistics",
 ]
 
 

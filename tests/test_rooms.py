@@ -18,11 +18,13 @@ PACKAGE = Path(tfckpt.__path__[0])
 
 # From the ground up; a room may import from itself and from what stands before it. Files of a room are in order, too.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "windows": ("windows",),
     "progress": ("progress",),
     "options": ("options",),
     "codes": ("codes",),
     "issues": ("issues",),
     "errors": ("errors",),
+    "html": ("html",),
     "arguments": ("arguments",),
     "log": ("log",),
     "signatures": ("signatures",),
@@ -90,6 +92,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "graph_edit",
         "lookup",
         "prune",
+        "foldable",
         "state_file",
         "guess",
         "locate",

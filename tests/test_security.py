@@ -733,6 +733,7 @@ def test_every_promise_names_a_test_that_is_there() -> None:
             "test_export.py",
             "test_report.py",
             "test_report_browser.py",
+            "test_notebooks.py",
         )
     )
     assert len(named) > 30

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import pickle
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ import tfckpt
 from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.statistics import Statistics, measure
-from tfckpt.errors import ChecksumError
+from tfckpt.cli.main import main
+from tfckpt.errors import ChecksumError, TensorNotFoundError, UsageError
+from tfckpt.types import CheckpointStatistics
 
 RNG = np.random.default_rng(0)
 
@@ -176,3 +181,117 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 4 * size / 2  # NumPy's own memory is traced: the tensor has 4 * size bytes
+
+
+# --- the public call
+
+
+MIXED: dict[str, Any] = {
+    "b/bias": [0.0, np.nan, np.inf],
+    "a/kernel": np.arange(6.0).reshape(2, 3),
+    "labels": ["yes", "no"],
+}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> str:
+    """A checkpoint of two numeric tensors and one of strings."""
+    tfckpt.save(tmp_path / "m", MIXED)
+    return str(tmp_path / "m")
+
+
+def test_a_call_measures_every_numeric_tensor_and_names_the_others(mixed: str) -> None:
+    found = tfckpt.statistics(mixed)
+    assert isinstance(found, CheckpointStatistics)
+    assert (found.source, list(found), len(found), found.skipped) == (mixed, ["a/kernel", "b/bias"], 2, ("labels",))
+    kernel, bias = found.values()
+    assert (kernel.count, kernel.minimum, kernel.maximum, kernel.mean) == (6, 0.0, 5.0, 2.5)
+    assert kernel.std == pytest.approx(np.arange(6.0).std(), rel=1e-12)
+    assert (bias.count, bias.nan, bias.positive_inf, bias.zeros, bias.mean) == (3, 1, 1, 1, 0.0)
+    assert found.tensors["a/kernel"].entry.shape == (2, 3)
+    assert found == pickle.loads(pickle.dumps(found))
+    with pytest.raises(AttributeError):
+        found.source = "another"  # type: ignore[misc]
+
+
+def test_a_call_finds_what_the_command_show_prints(mixed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", mixed, "a/kernel", "b/bias", "--bins", "3", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    document = tfckpt.statistics(mixed, bins=3).to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert document["tensors"] == [{key: row[key] for key in document["tensors"][0]} for row in shown]
+    assert (document["source"], document["skipped"]) == (mixed, ["labels"])
+
+
+def test_bins_are_as_many_as_asked_for(mixed: str) -> None:
+    assert tfckpt.statistics(mixed, "a/*", bins=2)["a/kernel"].counts == (3, 3)
+    assert len(tfckpt.statistics(mixed)["a/kernel"].counts) == 10
+    assert inspect.signature(tfckpt.statistics).parameters["pattern"].default is None
+
+
+@pytest.mark.parametrize("bins", [0, -1, 1.5, "many"])
+def test_bins_that_are_no_number_of_bars_are_refused(mixed: str, bins: Any) -> None:
+    with pytest.raises(UsageError, match=r"^bins: expected"):
+        tfckpt.statistics(mixed, bins=bins)
+
+
+def test_a_pattern_chooses_and_one_that_matches_nothing_is_an_error(mixed: str, bert: str) -> None:
+    assert list(tfckpt.statistics(mixed, "b/*")) == ["b/bias"]
+    assert tfckpt.statistics(mixed, "lab*").skipped == ("labels",)
+    assert len(tfckpt.statistics(bert, "bert/pooler/*")) == 6
+    with pytest.raises(TensorNotFoundError, match="no tensor 'b/bais'; did you mean 'b/bias'"):
+        tfckpt.statistics(mixed, "b/bais")
+
+
+def test_a_name_with_a_bracket_in_it_is_found_as_it_is(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "m", {"w[0]": [1.0]})
+    assert list(tfckpt.statistics(tmp_path / "m", "w[0]")) == ["w[0]"]
+
+
+def test_paths_of_objects_choose_too(bert: str, tmp_path: Path) -> None:
+    tfckpt.convert(bert, tmp_path / "m", sync=False)
+    (found,) = tfckpt.statistics(tmp_path / "m", "model/_pooler_layer/kernel").values()
+    assert found == tfckpt.statistics(bert, "bert/pooler/dense/kernel")["bert/pooler/dense/kernel"]
+
+
+@pytest.mark.parametrize("name", ["saver", "slices", "shards"])
+def test_v1_checkpoints_have_statistics_too(name: str) -> None:
+    prefix = Path(__file__).parent / "data" / "v1" / name
+    found = tfckpt.statistics(prefix, source_format="v1")
+    assert found
+    with tfckpt.open(prefix) as checkpoint:
+        assert {*found, *found.skipped} == set(checkpoint)
+        for name, statistics in found.items():
+            assert statistics.count == checkpoint[name].size
+
+
+def test_all_bytes_are_counted_twice_since_they_are_read_twice(mixed: str) -> None:
+    seen: list[tuple[int, int]] = []
+    tfckpt.statistics(mixed, progress=lambda done, total: seen.append((done, total)))
+    with tfckpt.open(mixed) as checkpoint:
+        total = 2 * sum(entry.nbytes for entry in checkpoint.entries() if entry.is_numeric)
+    assert seen[-1] == (total, total)
+    assert seen == sorted(seen)
+    assert len(seen) > 3
+
+
+def test_damage_is_an_error_that_names_the_tensor(mixed: str) -> None:
+    path = Path(f"{mixed}.data-00000-of-00001")
+    data = bytearray(path.read_bytes())
+    with tfckpt.open(mixed) as checkpoint:
+        data[checkpoint.entry("a/kernel").offset] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ChecksumError, match="'a/kernel'"):
+        tfckpt.statistics(mixed)
+    assert list(tfckpt.statistics(mixed, "b/*")) == ["b/bias"]
+
+
+def test_a_large_checkpoint_takes_no_more_memory_than_a_piece(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "m", {name: RNG.normal(size=1_000_000) for name in ("a", "b")}, sync=False)
+    tfckpt.statistics(tmp_path / "m", "a")  # what is imported, and remembered, does not count
+    tracemalloc.start()
+    try:
+        tfckpt.statistics(tmp_path / "m")
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20  # of 16 MB
+    finally:
+        tracemalloc.stop()

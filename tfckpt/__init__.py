@@ -13,9 +13,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
+
+if sys.platform == "win32":
+    from tfckpt.windows import refuse
+
+    refuse()
 
 # Public name -> where it lives. Imported on first use, so that the command line's help needs no NumPy.
 _EXPORTS = {
@@ -43,6 +49,7 @@ _EXPORTS = {
     "rewrite": "tfckpt.edit.rewrite",
     "salvage": "tfckpt.edit.salvage",
     "save": "tfckpt.checkpoint.checkpoint",
+    "statistics": "tfckpt.checkpoint.statistics",
 }
 
 __all__ = [
@@ -70,6 +77,7 @@ __all__ = [
     "rewrite",
     "salvage",
     "save",
+    "statistics",
 ]
 
 

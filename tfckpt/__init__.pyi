@@ -9,6 +9,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open
 from tfckpt.checkpoint.checkpoint import save as save
 from tfckpt.checkpoint.state_file import latest_checkpoint as latest_checkpoint
+from tfckpt.checkpoint.statistics import CheckpointStatistics
 from tfckpt.checkpoint.train import list_variables as list_variables
 from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
 from tfckpt.checkpoint.train import load_variable as load_variable
@@ -723,4 +724,38 @@ def salvage(
         >>> report = tfckpt.salvage("damaged", "saved")
         >>> report.lost, report.damage[0].end, sorted(tfckpt.open("saved"))
         (('a',), 16, ['b'])
+    """
+
+def statistics(
+    source: PathLike,
+    pattern: str | None = None,
+    *,
+    bins: int = 10,
+    source_format: Literal["v1", "v2"] | None = None,
+    progress: Progress | None = None,
+) -> CheckpointStatistics:
+    """Tell what the values of each numeric tensor look like: count, mean, deviation, extremes, zeros, NaNs, a histogram.
+
+    Each tensor is read twice, piece by piece, so memory stays small whatever it weighs, and its checksum is compared.
+
+    Args:
+        source: a checkpoint of either format: a prefix, one of its files, its directory, or a URL.
+        pattern: which tensors: a glob, as `Checkpoint.entries` takes it, or one tensor's name, path or full name. Unless
+            given, all.
+        bins: bars of the histogram. They are of equal width, from the smallest finite value to the largest.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `CheckpointStatistics`: a mapping from names to `Statistics`. Tensors of strings and the like are ``skipped``.
+    Raises:
+        TensorNotFoundError: no tensor matches ``pattern``, or it is the full name of several variables.
+        UsageError: ``bins`` is no number of 1 or more.
+        CheckpointNotFoundError, FormatError, ChecksumError, StorageError: the checkpoint cannot be read, or is damaged.
+    Example:
+        >>> tfckpt.save("weights.ckpt", {"w": [[-1.0, 0.0], [3.0, float("nan")]], "labels": ["yes", "no"]})
+        >>> found = tfckpt.statistics("weights.ckpt", bins=2)
+        >>> found["w"].minimum, found["w"].maximum, found["w"].zeros, found["w"].nan
+        (-1.0, 3.0, 1, 1)
+        >>> found["w"].edges, found["w"].counts, found.skipped
+        ((-1.0, 1.0, 3.0), (2, 1), ('labels',))
     """

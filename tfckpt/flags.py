@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfckpt.options import Kinds
 
 NO_CHOICES: Mapping[str, Iterable[str]] = {}
+NO_READERS: Mapping[str, Callable[[str], Any]] = {}
 
 
 class Targets:
@@ -39,6 +40,7 @@ def add_flags(
     only: Iterable[str] | None = None,
     but: Iterable[str] = (),
     choices: Mapping[str, Iterable[str]] = NO_CHOICES,
+    readers: Mapping[str, Callable[[str], Any]] = NO_READERS,
 ) -> None:
     """Add the flags of a call's options to a parser, each under the option's name.
 
@@ -48,11 +50,15 @@ def add_flags(
         only: those to add; all, unless given.
         but: those to leave out.
         choices: what an open set is held to, by option.
+        readers: how a value is read, by option, if not as its metavar says.
     """
     options = options_of(kind)
     for name in options if only is None else only:
         if options[name].flag and name not in but:
-            parser.add_argument(options[name].flag, dest=name, **_how(options[name], choices.get(name)))
+            how = _how(options[name], choices.get(name))
+            if name in readers:
+                how["type"] = readers[name]
+            parser.add_argument(options[name].flag, dest=name, **how)
 
 
 def options_from(args: argparse.Namespace, kind: type[Kinds]) -> dict[str, Any]:

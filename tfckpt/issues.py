@@ -30,6 +30,10 @@ class Remedy(NamedTuple):
     arguments: tuple[tuple[str, Any], ...] = ()
     loses: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {"action": self.action, "arguments": [list(pair) for pair in self.arguments], "loses": self.loses}
+
     def argument(self, name: str) -> Any:
         """Return one of the arguments."""
         return dict(self.arguments)[name]
@@ -189,11 +193,7 @@ class Issue(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes."""
-        remedies = [
-            {"action": r.action, "arguments": [list(pair) for pair in r.arguments], "loses": r.loses}
-            for r in self.remedies
-        ]
-        return {**self._asdict(), "remedies": remedies}
+        return {**self._asdict(), "remedies": [remedy.to_json() for remedy in self.remedies]}
 
 
 def lines_of(issues: Iterable[Issue]) -> tuple[str, ...]:

@@ -612,6 +612,24 @@ class DiffOptions(Compared, ProgressOptions, total=False):
     """The options of `tfckpt.diff`, besides ``plan``."""
 
 
+class HistogramOptions(TypedDict, total=False):
+    """How a histogram is drawn."""
+
+    bins: Annotated[
+        int,
+        Option(
+            10,
+            "bars of the histogram. They are of equal width, from the smallest finite value to the largest.",
+            "--bins",
+            "N",
+        ),
+    ]
+
+
+class StatisticsOptions(HistogramOptions, SourceOptions, ProgressOptions, total=False):
+    """The options of `tfckpt.statistics`, besides ``pattern``."""
+
+
 class Fixed(Mapping[str, Any]):
     """Values by name, which nobody can change: ``fixed | {...}`` makes others.
 
@@ -654,7 +672,8 @@ def options_of(kind: type) -> Mapping[str, Option]:
 @cache
 def every_option() -> Mapping[str, Option]:
     """Return the options of all calls by name; what two calls have under one name has one flag."""
-    kinds = (ConvertOptions, ExportOptions, RewriteOptions, MergeOptions, AverageOptions, DiffOptions)
+    kinds: tuple[type, ...] = (ConvertOptions, ExportOptions, RewriteOptions, MergeOptions, AverageOptions, DiffOptions)
+    kinds += (StatisticsOptions,)
     return {name: option for kind in kinds for name, option in options_of(kind).items()}
 
 

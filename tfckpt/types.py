@@ -17,6 +17,7 @@ from tfckpt.bundle.typed import TypedArray
 from tfckpt.checkpoint.lookup import Found, Lookup
 from tfckpt.checkpoint.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
+from tfckpt.checkpoint.statistics import CheckpointStatistics, Measured, Statistics
 from tfckpt.checkpoint.train import CheckpointReader
 from tfckpt.conversion.config import Fact
 from tfckpt.conversion.many import Job, Outcome
@@ -33,6 +34,7 @@ __all__ = [
     "Argument",
     "Checked",
     "CheckpointReader",
+    "CheckpointStatistics",
     "Comparison",
     "Constructor",
     "Damage",
@@ -47,6 +49,7 @@ __all__ = [
     "Issue",
     "Job",
     "Lookup",
+    "Measured",
     "Node",
     "ObjectGraph",
     "Outcome",
@@ -57,6 +60,7 @@ __all__ = [
     "Remedy",
     "Resize",
     "Size",
+    "Statistics",
     "Step",
     "TypedArray",
     "Writable",

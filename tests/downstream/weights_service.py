@@ -19,6 +19,7 @@ import tfckpt
 from tfckpt import errors
 from tfckpt.types import (
     CheckpointReader,
+    CheckpointStatistics,
     Comparison,
     Damage,
     Distance,
@@ -30,6 +31,7 @@ from tfckpt.types import (
     PartialTensor,
     Progress,
     Proof,
+    Statistics,
     Step,
     Written,
 )
@@ -116,6 +118,15 @@ def convert_all(jobs: Sequence[Job], manifest: str) -> list[str]:
 def ended(number: int, outcome: Outcome) -> None:
     """Take note of one."""
     assert_type(outcome.error, Exception | None)
+
+
+def measure(source: str) -> Sequence[float | None]:
+    """Tell the means of the kernels, and what there is beside them."""
+    found = tfckpt.statistics(source, "*/kernel", bins=20, progress=Bar())
+    assert_type(found, CheckpointStatistics)
+    assert_type(found["bert/pooler/dense/kernel"], Statistics)
+    assert_type(found.tensors["bert/pooler/dense/kernel"].entry, Entry)
+    return [statistics.mean for statistics in found.values()]
 
 
 def mend(source: str, dest: str) -> tuple[str, ...]:

@@ -56,6 +56,14 @@ def test_a_prefix_one_of_its_files_and_their_directory_open(simple_store: Store,
         checkpoint.verify()
 
 
+def test_statistics_are_those_of_a_local_file(simple_store: Store, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "model", WEIGHTS)
+    tfckpt.save(f"{simple_store.url}/model", WEIGHTS)
+    found = tfckpt.statistics(f"{simple_store.url}/model")
+    assert found["a"].maximum == 299_999
+    assert dict(found) == dict(tfckpt.statistics(tmp_path / "model"))
+
+
 def test_a_tensor_can_be_read_in_part(simple_store: Store) -> None:
     tfckpt.save(f"{simple_store.url}/model", WEIGHTS)
     with tfckpt.open(f"{simple_store.url}/model") as checkpoint:

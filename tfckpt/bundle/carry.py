@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt.bundle.files import Input, open_input
 from tfckpt.bundle.local_input import Identity
 from tfckpt.bundle.local_output import FilePatch
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
+from tfckpt.html import in_notebooks
 from tfckpt.sstable.checksum import crc32c, mask
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class StoredBytes:
         return Run(*where, pieces, temporary, path, dest_offset, self.file.place)
 
 
+@in_notebooks
 class Damage(NamedTuple):
     """One tensor, or one slice, whose bytes are not what they were, or are not there.
 
@@ -121,6 +123,14 @@ class Damage(NamedTuple):
     offset: int
     nbytes: int
     error: TfckptError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes, under the names that `Finding.to_json` has."""
+        where = {"file": self.path, "start": self.offset, "end": self.offset + self.nbytes}
+        return {"tensor": self.name, **where, "reason": str(self.error)}
+
+    def __repr__(self) -> str:
+        return f"<Damage of {self.name!r}: {str(self.error)!r}>"
 
 
 def damaged(name: str, path: str, offset: int, nbytes: int, expected: int, got: int) -> ChecksumError:

@@ -29,6 +29,7 @@ from tfckpt.bundle.tensor_reader import TensorReader, open_reader
 from tfckpt.bundle.v1 import V1Reader
 from tfckpt.bundle.v1_files import has_any_file
 from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, Remedy, find_damage
 from tfckpt.sstable.recover import RecoveredTable
 
@@ -36,6 +37,7 @@ PARTS = b"\x00"  # what the keys of slices begin with
 NAME_END = b"\x00\x01"
 
 
+@in_notebooks
 class Finding(NamedTuple):
     """One place where bytes are not what they were, or are not there.
 

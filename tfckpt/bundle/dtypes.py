@@ -179,6 +179,15 @@ def dtype_name(data_type: DataType) -> str:
     return DataType.Name(data_type).removeprefix("DT_").lower()
 
 
+def tensor_type(data_type: DataType, shape: tuple[int, ...]) -> str:
+    """Return dtype and shape of a tensor, as people read them.
+
+    >>> tensor_type(types_pb2.DT_FLOAT, (768, 12, 64)), tensor_type(types_pb2.DT_INT64, ())
+    ('float32[768, 12, 64]', 'int64[]')
+    """
+    return f"{dtype_name(data_type)}{list(shape)}"
+
+
 def component_size(dtype: np.dtype[Any]) -> int:
     """Return the bytes that one byte swap reverses: half the item for complex numbers."""
     return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
 from tfckpt._proto.types_pb2 import DT_RESOURCE, DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, item_size, numpy_dtype
+from tfckpt.bundle.dtypes import NUMERIC, dtype_name, is_numeric, item_size, numpy_dtype, tensor_type
 from tfckpt.bundle.slices import TensorSlice
-from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.errors import FormatError, UnsupportedError, count_of
 from tfckpt.sstable.varint import encode_varint
 
 if TYPE_CHECKING:
@@ -146,6 +146,42 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
     def is_numeric(self) -> bool:
         """Whether the elements have one size; strings and variants are stored with their lengths."""
         return is_numeric(self.data_type)
+
+    @property
+    def _has_place(self) -> bool:
+        """Whether its bytes lie in one place of a data file; those of slices, and of a V1 checkpoint, do not."""
+        return not self.slices and (self.offset, self.crc32c) != (0, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes; ``stored`` is where its bytes lie, None if there is no such place."""
+        where = {"shard": self.shard, "offset": self.offset, "crc32c": self.crc32c}
+        return {
+            "name": self.name,
+            "dtype": self.dtype_name,
+            "shape": list(self.shape),
+            "elements": self.size,
+            "nbytes": self.nbytes,
+            "slices": len(self.slices),
+            "stored": where if self._has_place else None,
+        }
+
+    def __repr__(self) -> str:
+        pieces = [tensor_type(self.data_type, self.shape)]
+        if self.nbytes or self.is_numeric:  # nobody knows those of strings in slices
+            pieces.append(count_of(self.nbytes, "byte"))
+        if self.slices:
+            pieces[-1] += f" in {count_of(self.slices, 'slice')}"
+        if self._has_place:
+            pieces[-1] += f" at {self.offset:,} of shard {self.shard}"
+            pieces.append(f"crc32c {self.crc32c:#010x}")
+        return f"<Entry {self.name!r}: {', '.join(pieces)}>"
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, shown
+
+        stored = {"shard": self.shard, "offset": self.offset, "crc32c": f"{self.crc32c:#010x}"}
+        document = self.to_json()
+        return shown(repr(self), facts(document | {"stored": stored if document["stored"] else None}))
 
     @staticmethod
     def parse(key: bytes, value: bytes, num_shards: int | None = None) -> Entry:

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Protocol
@@ -78,7 +78,7 @@ class OutputFile:
         def sync() -> None:
             while not done.wait(SYNC_PAUSE):
                 with suppress(OSError):  # `close` does it again, and complains
-                    os.fdatasync(self._fd)
+                    sync_data(self._fd)
 
         thread = threading.Thread(target=sync, name="tfckpt-sync", daemon=True)
         thread.start()
@@ -192,6 +192,11 @@ class SharedFile:
         unlink(self.temporary)
 
 
+def sync_data(fd: int) -> None:
+    """Have a file's bytes reach the disk; its times may come later, where the system tells the two apart: macOS does not."""
+    getattr(os, "fdatasync", os.fsync)(fd)
+
+
 def temporary_name(path: str) -> str:
     """Return a name of its own for a file that will be called ``path``."""
     check_path(path)
@@ -216,10 +221,13 @@ def _write_at(fd: int, path: str, data: bytes | bytearray | memoryview, offset: 
 
 def _copy(source: int, dest: int, nbytes: int, source_offset: int, offset: int) -> int:
     """Let the kernel copy; return how much it did, 0 if it would rather not."""
-    if not hasattr(os, "copy_file_range"):
+    copy_range: Callable[[int, int, int, int, int], int] | None = getattr(
+        os, "copy_file_range", None
+    )  # Linux alone has it
+    if copy_range is None:
         return 0
     try:
-        return os.copy_file_range(source, dest, nbytes, source_offset, offset)
+        return copy_range(source, dest, nbytes, source_offset, offset)
     except OSError as error:
         if error.errno in REFUSALS:
             return 0

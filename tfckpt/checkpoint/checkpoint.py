@@ -21,7 +21,16 @@ from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
 from tfckpt.checkpoint.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
-from tfckpt.errors import FormatError, TensorNotFoundError, TfckptError, UsageError, located, remedied
+from tfckpt.errors import (
+    FormatError,
+    TensorNotFoundError,
+    TfckptError,
+    UsageError,
+    count_of,
+    located,
+    redacted,
+    remedied,
+)
 from tfckpt.issues import leave_out, take
 from tfckpt.progress import Progress, finish
 
@@ -40,7 +49,15 @@ class Checkpoint(Mapping[str, "Array"]):
     """A checkpoint opened for reading: a mapping from tensor names to arrays, and a context manager.
 
     Its names are the tensors' keys. Where one tensor is asked for (``[]``, ``in``, ``get``, `entry`, `get_slice`, `verify`),
-    the path of its object, by any way that leads there, and the full name of a variable will do as well: see `lookup`.
+    the path of its object, by any way that leads there, and the full name of a variable will do as well: see `lookup`. What
+    is a key is never taken for anything else; iterating, and counting, are of keys alone.
+
+        >>> report = tfckpt.convert("bert_model.ckpt", "tf2/encoder")
+        >>> with tfckpt.open("tf2/encoder") as ckpt:
+        ...     ckpt["model/_pooler_layer/kernel"].shape, "model/_pooler_layer" in ckpt, len(ckpt)
+        ((8, 8), False, 40)
+
+    In a notebook it is shown as a tree that folds: of objects, or of a name-based one's names, at their slashes.
 
     Numeric tensors are read-only views of the mapped file and stay valid after `close`; strings are object arrays of
     ``bytes``. Those of a V1 checkpoint are always new arrays. Quantized tensors and variants are `tfckpt.types.TypedArray`,
@@ -338,8 +355,32 @@ class Checkpoint(Mapping[str, "Array"]):
         return list(dict.fromkeys(names))
 
     def __repr__(self) -> str:
-        state = "closed" if self._reader is None else f"{len(self)} tensors"
-        return f"<tfckpt.Checkpoint {self._prefix!r}: {state}>"
+        return redacted(f"<tfckpt.Checkpoint {self._prefix!r}: {self._state()}>")
+
+    def _state(self) -> str:
+        if self._reader is None:
+            return "closed"
+        try:
+            return count_of(len(self), "tensor")
+        except TfckptError:  # whoever looks at a value, such as a debugger, expects no error
+            return "its index cannot be read"
+
+    def _repr_html_(self) -> str:
+        """Return the checkpoint as a tree that folds, for a notebook. Reads no data but the object graph."""
+        from tfckpt.checkpoint.foldable import tree_of
+        from tfckpt.html import listed, shown
+
+        if self._reader is None:
+            return shown(repr(self))
+        try:
+            entries, graph, problem = self.entries(), None, ""
+        except TfckptError as error:
+            return shown(repr(self), listed(error.reasons))
+        try:
+            graph = self.object_graph
+        except TfckptError as error:  # the names are a tree, too
+            problem = listed(error.reasons)
+        return shown(repr(self), problem, tree_of(entries, graph))
 
 
 def _open_again(prefix: str, verify: bool, source_format: str) -> Checkpoint:

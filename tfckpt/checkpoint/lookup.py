@@ -13,7 +13,7 @@ import fnmatch
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tfckpt.checkpoint.object_graph import (
     ATTRIBUTES,
@@ -26,7 +26,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     unescape,
 )
-from tfckpt.errors import TensorNotFoundError, some
+from tfckpt.errors import TensorNotFoundError, count_of, redacted, some
+from tfckpt.html import in_notebooks
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.object_tensors import ObjectTensors
@@ -42,6 +43,7 @@ Meaning: TypeAlias = "int | str"  # of a path: the number of an object, or a ten
 WILD = frozenset("*?[")
 
 
+@in_notebooks
 class Found(NamedTuple):
     """The tensors that a text means.
 
@@ -52,6 +54,10 @@ class Found(NamedTuple):
 
     names: tuple[str, ...]
     how: How
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {"names": list(self.names), "how": self.how}
 
 
 class Meant(NamedTuple):
@@ -90,6 +96,9 @@ class Lookup:
         self._of_full_name: dict[str, dict[str, tuple[str, ...]]] | None = None
         self._ways: dict[bool, Paths] = {}  # with the edges of training, and without
         self._has_all_others = True
+
+    def __repr__(self) -> str:
+        return redacted(f"<Lookup of {self._where!r}: {count_of(self._names, 'name')}>")
 
     def find(self, text: str) -> Found | None:
         """Return the tensors that a text means; None if it means none.

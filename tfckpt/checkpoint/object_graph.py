@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 from google.protobuf.message import DecodeError
 
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
-from tfckpt.errors import FormatError, UsageError
+from tfckpt.errors import FormatError, UsageError, count_of
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"  # the only attribute that variables have
@@ -178,7 +178,7 @@ class ObjectGraph:
         return isinstance(other, ObjectGraph) and self.nodes == other.nodes
 
     def __repr__(self) -> str:
-        return f"ObjectGraph({self.nodes})"
+        return f"<ObjectGraph: {count_of(self.nodes, 'object')}>"
 
     @staticmethod
     def parse(serialized: bytes) -> ObjectGraph:
@@ -213,7 +213,7 @@ class ObjectGraph:
         """Return the ``TrackableObjectGraph`` message: the very bytes that were read if nothing has changed since.
 
         >>> ObjectGraph.parse(ObjectGraph().serialize())
-        ObjectGraph([Node({}, [], [], None, None)])
+        <ObjectGraph: 1 object>
         """
         proto = TrackableObjectGraph.FromString(self._source)
         if not self._source:

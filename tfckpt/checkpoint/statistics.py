@@ -1,4 +1,4 @@
-"""What a tensor's values look like, as a few numbers, in bounded memory.
+"""What the values of tensors look like, as a few numbers for each, in bounded memory.
 
 Strategy: two passes. The first counts and finds the extremes, and compares the checksum; the second, which knows them, adds
 up mean and deviation and fills the histogram. Each piece's mean and sum of squares are joined to those before it, so that
@@ -9,30 +9,45 @@ Source of the joining: Chan, Golub, LeVeque, "Updating formulae and a pairwise a
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tfckpt.arguments import whole_number
+from tfckpt.bundle.carry import Count, counting
+from tfckpt.bundle.dtypes import tensor_type
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.checkpoint.checkpoint import open as open_checkpoint
+from tfckpt.errors import count_of, redacted
+from tfckpt.html import in_notebooks
+from tfckpt.options import Fixed, PathLike, StatisticsOptions, options_of
+from tfckpt.progress import finish
+from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tfckpt.bundle.values import Array
 
 Number = int | float
 VALUES, MAGNITUDES, LENGTHS = "values", "magnitudes", "lengths"
-NBINS = 10
+NBINS = options_of(StatisticsOptions)["bins"].default
+PASSES = 2
+NUMBERS = ("minimum", "maximum", "mean", "std", "zeros", "nan")  # of each tensor, in a table of many
 HUGE, SHRINK = 2.0**400, 2.0**-600  # where squares and sums come near the end of float64, and what keeps them from it
 TINY, STRETCH = 2.0**-400, 2.0**600  # the same at the other end, where a histogram's bins by its width overflow
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What `measure` finds. Minimum, maximum, mean, deviation and histogram are of the finite values alone.
+    """What one tensor's values look like. Minimum, maximum, mean, deviation and histogram are of the finite ones alone.
 
     Attributes:
         of: what was measured: ``"values"``; of complex numbers their ``"magnitudes"``; of strings and variants their
@@ -63,6 +78,28 @@ class Statistics:
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
 
+    @property
+    def line(self) -> str:
+        """The chief numbers, in words: ``"from -1 to 3, mean 0.5, deviation 1.5, 2 zeros, 1 NaN"``."""
+        infinite = self.positive_inf + self.negative_inf
+        counts = ((self.zeros, count_of(self.zeros, "zero")), (self.nan, f"{self.nan:,} NaN"))
+        others = [said for count, said in (*counts, (infinite, f"{infinite:,} infinite")) if count]
+        if self.minimum is None:
+            return ", ".join(["none is finite" if self.count else "no elements", *others])
+        spread = f"from {self.minimum:.6g} to {self.maximum:.6g}, mean {self.mean:.6g}, deviation {self.std:.6g}"
+        return ", ".join([spread, *others])
+
+    def __repr__(self) -> str:
+        return f"<Statistics of {self.count:,} {self.of}: {self.line}>"
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, shown, table
+
+        numbers = {name: value for name, value in self.to_json().items() if name != "histogram"}
+        bars = list(zip(itertools.pairwise(self.edges), self.counts, strict=True))
+        histogram = table(("from", "to", "values"), bars, lambda bar: (*bar[0], bar[1])) if bars else ""
+        return shown(repr(self), facts({"count": self.count, **numbers}), histogram)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes; all numbers are finite."""
         return {
@@ -79,7 +116,137 @@ class Statistics:
         }
 
 
-def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bool = True) -> Statistics:
+@in_notebooks
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One tensor, and what its values look like.
+
+    Attributes:
+        entry: what the index says of it: its name, dtype, shape and bytes.
+        statistics: what was found in its values.
+    """
+
+    entry: Entry
+    statistics: Statistics
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {
+            "name": self.entry.name,
+            "dtype": self.entry.dtype_name,
+            "shape": list(self.entry.shape),
+            "elements": self.entry.size,
+            "nbytes": self.entry.nbytes,
+            "statistics": self.statistics.to_json(),
+        }
+
+    def __repr__(self) -> str:
+        form = tensor_type(self.entry.data_type, self.entry.shape)
+        return f"<Measured {self.entry.name!r}: {form}, {self.statistics.line}>"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatistics(Mapping[str, Statistics]):
+    """What the values of a checkpoint look like: a mapping from names to `Statistics`, in the order of names.
+
+    Attributes:
+        source: prefix of the checkpoint.
+        tensors: every tensor that was measured, by name, with what the index says of it.
+        skipped: names of those that hold no numbers: strings, variants, resources.
+    """
+
+    source: str
+    tensors: Mapping[str, Measured]
+    skipped: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Statistics:
+        return self.tensors[name].statistics
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __repr__(self) -> str:
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return redacted(f"<CheckpointStatistics of {self.source!r}: {len(self)} tensors{skipped}>")
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import folded, listed, shown, table
+
+        tensors = table(
+            ("tensor", "dtype and shape", *NUMBERS, "infinite"),
+            list(self.tensors.values()),
+            lambda m: (
+                m.entry.name,
+                tensor_type(m.entry.data_type, m.entry.shape),
+                *(getattr(m.statistics, name) for name in NUMBERS),
+                m.statistics.positive_inf + m.statistics.negative_inf,
+            ),
+        )
+        return shown(
+            repr(self),
+            folded(count_of(self.tensors, "tensor"), tensors if self.tensors else "", is_open=True),
+            folded(f"{len(self.skipped):,} skipped, which hold no numbers", listed(self.skipped)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes; ``tensors`` has one object a tensor."""
+        return {
+            "source": self.source,
+            "tensors": [found.to_json() for found in self.tensors.values()],
+            "skipped": list(self.skipped),
+        }
+
+
+@takes(StatisticsOptions)
+def statistics(
+    source: PathLike, pattern: str | None = None, **options: Unpack[StatisticsOptions]
+) -> CheckpointStatistics:
+    """Tell what the values of each numeric tensor look like: count, mean, deviation, extremes, zeros, NaNs, a histogram.
+
+    Each tensor is read twice, piece by piece, so memory stays small whatever it weighs, and its checksum is compared.
+
+    Args:
+        source: a checkpoint of either format: a prefix, one of its files, its directory, or a URL.
+        pattern: which tensors: a glob, as `Checkpoint.entries` takes it, or one tensor's name, path or full name. Unless
+            given, all.
+        **options: those of `StatisticsOptions`.
+    Returns:
+        The `CheckpointStatistics`: a mapping from names to `Statistics`. Tensors of strings and the like are ``skipped``.
+    Raises:
+        TensorNotFoundError: no tensor matches ``pattern``, or it is the full name of several variables.
+        UsageError: ``bins`` is no number of 1 or more.
+        CheckpointNotFoundError, FormatError, ChecksumError, StorageError: the checkpoint cannot be read, or is damaged.
+    Example:
+        >>> tfckpt.save("weights.ckpt", {"w": [[-1.0, 0.0], [3.0, float("nan")]], "labels": ["yes", "no"]})
+        >>> found = tfckpt.statistics("weights.ckpt", bins=2)
+        >>> found["w"].minimum, found["w"].maximum, found["w"].zeros, found["w"].nan
+        (-1.0, 3.0, 1, 1)
+        >>> found["w"].edges, found["w"].counts, found.skipped
+        ((-1.0, 1.0, 3.0), (2, 1), ('labels',))
+    """
+    bins = whole_number("bins", options["bins"])
+    with open_checkpoint(source, format=options["source_format"]) as checkpoint:
+        entries = checkpoint.entries(pattern)
+        if pattern is not None and not entries:
+            entries = [checkpoint.entry(pattern)]
+        checkpoint.reader.check_sharing(entries)
+        numeric = [entry for entry in entries if entry.is_numeric]
+        total = PASSES * sum(entry.nbytes for entry in numeric)
+        count = counting(options["progress"], total)
+        found = {
+            entry.name: Measured(entry, measure(checkpoint.reader, entry, bins=bins, count=count)) for entry in numeric
+        }
+        finish(options["progress"], total)
+        skipped = tuple(entry.name for entry in entries if not entry.is_numeric)
+        return CheckpointStatistics(checkpoint.prefix, Fixed(found), skipped)
+
+
+def measure(
+    reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bool = True, count: Count | None = None
+) -> Statistics:
     """Return the statistics of one tensor; reads it twice, without the map.
 
     Args:
@@ -87,6 +254,7 @@ def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bo
         entry: what their index says of it: `Checkpoint.entry`.
         bins: number of bars of the histogram.
         verify: compare the checksum.
+        count: called with the number of bytes of each piece, in both passes.
     Raises: ChecksumError, FormatError, UnsupportedError (a resource).
     Example:
         >>> with tfckpt.open("bert_model.ckpt") as ckpt:
@@ -95,7 +263,7 @@ def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bo
         (3, (1,))
     """
     extremes = _Extremes()
-    for values in stream(reader, entry, verify=verify):
+    for values in _counted(stream(reader, entry, verify=verify), count):
         extremes.add(_measured(values))
     low, high = extremes.minimum, extremes.maximum
     counts = {name: getattr(extremes, name) for name in ("count", "nan", "positive_inf", "negative_inf", "zeros")}
@@ -103,7 +271,7 @@ def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bo
     if low is None or high is None:
         return Statistics(of, **counts)
     moments = _Moments(float(low), float(high), bins)
-    for values in stream(reader, entry, verify=False):
+    for values in _counted(stream(reader, entry, verify=False), count):
         moments.add(_measured(values))
     return Statistics(
         of,
@@ -115,6 +283,13 @@ def measure(reader: TensorReader, entry: Entry, *, bins: int = NBINS, verify: bo
         edges=tuple((moments.edges / moments.scale).tolist()),
         counts=tuple(moments.counts.tolist()),
     )
+
+
+def _counted(pieces: Iterator[Array], count: Count | None) -> Iterator[Array]:
+    for values in pieces:
+        yield values
+        if count is not None:
+            count(values.nbytes)
 
 
 def _measured(values: Array) -> npt.NDArray[Any]:

@@ -23,6 +23,9 @@ class CheckpointReader:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
 
+    def __repr__(self) -> str:
+        return f"<CheckpointReader of {self._checkpoint!r}>"
+
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """Return every tensor's shape, by name."""
         return {entry.name: list(entry.shape) for entry in self._checkpoint.entries()}

@@ -40,7 +40,10 @@ def add_commands(
     )
     where = many.add_mutually_exclusive_group()
     where.add_argument(
-        "--jobs", type=counting(1, MOST_JOBS), metavar="N", help="number of processes (default: as many as cores)"
+        "--processes", type=counting(1, MOST_JOBS), metavar="N", help="number of processes (default: as many as cores)"
+    )
+    where.add_argument(
+        "--jobs", dest="processes", type=counting(1, MOST_JOBS), metavar="N", help="the same as --processes"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run them on a cluster of Dask, e.g. tcp://HOST:8786 (extra: dask)"
@@ -70,7 +73,7 @@ def cmd_convert_many(args: argparse.Namespace) -> int:
                 _print_outcome(outcome)
             move()
 
-        outcomes = tfckpt.convert_many(jobs, executor, max_workers=args.jobs, on_outcome=on_outcome)
+        outcomes = tfckpt.convert_many(jobs, executor, processes=args.processes, on_outcome=on_outcome)
     _print_sum(args, rows, outcomes)
     complaints = [
         f"{args.manifest}: line {row.line}: {complaint}"

@@ -24,6 +24,8 @@ from tfckpt.cli.output import (
 )
 from tfckpt.cli.tables import GAP
 from tfckpt.errors import UsageError, count_of
+from tfckpt.flags import add_flags
+from tfckpt.options import StatisticsOptions
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry
@@ -37,6 +39,7 @@ BEFORE_BAR = 45  # characters of a histogram's line but its label and its bar: t
 NARROWEST_ROW = 20  # characters for a row of values
 HEAD = 8  # values that are shown unless told which
 MOST_VALUES = 10_000  # that are printed
+MOST_BINS = 1000
 LONGEST = 200  # bytes of a string that are printed
 
 
@@ -52,9 +55,7 @@ def add_commands(
     show.add_argument(
         "--slice", metavar="INDEX", help=f"values to show, as in NumPy: '0, :5' (default: the first {HEAD})"
     )
-    show.add_argument(
-        "--bins", type=counting(1, 1000), default=10, metavar="N", help="bars of the histogram (default: 10)"
-    )
+    add_flags(show, StatisticsOptions, only=("bins",), readers={"bins": counting(1, MOST_BINS)})
     show.add_argument("--no-stats", dest="stats", action="store_false", help="show values only; does not read the rest")
     show.set_defaults(run=cmd_show, paged=True)
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tfckpt.bundle import files
 from tfckpt.bundle.paths import join, split
 from tfckpt.errors import ConfigError, TfckptError, remedied
+from tfckpt.html import in_notebooks
 from tfckpt.options import Fixed
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
@@ -48,6 +49,7 @@ RELATIVE = "use_relative_position"
 MAX_NAME = 64  # characters; real ones have some twenty
 
 
+@in_notebooks
 class Fact(NamedTuple):
     """What shapes a model, and no tensor shows.
 
@@ -58,6 +60,10 @@ class Fact(NamedTuple):
 
     value: str | float | bool
     origin: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
 
 class Legal(NamedTuple):

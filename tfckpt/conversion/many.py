@@ -33,7 +33,10 @@ from tfckpt.errors import (
     ProofError,
     StorageError,
     TfckptError,
+    UsageError,
+    redacted,
 )
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
@@ -43,6 +46,7 @@ PATHS = ("source", "dest", "config", "layout")  # those of a job's arguments tha
 UNPROVEN = (ProofError, FormatError, StorageError, CheckpointNotFoundError)
 
 
+@in_notebooks
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one job: plain data, which pickles.
@@ -72,6 +76,10 @@ class Outcome:
     issues: tuple[Issue, ...] = ()
     error: Exception | None = None
     filled: int = 0
+
+    def __repr__(self) -> str:
+        told = f"{self.to!r}, {self.tensors} tensors" if self.error is None else repr(self.complaints[0])
+        return redacted(f"<Outcome of {self.source!r} to {self.dest!r}: {self.status}, {told}>")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -117,6 +125,7 @@ def convert_many(
     *,
     max_workers: int | None = None,
     on_outcome: Callable[[int, Outcome], None] | None = None,
+    processes: int | None = None,
 ) -> list[Outcome]:
     """Run many conversions side by side; one that fails does not stop the others.
 
@@ -130,12 +139,15 @@ def convert_many(
         executor: what runs them: any executor of ``concurrent.futures`` whose workers see the files. Unless given, processes,
             as many as there are cores; like every process pool, they need ``if __name__ == "__main__":`` in a script. If one
             of them is killed, another takes its job over.
-        max_workers: how many processes, where no executor is given.
+        max_workers: how many processes, where no executor is given: the name that executors of ``concurrent.futures`` have
+            for it.
         on_outcome: called with (index of the job, its outcome) when a job has ended, in the order in which they end.
+        processes: the same as ``max_workers``, by the name that the command line has for it: ``--processes``.
     Returns:
         An outcome for each job, in the order of ``jobs``.
     Raises:
         ManifestError: the jobs cannot all be run; lists every reason. None has been started.
+        UsageError: a number of processes is below 1, or is given by both of its names.
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
         >>> jobs = [{"source": "bert_model.ckpt", "dest": f"many/{to}", "to": to} for to in ("encoder", "keras")]
@@ -144,6 +156,10 @@ def convert_many(
         >>> [(outcome.status, outcome.tensors) for outcome in first], [outcome.status for outcome in again]
         ([('done', 39), ('done', 139)], ['skipped', 'skipped'])
     """
+    if processes is not None:
+        if max_workers is not None:
+            raise UsageError("processes: max_workers is given, too, which means the same; give one of them")
+        max_workers = processes
     jobs = [_plain(job) for job in jobs]
     complaints = check_jobs(jobs, [f"job {number}" for number in range(1, len(jobs) + 1)])
     if complaints:

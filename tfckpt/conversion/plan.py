@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.dtypes import dtype_name, tensor_type
 from tfckpt.bundle.entry import Entry
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
-from tfckpt.errors import UsageError
+from tfckpt.errors import UsageError, count_of, redacted
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 from tfckpt.layouts.axes import Size, keeps_bytes
 from tfckpt.options import Fixed
@@ -19,6 +20,7 @@ NO_LETTERS: Mapping[str, int] = Fixed({})
 NO_SIZES: Mapping[str, Size] = Fixed({})
 
 
+@in_notebooks
 class Fill(NamedTuple):
     """Values that no source has: one number everywhere, or, with a seed, normally distributed ones around it.
 
@@ -37,6 +39,10 @@ class Fill(NamedTuple):
             return {0.0: "zeros", 1.0: "ones"}.get(self.value, f"{self.value:g}")
         return f"normal, deviation {self.deviation:g}, seed {self.seed}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
+
 
 def parse_fill(text: str) -> Fill:
     """Return what ``"zeros"`` or ``"normal:SEED"`` means; the deviation is that of BERT's own initializer.
@@ -54,6 +60,7 @@ def parse_fill(text: str) -> Fill:
     raise UsageError(f"fill: expected 'zeros' or 'normal:SEED' with a whole number, got {text!r}")
 
 
+@in_notebooks
 class Resize(NamedTuple):
     """One axis of a source tensor, cut at its end or extended there.
 
@@ -69,7 +76,12 @@ class Resize(NamedTuple):
     new: int
     fill: str = "zeros"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
+
+@in_notebooks
 class Step(NamedTuple):
     """One tensor to write: one of the source in the target's form, or one that is filled.
 
@@ -118,6 +130,35 @@ class Step(NamedTuple):
         """Whether the stored bytes can be carried as they are."""
         return self.cast is None and self.fill is None and not self.resizes and not self.is_transposed
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "dtype": dtype_name(self.data_type),
+            "source_shape": list(self.source_shape),
+            "shape": list(self.shape),
+            "nbytes": self.nbytes,
+            "axes": self.axes,
+            "cast": None if self.cast is None else dtype_name(self.cast),
+            "fill": None if self.fill is None else str(self.fill),
+            "resizes": [resize.to_json() for resize in self.resizes],
+            "keeps_bytes": self.keeps_bytes,
+            "same_as": self.same_as,
+            "origin": self.origin,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Step {repr(self.source) if self.fill is None else self.fill} -> {self.target!r}: {self._change}>"
+
+    @property
+    def _change(self) -> str:
+        """Dtype and shape in the source and in the destination, and by which axes, in words; once if they stay."""
+        after = tensor_type(self.data_type if self.cast is None else self.cast, self.shape)
+        before = after if self.fill is not None else tensor_type(self.data_type, self.source_shape)
+        forms = " -> ".join(dict.fromkeys((before, after)))
+        return f"{forms}, {self.axes}" if self.fill is None and self.axes is not None and "->" in self.axes else forms
+
 
 def carrying(entry: Entry, target: str | None = None, *, cast: DataType | None = None, origin: str = "") -> Step:
     """Return the step of a tensor that keeps its shape, and its name unless it gets a target.
@@ -129,6 +170,7 @@ def carrying(entry: Entry, target: str | None = None, *, cast: DataType | None =
     return Step(entry.name, name, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast, origin=origin)
 
 
+@in_notebooks
 class Dropped(NamedTuple):
     """One source tensor that does not go along.
 
@@ -146,7 +188,12 @@ class Dropped(NamedTuple):
     role: str = ""
     origin: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
+
+@in_notebooks
 class Written(NamedTuple):
     """How a plan was carried out.
 
@@ -166,7 +213,12 @@ class Written(NamedTuple):
         """Why another mode was not taken, one line each."""
         return lines_of(self.issues)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {"mode": self.mode, "carried_nbytes": self.carried_nbytes, **notes_to_json(self.issues)}
 
+
+@in_notebooks
 class Argument(NamedTuple):
     """One argument of a constructor.
 
@@ -185,7 +237,12 @@ class Argument(NamedTuple):
     field: str
     origin: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
+
+@in_notebooks
 class Constructor(NamedTuple):
     """A call that builds the model of a target, or a part of it, as it must be built to compute what the source's did.
 
@@ -202,6 +259,14 @@ class Constructor(NamedTuple):
     function: str
     arguments: tuple[Argument, ...]
     first_call: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict() | {"arguments": [argument.to_json() for argument in self.arguments]}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{argument.name}={argument.code}" for argument in self.arguments)
+        return f"<Constructor {self.name} = {self.function}({arguments})>"
 
 
 class Plan(NamedTuple):
@@ -265,7 +330,29 @@ class Plan(NamedTuple):
         return sum(step.nbytes for step in self.steps if step.same_as is None)
 
     def __repr__(self) -> str:
-        return f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {len(self.steps)} steps, {len(self.dropped)} dropped>"
+        counts = f"{len(self.steps)} steps, {len(self.dropped)} dropped"
+        return redacted(f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {counts}>")
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, folded, listed, shown, table
+
+        counts = {"tensors": len(self.steps), "from the source": self.from_source, "filled": self.filled}
+        sizes = {name: f"{size.value} ({size.origin})" for name, size in self.sizes.items()}
+        steps = table(
+            ("source", "destination", "what becomes of it", "bytes"),
+            self.steps,
+            lambda s: (s.source if s.fill is None else s.fill, s.target, s._change, s.nbytes),
+        )
+        dropped = table(("source", "rule", "bytes"), self.dropped, lambda d: (d.source, d.rule, d.nbytes))
+        return shown(
+            repr(self),
+            facts({**counts, "bytes": self.nbytes, "written": self.written and self.written.mode}),
+            folded(count_of(self.issues, "note"), listed(self.notes), is_open=True),
+            folded(count_of(self.sizes, "size"), facts(sizes) if sizes else ""),
+            folded(count_of(self.steps, "step"), steps),
+            folded(f"{len(self.dropped):,} dropped", dropped if self.dropped else ""),
+            folded("model", listed([repr(constructor) for constructor in self.constructors])),
+        )
 
     def dropped_by_rule(self) -> dict[str, list[Dropped]]:
         """Return the dropped tensors, grouped."""
@@ -285,42 +372,16 @@ class Plan(NamedTuple):
             "nbytes": self.nbytes,
             "from_source": self.from_source,
             "filled": self.filled,
-            "steps": [_step_to_json(step) for step in self.steps],
-            "dropped": [d._asdict() for d in self.dropped],
+            "steps": [step.to_json() for step in self.steps],
+            "dropped": [item.to_json() for item in self.dropped],
             "moved": [{"old": old, "new": new} for old, new in self.moved],
             **notes_to_json(self.issues),
-            "written": None if self.written is None else _written_to_json(self.written),
-            "facts": {name: fact._asdict() for name, fact in self.facts.items()},
-            "constructors": [_constructor_to_json(constructor) for constructor in self.constructors],
+            "written": None if self.written is None else self.written.to_json(),
+            "facts": {name: fact.to_json() for name, fact in self.facts.items()},
+            "constructors": [constructor.to_json() for constructor in self.constructors],
         }
 
 
 def noting(plan: Plan, issues: Iterable[Issue]) -> Plan:
     """Return a plan with more that a user should know."""
     return plan._replace(issues=(*plan.issues, *issues))
-
-
-def _written_to_json(written: Written) -> dict[str, Any]:
-    return {"mode": written.mode, "carried_nbytes": written.carried_nbytes, **notes_to_json(written.issues)}
-
-
-def _constructor_to_json(constructor: Constructor) -> dict[str, Any]:
-    return constructor._asdict() | {"arguments": [argument._asdict() for argument in constructor.arguments]}
-
-
-def _step_to_json(step: Step) -> dict[str, Any]:
-    return {
-        "source": step.source,
-        "target": step.target,
-        "dtype": dtype_name(step.data_type),
-        "source_shape": list(step.source_shape),
-        "shape": list(step.shape),
-        "nbytes": step.nbytes,
-        "axes": step.axes,
-        "cast": None if step.cast is None else dtype_name(step.cast),
-        "fill": None if step.fill is None else str(step.fill),
-        "resizes": [{"axis": r.axis, "old": r.old, "new": r.new, "fill": r.fill} for r in step.resizes],
-        "keeps_bytes": step.keeps_bytes,
-        "same_as": step.same_as,
-        "origin": step.origin,
-    }

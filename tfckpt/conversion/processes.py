@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from tfckpt.bundle.carry import cores
 from tfckpt.bundle.forks import ThreadLock
 from tfckpt.errors import StorageError, UsageError
 
@@ -50,7 +51,7 @@ class Processes(Executor):
         self._stopped = False
         self._lock = ThreadLock()  # what is submitted is told of a stop, or is not submitted
         self._mine = threading.local()
-        self._threads = ThreadPoolExecutor(max(1, min(workers or _cores(), most)), initializer=_block_interrupts)
+        self._threads = ThreadPoolExecutor(max(1, min(workers or cores(), most)), initializer=_block_interrupts)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a process call ``function``; all of it must pickle."""
@@ -96,10 +97,6 @@ class Processes(Executor):
             self._mine.pool = pool
             self._pools.append((pool, ours))
         return pool
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _block_interrupts() -> None:

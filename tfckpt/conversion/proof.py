@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfckpt.conversion.plan import Step
+from tfckpt.errors import count_of, printable, redacted
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
 
 SAME = "same"  # what a proof says of a tensor that is as it should be
 
 
+@in_notebooks
 class Checked(NamedTuple):
     """One planned tensor, compared.
 
@@ -39,7 +42,22 @@ class Checked(NamedTuple):
         """The problem, and where it is, as a line."""
         return self.issue.text()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {
+            "source": self.step.source,
+            "key": self.key or None,
+            "verdict": self.problem or SAME,
+            "shape": list(self.step.shape),
+            "axes": self.step.axes,
+            "fill": None if self.step.fill is None else str(self.step.fill),
+        }
 
+    def __repr__(self) -> str:
+        return f"<Checked {self.key or self.step.target!r}: {printable(self.problem) or SAME}>"
+
+
+@in_notebooks
 class Extra(NamedTuple):
     """A tensor that the destination has beside the model.
 
@@ -50,6 +68,10 @@ class Extra(NamedTuple):
 
     name: str
     rule: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
 
 class Proof(NamedTuple):
@@ -80,7 +102,31 @@ class Proof(NamedTuple):
     damaged: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>"
+        return redacted(f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>")
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, folded, listed, shown, table
+
+        differences = self.differences
+        counts = {"from the source": self.from_source, "filled": self.filled, "target": self.to, "model at": self.at}
+        tensors = table(
+            ("source", "destination", "verdict"),
+            self.tensors,
+            lambda c: (
+                c.step.source if c.step.fill is None else c.step.fill,
+                c.key or c.step.target,
+                c.problem or SAME,
+            ),
+        )
+        beside = table(("name", "rule"), self.extras, lambda extra: extra)
+        return shown(
+            repr(self),
+            facts({"source": self.source, "proved": "no" if differences else "yes", **counts}),
+            folded(count_of(differences, "difference"), listed(differences), is_open=True),
+            folded(count_of(self.issues, "note"), listed(self.notes), is_open=True),
+            folded(count_of(self.tensors, "tensor"), tensors),
+            folded(f"{len(self.extras):,} beside the model", beside if self.extras else ""),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -127,20 +173,8 @@ class Proof(NamedTuple):
             "proved": not self.differences,
             "from_source": self.from_source,
             "filled": self.filled,
-            "extras": [{"name": extra.name, "rule": extra.rule} for extra in self.extras],
+            "extras": [extra.to_json() for extra in self.extras],
             **notes_to_json(self.issues),
             "differences": list(self.differences),
-            "tensors": [_checked_to_json(checked) for checked in self.tensors],
+            "tensors": [checked.to_json() for checked in self.tensors],
         }
-
-
-def _checked_to_json(checked: Checked) -> dict[str, Any]:
-    step = checked.step
-    return {
-        "source": step.source,
-        "key": checked.key or None,
-        "verdict": checked.problem or SAME,
-        "shape": list(step.shape),
-        "axes": step.axes,
-        "fill": None if step.fill is None else str(step.fill),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
-from tfckpt.errors import PlanError, UsageError, remedied
+from tfckpt.errors import PlanError, UsageError, count_of, redacted, remedied
+from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, list_tensors, notes_to_json
 from tfckpt.options import DiffOptions, PathLike
 from tfckpt.progress import finish
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
 
     from tfckpt.bundle.values import Array
 
+FOUND = ("verdict", "dtype and shape", "differing", "distance")  # of what is found of a pair
 SAME, VALUES, SHAPE, DTYPE, ONLY_A, ONLY_B = "same", "values", "shape", "dtype", "only in A", "only in B"
 
 
+@in_notebooks
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One tensor of A and the one of B that stands for it.
@@ -60,16 +63,27 @@ class Pair:
         found: dict[str, Any] = {"a": self.a or None, "b": self.b or None, "verdict": self.verdict}
         found |= {"dtypes": list(self.dtypes), "shapes": [list(shape) for shape in self.shapes], "values": None}
         if self.distance is not None:
-            d = self.distance
-            found["values"] = {
-                "count": d.count,
-                "differing": d.differing,
-                "first": None if d.first is None else index_of(d.first, self.shapes[-1]),
-                "one_sided": d.one_sided,
-                "max_absolute": _finite(d.max_absolute),
-                "max_relative": _finite(d.max_relative),
-            }
+            first = self.distance.first
+            index = None if first is None else index_of(first, self.shapes[-1])
+            found["values"] = self.distance.to_json() | {"first": index}
         return found
+
+    def __repr__(self) -> str:
+        return f"<Pair {' and '.join(map(repr, self._names()))}: {', '.join(self._facts())}>"
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(name for name in (self.a, self.b) if name))
+
+    def _facts(self) -> Iterator[str]:
+        """Yield what is found, in words: the verdict, dtypes and shapes, how many values differ, and how far."""
+        forms = (f"{dtype}{list(shape)}" for dtype, shape in zip(self.dtypes, self.shapes, strict=True))
+        yield {VALUES: "values differ", SHAPE: "shapes differ", DTYPE: "dtypes differ"}.get(self.verdict, self.verdict)
+        yield " and ".join(dict.fromkeys(forms))
+        found = self.distance
+        if found is not None and found.differing:
+            yield f"{found.differing:,} of {found.count:,} values"
+            if found.max_absolute is not None:
+                yield f"at most {found.max_absolute:.6g} apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +107,29 @@ class Comparison:
     ignored: Mapping[str, str]
     issues: tuple[Issue, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, folded, listed, shown, table
+
+        verdicts: dict[str, int] = {}
+        for pair in self.pairs:
+            verdicts[pair.verdict] = verdicts.get(pair.verdict, 0) + 1
+
+        def tensors(pairs: Sequence[Pair]) -> str:
+            return table(("tensor", *FOUND), pairs, lambda p: (" -> ".join(p._names()), *p._facts())) if pairs else ""
+
+        ignored = table(("not compared", "rule"), list(self.ignored.items()), lambda item: item) if self.ignored else ""
+        return shown(
+            repr(self),
+            facts({"target": self.to, **verdicts}),
+            folded(count_of(self.issues, "note"), listed(self.notes), is_open=True),
+            folded(f"{len(self.differing):,} differ", tensors(self.differing), is_open=True),
+            folded(count_of(self.pairs, "pair"), tensors(self.pairs)),
+            folded(f"{len(self.ignored):,} not compared", ignored),
+        )
+
     def __repr__(self) -> str:
-        return f"<Comparison of {self.a!r} and {self.b!r}: {len(self.pairs)} pairs, {len(self.differing)} differ>"
+        counts = f"{len(self.pairs)} pairs, {len(self.differing)} differ"
+        return redacted(f"<Comparison of {self.a!r} and {self.b!r}: {counts}>")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -290,8 +325,3 @@ def _values(step: Step, reader: TensorReader) -> Iterator[Array]:
 def _only(entry: Entry, verdict: str) -> Pair:
     a, b = (entry.name, "") if verdict == ONLY_A else ("", entry.name)
     return Pair(a, b, verdict, (entry.dtype_name,), (entry.shape,))
-
-
-def _finite(number: float | None) -> float | None:
-    """Return a number that JSON can hold, else None."""
-    return number if number is not None and abs(number) < float("inf") else None

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tfckpt.html import in_notebooks
+
 if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
 
@@ -29,6 +31,7 @@ class Tolerance:
     relative: float = 0.0
 
 
+@in_notebooks
 @dataclass(slots=True)
 class Distance:
     """What a comparison of two tensors' values has found so far.
@@ -48,6 +51,17 @@ class Distance:
     one_sided: int = 0
     max_absolute: float | int | None = None
     max_relative: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes; an infinite distance is None."""
+        return {
+            "count": self.count,
+            "differing": self.differing,
+            "first": self.first,
+            "one_sided": self.one_sided,
+            "max_absolute": _finite(self.max_absolute),
+            "max_relative": _finite(self.max_relative),
+        }
 
     def add(self, a: Array, b: Array, tolerance: Tolerance) -> None:
         """Compare as many values of one tensor as of the other."""
@@ -102,6 +116,11 @@ def aligned(a: Iterable[Array], b: Iterable[Array]) -> Iterator[tuple[Array, Arr
             values, rest = values[n:], rest[n:]
     for _ in others:  # to its end, where the checksum is compared
         pass
+
+
+def _finite(number: float | None) -> float | None:
+    """Return a number that JSON can hold, else None."""
+    return number if number is not None and abs(number) < float("inf") else None
 
 
 def _number(values: Array) -> Numbers:

@@ -16,6 +16,7 @@ from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.damage import Finding, find_all, remedy_for_all, survey
+from tfckpt.bundle.dtypes import tensor_type
 from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -27,7 +28,17 @@ from tfckpt.checkpoint.object_tensors import ObjectTensors
 from tfckpt.checkpoint.roles import find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
-from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, are, count_of, remedied, some
+from tfckpt.errors import (
+    CheckpointNotFoundError,
+    FormatError,
+    TfckptError,
+    UsageError,
+    are,
+    count_of,
+    redacted,
+    remedied,
+    some,
+)
 from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
@@ -58,6 +69,29 @@ class Salvage:
     issues: tuple[Issue, ...] = ()
     set_aside: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.saved)} tensors saved, {len(self.lost)} known to be lost"
+        return redacted(f"<Salvage of {self.source!r} to {self.destination!r}: {counts}>")
+
+    def _repr_html_(self) -> str:
+        from tfckpt.html import facts, folded, listed, shown, table
+
+        saved = table(
+            ("name", "dtype and shape", "bytes"),
+            self.saved,
+            lambda e: (e.name, tensor_type(e.data_type, e.shape), e.nbytes),
+        )
+        unsaved = (*self.lost, *self.set_aside)
+        roles = table(("name", "role"), unsaved, lambda name: (name, self.roles.get(name)))
+        return shown(
+            repr(self),
+            facts({"bytes saved": self.nbytes}),
+            folded(count_of(self.issues, "note"), listed(self.notes), is_open=True),
+            folded(f"{len(self.damage):,} damaged", listed([finding.line for finding in self.damage]), is_open=True),
+            folded(f"{len(unsaved):,} not saved", roles if unsaved else "", is_open=True),
+            folded(f"{len(self.saved):,} saved", saved if self.saved else ""),
+        )
 
     @property
     def lost(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tfckpt.html import in_notebooks
 from tfckpt.options import Fixed
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def keeps_bytes(pattern: str) -> bool:
     return sum(source, ()) == sum(target, ())
 
 
+@in_notebooks
 class Size(NamedTuple):
     """A size of the model.
 
@@ -92,6 +94,10 @@ class Size(NamedTuple):
     value: int
     origin: str
     config: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return self._asdict()
 
 
 class Mismatch(NamedTuple):
