@@ -113,7 +113,7 @@ def _candidates(
     complaints: dict[str, PlanError | UsageError],
     slots: Sequence[str | None],
 ) -> Iterator[Candidate]:
-    """Yield the plan of every target that there is one for, each with one of these ``slots`` unless asked; note complaints."""
+    """Yield the plan of every target, each with one of these ``slots`` unless asked for one; note what is in the way."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
     states = slots if request["slots"] is None else (request["slots"],)
     for to in NAMES:
