@@ -24,6 +24,7 @@ USED = (
     ("tfckpt.edit.diff", "Comparison"),
     ("tfckpt.exchange.targets", "Writable"),
     ("tfckpt.options", "PathLike"),
+    ("tfckpt.page.document", "Report"),
     ("tfckpt.progress", "Progress"),
 )
 INDENT = "    "

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfckpt.options import Option, for_shell, options_of
+from tfckpt.options import MOST_BINS, Option, for_shell, options_of
 
 if TYPE_CHECKING:
     import argparse
@@ -132,6 +132,18 @@ def _is_regex(text: str) -> bool:
     return True
 
 
+def counting(least: int, most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number between two."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+        if not least <= number <= most:
+            raise _refused(f"expected a whole number from {least} to {most}, got {text!r}")
+        return number
+
+    return parse
+
+
 def numbers(text: str) -> list[float]:
     """Return numbers that commas divide.
 
@@ -154,6 +166,7 @@ def _refused(text: str) -> Exception:
 READERS: Mapping[str, Callable[[str], Any]] = {
     "FILE": home_path,
     "N": int,
+    "BARS": counting(1, MOST_BINS),
     "RATE": float,
     "NUMBER": float,
     "BYTES": nbytes,

@@ -27,6 +27,9 @@ from tfckpt.edit.differences import Distance
 from tfckpt.exchange.targets import Writable
 from tfckpt.issues import Issue, Remedy
 from tfckpt.layouts.axes import Size
+from tfckpt.page.document import Relation, Report
+from tfckpt.page.summary import Summary
+from tfckpt.page.tensors import Reported
 from tfckpt.progress import Progress
 
 __all__ = [
@@ -54,10 +57,14 @@ __all__ = [
     "PartialTensor",
     "Progress",
     "Proof",
+    "Relation",
     "Remedy",
+    "Report",
+    "Reported",
     "Resize",
     "Size",
     "Step",
+    "Summary",
     "TypedArray",
     "Writable",
     "Written",

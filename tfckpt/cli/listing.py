@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
-from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.output import human, is_terminal, print_json, print_meant, print_no_match, print_rows, printable
 from tfckpt.errors import TfckptError
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry

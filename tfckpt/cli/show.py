@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.options import add_source, counting
+from tfckpt.cli.options import add_source
 from tfckpt.cli.output import bar_block, human, is_terminal, print_json, print_meant, print_spans, printable
 from tfckpt.errors import UsageError
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry

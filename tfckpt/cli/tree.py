@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.output import Span, guides, print_json, print_meant, print_no_match, print_spans, printable
 from tfckpt.errors import located
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry

@@ -59,7 +59,5 @@ function plural(count, noun) {
   return `${exact(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-function roleClass(role) {
-  const known = ["model", "optimizer state", "object graph"];
-  return `role-${known.includes(role) ? role.replace(" ", "-") : "other"}`;
-}
+// What a tensor does in its model, in the order in which it is shown; the report tells it of each.
+const KINDS = ["attention", "feed-forward", "embeddings", "heads", "optimizer", "other"];
