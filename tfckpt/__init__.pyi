@@ -628,7 +628,7 @@ def prove(
 
 def report(
     source: PathLike,
-    dest: PathLike | None,
+    dest: PathLike | None = None,
     *,
     output: PathLike | None = None,
     to: str | None = None,

@@ -71,6 +71,7 @@ def _signed(function: Callable[..., Any], own: tuple[str, ...], options: Mapping
         co_firstlineno=code.co_firstlineno,
     )
     signed = FunctionType(form, function.__globals__, function.__name__)
+    signed.__defaults__ = function.__defaults__
     signed.__kwdefaults__ = (function.__kwdefaults__ or {}) | {name: option.default for name, option in options.items()}
     spelled = {name: option.spelled or option.type.__name__ for name, option in options.items()}
     signed.__annotations__ = _annotated(function, spelled)

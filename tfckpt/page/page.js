@@ -151,7 +151,8 @@ function drawTensors() {
     ({ label: name, className: "number", value: statistic(name), cell: (row) => short(statistic(name)(row)) }));
   const odd = (row) => (row.statistics ? row.statistics.nan + row.statistics.positive_inf + row.statistics.negative_inf : null);
   return new Table(byId("tensors-table"), {
-    caption: "Every tensor of the source", noun: "tensor", rows: report.tensors, search: (row) => [row.name, row.dtype],
+    caption: "Every tensor of the source", noun: "tensor", rows: report.tensors,
+    search: (row) => [row.name, row.dtype, row.role, row.kind],
     choice: { label: "Kind", value: (row) => row.kind },
     columns: [
       { label: "Name", value: (row) => row.name },
