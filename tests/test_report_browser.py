@@ -250,7 +250,7 @@ def pair_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_checkpoints_of_one_layout_are_compared_by_layer_and_kind(look: Look, pair_page: Path) -> None:
     page = look(pair_page)
     facts = facts_of(page)
-    assert facts["Taken as"] == "a comparison: 39 of its 40 model tensors have a name of the source's"
+    assert facts["Taken as"] == "a comparison: 39 of its 40 model tensors are named as in the source"
     assert facts["Differing"] == "11 of 48 tensors"
     assert page.locator("#mapping").is_hidden()
     heads = page.locator("#comparison-grid thead th").all_inner_texts()

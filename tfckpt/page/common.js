@@ -58,6 +58,3 @@ function hex(checksum) {
 function plural(count, noun) {
   return `${exact(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
-
-// What a tensor does in its model, in the order in which it is shown; the report tells it of each.
-const KINDS = ["attention", "feed-forward", "embeddings", "heads", "optimizer", "other"];

@@ -18,6 +18,7 @@ from tfckpt.conversion.request import make_plan
 from tfckpt.errors import count_of, printable
 from tfckpt.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
 from tfckpt.page.comparing import compare_by_layer, shared_names
+from tfckpt.page.kinds import KINDS
 from tfckpt.page.mapping import JSON, map_plan
 from tfckpt.page.summary import Summary, summarize
 from tfckpt.page.tensors import Place, Reported, describe, find_places
@@ -101,6 +102,7 @@ class Report:
             "tfckpt": tfckpt.__version__,
             **self.files,
             "relation": None if self.relation is None else self.relation._asdict(),
+            "kinds": list(KINDS),
             "summary": self.summary.to_json(),
             "mapping": self.mapping,
             "comparison": self.comparison,
@@ -169,8 +171,8 @@ def _relate(source: Checkpoint, dest: Checkpoint, options: ReportOptions, places
         )
         return Relation(CONVERSION, f"{which} not")
     shared = shared_names(source, dest, places)
-    number, verb = f"{shared.shared:,}" if shared.shared else "none", "have" if shared.shared > 1 else "has"
-    text = f"{number} of its {count_of(shared.of, 'model tensor')} {verb} a name of the source's"
+    number, verb = f"{shared.shared:,}" if shared.shared else "none", "are" if shared.shared > 1 else "is"
+    text = f"{number} of its {count_of(shared.of, 'model tensor')} {verb} named as in the source"
     return Relation(COMPARISON if shared.are_most else CONVERSION, text)
 
 

@@ -5,12 +5,12 @@ const FEWEST_AXES = 2; // of a kernel or a table: biases and norms have one
 
 /**
  * Fill an element with a table that has a row for each layer and a column for each kind.
- * cells: {layer, kind, value, lines, title}; the value decides on the colour, and none is without one.
+ * cells: {layer, kind, value, lines, title, isBad}; the value decides on the colour, if there is one.
  * log: whether the colours go by the number's magnitude, as for numbers that are magnitudes apart.
  */
 function drawGrid(target, { caption, cells, log }) {
   const layers = [...groupBy(cells, (cell) => cell.layer.join("/"))].sort(([a], [b]) => compare(a, b));
-  const kinds = KINDS.filter((kind) => cells.some((cell) => cell.kind === kind));
+  const kinds = report.kinds.filter((kind) => cells.some((cell) => cell.kind === kind));
   const names = shortNames(layers.map(([, members]) => members[0].layer));
   const heat = heatOf(cells.map((cell) => cell.value), log);
   const head = ["layer", ...kinds].map((textContent) => element("th", { scope: "col", textContent }));
@@ -28,7 +28,8 @@ function gridCell(cell, heat) {
   if (!cell) return element("td", {});
   const [first, ...rest] = cell.lines;
   const step = heat(cell.value);
-  return element("td", { className: step === null ? "" : `heat-${step}`, title: cell.title }, first,
+  const className = step !== null ? `heat-${step}` : cell.isBad ? "bad" : "";
+  return element("td", { className, title: cell.title }, first,
     ...rest.map((textContent) => element("span", { textContent })));
 }
 
@@ -132,5 +133,5 @@ function differenceCell(group) {
   if (group.only_in_one) lines.push(`${exact(group.only_in_one)} in one only`);
   if (group.unreadable) lines.push(`${exact(group.unreadable)} unread`);
   const title = `${group.layer.join("/") || "outside of any layer"}, ${group.kind}: ${lines.join(", ")}`;
-  return { layer: group.layer, kind: group.kind, value: group.max_absolute, lines, title };
+  return { layer: group.layer, kind: group.kind, value: group.max_absolute, lines, title, isBad: group.differing > 0 };
 }

@@ -184,7 +184,7 @@ function drawSections() {
 }
 
 function drawLegend() {
-  const kinds = KINDS.filter((kind) => report.tensors.some((tensor) => tensor.kind === kind));
+  const kinds = report.kinds.filter((kind) => report.tensors.some((tensor) => tensor.kind === kind));
   byId("legend").append(...kinds.map((kind) =>
     element("li", {}, element("span", { className: `swatch kind-${kind}` }), kind)));
 }

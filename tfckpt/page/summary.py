@@ -70,7 +70,7 @@ def summarize(source: Checkpoint, tensors: Collection[Reported], request: Reques
     model = [tensor for tensor in tensors if tensor.role == MODEL]
     return Summary(
         parameters=sum(tensor.entry.size for tensor in model),
-        dtypes=Counter(tensor.entry.dtype_name for tensor in tensors if tensor.role != OBJECT_GRAPH),
+        dtypes=dict(Counter(tensor.entry.dtype_name for tensor in tensors if tensor.role != OBJECT_GRAPH)),
         family=family,
         layers=_layers(model, config, shared=family == SHARING),
         heads=_heads(model, config, request["num_heads"]),
