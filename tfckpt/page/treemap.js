@@ -53,8 +53,8 @@ class Treemap {
     tile.title = `${node.label}: ${exact(node.bytes)} bytes, ${content}`;
     tile.addEventListener("click", () => (node.children.size ? this.open(node) : this.choose(node.tensor)));
     drawInside(tile, node, { width, height }, INNER_LEVELS, hasRoom({ width, height }));
-    tile.append(element("span", { className: "label" },
-      element("span", { className: "name", textContent: node.label }), ` ${size}`));
+    const label = element("span", { className: "label" }, element("span", { className: "name", textContent: node.label }), ` ${size}`);
+    if (width >= LABEL.width / 2) tile.append(label);
     return tile;
   }
 
