@@ -298,7 +298,7 @@ def test_a_large_model_with_slots_opens_at_once(look: Look, tmp_path: Path) -> N
             for name in ("kernel", "bias"):
                 for slot in ("", "/adam_m", "/adam_v"):
                     tensors[f"bert/encoder/layer_{layer}/{module}/{name}{slot}"] = np.ones((4, 4), np.float32)
-    for n in range(208 * 3):
+    for n in range(208 * 3):  # more layers than a heat map has rows
         tensors[f"more/part_{n}/w"] = np.ones((2, n % 7 + 1), np.float32)
     tfckpt.save(tmp_path / "c", tensors)
     tfckpt.report(tmp_path / "c", output=tmp_path / "r.html")
@@ -306,6 +306,8 @@ def test_a_large_model_with_slots_opens_at_once(look: Look, tmp_path: Path) -> N
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
     assert timing < 5000  # milliseconds, on a machine that is busy with other things
     assert page.locator("*").count() < 20_000
+    assert len(rows(page, "heat-grid")) == 200
+    assert page.locator("#heat-grid > p").inner_text() == "and 448 layers more, which the tables have"
     assert len(tensors) == 1200
 
 

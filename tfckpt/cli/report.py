@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from contextlib import closing
 
 import tfckpt
 from tfckpt.cli.options import CHECKPOINT, WrongUsageError
@@ -61,11 +61,19 @@ def cmd_report(args: argparse.Namespace) -> int:
 
         sys.stdout.writelines(page(report))
     elif not args.quiet:
-        print(f"written: {printable(args.output)} ({os.path.getsize(args.output):,} bytes)")
+        print(f"written: {printable(args.output)} ({_size(args.output):,} bytes)")
         print(*map(printable, report.findings), sep="\n", end="\n" if report.findings else "")
     for line in folded(report.problems):
         print(f"tfckpt report: {printable(line)}", file=sys.stderr)
     return 1 if report.problems else 0
+
+
+def _size(path: str) -> int:
+    """Return how many bytes a file has, which may be in a store."""
+    from tfckpt.bundle.files import open_input
+
+    with closing(open_input(path)) as file:
+        return file.size
 
 
 def _with_output(args: argparse.Namespace) -> Remedy:

@@ -1,6 +1,7 @@
 // Layers by kinds, as a table whose cells are coloured by a number.
 
 const HEAT_STEPS = 6; // colours, from the palest to the strongest
+const MOST_LAYERS = 200; // that have a row
 const FEWEST_AXES = 2; // of a kernel or a table: biases and norms have one
 
 /**
@@ -9,7 +10,8 @@ const FEWEST_AXES = 2; // of a kernel or a table: biases and norms have one
  * log: whether the colours go by the number's magnitude, as for numbers that are magnitudes apart.
  */
 function drawGrid(target, { caption, cells, log }) {
-  const layers = [...groupBy(cells, (cell) => cell.layer.join("/"))].sort(([a], [b]) => compare(a, b));
+  const all = [...groupBy(cells, (cell) => cell.layer.join("/"))].sort(([a], [b]) => compare(a, b));
+  const layers = all.slice(0, MOST_LAYERS);
   const kinds = report.kinds.filter((kind) => cells.some((cell) => cell.kind === kind));
   const names = shortNames(layers.map(([, members]) => members[0].layer));
   const heat = heatOf(cells.map((cell) => cell.value), log);
@@ -22,6 +24,8 @@ function drawGrid(target, { caption, cells, log }) {
   target.append(element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${caption}, scrolls` },
     element("table", { className: "grid" }, element("caption", { textContent: caption }),
       element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body))));
+  const rest = all.length - layers.length;
+  if (rest) target.append(element("p", { textContent: `and ${plural(rest, "layer")} more, which the tables have` }));
 }
 
 function gridCell(cell, heat) {

@@ -121,11 +121,13 @@ async function copied(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
+    const before = document.activeElement;
     const area = element("textarea", { value: text, ariaHidden: "true" });
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");
     area.remove();
+    before.focus();
     return done;
   }
 }
