@@ -90,7 +90,7 @@ class Report:
         """The checkpoint in a line."""
         s = self.summary
         sizes = [
-            f"{size.value} {name}" for name, size in (("layers", s.layers), ("heads", s.heads)) if size is not None
+            count_of(size.value, noun) for size, noun in ((s.layers, "layer"), (s.heads, "head")) if size is not None
         ]
         steps = [f"{name} {value:,}" for name, value in s.steps.items() if value is not None]
         parts = [s.family or "unknown model", count_of(len(self.tensors), "tensor"), f"{s.parameters:,} parameters"]
@@ -163,13 +163,10 @@ def _relate(source: Checkpoint, dest: Checkpoint, options: ReportOptions, places
     told = _told(options)
     if told:
         return Relation(CONVERSION, f"the option {told[0]!r} asks for one")
-    if (source.object_graph is None) != (dest.object_graph is None):
-        which = (
-            "it is object-based and the source is"
-            if source.object_graph is None
-            else "the source is object-based and it is"
-        )
-        return Relation(CONVERSION, f"{which} not")
+    if source.object_graph is None and dest.object_graph is not None:
+        return Relation(CONVERSION, "it is object-based and the source is not")
+    if source.object_graph is not None and dest.object_graph is None:
+        return Relation(CONVERSION, "the source is object-based and it is not")
     shared = shared_names(source, dest, places)
     number, verb = f"{shared.shared:,}" if shared.shared else "none", "are" if shared.shared > 1 else "is"
     text = f"{number} of its {count_of(shared.of, 'model tensor')} {verb} named as in the source"

@@ -96,7 +96,8 @@ function drawComparison(comparison, relation) {
   byId("comparison-about").textContent = `The second checkpoint is taken for another one of the same layout: ${relation.why}. `
     + `${exact(comparison.differing)} of ${plural(comparison.tensors.length, "tensor")} differ.${broken}${state}`;
   drawGrid(byId("comparison-grid"), {
-    caption: "Tensors that differ, and the largest absolute difference",
+    caption: comparison.values_compared ? "Tensors that differ, and the largest absolute difference"
+      : "Tensors that differ by name, dtype or shape",
     cells: comparison.layers.map(differenceCell),
     log: true,
   });

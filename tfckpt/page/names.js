@@ -29,13 +29,14 @@ class Names {
     let branch = root;
     for (const part of parts) {
       if (!branch.children.has(part)) {
-        branch.children.set(part, { label: part, glob: part, tensor: null, bytes: 0, tensors: 0, children: new Map() });
+        branch.children.set(part, { label: part, glob: part, tensor: null, own: 0, bytes: 0, tensors: 0, children: new Map() });
       }
       branch = branch.children.get(part);
       branch.bytes += tensor.nbytes;
       branch.tensors += 1;
     }
     branch.tensor = tensor;
+    branch.own = 1;
   }
 
   /** Put equal branches together, from the leaves up; return a number that is one for equal branches. */
@@ -65,7 +66,8 @@ class Names {
     const glob = above + branch.glob;
     const own = branch.tensor ? [this.leaf(branch, glob)] : [];
     if (!branch.folded.length) return own;
-    const what = `${plural(branch.tensors, "tensor")}, ${human(branch.bytes)}${above.includes("*") ? " each" : ""}`;
+    const bytes = branch.bytes - (branch.tensor ? branch.own * branch.tensor.nbytes : 0);
+    const what = `${plural(branch.tensors - branch.own, "tensor")}, ${human(bytes)}${above.includes("*") ? " each" : ""}`;
     const details = element("details", {}, element("summary", {},
       element("span", { className: "code", textContent: `${branch.label || "(no name)"}/` }), ` ${what}`));
     details.addEventListener("toggle", () => {
@@ -100,7 +102,8 @@ function asOne(branches) {
   const [, stem] = branches[0].label.match(/^(.*?)[0-9]{1,9}$/s);
   const numbers = branches.map((branch) => branch.label.slice(stem.length));
   return { ...branches[0], first: branches[0], label: `${stem}[${ranges(numbers)}]`, glob: `${stem}*`,
-    bytes: sum(branches, (branch) => branch.bytes), tensors: sum(branches, (branch) => branch.tensors) };
+    own: sum(branches, (branch) => branch.own), bytes: sum(branches, (branch) => branch.bytes),
+    tensors: sum(branches, (branch) => branch.tensors) };
 }
 
 /** Return numbers in short: those that follow one another as a range. */

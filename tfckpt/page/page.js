@@ -55,7 +55,9 @@ function describeProof(mapping) {
 
 function describeComparison(comparison) {
   if (comparison.same) return "nothing: all tensors are the same";
-  const found = `${exact(comparison.differing)} of ${plural(comparison.tensors.length, "tensor")}`;
+  const unreadable = sum(comparison.layers, (group) => group.unreadable);
+  const found = `${exact(comparison.differing)} of ${plural(comparison.tensors.length, "tensor")}`
+    + (unreadable ? `, ${exact(unreadable)} cannot be read` : "");
   return comparison.values_compared ? found : `${found} by name, dtype or shape; values were not compared`;
 }
 

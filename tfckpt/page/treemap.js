@@ -4,7 +4,7 @@ const MOST_TILES = 200; // in one area; smaller ones are put together
 const INNER_LEVELS = 8; // drawn inside an area, to show what is below
 const UNIT = 5; // pixels of what areas are measured in
 const INNER_AREA = 4; // what is smaller is not divided any more
-const LABEL = { width: 14, height: 12, line: 6 }; // the least room for one, and what a line takes
+const LABEL = { character: 1.4, most: 9, height: 12, line: 6 }; // what a label takes, of which so many characters have to fit
 
 class Treemap {
   /** Draw tensors into `map`, and the way to what is shown into `crumbs`; `choose` is called with a tensor. */
@@ -52,9 +52,10 @@ class Treemap {
     tile.setAttribute("aria-label", `${node.label}, ${size}, ${content}`);
     tile.title = `${node.label}: ${exact(node.bytes)} bytes, ${content}`;
     tile.addEventListener("click", () => (node.children.size ? this.open(node) : this.choose(node.tensor)));
-    drawInside(tile, node, { width, height }, INNER_LEVELS, hasRoom({ width, height }));
+    drawInside(tile, node, { width, height }, INNER_LEVELS, hasRoom({ width, height }, node.label));
     const label = element("span", { className: "label" }, element("span", { className: "name", textContent: node.label }), ` ${size}`);
-    if (width >= LABEL.width / 2) tile.append(label);
+    const isWide = width >= LABEL.character * Math.min(node.label.length, LABEL.most);
+    if (isWide && height >= LABEL.line * 0.7) tile.append(label);
     return tile;
   }
 
@@ -99,15 +100,15 @@ function drawInside(outer, node, box, levels, isNamed) {
   const head = isNamed ? LABEL.line : 0;
   for (const area of squarify(below(node), { x: 0, y: head, width: box.width, height: box.height - head })) {
     const inner = place(element("span", { className: `inner ${nodeClass(area.node)}` }), area, box);
-    const named = (levels === INNER_LEVELS || area.node.isLayer) && hasRoom(area);
+    const named = (levels === INNER_LEVELS || area.node.isLayer) && hasRoom(area, area.node.label);
     drawInside(inner, area.node, area, levels - 1, named);
     if (named) inner.append(element("span", { className: "label", textContent: area.node.label }));
     outer.append(inner);
   }
 }
 
-function hasRoom({ width, height }) {
-  return width >= LABEL.width && height >= LABEL.height;
+function hasRoom({ width, height }, label) {
+  return width >= LABEL.character * (Math.min(label.length, LABEL.most) + 1) && height >= LABEL.height;
 }
 
 // ---- The tree of modules
