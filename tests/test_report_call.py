@@ -278,3 +278,22 @@ def test_a_proof_without_values_proves_nothing(bert: str, tmp_path: Path) -> Non
     with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
         proof = compare(plan, source, dest, values=False)
     assert (proof.differences, proof.to_json()["proved"], proof.from_source) == ((), False, 0)
+
+
+def test_looking_for_a_model_counts_the_keys_of_each_node_once(
+    bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfckpt.conversion import places
+
+    plan = tfckpt.convert(bert, tmp_path / "out", slots="convert")
+    assert plan.object_graph is not None
+    calls: list[int] = []
+    keys = places._keys
+
+    def counted(planned: Any, other: Any, pairs: Any) -> Any:
+        calls.append(len(pairs))
+        return keys(planned, other, pairs)
+
+    monkeypatch.setattr(places, "_keys", counted)
+    assert places.find_places(plan.object_graph, plan.model, plan.object_graph).keys
+    assert len(calls) == len(plan.object_graph.ways()) + 1  # and once for all of what was found
