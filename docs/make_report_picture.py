@@ -1,12 +1,13 @@
 """Write docs/report.png, a picture of the report, as a Chromium draws it: ``python docs/make_report_picture.py``.
 
-The checkpoint is a small BERT with random weights and its optimizer state, and a pre-training model made of it.
+The checkpoint is a small BERT with random weights, which deviate more from layer to layer, and its optimizer state.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,10 +18,9 @@ from playwright.sync_api import sync_playwright
 
 import tfckpt
 from tfckpt.cli.demo import bert_shapes
-from tfckpt.cli.main import main
 
 PICTURE = Path(__file__).with_name("report.png").absolute()
-WIDTH, HEIGHT = 1000, 990
+WIDTH, HEIGHT = 960, 1450
 CONFIG = {
     "vocab_size": 3000,
     "hidden_size": 96,
@@ -37,18 +37,19 @@ def make_bert() -> dict[str, Any]:
     rng = np.random.default_rng(seed=0)
     tensors: dict[str, Any] = {"global_step": np.array(1000, np.int64)}
     for name, shape in bert_shapes(CONFIG).items():
-        tensors[name] = rng.normal(scale=0.02, size=shape).astype(np.float32)
+        layer = re.search("layer_([0-9]+)/(.)", name)
+        scale = 0.02 if layer is None else 0.02 + 0.003 * int(layer[1]) - 0.004 * (layer[2] == "a")
+        tensors[name] = rng.normal(scale=scale, size=shape).astype(np.float32)
         for slot in ("adam_m", "adam_v"):
             tensors[f"{name}/{slot}"] = rng.normal(scale=1e-4, size=shape).astype(np.float32) ** 2
     return tensors
 
 
 def make_page() -> Path:
-    """Write a checkpoint, its conversion and the report on them into the current directory; return the page."""
+    """Write a checkpoint and the report on it into the current directory; return the page."""
     tfckpt.save("bert_model.ckpt", make_bert())
     Path("bert_config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    tfckpt.convert("bert_model.ckpt", "tf2/bert_pretrainer", to="pretrainer")
-    main(["report", "bert_model.ckpt", "tf2/bert_pretrainer", "-o", "report.html", "--quiet"])
+    tfckpt.report("bert_model.ckpt", output="report.html")
     return Path("report.html").absolute()
 
 

@@ -25,6 +25,7 @@ USED = (
     ("tfckpt.edit.diff", "Comparison"),
     ("tfckpt.exchange.targets", "Writable"),
     ("tfckpt.options", "PathLike"),
+    ("tfckpt.page.document", "Report"),
     ("tfckpt.progress", "Progress"),
 )
 INDENT = "    "

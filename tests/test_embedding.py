@@ -64,6 +64,15 @@ def diff_across_layouts(source: str, directory: Path, progress: Progress | None)
     assert tfckpt.diff(source, directory / "converted", plan=tfckpt.plan(source), progress=progress).same
 
 
+def report(source: str, directory: Path, progress: Progress | None) -> None:
+    tfckpt.convert(source, directory / "converted", sync=False)
+    assert not tfckpt.report(source, directory / "converted", progress=progress).problems
+
+
+def report_on_differences(source: str, directory: Path, progress: Progress | None) -> None:
+    assert not tfckpt.report(source, source, progress=progress).problems
+
+
 def rewrite(source: str, directory: Path, progress: Progress | None) -> None:
     tfckpt.rewrite(source, directory / "out", cast="float16", sync=False, progress=progress)
 
@@ -99,7 +108,17 @@ def import_(source: str, directory: Path, progress: Progress | None) -> None:
 
 EXPORTS = (export, export_safetensors, export_directory, import_)
 WRITERS = (convert, convert_and_prove, convert_sharing_files, rewrite, merge, average, salvage, *EXPORTS)
-CALLS = (*WRITERS, verify, find_damage, prove, statistics, diff, diff_across_layouts)
+CALLS = (
+    *WRITERS,
+    verify,
+    find_damage,
+    prove,
+    statistics,
+    diff,
+    diff_across_layouts,
+    report,
+    report_on_differences,
+)
 Call = Callable[[str, Path, Progress | None], None]
 
 

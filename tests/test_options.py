@@ -32,6 +32,7 @@ KINDS = {
     "merge": options.MergeOptions,
     "plan": options.PlanOptions,
     "prove": options.ProveOptions,
+    "report": options.ReportOptions,
     "rewrite": options.RewriteOptions,
     "salvage": options.SalvageOptions,
     "statistics": options.StatisticsOptions,
@@ -73,7 +74,7 @@ def test_type_hints_tell_the_closed_sets(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_misspelt_option_is_a_type_error_that_names_the_call_and_the_nearest_option(name: str) -> None:
     last = list(options.options_of(KINDS[name]))[-1]
-    arguments = ("a",) if name == "plan" else ("a", "b")
+    arguments = ("a",) if name in ("plan", "report") else ("a", "b")
     said = rf"^tfckpt\.{name}\(\) got an unexpected keyword argument '{last}x'; did you mean '{last}'\?$"
     with pytest.raises(TypeError, match=said):
         CALLS[name](*arguments, **{f"{last}x": None})

@@ -35,6 +35,7 @@ NAMES = [
     "plan",
     "prove",
     "read_manifest",
+    "report",
     "rewrite",
     "salvage",
     "save",

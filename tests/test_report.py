@@ -21,9 +21,8 @@ import tfckpt
 from tfckpt.checkpoint.object_graph import ObjectGraph
 from tfckpt.conversion.recover import recover_plan
 from tfckpt.options import Request, given
-from tfckpt.page.document import make_document
 from tfckpt.page.modules import module_paths
-from tfckpt.page.page import page, write_page
+from tfckpt.page.page import write_page
 
 
 class Found(HTMLParser):
@@ -160,7 +159,9 @@ def test_the_target_is_found_by_what_the_destination_holds(
     with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
         plan = recover_plan(source, dest, given(Request, {}))
         assert (plan.to, plan.steps) == (made.to, made.steps)
-        assert make_document(source, dest, plan).head["mapping"]["proved"]
+    found = tfckpt.report(bert, tmp_path / "out")
+    assert found.mapping is not None
+    assert (found.mapping["to"], found.mapping["proved"], found.problems) == (made.to, True, ())
 
 
 def test_the_way_back_and_a_rewrite_are_found_too(bert: str, tmp_path: Path) -> None:
@@ -338,16 +339,13 @@ def test_a_page_or_json_is_asked_for(bert: str, capsys: Captured, options: list[
 
 
 def test_progress_counts_the_proof_and_the_tensors_once(bert: str, tmp_path: Path) -> None:
-    plan = tfckpt.convert(bert, tmp_path / "out")
-    seen: list[tuple[int, int]] = []
-    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
-        document = make_document(source, dest, plan, progress=lambda done, total: seen.append((done, total)))
-        proved = len(seen)
-        assert 0 < seen[-1][0] < seen[-1][1]
-        assert len(list(document.tensors)) == 139
-    assert len(seen) > proved
-    assert seen == sorted(seen)
-    assert {total for _, total in seen} == {seen[-1][0]}
+    tfckpt.convert(bert, tmp_path / "out")
+    for dest in (None, bert, tmp_path / "out"):
+        seen: list[tuple[int, int]] = []
+        tfckpt.report(bert, dest, progress=lambda *step: seen.append(step))  # noqa: B023
+        assert len(seen) >= 139
+        assert seen == sorted(seen)
+        assert {total for _, total in seen} == {seen[-1][0]}
 
 
 def test_the_docs_show_a_small_picture_of_the_page() -> None:
@@ -360,13 +358,11 @@ def test_the_docs_show_a_small_picture_of_the_page() -> None:
 
 def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "c", {name: np.ones(1 << 21, np.float32) for name in "abcd"})  # 8 MiB each
-    with tfckpt.open(tmp_path / "c") as checkpoint:
-        document = make_document(checkpoint)
-        tracemalloc.start()
-        try:
-            nbytes = write_page(str(tmp_path / "r.html"), page(document))
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    assert nbytes < 100_000
+    tracemalloc.start()
+    try:
+        tfckpt.report(tmp_path / "c", tmp_path / "c", output=tmp_path / "r.html")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "r.html").stat().st_size < 100_000
     assert peak < 6 << 20

@@ -96,8 +96,9 @@ def violations(page: Page, **options: Any) -> list[str]:
 def test_it_draws_every_part(look: Look, bert_page: Path) -> None:
     page = look(bert_page)
     assert page.locator("h1").inner_text().endswith("bert_model.ckpt")
-    sections = ["Summary", "Where the bytes are", "From source to target", "Tensors", "Weights by layer"]
-    assert page.locator("nav a").all_inner_texts() == page.locator("h2").all_inner_texts() == sections
+    sections = ["Summary", "Where the bytes are", "How weights deviate", "From source to target", "Names", "Tensors"]
+    sections += ["Histograms by layer"]
+    assert page.locator("nav a").all_inner_texts() == page.locator("h2:visible").all_inner_texts() == sections
     facts = dict(zip(page.locator("dt").all_text_contents(), page.locator("dd").all_text_contents(), strict=True))
     assert facts["Checksums"] == "all match"
     assert facts["Proof"] == "every value is the source's"
@@ -131,6 +132,185 @@ def test_a_proof_tells_what_was_filled_apart(
     assert facts["Proof"] == said
 
 
+def facts_of(page: Page) -> dict[str, str]:
+    names, texts = page.locator("dt").all_text_contents(), page.locator("dd").all_text_contents()
+    return dict(zip(names, texts, strict=True))
+
+
+def test_the_summary_says_what_the_model_is(look: Look, bert_page: Path) -> None:
+    with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
+        model = [entry for entry in checkpoint.entries() if "adam_" not in entry.name and entry.name != "global_step"]
+        step = int(checkpoint["global_step"])
+    facts = facts_of(look(bert_page))
+    assert facts["Family"] == "BERT"
+    assert facts["Parameters"] == f"{sum(entry.size for entry in model):,}"
+    assert facts["Dtypes"] == "float32 (50 tensors), int64 (1 tensor)"
+    assert facts["Layers"] == "2 (from the names)"
+    assert facts["Heads"] == "4 (from num_heads)"
+    assert facts["Step"] == f"global_step {step:,}"
+    assert facts["Taken as"] == "a conversion: it is object-based and the source is not"
+
+
+def test_what_nothing_tells_is_unknown(look: Look, tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "c", {"w": np.ones((2, 3), np.float32)})
+    tfckpt.report(tmp_path / "c", output=tmp_path / "r.html")
+    facts = facts_of(look(tmp_path / "r.html"))
+    assert [facts[name] for name in ("Family", "Layers", "Heads", "Parameters")] == ["unknown"] * 3 + ["6"]
+    assert "Step" not in facts
+
+
+def test_the_treemap_is_coloured_by_kind_and_labels_layers(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    legend = page.locator("#legend li").all_inner_texts()
+    assert legend == ["attention", "feed-forward", "embeddings", "heads", "optimizer", "other"]
+    labels = page.locator("#treemap .inner > .label").all_inner_texts()
+    assert {"encoder", "embeddings", "layer_0", "layer_1"} <= set(labels)
+    colours = page.locator("#legend .swatch").evaluate_all(
+        "(all) => all.map((e) => getComputedStyle(e).backgroundColor)"
+    )
+    assert len(set(colours)) == 6
+    for kind, parts in {
+        "attention": "layer_0/attention/self/query/kernel",
+        "feed-forward": "layer_0/intermediate/dense/kernel",
+    }.items():
+        page = look(bert_page)
+        for part in ("bert", "encoder", *parts.split("/")):
+            tile = page.locator(f".tile[aria-label^='{part}']").first
+            if part == parts.split("/")[-1] or tile.count() == 0:
+                break
+            tile.click()
+        assert page.locator(f"#treemap .kind-{kind}").count() > 0
+        assert page.locator("#treemap .tile").count() == page.locator(f"#treemap .tile.kind-{kind}").count()
+
+
+def test_the_heat_map_has_the_deviation_of_each_layer_and_kind(look: Look, bert_page: Path) -> None:
+    page = look(bert_page)
+    heads = page.locator("#heat-grid thead th").all_inner_texts()
+    assert heads == ["layer", "attention", "feed-forward", "embeddings", "heads"]
+    shown = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows(page, "heat-grid")}
+    assert list(shown) == ["embeddings", "layer_0", "layer_1", "pooler", "predictions", "seq_relationship"]
+    with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
+        layer = "bert/encoder/layer_1"
+        blocks = {
+            "attention": [f"{layer}/attention/self/{part}" for part in ("query", "key", "value")],
+            "feed-forward": [f"{layer}/intermediate/dense", f"{layer}/output/dense"],
+        }
+        blocks["attention"].append(f"{layer}/attention/output/dense")
+        for kind, modules in blocks.items():
+            values = np.concatenate([checkpoint[f"{module}/kernel"].ravel() for module in modules])
+            assert float(shown["layer_1"][kind]) == pytest.approx(float(values.std()), rel=5e-3)
+        tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+        values = np.concatenate([checkpoint[f"bert/embeddings/{table}"].ravel() for table in tables])
+        assert float(shown["embeddings"]["embeddings"]) == pytest.approx(float(values.std()), rel=5e-3)
+    steps = page.locator("#heat-grid td[class^=heat-]")
+    assert steps.count() == 8
+    assert page.locator("#heat-grid td.heat-5").first.inner_text() == max(steps.all_inner_texts(), key=float)
+
+
+def test_equal_layers_are_one_line_and_a_click_copies_a_name(look: Look, bert_page: Path) -> None:
+    page = look(bert_page, permissions=["clipboard-read", "clipboard-write"])
+    names = page.locator("#names-tree")
+    assert names.get_by_text("layer_[0-1]/", exact=True).count() == 1
+    assert names.get_by_text("layer_0/", exact=True).count() == 0
+    for module, said in {
+        "word_embeddings": "bert/embeddings/word_embeddings",
+        "kernel": "bert/encoder/layer_*/attention/output/dense/kernel",
+    }.items():
+        names.get_by_role("button", name=module, exact=True).first.click()
+        page.get_by_role("status").filter(has_text=f"Copied: {said}").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == said
+    with tfckpt.open(bert_page.with_name("bert_model.ckpt")) as checkpoint:
+        assert len(checkpoint.entries(said)) == 2
+
+
+def test_layers_that_differ_stay_apart_in_the_tree(look: Look, tmp_path: Path) -> None:
+    shapes = [(2, 3), (2, 3), (2, 3), (4, 3), (2, 3), (4, 3)]
+    tfckpt.save(tmp_path / "c", {f"net/layer_{n}/w": np.ones(shape, np.float32) for n, shape in enumerate(shapes)})
+    tfckpt.report(tmp_path / "c", output=tmp_path / "r.html")
+    lines = look(tmp_path / "r.html").locator("#names-tree summary .code").all_inner_texts()
+    assert lines == ["net/", "layer_[0-2,4]/", "layer_[3,5]/"]
+
+
+@pytest.fixture(scope="module")
+def pair_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on two BERTs of one layout, of which the second has other values, another head and a NaN."""
+    directory = tmp_path_factory.mktemp("pair")
+    before = {name: value for name, value in make_bert().items() if "/adam_" not in name}
+    after = {name: np.array(value) for name, value in before.items() if not name.startswith("cls/")}
+    after["bert/encoder/layer_1/attention/self/query/kernel"][0, 0] += 0.5
+    after["bert/encoder/layer_1/attention/self/key/bias"][0] += 0.25
+    after["bert/pooler/dense/bias"][0] = np.nan
+    after["output_weights"] = np.ones((2, 32), np.float32)
+    tfckpt.save(directory / "a", before)
+    tfckpt.save(directory / "b", after)
+    assert main(["report", str(directory / "a"), str(directory / "b"), "-o", str(directory / "r.html")]) == 0
+    return directory / "r.html"
+
+
+def test_two_checkpoints_of_one_layout_are_compared_by_layer_and_kind(look: Look, pair_page: Path) -> None:
+    page = look(pair_page)
+    facts = facts_of(page)
+    assert facts["Taken as"] == "a comparison: 39 of its 40 model tensors are named as in the source"
+    assert facts["Differing"] == "11 of 48 tensors"
+    assert page.locator("#mapping").is_hidden()
+    heads = page.locator("#comparison-grid thead th").all_inner_texts()
+    shown = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows(page, "comparison-grid")}
+    assert shown["layer_1"]["attention"] == "2 of 10max 0.50"
+    assert shown["layer_1"]["feed-forward"] == shown["layer_0"]["feed-forward"] == "0 of 6"
+    assert shown["pooler"]["heads"] == "1 of 21 NaN or Inf"
+    assert shown["(none)"]["heads"] == "1 of 11 in one only"
+    page.get_by_label("Difference", exact=True).select_option("values")
+    assert [row[0] for row in rows(page, "comparison-table")] == [
+        "bert/encoder/layer_1/attention/self/key/bias",
+        "bert/encoder/layer_1/attention/self/query/kernel",
+        "bert/pooler/dense/bias",
+    ]
+    page.get_by_label("Difference", exact=True).select_option("only in A")
+    assert len(rows(page, "comparison-table")) == 7
+
+
+def test_without_statistics_the_page_claims_no_proof(look: Look, bert_page: Path, tmp_path: Path) -> None:
+    directory = bert_page.parent
+    for dest, said in {
+        "tf2": "none: names, dtypes and shapes are right, values were not compared",
+        "bert_model.ckpt": "0 of 51 tensors by name, dtype or shape; values were not compared",
+    }.items():
+        path = tmp_path / f"{dest}.html"
+        argv = ["report", str(directory / "bert_model.ckpt"), str(directory / dest), "--no-stats"]
+        assert main([*argv, "--num-heads", "4", "-o", str(path)]) == 0
+        page = look(path)
+        facts = facts_of(page)
+        assert facts.get("Proof", facts.get("Differing")) == said
+        assert "Values were not compared" in page.locator("#mapping-about, #comparison-about").all_inner_texts()[-1] + (
+            page.locator("#comparison-about").inner_text()
+        )
+        text = page.locator("main").inner_text().lower()
+        assert "proved" not in text
+        assert "same values" not in text
+        assert "all match" not in text
+        assert page.locator("#heat").is_hidden()
+
+
+def test_a_large_model_with_slots_opens_at_once(look: Look, tmp_path: Path) -> None:
+    tensors: dict[str, Any] = {}
+    for layer in range(24):
+        for module in ("attention/self/query", "attention/self/key", "attention/self/value", "attention/output/dense"):
+            for name in ("kernel", "bias"):
+                for slot in ("", "/adam_m", "/adam_v"):
+                    tensors[f"bert/encoder/layer_{layer}/{module}/{name}{slot}"] = np.ones((4, 4), np.float32)
+    for n in range(208 * 3):  # more layers than a heat map has rows
+        tensors[f"more/part_{n}/w"] = np.ones((2, n % 7 + 1), np.float32)
+    tfckpt.save(tmp_path / "c", tensors)
+    tfckpt.report(tmp_path / "c", output=tmp_path / "r.html")
+    page = look(tmp_path / "r.html")
+    timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
+    assert timing < 5000  # milliseconds, on a machine that is busy with other things
+    assert page.locator("*").count() < 20_000
+    assert len(rows(page, "heat-grid")) == 200
+    assert page.locator("#heat-grid > p").inner_text() == "and 448 layers more, which the tables have"
+    assert len(tensors) == 1200
+
+
 def test_areas_are_as_large_as_their_shares(look: Look, bert_page: Path) -> None:
     page = look(bert_page)
     page.get_by_role("button", name="bert, ").click()
@@ -155,8 +335,9 @@ def test_tables_filter(look: Look, bert_page: Path) -> None:
         *("bias", "kernel", "kernel/adam_m", "kernel/adam_v")
     ]
     assert tensors.get_by_role("status").inner_text() == "4 of 51 tensors"
-    page.get_by_label("Role").select_option("model")
+    page.get_by_label("Kind").select_option("heads")
     assert tensors.get_by_role("status").inner_text() == "2 of 51 tensors"
+    page.get_by_label("Kind").select_option("")
     search.fill("*layer_?/*/kernel")
     assert {row[0].rpartition("/")[2] for row in rows(page, "tensors-table")} == {"kernel"}
     search.fill("[")
@@ -229,7 +410,9 @@ def test_a_keyboard_reaches_everything(look: Look, bert_page: Path) -> None:
     press("Escape")
     assert str(active("ariaLabel")).startswith("bert, ")
     press("Tab")
-    assert active("id") == "dropped-table-search"  # the map is one stop
+    assert active("ariaLabel") == "Standard deviation of kernels and tables, scrolls"  # the map is one stop
+    press("Tab")
+    assert active("id") == "dropped-table-search"
     page.locator("#tensors-table-search").focus()
     press(*"pooler", "Tab", "Tab")
     assert active("getAttribute('role')") == "region"  # scrolls by arrow keys
@@ -263,9 +446,37 @@ def test_axe_finds_nothing_to_complain_about(look: Look, bert_page: Path, scheme
     assert dark == (scheme == "dark")
 
 
-def test_a_narrow_screen_scrolls_tables_and_not_the_page(look: Look, bert_page: Path) -> None:
-    page = look(bert_page, viewport={"width": 360, "height": 640})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(
+    look: Look, bert_page: Path, pair_page: Path, width: int
+) -> None:
+    for path in (bert_page, pair_page):
+        page = look(path, viewport={"width": width, "height": 640})
+        for details in page.locator("details").all():
+            details.evaluate("(element) => (element.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = [tile.bounding_box() for tile in page.locator(".tile").all()]
+        assert all(box is not None and box["x"] + box["width"] <= width for box in boxes)
+
+
+def test_areas_fill_the_map_whatever_the_window_becomes(look: Look, bert_page: Path) -> None:
+    page = look(bert_page, viewport={"width": 1200, "height": 800})
+    page.set_viewport_size({"width": 390, "height": 800})
+    whole = page.locator("#treemap").bounding_box()
+    page.wait_for_function("document.querySelector('#treemap').clientHeight > 300")
+    boxes = [tile.bounding_box() for tile in page.locator(".tile").all()]
+    assert whole is not None
+    assert sum(box["width"] * box["height"] for box in boxes if box) == pytest.approx(
+        whole["width"] * whole["height"], rel=0.02
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_a_comparison(look: Look, pair_page: Path, scheme: Any) -> None:
+    page = look(pair_page, color_scheme=scheme)
+    for table in ("tensors-table", "comparison-table"):
+        page.locator(f"#{table}-search").fill("pooler/dense/bias")
+    assert violations(page) == []
 
 
 def test_hostile_names_are_text(look: Look, tmp_path: Path) -> None:

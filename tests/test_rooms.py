@@ -170,7 +170,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "export",
         "importing",
     ),
-    "page": ("modules", "document", "page"),
+    "page": ("modules", "kinds", "tensors", "summary", "mapping", "comparing", "document", "page", "report"),
     "types": ("types",),
     "cli": (
         "options",

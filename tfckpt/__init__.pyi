@@ -24,6 +24,7 @@ from tfckpt.errors import PlanError as PlanError
 from tfckpt.errors import TfckptError as TfckptError
 from tfckpt.exchange.targets import Writable
 from tfckpt.options import PathLike
+from tfckpt.page.document import Report
 from tfckpt.progress import Progress
 
 __version__: str
@@ -624,6 +625,96 @@ def prove(
         >>> proof = tfckpt.prove("bert_model.ckpt", "tf2/bert_encoder")
         >>> len(proof.tensors), proof.at
         (39, 'encoder')
+    """
+
+def report(
+    source: PathLike,
+    dest: PathLike | None = None,
+    *,
+    output: PathLike | None = None,
+    to: str | None = None,
+    stats: bool = True,
+    bins: int = 24,
+    overwrite: bool = False,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    exclude: Sequence[str] = (),
+    fill: str | None = None,
+    slots: Literal["drop", "convert", "keep"] | None = None,
+    optimizer: Literal["adam-weight-decay", "adamw"] | None = None,
+    learning_rate: float | None = None,
+    keep_names: bool = False,
+    scope: str = "",
+    model: str = "",
+    vocab_size: int | None = None,
+    max_positions: int | None = None,
+    resize_fill: Literal["zeros", "mean"] = "zeros",
+    layout: PathLike | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Describe a checkpoint, and write the page to look at if ``output`` is given.
+
+    With a second checkpoint, the report says where the two differ if both have the same names; otherwise it shows how the
+    source was converted to it. It says which of the two it took, and why. Values are read a piece at a time.
+
+    Args:
+        source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
+        dest: another checkpoint of the same names, or what the source was converted to.
+        output: the page to write, such as ``"report.html"``: one file that needs no network.
+        to: show the mapping to this target, such as ``"encoder"``, or ``"auto"``. Unless given, what ``dest`` holds tells
+            whether it is another checkpoint of the same names, or which conversion made it.
+        stats: read values: for statistics, histograms and checksums, and to compare those of ``dest``. Without it no tensor
+            is read: names, dtypes and shapes are compared, and nothing is proved.
+        bins: bars of the histograms, from 1 to 1000.
+        overwrite: replace a file that is there.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
+            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
+            gives that values: for a head or a pooler, or for what is named whole.
+        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
+            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
+            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
+            is missing is one.
+        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
+            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
+            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
+            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
+            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
+            are smaller than TF1's would be (docs/slots.md).
+        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
+            AdamW. The new one is built for the model's ``trainable_variables``.
+        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
+            expected to have a schedule, which has no rate to restore.
+        keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
+            in both generations.
+        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
+        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
+            and of all else that has one for each word.
+        max_positions: number of rows to which the position table is cut or extended.
+        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
+        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        progress: called with (bytes done, bytes in all).
+    Returns:
+        The `Report`. Its ``problems`` are empty if every tensor can be read and ``dest``, if it is a conversion, holds the
+        source's values; without ``stats``, if names, dtypes and shapes are right.
+    Raises:
+        PlanError: source and target do not fit, or no conversion accounts for ``dest``.
+        CheckpointExistsError: ``output`` is taken, and ``overwrite`` is false.
+        UsageError: ``output`` is a file of a checkpoint or no file, or ``bins`` is not from 1 to 1000.
+        CheckpointNotFoundError, ConfigError, FormatError, LayoutError, StorageError, UnsupportedError. Damaged values are no
+            error but a part of the report.
+    Example:
+        >>> found = tfckpt.report("bert_model.ckpt", output="report.html")
+        >>> found.summary.family, found.summary.layers.value, found.summary.parameters
+        ('BERT', 2, 1808)
+        >>> found.tensors[0].kind, found.tensors[0].statistics.maximum > 0
+        ('embeddings', True)
     """
 
 def rewrite(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfckpt.options import Option, for_shell, options_of
+from tfckpt.options import MOST_BINS, Option, for_shell, options_of
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tfckpt.options import Kinds
 
 NO_CHOICES: Mapping[str, Iterable[str]] = {}
-NO_READERS: Mapping[str, Callable[[str], Any]] = {}
 
 
 class Targets:
@@ -40,7 +39,6 @@ def add_flags(
     only: Iterable[str] | None = None,
     but: Iterable[str] = (),
     choices: Mapping[str, Iterable[str]] = NO_CHOICES,
-    readers: Mapping[str, Callable[[str], Any]] = NO_READERS,
 ) -> None:
     """Add the flags of a call's options to a parser, each under the option's name.
 
@@ -50,15 +48,11 @@ def add_flags(
         only: those to add; all, unless given.
         but: those to leave out.
         choices: what an open set is held to, by option.
-        readers: how a value is read, by option, if not as its metavar says.
     """
     options = options_of(kind)
     for name in options if only is None else only:
         if options[name].flag and name not in but:
-            how = _how(options[name], choices.get(name))
-            if name in readers:
-                how["type"] = readers[name]
-            parser.add_argument(options[name].flag, dest=name, **how)
+            parser.add_argument(options[name].flag, dest=name, **_how(options[name], choices.get(name)))
 
 
 def options_from(args: argparse.Namespace, kind: type[Kinds]) -> dict[str, Any]:
@@ -138,6 +132,18 @@ def _is_regex(text: str) -> bool:
     return True
 
 
+def counting(least: int, most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number between two."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+        if not least <= number <= most:
+            raise _refused(f"expected a whole number from {least} to {most}, got {text!r}")
+        return number
+
+    return parse
+
+
 def numbers(text: str) -> list[float]:
     """Return numbers that commas divide.
 
@@ -160,6 +166,7 @@ def _refused(text: str) -> Exception:
 READERS: Mapping[str, Callable[[str], Any]] = {
     "FILE": home_path,
     "N": int,
+    "BARS": counting(1, MOST_BINS),
     "RATE": float,
     "NUMBER": float,
     "BYTES": nbytes,

@@ -25,6 +25,7 @@ TF1_NAME = "tf1"  # the way back
 SOURCE = "source"  # names and shapes as they are
 
 QUOTE = '"'
+MOST_BINS = 1000  # bars of a histogram
 ENDS = ("source", "dest", "sources")  # what a call reads and writes
 
 
@@ -621,13 +622,44 @@ class HistogramOptions(TypedDict, total=False):
             10,
             "bars of the histogram. They are of equal width, from the smallest finite value to the largest.",
             "--bins",
-            "N",
+            "BARS",
         ),
     ]
 
 
 class StatisticsOptions(HistogramOptions, SourceOptions, ProgressOptions, total=False):
     """The options of `tfckpt.statistics`, besides ``pattern``."""
+
+
+class PageOptions(TypedDict, total=False):
+    """What a report says, and where its page goes."""
+
+    to: Annotated[
+        str | None,
+        Option(
+            None,
+            'show the mapping to this target, such as ``"encoder"``, or ``"auto"``. Unless given, what ``dest`` holds '
+            "tells whether it is another checkpoint of the same names, or which conversion made it.",
+            "--to",
+            "TARGET",
+            "str | None",
+        ),
+    ]
+    stats: Annotated[
+        bool,
+        Option(
+            True,
+            "read values: for statistics, histograms and checksums, and to compare those of ``dest``. Without it no tensor "
+            "is read: names, dtypes and shapes are compared, and nothing is proved.",
+            "--no-stats",
+        ),
+    ]
+    bins: Annotated[int, Option(24, f"bars of the histograms, from 1 to {MOST_BINS}.", "--bins", "BARS")]
+    overwrite: Annotated[bool, Option(False, "replace a file that is there.", "--overwrite")]
+
+
+class ReportOptions(PageOptions, ModelOptions, SourceOptions, ProgressOptions, total=False):
+    """The options of `tfckpt.report`, besides ``output``."""
 
 
 class Fixed(Mapping[str, Any]):
@@ -673,7 +705,7 @@ def options_of(kind: type) -> Mapping[str, Option]:
 def every_option() -> Mapping[str, Option]:
     """Return the options of all calls by name; what two calls have under one name has one flag."""
     kinds: tuple[type, ...] = (ConvertOptions, ExportOptions, RewriteOptions, MergeOptions, AverageOptions, DiffOptions)
-    kinds += (StatisticsOptions,)
+    kinds += (StatisticsOptions, ReportOptions)
     return {name: option for kind in kinds for name, option in options_of(kind).items()}
 
 

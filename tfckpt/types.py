@@ -28,6 +28,9 @@ from tfckpt.edit.differences import Distance
 from tfckpt.exchange.targets import Writable
 from tfckpt.issues import Issue, Remedy
 from tfckpt.layouts.axes import Size
+from tfckpt.page.document import Relation, Report
+from tfckpt.page.summary import Summary
+from tfckpt.page.tensors import Reported
 from tfckpt.progress import Progress
 
 __all__ = [
@@ -57,11 +60,15 @@ __all__ = [
     "PartialTensor",
     "Progress",
     "Proof",
+    "Relation",
     "Remedy",
+    "Report",
+    "Reported",
     "Resize",
     "Size",
     "Statistics",
     "Step",
+    "Summary",
     "TypedArray",
     "Writable",
     "Written",

@@ -154,6 +154,17 @@ def test_a_state_file_with_whole_urls_works_inside_its_directory(simple_store: S
         assert checkpoint["step"] == 2
 
 
+def test_a_report_reads_a_store_and_writes_its_page_there(
+    simple_store: Store, tmp_path: Path, bert: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simple_store.put_directory(DATA / "bert_tf115", "bert")
+    page = f"{simple_store.url}/page.html"
+    assert main(["report", f"{simple_store.url}/{BERT}", bert, "-o", page]) == 0
+    text = simple_store.content()["page.html"]
+    assert text.startswith(b"<!DOCTYPE html>")
+    assert f"written: {page} ({len(text):,} bytes)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("ends", ["source", "dest", "both"])
 def test_a_conversion_writes_the_same_from_and_to_a_store(store: Store, tmp_path: Path, bert: str, ends: str) -> None:
     store.put_directory(DATA / "bert_tf115", "bert")

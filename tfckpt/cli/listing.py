@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
 from tfckpt.cli.folding import Row, fold
-from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.output import (
     ALL,
     NOTE,
@@ -26,6 +26,7 @@ from tfckpt.cli.output import (
 )
 from tfckpt.cli.terminal import human
 from tfckpt.errors import TfckptError, count_of
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import tfckpt
-from tfckpt.cli.options import counting
 from tfckpt.cli.output import print_json_rows, printable, said
 from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.terminal import count_bar
 from tfckpt.errors import ManifestError, count_of, redacted
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -119,18 +119,6 @@ class CommandParser(SuggestingParser):
         return found, unknown
 
 
-def counting(least: int, most: int) -> Callable[[str], int]:
-    """Return the type of an argument that is a whole number between two."""
-
-    def parse(text: str) -> int:
-        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
-        return number
-
-    return parse
-
-
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON document (docs/json.md)")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
-from tfckpt.cli.options import add_source, counting
+from tfckpt.cli.options import add_source
 from tfckpt.cli.output import (
     Span,
     bar_block,
@@ -39,7 +39,6 @@ BEFORE_BAR = 45  # characters of a histogram's line but its label and its bar: t
 NARROWEST_ROW = 20  # characters for a row of values
 HEAD = 8  # values that are shown unless told which
 MOST_VALUES = 10_000  # that are printed
-MOST_BINS = 1000
 LONGEST = 200  # bytes of a string that are printed
 
 
@@ -55,7 +54,7 @@ def add_commands(
     show.add_argument(
         "--slice", metavar="INDEX", help=f"values to show, as in NumPy: '0, :5' (default: the first {HEAD})"
     )
-    add_flags(show, StatisticsOptions, only=("bins",), readers={"bins": counting(1, MOST_BINS)})
+    add_flags(show, StatisticsOptions, only=("bins",))
     show.add_argument("--no-stats", dest="stats", action="store_false", help="show values only; does not read the rest")
     show.set_defaults(run=cmd_show, paged=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tfckpt
 from tfckpt.cli import folding
-from tfckpt.cli.options import add_filter, add_source, counting, matched_otherwise, matcher
+from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.output import (
     Span,
     guides,
@@ -23,6 +23,7 @@ from tfckpt.cli.output import (
 )
 from tfckpt.cli.tables import NARROWEST, cells_of, wrap
 from tfckpt.errors import count_of, located
+from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.entry import Entry

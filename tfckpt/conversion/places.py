@@ -29,6 +29,14 @@ class Places(NamedTuple):
     keys: Mapping[str, tuple[str, ...]]
 
 
+class _Met(NamedTuple):
+    """What is met from one node of the other graph: pairs of nodes, and the keys of variables among them."""
+
+    node: int
+    pairs: list[Pair]
+    keys: dict[str, tuple[str, ...]]
+
+
 def find_places(planned: ObjectGraph, model: str, other: ObjectGraph) -> Places:
     """Return where the variables of ``planned`` are in ``other``; ``model`` is the path of the model's node in the plan.
 
@@ -38,20 +46,20 @@ def find_places(planned: ObjectGraph, model: str, other: ObjectGraph) -> Places:
     start = planned.find(split_path(model))
     first = next(number for number, node in enumerate(planned.nodes) if node is start)
     ways = other.ways()
-    best: list[tuple[str, list[Pair]]] = []
+    best: list[_Met] = []
     for number in ways:
         pairs = _walk(planned, other, [(first, number)])
-        count, most = len(_keys(planned, other, pairs)), len(_keys(planned, other, best[0][1])) if best else 0
-        if count > most:
+        met = _Met(number, pairs, _keys(planned, other, pairs))
+        if best and len(met.keys) > len(best[0].keys):
             best = []
-        if count and count >= most:
-            best.append((join_path(path_to(number, ways)), pairs))
+        if met.keys and (not best or len(met.keys) == len(best[0].keys)):
+            best.append(met)
     if not best:
         return Places((), {})
-    keys = _keys(planned, other, best[0][1])
-    same = [path for path, pairs in best if _keys(planned, other, pairs) == keys]
-    apart = [path for path, _ in best if path not in same]
-    rest = _walk(planned, other, [*best[0][1], (ROOT, ROOT)])
+    pairs, keys = best[0].pairs, best[0].keys
+    same = [join_path(path_to(met.node, ways)) for met in best if met.keys == keys]
+    apart = [join_path(path_to(met.node, ways)) for met in best if met.keys != keys]
+    rest = _walk(planned, other, [*pairs, (ROOT, ROOT)])
     return Places(
         (model if model in same else same[0], *apart), _keys(planned, other, _with_slots(planned, other, rest)) | keys
     )

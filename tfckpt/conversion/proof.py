@@ -88,6 +88,7 @@ class Proof(NamedTuple):
         issues: what the plan says that a user should know, as data.
         unaccounted: names of tensors that the destination has, and that neither the plan nor a rule accounts for.
         damaged: prefixes of those of both whose bytes are not what their checksums say.
+        values_compared: whether values were compared, and not names, dtypes and shapes alone: else nothing is proved.
     """
 
     source: str
@@ -100,6 +101,7 @@ class Proof(NamedTuple):
     issues: tuple[Issue, ...] = ()
     unaccounted: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    values_compared: bool = True
 
     def __repr__(self) -> str:
         return redacted(f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>")
@@ -149,12 +151,14 @@ class Proof(NamedTuple):
     @property
     def from_source(self) -> int:
         """Number of the planned tensors that hold the source's values, as they should."""
-        return sum(not checked.problem and checked.step.fill is None for checked in self.tensors)
+        held = (not checked.problem and checked.step.fill is None for checked in self.tensors)
+        return sum(held) if self.values_compared else 0
 
     @property
     def filled(self) -> int:
         """Number of the planned tensors that hold what the plan fills in, as they should: no source has it."""
-        return sum(not checked.problem and checked.step.fill is not None for checked in self.tensors)
+        held = (not checked.problem and checked.step.fill is not None for checked in self.tensors)
+        return sum(held) if self.values_compared else 0
 
     def extras_by_rule(self) -> Mapping[str, list[str]]:
         """Return the names of what else there is, grouped."""
@@ -170,7 +174,7 @@ class Proof(NamedTuple):
             "destination": self.dest,
             "to": self.to,
             "at": self.at,
-            "proved": not self.differences,
+            "proved": self.values_compared and not self.differences,
             "from_source": self.from_source,
             "filled": self.filled,
             "extras": [extra.to_json() for extra in self.extras],

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.roles import OPTIMIZER
 from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside
@@ -23,6 +24,7 @@ from tfckpt.layouts.catalog import NAMES, TF1
 from tfckpt.options import DEFAULT, Request, given
 
 SPLIT_BY_HEADS = "*/self_attention/query/kernel"  # in the name-based targets: (hidden, heads, size of a head)
+STATES = (None, DROP, CONVERT, KEEP)
 ABSENT = "no tensor of that name in the destination"
 
 
@@ -45,7 +47,8 @@ def recover_plan(source: Checkpoint, dest: Checkpoint, request: Request) -> Plan
         ConfigError, FormatError.
     """
     complaints: dict[str, PlanError | UsageError] = {}
-    found = _candidates(source, dest, request, complaints, (DROP, CONVERT, KEEP))
+    has_state = OPTIMIZER in roles_beside(dest).values()
+    found = _candidates(source, dest, request, complaints, STATES if has_state else (DROP,))
     best = max([*(candidate.plan for candidate in found), same_names(source, dest)], key=lambda plan: _gain(plan, dest))
     if _gain(best, dest) > 0:  # the first of equals
         return best
@@ -84,7 +87,9 @@ def _other_request(source: Checkpoint, dest: Checkpoint, request: Request) -> Is
     split = dest.entries(SPLIT_BY_HEADS) if dest.object_graph is None and request["num_heads"] is None else []
     heads = next((entry.shape[1] for entry in split if len(entry.shape) > 2), None)
     beside = roles_beside(dest).keys()
-    for made, plan in _candidates(source, dest, request | {"num_heads": heads or request["num_heads"]}, {}, (DROP,)):
+    for made, plan in _candidates(
+        source, dest, request | {"num_heads": heads or request["num_heads"]}, {}, (None, DROP)
+    ):
         options = _changes(request, made, plan)
         if options and _is_whole(plan, dest, beside):
             return Issue("other-options", remedies=(give(**options),))
@@ -106,21 +111,22 @@ def _candidates(
     dest: Checkpoint,
     request: Request,
     complaints: dict[str, PlanError | UsageError],
-    slots: Sequence[str],
+    slots: Sequence[str | None],
 ) -> Iterator[Candidate]:
-    """Yield the plan of every target that there is one for, as asked and with other ``slots``; note what is in the way."""
+    """Yield the plan of every target, each with one of these ``slots`` unless asked for one; note what is in the way."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
+    states = slots if request["slots"] is None else (request["slots"],)
     for to in NAMES:
-        for state in (request["slots"], *slots) if request["slots"] is None else (request["slots"],):
+        for state in states:
             asked = given(Request, {**request, "to": to, "slots": state, "keep_names": request["keep_names"] or both})
             try:
-                plan = make_plan(source, asked, explained=to == DEFAULT and state == request["slots"])
+                plan = make_plan(source, asked, explained=to == DEFAULT and state == states[0])
                 if to == TF1.name and not asked["scope"] and (scope := _scope(plan, dest)):
                     asked = given(Request, {**asked, "scope": scope})
                     plan = make_plan(source, asked, explained=False)
                 yield Candidate(asked, plan)
             except (PlanError, UsageError) as error:
-                if state == request["slots"]:
+                if state == states[0]:
                     complaints[to] = error
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values import Array
 
 FOUND = ("verdict", "dtype and shape", "differing", "distance")  # of what is found of a pair
+EVERYTHING, EXACTLY = Selection((), ()), Tolerance()
 SAME, VALUES, SHAPE, DTYPE, ONLY_A, ONLY_B = "same", "values", "shape", "dtype", "only in A", "only in B"
 
 
@@ -196,10 +197,10 @@ def diff(a: PathLike, b: PathLike, *, plan: Plan | None = None, **options: Unpac
             raise UsageError(f"plan: it is for {plan.source}, and the checkpoint to compare is {ours.prefix}")
         everything = [entry.nbytes for checkpoint in (ours, theirs) for entry in checkpoint.entries()]
         total = sum(everything) if plan is None else 2 * plan.nbytes
-        how = _How(
+        how = How(
             Tolerance(atol, rtol), ignore_dtypes=options["ignore_dtypes"], count=counting(options["progress"], total)
         )
-        comparer = _Comparer(ours, theirs, how, selection)
+        comparer = Comparer(ours, theirs, how, selection)
         comparison = comparer.by_name() if plan is None else comparer.by_plan(plan)
         finish(options["progress"], total)
         issues = selection.issues()
@@ -221,18 +222,18 @@ def index_of(number: int, shape: tuple[int, ...]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _How:
+class How:
     """What counts as a difference, and who counts the bytes."""
 
-    tolerance: Tolerance
-    ignore_dtypes: bool
-    count: Count | None
+    tolerance: Tolerance = EXACTLY
+    ignore_dtypes: bool = False
+    count: Count | None = None
 
 
-class _Comparer:
-    """Two open checkpoints."""
+class Comparer:
+    """Two open checkpoints, compared tensor by tensor."""
 
-    def __init__(self, a: Checkpoint, b: Checkpoint, how: _How, selection: Selection) -> None:
+    def __init__(self, a: Checkpoint, b: Checkpoint, how: How, selection: Selection = EVERYTHING) -> None:
         self._a, self._b, self._how = a, b, how
         self._selection = selection
         self._meant_a, self._meant_b = selection.meanings(a), selection.meanings(b)
@@ -247,14 +248,14 @@ class _Comparer:
             if rule is not None:
                 ignored[ours.name] = rule
             else:
-                pairs.append(_only(ours, ONLY_A) if theirs is None else self._pair(ours, theirs))
+                pairs.append(only(ours, ONLY_A) if theirs is None else self.pair(ours, theirs))
         for entry in self._b.entries():
             if self._a.reader.entry(entry.name) is None:
                 rule = self._rule("", entry.name)
                 if rule is not None:
                     ignored[entry.name] = rule
                 else:
-                    pairs.append(_only(entry, ONLY_B))
+                    pairs.append(only(entry, ONLY_B))
         return Comparison(self._a.prefix, self._b.prefix, "", tuple(pairs), ignored)
 
     def _rule(self, a: str, b: str) -> str | None:
@@ -281,7 +282,7 @@ class _Comparer:
         for name in sorted(set(self._b) - keys - {OBJECT_GRAPH_KEY}):
             rule = beside.get(name) or self._rule("", name)
             if rule is None:
-                pairs.append(_only(self._b.entry(name), ONLY_B))
+                pairs.append(only(self._b.entry(name), ONLY_B))
             else:
                 ignored[name] = rule
         return Comparison(self._a.prefix, self._b.prefix, plan.to, tuple(pairs), ignored)
@@ -293,7 +294,8 @@ class _Comparer:
             return Pair(step.source, "", ONLY_A, (kind,), (step.shape,))
         return self._compare(step.source, kind, step.shape, theirs, _values(step, self._a.reader))
 
-    def _pair(self, ours: Entry, theirs: Entry) -> Pair:
+    def pair(self, ours: Entry, theirs: Entry) -> Pair:
+        """Return how a tensor of A and one of B differ; reads both."""
         values = stream(self._a.reader, ours, verify=True)
         return self._compare(ours.name, ours.dtype_name, ours.shape, theirs, values)
 
@@ -322,6 +324,7 @@ def _values(step: Step, reader: TensorReader) -> Iterator[Array]:
         yield np.ascontiguousarray(compute(step, reader, verify=True)).reshape(-1)
 
 
-def _only(entry: Entry, verdict: str) -> Pair:
+def only(entry: Entry, verdict: str) -> Pair:
+    """Return the pair of a tensor that one of the two has alone."""
     a, b = (entry.name, "") if verdict == ONLY_A else ("", entry.name)
     return Pair(a, b, verdict, (entry.dtype_name,), (entry.shape,))

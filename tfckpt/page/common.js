@@ -58,8 +58,3 @@ function hex(checksum) {
 function plural(count, noun) {
   return `${exact(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
-
-function roleClass(role) {
-  const known = ["model", "optimizer state", "object graph"];
-  return `role-${known.includes(role) ? role.replace(" ", "-") : "other"}`;
-}

@@ -1,79 +1,201 @@
-"""What a report says, as plain data: what the files are, what becomes of each tensor, what the values look like.
+"""What a report says, as plain data: what the files are, where two of them differ, what their values look like.
 
-Strategy: all but the tensors is made at once, from the indexes and, if there is a destination, from a proof. Each tensor's
-statistics are made when it is asked for, so that one tensor's worth of memory does for any checkpoint.
+Strategy: what a second checkpoint is taken for follows from its names, and is said. Values are read a piece at a time, so
+that memory grows with the number of tensors and not with their size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tfckpt
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.roles import find_roles
-from tfckpt.checkpoint.statistics import Statistics, measure
-from tfckpt.conversion.plan import Plan, Step
-from tfckpt.conversion.proof import Checked, Proof
-from tfckpt.conversion.prove import compare
-from tfckpt.errors import TfckptError
-from tfckpt.issues import notes_to_json
-from tfckpt.page.modules import Path, layer_of, module_paths
-from tfckpt.progress import Progress, finish, stages
+from tfckpt.conversion.plan import Plan
+from tfckpt.conversion.request import make_plan
+from tfckpt.errors import count_of, printable
+from tfckpt.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
+from tfckpt.page.comparing import compare_by_layer, shared_names
+from tfckpt.page.kinds import KINDS
+from tfckpt.page.mapping import JSON, map_plan
+from tfckpt.page.summary import Summary, summarize
+from tfckpt.page.tensors import Place, Reported, describe, find_places
+from tfckpt.progress import stages
 
-BINS = 24
-JSON = dict[str, Any]
-
-
-class Document(NamedTuple):
-    """A report. ``head`` has all but the tensors; ``tensors`` yields an object for each, and reads its values then."""
-
-    head: JSON
-    tensors: Iterator[JSON]
+COMPARISON, CONVERSION = "comparison", "conversion"
+DESCRIBING = ("config", "num_heads")  # options that tell something of the model, and ask for no conversion
 
 
-def make_document(
-    source: Checkpoint,
-    dest: Checkpoint | None = None,
-    plan: Plan | None = None,
-    *,
-    recovered: bool = False,
-    bins: int | None = BINS,
-    progress: Progress | None = None,
-) -> Document:
-    """Return the report on a checkpoint, and on its conversion if there is a plan.
+class Relation(NamedTuple):
+    """What a second checkpoint is taken for: ``"comparison"`` or ``"conversion"``; and why."""
+
+    taken_as: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a report says.
+
+    Attributes:
+        source: prefix of the checkpoint.
+        dest: prefix of the other one; None if there is none.
+        relation: what the other one is taken for: ``"comparison"`` or ``"conversion"``; and why. None without one.
+        summary: what the checkpoint is.
+        tensors: every tensor of it, in the order of its index.
+        mapping: what a conversion makes of each, as JSON has it; None if none was asked for or found.
+        comparison: where the two differ, as JSON has it; None if the other one is no such checkpoint.
+        files: what the files of both are, as JSON has it: ``"source"`` and ``"destination"``.
+    """
+
+    source: str
+    dest: str | None
+    relation: Relation | None
+    summary: Summary
+    tensors: tuple[Reported, ...]
+    mapping: Mapping[str, Any] | None
+    comparison: Mapping[str, Any] | None
+    files: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Report on {'; '.join([f'{self.source!r}: {self._about}', *self.findings])}>"
+
+    def _repr_html_(self) -> str:
+        """Return a short summary for notebooks; what is from the files is escaped."""
+        lines = [self._about, *self.findings, *self.problems[:1]]
+        items = "".join(f"<li>{html.escape(printable(line))}</li>" for line in lines)
+        return f"<p><b>{html.escape(printable(self.source))}</b></p><ul>{items}</ul>"
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, one line each: tensors that cannot be read, and differences from what a conversion makes."""
+        lines = [] if self.mapping is None else list(self.mapping["differences"])
+        if self.comparison is not None:
+            lines += [tensor["problem"] for tensor in self.comparison["tensors"] if tensor["problem"]]
+        lines += [tensor.problem for tensor in self.tensors if tensor.problem]
+        return tuple(dict.fromkeys(lines))
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was found of the other checkpoint, one line each; empty without one."""
+        if self.relation is None:
+            return ()
+        what = _differences(self.comparison) if self.mapping is None else _proof(self.mapping)
+        return f"{self.dest}: taken as a {self.relation.taken_as}: {self.relation.why}", what
+
+    @property
+    def _about(self) -> str:
+        """The checkpoint in a line."""
+        s = self.summary
+        sizes = [
+            count_of(size.value, noun) for size, noun in ((s.layers, "layer"), (s.heads, "head")) if size is not None
+        ]
+        steps = [f"{name} {value:,}" for name, value in s.steps.items() if value is not None]
+        parts = [s.family or "unknown model", count_of(len(self.tensors), "tensor"), f"{s.parameters:,} parameters"]
+        return ", ".join([*parts, *sizes, *s.dtypes, *steps])
+
+    def head_to_json(self) -> JSON:
+        """Return all but the tensors as what ``json.dumps`` takes."""
+        return {
+            "tfckpt": tfckpt.__version__,
+            **self.files,
+            "relation": None if self.relation is None else self.relation._asdict(),
+            "kinds": list(KINDS),
+            "summary": self.summary.to_json(),
+            "mapping": self.mapping,
+            "comparison": self.comparison,
+        }
+
+    def to_json(self) -> JSON:
+        """Return the report as what ``json.dumps`` takes; ``tensors`` has one object a tensor."""
+        return {**self.head_to_json(), "tensors": [tensor.to_json() for tensor in self.tensors]}
+
+
+def make_report(source: Checkpoint, dest: Checkpoint | None, options: ReportOptions) -> Report:
+    """Return the report on an open checkpoint, and on what another one has to do with it.
 
     Args:
         source: the checkpoint.
-        dest: what the plan made of it; every value of it is then compared.
-        plan: the conversion.
-        recovered: whether the plan was found out, and not asked for.
-        bins: bars of the histograms; None for no statistics and no checksums: no value is read, but for the proof.
-        progress: called with (bytes done, bytes in all), for the proof and while the tensors are yielded.
-    Raises: FormatError, UnsupportedError. Damaged values are no error but a part of the report.
-    Example:
-        >>> from tfckpt.page.document import make_document
-        >>> with tfckpt.open("bert_model.ckpt") as checkpoint:
-        ...     head, tensors = make_document(checkpoint, plan=tfckpt.plan("bert_model.ckpt"))
-        ...     first = next(tensors)
-        >>> head["mapping"]["to"], first["layer"], first["statistics"]["nan"]
-        ('encoder', ['bert', 'embeddings'], 0)
+        dest: the other one.
+        options: those of `tfckpt.report`.
+    Raises: PlanError, ConfigError, FormatError, UnsupportedError. Damaged values are no error but a part of the report.
     """
-    if bins is not None:
-        source.reader.check_sharing(source.entries())
-    comparing, measuring = stages(
-        progress, 0 if plan is None or dest is None else plan.nbytes, sum(entry.nbytes for entry in source.entries())
+    request = given(Request, {**options, "to": options["to"] or AUTO})
+    places = find_places(source)
+    theirs: Mapping[str, Place] = {} if dest is None else find_places(dest)
+    relation = None if dest is None else _relate(source, dest, options, theirs)
+    taken_as = None if relation is None else relation.taken_as
+    plan = _plan(source, dest, options, request, taken_as)
+    reads = options["stats"]
+    for checkpoint in (source, dest) if reads else ():
+        if checkpoint is not None:
+            checkpoint.reader.check_sharing(checkpoint.entries())
+    whole = sum(entry.nbytes for entry in source.entries())
+    comparing, measuring = stages(options["progress"], whole if dest is not None and reads else 0, whole)
+    mapping = comparison = None
+    if plan is not None:
+        mapping = map_plan(plan, source, dest, values=reads, progress=comparing)
+        mapping["recovered"] = not _asks(options)
+    elif dest is not None:
+        comparison = compare_by_layer(source, dest, {**theirs, **places}, values=reads, progress=comparing)
+    tensors = tuple(describe(source, places, options["bins"] if reads else None, measuring))
+    return Report(
+        source=source.prefix,
+        dest=None if dest is None else dest.prefix,
+        relation=relation,
+        summary=summarize(source, tensors, request),
+        tensors=tensors,
+        mapping=mapping,
+        comparison=comparison,
+        files={"source": _facts(source), "destination": None if dest is None else _facts(dest)},
     )
-    paths = module_paths(source.object_graph, source.entries())
-    head = {
-        "tfckpt": tfckpt.__version__,
-        "source": _facts(source),
-        "destination": None if dest is None else _facts(dest),
-        "mapping": None if plan is None else _mapping(plan, source, dest, comparing) | {"recovered": recovered},
-    }
-    return Document(head, _tensors(source, paths, bins, measuring))
+
+
+def _asks(options: ReportOptions) -> bool:
+    """Whether the options name a target."""
+    return options["to"] is not None or options["layout"] is not None
+
+
+def _relate(source: Checkpoint, dest: Checkpoint, options: ReportOptions, places: Mapping[str, Place]) -> Relation:
+    """Return what the other checkpoint is taken for."""
+    told = _told(options)
+    if told:
+        return Relation(CONVERSION, f"the option {told[0]!r} asks for one")
+    if source.object_graph is None and dest.object_graph is not None:
+        return Relation(CONVERSION, "it is object-based and the source is not")
+    if source.object_graph is not None and dest.object_graph is None:
+        return Relation(CONVERSION, "the source is object-based and it is not")
+    shared = shared_names(source, dest, places)
+    number, verb = f"{shared.shared:,}" if shared.shared else "none", "are" if shared.shared > 1 else "is"
+    text = f"{number} of its {count_of(shared.of, 'model tensor')} {verb} named as in the source"
+    return Relation(COMPARISON if shared.are_most else CONVERSION, text)
+
+
+def _told(options: ReportOptions) -> list[str]:
+    """Return the names of the options that only a conversion has use for."""
+    values: Mapping[str, Any] = {**options}
+    known = options_of(ModelOptions).items()
+    found = [name for name, option in known if name not in DESCRIBING and not _is_default(values[name], option.default)]
+    return [*(["to"] if options["to"] is not None else []), *found]
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return bool(value == default) or (default == () and not value)
+
+
+def _plan(
+    source: Checkpoint, dest: Checkpoint | None, options: ReportOptions, request: Request, taken_as: str | None
+) -> Plan | None:
+    """Return the conversion that is asked for, or that made the other checkpoint; None if there is none."""
+    if _asks(options):
+        return make_plan(source, request)
+    if dest is None or taken_as == COMPARISON:
+        return None
+    from tfckpt.conversion.recover import recover_plan
+
+    return recover_plan(source, dest, request)
 
 
 def _facts(checkpoint: Checkpoint) -> JSON:
@@ -88,121 +210,25 @@ def _facts(checkpoint: Checkpoint) -> JSON:
     }
 
 
-def _mapping(plan: Plan, source: Checkpoint, dest: Checkpoint | None, progress: Progress | None) -> JSON:
-    proof = None if dest is None else compare(plan, source, dest, progress=progress)
-    checked = [Checked(step, step.target) for step in plan.steps] if proof is None else proof.tensors
-    return {
-        "to": plan.to,
-        "proved": None if proof is None else not proof.differences,
-        "sizes": {name: {"value": size.value, "origin": size.origin} for name, size in plan.sizes.items()},
-        **notes_to_json(plan.issues),
-        "steps": [_step(item, source, dest) for item in checked],
-        "dropped": [{"source": d.source, "rule": d.rule, "nbytes": d.nbytes} for d in plan.dropped],
-        **_found_beside(proof),
-    }
+def _proof(mapping: Mapping[str, Any]) -> str:
+    """Return what was found of a conversion."""
+    target = repr(mapping["to"]) if mapping["to"] else "the same names"
+    if mapping["differences"]:
+        return f"{target}: {count_of(len(mapping['differences']), 'difference')}"
+    if not mapping["values_compared"]:
+        return f"{target}: names, dtypes and shapes are as they should be, values were not compared"
+    return f"{target}: proved, every value is as it should be"
 
 
-def _found_beside(proof: Proof | None) -> JSON:
-    extras = () if proof is None else proof.extras
-    return {
-        "extras": [{"name": extra.name, "rule": extra.rule} for extra in extras],
-        "differences": [] if proof is None else list(proof.differences),
-    }
-
-
-def _step(checked: Checked, source: Checkpoint, dest: Checkpoint | None) -> JSON:
-    """Return one row of the mapping; without a destination, a checksum is known where the bytes stay."""
-    step = checked.step
-    before = source.reader.entry(step.source) if step.source else None
-    after = (before if step.keeps_bytes else None) if dest is None else dest.reader.entry(checked.key)
-    return {
-        "source": step.source or None,
-        "target": checked.key or step.target,
-        "source_shape": None if before is None else list(step.source_shape),
-        "shape": list(step.shape),
-        "nbytes": step.nbytes,
-        "change": change_of(step),
-        "how": list(_details(step)),
-        "source_crc32c": _checksum(source, before),
-        "target_crc32c": _checksum(source if dest is None else dest, after),
-        "problem": checked.problem if dest is not None else None,
-    }
-
-
-def change_of(step: Step) -> str:
-    """Return in one word what becomes of a tensor.
-
-    >>> change_of(Step("a", "b", 1, (2, 3), (3, 2), 24, "x y -> y x"))
-    'transposed'
-    """
-    if step.fill is not None:
-        return "filled"
-    if step.resizes:
-        return "resized"
-    if step.cast is not None:
-        return "cast"
-    if step.is_transposed:
-        return "transposed"
-    return "renamed" if step.shape == step.source_shape else "reshaped"
-
-
-def _details(step: Step) -> Iterator[str]:
-    """Yield what is done, one sentence each."""
-    from tfckpt.bundle.dtypes import dtype_name
-
-    if step.fill is not None:
-        yield f"filled: {step.fill}"
-    for r in step.resizes:
-        yield f"axis {r.axis}: {r.old} to {r.new}" + (f", added rows: {r.fill}" if r.new > r.old else "")
-    if step.axes is not None and "->" in step.axes:
-        yield step.axes
-    if step.cast is not None:
-        yield f"{dtype_name(step.data_type)} to {dtype_name(step.cast)}"
-    if step.same_as is not None:
-        yield f"same bytes as {step.same_as}"
-
-
-def _checksum(checkpoint: Checkpoint, entry: Entry | None) -> int | None:
-    """Return the stored checksum of a whole tensor; there is none of a partitioned one, nor in V1."""
-    return None if entry is None or entry.slices or checkpoint.format != V2 else entry.crc32c
-
-
-def _tensors(
-    source: Checkpoint, paths: Mapping[str, Path], bins: int | None, progress: Progress | None
-) -> Iterator[JSON]:
-    entries = source.entries()
-    roles = find_roles(entries, source.object_graph)
-    total, done = sum(entry.nbytes for entry in entries), 0
-    for entry in entries:
-        statistics, problem = _measured(source, entry, bins)
-        stored = source.format == V2 and not entry.slices
-        yield {
-            "name": entry.name,
-            "path": list(paths[entry.name]),
-            "layer": list(layer_of(paths[entry.name])),
-            "role": roles[entry.name],
-            "dtype": entry.dtype_name,
-            "shape": list(entry.shape),
-            "elements": entry.size,
-            "nbytes": entry.nbytes,
-            "stored": {"shard": entry.shard, "offset": entry.offset} if stored else None,
-            "slices": len(entry.slices),
-            "crc32c": _checksum(source, entry),
-            "problem": problem,
-            "statistics": None if statistics is None else statistics.to_json(),
-        }
-        done += entry.nbytes
-        if progress is not None:
-            progress(done, total)
-    finish(progress, total)
-
-
-def _measured(source: Checkpoint, entry: Entry, bins: int | None) -> tuple[Statistics | None, str | None]:
-    """Return a tensor's statistics, or what keeps us from them."""
-    if bins is None:
-        return None, None
-    try:
-        return measure(source.reader, entry, bins=bins), None
-    except TfckptError as error:  # damage, a missing file, or a dtype that has no values
-        source.reader.explain(error)
-        return None, str(error)
+def _differences(comparison: Mapping[str, Any] | None) -> str:
+    """Return what was found of two checkpoints with the same names."""
+    assert comparison is not None
+    tensors = comparison["tensors"]
+    problems = sum(tensor["problem"] is not None for tensor in tensors)
+    left = "" if comparison["values_compared"] else ", values were not compared"
+    if problems:
+        left += f", {problems:,} cannot be read"
+    if comparison["same"]:
+        return f"{count_of(len(tensors), 'tensor')}, all the same"
+    differing = f"{comparison['differing']:,} of {count_of(len(tensors), 'tensor')} differ"
+    return f"{differing}{' by name, dtype or shape' if not comparison['values_compared'] else ''}{left}"

@@ -6,8 +6,8 @@ const report = JSON.parse(byId("data").textContent);
 // ---- Summary
 
 function drawSummary() {
-  const { source, destination, mapping, tensors } = report;
-  const facts = [["Source", describeFiles(source)]];
+  const { source, destination, relation, mapping, comparison, tensors } = report;
+  const facts = [["Source", describeFiles(source)], ...describeModel(report.summary)];
   for (const [role, members] of groupBy(tensors, (tensor) => tensor.role)) {
     const bytes = sum(members, (tensor) => tensor.nbytes);
     facts.push([role, `${plural(members.length, "tensor")}, ${human(bytes)}, ${percent(bytes, source.nbytes)}`]);
@@ -18,17 +18,51 @@ function drawSummary() {
     facts.push(["Checksums", broken.length ? `${plural(broken.length, "tensor")} cannot be read whole` : "all match"]);
     const odd = measured.filter(({ statistics: s }) => s.nan + s.positive_inf + s.negative_inf > 0);
     facts.push(["NaN or infinite", odd.length ? `in ${plural(odd.length, "tensor")}` : "none"]);
+  } else {
+    facts.push(["Values", "not read: no statistics, no checksums, no comparison"]);
   }
-  if (destination) facts.push(["Destination", describeFiles(destination)]);
+  if (destination) facts.push(["Second checkpoint", describeFiles(destination)]);
+  if (relation) facts.push(["Taken as", `a ${relation.taken_as}: ${relation.why}`]);
   if (mapping) {
     facts.push(["Target", mapping.to || "the same names"]);
-    if (mapping.proved !== null) {
-      facts.push(["Proof", mapping.proved ? whatHolds(mapping.steps) : "the destination differs"]);
-    }
+    if (destination) facts.push(["Proof", describeProof(mapping)]);
   }
+  if (comparison) facts.push(["Differing", describeComparison(comparison)]);
   byId("facts").append(...facts.flatMap(([name, text]) => [
     element("dt", { textContent: name }), element("dd", { textContent: text })]));
-  const problems = [...broken.map((tensor) => tensor.problem), ...(mapping ? mapping.differences : [])];
+  drawProblems([...(mapping ? mapping.differences : []),
+    ...(comparison ? comparison.tensors.map((tensor) => tensor.problem) : []), ...broken.map((tensor) => tensor.problem)]);
+}
+
+/** Return what the model is, as pairs of a name and a text; what nothing tells is called unknown. */
+function describeModel(summary) {
+  const size = (found) => (found ? `${exact(found.value)} (from ${found.origin})` : "unknown");
+  const steps = summary.steps.map(({ name, value }) => `${name} ${value === null ? "not read" : exact(value)}`);
+  return [
+    ["Family", summary.family || "unknown"],
+    ["Parameters", exact(summary.parameters)],
+    ["Dtypes", Object.entries(summary.dtypes).map(([dtype, count]) => `${dtype} (${plural(count, "tensor")})`).join(", ") || "none"],
+    ["Layers", size(summary.layers)],
+    ["Heads", size(summary.heads)],
+    ...(steps.length ? [["Step", steps.join(", ")]] : []),
+  ];
+}
+
+function describeProof(mapping) {
+  if (mapping.differences.length) return "the destination differs";
+  return mapping.values_compared ? whatHolds(mapping.steps) : "none: names, dtypes and shapes are right, values were not compared";
+}
+
+function describeComparison(comparison) {
+  if (comparison.same) return "nothing: all tensors are the same";
+  const unreadable = sum(comparison.layers, (group) => group.unreadable);
+  const found = `${exact(comparison.differing)} of ${plural(comparison.tensors.length, "tensor")}`
+    + (unreadable ? `, ${exact(unreadable)} cannot be read` : "");
+  return comparison.values_compared ? found : `${found} by name, dtype or shape; values were not compared`;
+}
+
+function drawProblems(lines) {
+  const problems = [...new Set(lines.filter((line) => line))];
   byId("problems").hidden = problems.length === 0;
   const shown = problems.slice(0, MOST_PROBLEMS);
   if (shown.length < problems.length) shown.push(`and ${exact(problems.length - shown.length)} more`);
@@ -57,7 +91,8 @@ function drawMapping() {
   byId("mapping").hidden = false;
   const way = mapping.recovered ? "found by what the destination holds" : "as asked for";
   byId("mapping-about").textContent = `Target: ${mapping.to || "the same names"}, ${way}. `
-    + `${plural(mapping.steps.length, "variable")} written, ${plural(mapping.dropped.length, "tensor")} left out.`;
+    + `${plural(mapping.steps.length, "variable")} written, ${plural(mapping.dropped.length, "tensor")} left out.`
+    + (report.destination && !mapping.values_compared ? " Values were not compared." : "");
   const sizes = Object.entries(mapping.sizes).map(([name, size]) => `${name}: ${size.value} (${size.origin})`);
   byId("mapping-notes").append(...[...sizes, ...mapping.notes].map((text) => element("li", { textContent: text })));
 
@@ -118,8 +153,9 @@ function drawTensors() {
     ({ label: name, className: "number", value: statistic(name), cell: (row) => short(statistic(name)(row)) }));
   const odd = (row) => (row.statistics ? row.statistics.nan + row.statistics.positive_inf + row.statistics.negative_inf : null);
   return new Table(byId("tensors-table"), {
-    caption: "Every tensor of the source", noun: "tensor", rows: report.tensors, search: (row) => [row.name, row.dtype],
-    choice: { label: "Role", value: (row) => row.role },
+    caption: "Every tensor of the source", noun: "tensor", rows: report.tensors,
+    search: (row) => [row.name, row.dtype, row.role, row.kind],
+    choice: { label: "Kind", value: (row) => row.kind },
     columns: [
       { label: "Name", value: (row) => row.name },
       { label: "dtype", value: (row) => row.dtype },
@@ -150,14 +186,17 @@ function drawSections() {
 }
 
 function drawLegend() {
-  const roles = [...new Set(report.tensors.map((tensor) => tensor.role))];
-  byId("legend").append(...roles.map((role) =>
-    element("li", {}, element("span", { className: `swatch ${roleClass(role)}` }), role)));
+  const kinds = report.kinds.filter((kind) => report.tensors.some((tensor) => tensor.kind === kind));
+  byId("legend").append(...kinds.map((kind) =>
+    element("li", {}, element("span", { className: `swatch kind-${kind}` }), kind)));
 }
 
 drawSummary();
+drawComparison(report.comparison, report.relation);
 drawLegend();
+drawHeat(report.tensors);
 drawMapping();
+new Names(byId("names-tree"), byId("names-copied"), report.tensors);
 const table = drawTensors();
 new Treemap(byId("treemap"), byId("crumbs"), report.tensors, (tensor) => {
   table.filter(tensor.name);

@@ -18,23 +18,31 @@ from typing import Any
 
 from tfckpt.bundle.commit import new_file
 from tfckpt.errors import printable
-from tfckpt.page.document import Document
+from tfckpt.page.document import Report
 
-SCRIPTS = ("common.js", "treemap.js", "table.js", "histogram.js", "page.js")  # one script; each uses those before it
+SCRIPTS = (
+    "common.js",
+    "treemap.js",
+    "table.js",
+    "heatmap.js",
+    "names.js",
+    "histogram.js",
+    "page.js",
+)  # one script; each uses those before it
 PLACE = re.compile(r"\{\{ (\w+) \}\}")
 MARKUP = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 
 
-def page(document: Document) -> Iterator[str]:
-    """Yield the page in pieces: one tensor's measures are made, and forgotten, at a time.
+def page(report: Report) -> Iterator[str]:
+    """Yield the page of a report in pieces.
 
-    >>> from tfckpt.page.document import Document
-    >>> "".join(page(Document({"source": {"prefix": "</title>"}}, iter(())))).count("</title>")
-    1
+    >>> text = "".join(page(tfckpt.report("bert_model.ckpt")))
+    >>> text.count("<script"), "bert/pooler/dense/kernel" in text
+    (2, True)
     """
     style, script = _resource("page.css"), "\n".join(map(_resource, SCRIPTS))
     parts = {
-        "title": html.escape(printable(document.head["source"]["prefix"])),
+        "title": html.escape(printable(report.source)),
         "policy": html.escape(_policy(style, script)),
         "style": style,
         "script": script,
@@ -44,7 +52,7 @@ def page(document: Document) -> Iterator[str]:
     for place in PLACE.finditer(template):
         yield template[end : place.start()]
         if place[1] == "data":
-            yield from _data(document)
+            yield from _data(report)
         else:
             yield parts[place[1]]
         end = place.end()
@@ -77,12 +85,12 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
 
 
-def _data(document: Document) -> Iterator[str]:
-    """Yield the document as JSON, a line for each tensor."""
-    yield _dumps(document.head).removesuffix("}") + ', "tensors": [\n'
+def _data(report: Report) -> Iterator[str]:
+    """Yield the report as JSON, a line for each tensor."""
+    yield _dumps(report.head_to_json()).removesuffix("}") + ', "tensors": [\n'
     separator = ""
-    for tensor in document.tensors:
-        yield separator + _dumps(tensor)
+    for tensor in report.tensors:
+        yield separator + _dumps(tensor.to_json())
         separator = ",\n"
     yield "\n]}"
 

@@ -2,9 +2,9 @@
 
 const MOST_TILES = 200; // in one area; smaller ones are put together
 const INNER_LEVELS = 8; // drawn inside an area, to show what is below
-const INNER_AREA = 4; // of 25,000, the whole treemap's: what is smaller is not divided any more
-const LABEL = { width: 24, height: 12, line: 6 }; // the least room for one, and what a line takes
-const WHOLE = { x: 0, y: 0, width: 250, height: 100 };
+const UNIT = 5; // pixels of what areas are measured in
+const INNER_AREA = 4; // what is smaller is not divided any more
+const LABEL = { character: 1.4, most: 9, height: 12, line: 6 }; // what a label takes, of which so many characters have to fit
 
 class Treemap {
   /** Draw tensors into `map`, and the way to what is shown into `crumbs`; `choose` is called with a tensor. */
@@ -13,6 +13,20 @@ class Treemap {
     this.root = firstChoice(makeTree(tensors));
     map.addEventListener("keydown", (event) => this.move(event));
     this.draw(this.root);
+    new ResizeObserver(() => this.resize()).observe(map);
+  }
+
+  /** Return the room that there is, as wide as the page lets it be. */
+  room() {
+    return { x: 0, y: 0, width: this.map.clientWidth / UNIT || 1, height: this.map.clientHeight / UNIT || 1 };
+  }
+
+  resize() {
+    const { width, height } = this.room();
+    if (width === this.whole.width && height === this.whole.height) return;
+    const at = [...this.map.children].indexOf(document.activeElement);
+    this.draw(this.shown);
+    if (at >= 0) this.focus(this.map.children[at]);
   }
 
   /** Show a node, and go to one of its areas. */
@@ -24,7 +38,8 @@ class Treemap {
 
   draw(node) {
     this.shown = node;
-    const tiles = squarify(below(node), WHOLE).map((area) => place(this.makeTile(area), area, WHOLE));
+    this.whole = this.room();
+    const tiles = squarify(below(node), this.whole).map((area) => place(this.makeTile(area), area, this.whole));
     tiles.forEach((tile, n) => (tile.tabIndex = n ? -1 : 0));
     this.map.replaceChildren(...tiles);
     this.drawCrumbs();
@@ -37,9 +52,10 @@ class Treemap {
     tile.setAttribute("aria-label", `${node.label}, ${size}, ${content}`);
     tile.title = `${node.label}: ${exact(node.bytes)} bytes, ${content}`;
     tile.addEventListener("click", () => (node.children.size ? this.open(node) : this.choose(node.tensor)));
-    drawInside(tile, node, { x: 0, y: 0, width, height }, INNER_LEVELS);
-    tile.append(element("span", { className: "label" },
-      element("span", { className: "name", textContent: node.label }), ` ${size}`));
+    drawInside(tile, node, { width, height }, INNER_LEVELS, hasRoom({ width, height }, node.label));
+    const label = element("span", { className: "label" }, element("span", { className: "name", textContent: node.label }), ` ${size}`);
+    const isWide = width >= LABEL.character * Math.min(node.label.length, LABEL.most);
+    if (isWide && height >= LABEL.line * 0.7) tile.append(label);
     return tile;
   }
 
@@ -78,23 +94,21 @@ class Treemap {
   }
 }
 
-/** Draw what is below a node into its element, a few levels deep; the first two have their names above them. */
-function drawInside(outer, node, box, levels) {
+/** Draw what is below a node into its element, a few levels deep; what is next below has its name, and so has each layer. */
+function drawInside(outer, node, box, levels, isNamed) {
   if (!levels || box.width * box.height < INNER_AREA) return;
-  const head = levels > INNER_LEVELS - 2 && hasRoom(box) ? LABEL.line : 0;
-  const room = { ...box, y: head, height: box.height - head };
-  for (const area of squarify(below(node), room)) {
+  const head = isNamed ? LABEL.line : 0;
+  for (const area of squarify(below(node), { x: 0, y: head, width: box.width, height: box.height - head })) {
     const inner = place(element("span", { className: `inner ${nodeClass(area.node)}` }), area, box);
-    drawInside(inner, area.node, { ...area, x: 0, y: 0 }, levels - 1);
-    if (levels === INNER_LEVELS && hasRoom(area)) {
-      inner.append(element("span", { className: "label", textContent: area.node.label }));
-    }
+    const named = (levels === INNER_LEVELS || area.node.isLayer) && hasRoom(area, area.node.label);
+    drawInside(inner, area.node, area, levels - 1, named);
+    if (named) inner.append(element("span", { className: "label", textContent: area.node.label }));
     outer.append(inner);
   }
 }
 
-function hasRoom({ width, height }) {
-  return width >= LABEL.width && height >= LABEL.height;
+function hasRoom({ width, height }, label) {
+  return width >= LABEL.character * (Math.min(label.length, LABEL.most) + 1) && height >= LABEL.height;
 }
 
 // ---- The tree of modules
@@ -104,11 +118,12 @@ function makeTree(tensors) {
   for (const tensor of tensors) {
     let node = root;
     count(node, tensor);
-    for (const part of tensor.path) {
+    for (const [n, part] of tensor.path.entries()) {
       if (!node.children.has(part)) {
         node.children.set(part, makeNode(part || "(no name)", node));
       }
       node = node.children.get(part);
+      node.isLayer ||= n === tensor.layer.length - 1;
       count(node, tensor);
     }
     node.tensor = tensor;
@@ -117,13 +132,13 @@ function makeTree(tensors) {
 }
 
 function makeNode(name, parent) {
-  return { name, label: name, parent, children: new Map(), bytes: 0, tensors: 0, roles: new Map() };
+  return { name, label: name, parent, children: new Map(), bytes: 0, tensors: 0, isLayer: false, kinds: new Map() };
 }
 
 function count(node, tensor) {
   node.bytes += tensor.nbytes;
   node.tensors += 1;
-  node.roles.set(tensor.role, (node.roles.get(tensor.role) || 0) + tensor.nbytes);
+  node.kinds.set(tensor.kind, (node.kinds.get(tensor.kind) || 0) + tensor.nbytes);
 }
 
 /** Return a node's children, largest first; where one has a single child, the two are one step. */
@@ -142,7 +157,7 @@ function together(nodes, parent) {
     made.children.set(node, node);
     made.bytes += node.bytes;
     made.tensors += node.tensors;
-    for (const [role, bytes] of node.roles) made.roles.set(role, (made.roles.get(role) || 0) + bytes);
+    for (const [kind, bytes] of node.kinds) made.kinds.set(kind, (made.kinds.get(kind) || 0) + bytes);
   }
   return made;
 }
@@ -173,10 +188,10 @@ function itself(node) {
   return Object.assign(made, { tensor: node.tensor });
 }
 
-/** Return the class for a node's colour: none of its own if there are several roles below it. */
+/** Return the class for a node's colour: none of its own if there are several kinds below it. */
 function nodeClass(node) {
-  const roles = [...node.roles].filter(([, bytes]) => bytes > 0);
-  return roles.length === 1 ? roleClass(roles[0][0]) : "role-mixed";
+  const kinds = [...node.kinds].filter(([, bytes]) => bytes > 0);
+  return kinds.length === 1 ? `kind-${kinds[0][0]}` : "kind-mixed";
 }
 
 // ---- Areas
