@@ -83,10 +83,18 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
     listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert {name.removeprefix("docs/") for name in DOCS} <= set(listed)
+    assert {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")} <= set(listed)
+
+
+def test_the_installation_page_has_every_extra() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = project.partition("\n[project.optional-dependencies]\n")[2].partition("\n[project.scripts]")[0]
+    text = Page("docs/install.md").text.partition("| extra |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(re.findall(r"^(\w+) = ", extras, re.MULTILINE))
 
 
 def test_the_reference_has_every_public_name_once() -> None:
-    text = Page("docs/api.md").text
+    text = "\n".join(Page(name).text for name in DOCS if name.startswith("docs/api"))
     assert sorted(re.findall(r"^::: tfckpt\.(\w+)$", text, re.MULTILINE)) == sorted([*tfckpt.__all__, "errors"])
     assert sorted(re.findall(r"^::: tfckpt\.types\.(\w+)$", text, re.MULTILINE)) == sorted(tfckpt.types.__all__)
     (listed,) = re.findall(r"^      members: \[(.*)\]$", text, re.MULTILINE)
