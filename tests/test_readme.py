@@ -107,6 +107,6 @@ def test_the_rules_are_those_of_the_encoder() -> None:
 
 
 def test_the_roles_that_a_conversion_drops_are_those_that_are_listed() -> None:
-    listed = read("docs/targets.md").partition("under the name of its [role](roles.md): ")[2].partition(".")[0]
-    assert set(listed.replace("\n", " ").split(", ")) == BESIDE
+    text = " ".join(read("docs/targets.md").split())
+    assert set(text.partition("under the name of its [role](roles.md): ")[2].partition(".")[0].split(", ")) == BESIDE
     assert set(re.findall(r"^\| `(.*?)` \|", read("docs/roles.md"), re.MULTILINE)) == set(ROLES)
