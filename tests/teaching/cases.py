@@ -122,9 +122,15 @@ DOWNLOADS = Group(
 MODELS = Group(
     "The model",
     (
-        Case("A TensorFlow 2 checkpoint in place of a TF1 one", "convert tf2/model out/model", stage.converted("tf2/model")),
         Case(
-            "Object keys in place of TF1 names", "import b.npz out/model --to encoder", stage.exported("b.npz", "encoder")
+            "A TensorFlow 2 checkpoint in place of a TF1 one",
+            "convert tf2/model out/model",
+            stage.converted("tf2/model"),
+        ),
+        Case(
+            "Object keys in place of TF1 names",
+            "import b.npz out/model --to encoder",
+            stage.exported("b.npz", "encoder"),
         ),
         Case("A TF1 checkpoint in place of a TensorFlow 2 one", f"convert {SOURCE} out/model --to tf1"),
         Case(
