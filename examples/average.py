@@ -4,10 +4,10 @@
     python examples/average.py averaged.ckpt model.ckpt-1000 model.ckpt-2000 model.ckpt-3000
     python examples/average.py averaged.ckpt model.ckpt-1000 model.ckpt-2000 model.ckpt-3000 --decay 0.9
 
-Without `--decay`, all checkpoints count the same; with it, newer ones count more. `tfckpt.average` does the work, in memory that
-does not grow with the checkpoints. It averages numbers with a fraction in float64, and stores them in their own dtype. Everything
-else (the step, strings, the object graph of TensorFlow 2) comes from the last checkpoint. So the average restores exactly as the
-last one does, whether it is name-based or object-based.
+Without `--decay`, all checkpoints count the same; with it, newer ones count more. `tfckpt.average` does the work, in
+memory that does not grow with the checkpoints. It averages numbers with a fraction in float64, and stores them in their
+own dtype. Everything else (the step, strings, the object graph of TensorFlow 2) comes from the last checkpoint. So the
+average restores exactly as the last one does, whether it is name-based or object-based.
 """
 
 from __future__ import annotations

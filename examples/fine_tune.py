@@ -4,9 +4,9 @@
     python examples/fine_tune.py                                                 # a small BERT; takes seconds
     python examples/fine_tune.py uncased_L-12_H-768_A-12 --learning-rate 5e-5    # a real one: a folder, or a prefix
 
-The program converts the checkpoint and proves the result. It builds an encoder with the sizes that the conversion found, restores
-it, and checks that nothing is left over. Then it trains the encoder with a classifier on top. It prints the loss on sentences
-that training does not see, before and after.
+The program converts the checkpoint and proves the result. It builds an encoder with the sizes that the conversion found,
+restores it, and checks that nothing is left over. Then it trains the encoder with a classifier on top. It prints the loss
+on sentences that training does not see, before and after.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     python examples/list_remote.py s3://models/bert_model.ckpt 'bert/encoder/layer_0/*' --show bert/pooler/dense/bias
     python examples/list_remote.py          # without a URL: a checkpoint in fsspec's memory, to try it
 
-``gs://`` and the other schemes of fsspec work in the same way; docs/remote.md says where credentials come from. ``--show`` reads
-the bytes of one tensor, and no others.
+``gs://`` and the other schemes of fsspec work in the same way; docs/remote.md says where credentials come from.
+``--show`` reads the bytes of one tensor, and no others.
 """
 
 from __future__ import annotations
