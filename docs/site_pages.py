@@ -30,8 +30,11 @@ PAGES = {
     **{name: f"examples/{path.stem}.md" for name, path in EXAMPLES.items()},
 }
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(\))")
-CONSOLE = re.compile(r'<div class="language-console highlight">(<pre>.*?</pre>)', re.DOTALL)
-COMMAND = re.compile(r"^\$ (.*(?:\\\n.*)*)", re.MULTILINE)
+PROMPTED = re.compile(r'<div class="(language-(console|pycon) highlight)">(<pre>.*?</pre>)', re.DOTALL)
+TYPED = {  # what one types in a block of this language
+    "console": re.compile(r"^\$ (.*(?:\\\n.*)*)", re.MULTILINE),
+    "pycon": re.compile(r"^(?:>>>|\.\.\.) ?(.*)", re.MULTILINE),
+}
 COMMENT = re.compile(r" +# .*")
 
 
@@ -58,14 +61,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Let a click on a block of a terminal copy its commands, without prompts, comments and what they print."""
-    return CONSOLE.sub(lambda found: f'<div class="language-console highlight"{_copied(found[1])}>{found[1]}', content)
+    """Let a click on a block with prompts copy what one types there, without comments and what is printed."""
+    return PROMPTED.sub(lambda found: f'<div class="{found[1]}"{_copied(found[2], found[3])}>{found[3]}', content)
 
 
-def _copied(block: str) -> str:
+def _copied(language: str, block: str) -> str:
     text = html.unescape(re.sub("<[^>]*>", "", block))
-    commands = "\n".join(COMMENT.sub("", command) for command in COMMAND.findall(text))
-    return f' data-copy="{html.escape(commands)}"'
+    typed = "\n".join(COMMENT.sub("", line) for line in TYPED[language].findall(text))
+    return f' data-copy="{html.escape(typed)}"'
 
 
 def _example(path: Path) -> str:

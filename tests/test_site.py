@@ -87,6 +87,12 @@ def test_a_block_of_a_terminal_copies_its_commands_alone(site: Path, page: Page)
     assert first.startswith("tfckpt plan bert_model.ckpt\ntfckpt convert bert_model.ckpt tf2/encoder --prove\n")
 
 
+def test_an_example_of_the_reference_copies_its_python_alone(site: Path, page: Page) -> None:
+    page.goto((site / "api_reading.html").as_uri())
+    first = page.locator(".language-pycon").first.get_attribute("data-copy")
+    assert first == 'tfckpt.open("bert_model.ckpt")["bert/pooler/dense/kernel"].shape'
+
+
 def test_signatures_of_the_reference_wrap(site: Path, page: Page) -> None:
     page.goto((site / "api_converting.html").as_uri())
     lines = page.locator(".doc-signature code").first.inner_text().splitlines()
