@@ -86,6 +86,17 @@ def test_the_commands_are_those_of_the_parser(name: str, header: str) -> None:
     assert sorted(commands) == sorted(subparsers.choices)
 
 
+def test_the_numbers_at_the_beginning_are_those_that_were_measured() -> None:
+    measured = rows(read("benchmarks/RESULTS.md"), "| whole process | median s | min to max s | x cp | peak MB |")
+    table = read("benchmarks/RESULTS.md").splitlines()
+    peaks = {line.split("|")[1].strip(): line.split("|")[5].strip() for line in table if line.count("|") == 6}
+    assert round(float(measured["tfckpt convert"])) == 1
+    assert f"takes about a second and {peaks['tfckpt convert']} MB of memory" in read("README.md")
+    theirs = "Model Garden 2.20, convert()"
+    seconds, gigabytes = round(float(measured[theirs]), 1), int(peaks[theirs].replace(",", "")) // 1000
+    assert f"converter takes {seconds} seconds and {gigabytes} GB" in " ".join(read("docs/index.md").split())
+
+
 def test_the_targets_are_those_of_the_catalog() -> None:
     listed = rows(read("docs/targets.md"), "| `--to` | what it writes |")
     assert sorted(re.findall("`(.*?)`", target)[0] for target in listed) == sorted(NAMES)
