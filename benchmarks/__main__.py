@@ -16,10 +16,10 @@ from benchmarks import convert, edits, index, read, sizes, startup
 from benchmarks.plot import draw
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-HEAD = """# Results
+HEAD = """# Measurements
 
-What `python -m benchmarks` wrote last. Times differ from machine to machine; the ratios in a table are of one run, in which
-the contenders took turns.
+These results are from the last run of `python -m benchmarks`. Times differ from machine to machine. The ratios in a table
+come from one run, in which the programs took turns.
 """
 
 

@@ -14,6 +14,7 @@ CHANGES = (
     (r"^Example:$", "Examples:"),
     (r"^(    \w+Error(?:, \w+Error)*)\.$", r"\1: as named."),  # an error in a list has a description
     (r"^Source: (.*)$", r"Source: `\1`"),
+    (r"^Raises: (?=\S)", "**Raises:** "),  # a sentence, and no list
 )
 PROPERTIES = ("once", "tfckpt.bundle.listing.once")  # decorators of ours that make one
 

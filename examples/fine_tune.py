@@ -1,11 +1,12 @@
 """Fine-tune a BERT that was pretrained under TensorFlow 1, on a toy task: is a sentence kind?
 
     pip install tfckpt tf-models-official
-    python examples/fine_tune.py                                         # a small BERT, made here: seconds
-    python examples/fine_tune.py uncased_L-12_H-768_A-12 --learning-rate 5e-5    # or a real one: a folder, or a prefix
+    python examples/fine_tune.py                                                 # a small BERT; takes seconds
+    python examples/fine_tune.py uncased_L-12_H-768_A-12 --learning-rate 5e-5    # a real one: a folder, or a prefix
 
-The checkpoint is converted and proved, the encoder built with the sizes that the conversion found, restored with nothing left
-over, and trained with a classifier on top. Prints the loss on sentences that training does not see, before and after.
+The program converts the checkpoint and proves the result. It builds an encoder with the sizes that the conversion found,
+restores it, and checks that nothing is left over. Then it trains the encoder with a classifier on top. It prints the loss
+on sentences that training does not see, before and after.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import tfckpt
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # what Model Garden is built on; read when TensorFlow is imported
 
-CLS, LONGEST = 1, 16  # id of what begins a sentence; ids in one
-KIND = 0.8  # so many words of a kind sentence have an even id, and so many of another one an odd id
+CLS, LONGEST = 1, 16  # the id that begins a sentence; the most ids in a sentence
+KIND = 0.8  # the share of words with an even id in a kind sentence, and with an odd id in any other sentence
 
 
 def make_small_bert(directory: Path) -> str:
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
     """Do all of it; return the loss before and after."""
     parser = argparse.ArgumentParser(description="Fine-tune a TF1 BERT under TensorFlow 2, on a toy task.")
     parser.add_argument(
-        "checkpoint", nargs="?", help="a TF1 BERT: a folder, or a prefix; unless given, a small one is made"
+        "checkpoint", nargs="?", help="a TF1 BERT: a folder or a prefix; without it, the program makes a small one"
     )
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=32)

@@ -1,12 +1,12 @@
-"""List a checkpoint behind a URL without downloading it: the index alone is fetched, in one request.
+"""List a checkpoint behind a URL without downloading it: this fetches only the index, in one request.
 
     pip install 'tfckpt[remote]'
     python examples/list_remote.py https://example.org/uncased_L-12_H-768_A-12/bert_model.ckpt
     python examples/list_remote.py s3://models/bert_model.ckpt 'bert/encoder/layer_0/*' --show bert/pooler/dense/bias
-    python examples/list_remote.py          # no URL: a checkpoint in fsspec's memory, to try it
+    python examples/list_remote.py          # without a URL: a checkpoint in fsspec's memory, to try it
 
-``gs://`` works likewise, and whatever else fsspec has; docs/remote.md says where credentials come from. ``--show`` reads one
-tensor: its bytes, and no others.
+``gs://`` and the other schemes of fsspec work in the same way; docs/remote.md says where credentials come from.
+``--show`` reads the bytes of one tensor, and no others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def list_checkpoint(url: str, pattern: str | None, show: str | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """List the checkpoint of the command line."""
     parser = argparse.ArgumentParser(description="List a checkpoint behind a URL.")
-    parser.add_argument("url", nargs="?", help="prefix of the checkpoint; unless given, one in memory is made")
+    parser.add_argument("url", nargs="?", help="prefix of the checkpoint; without it, the program makes one in memory")
     parser.add_argument("pattern", nargs="?", help="a shell glob that names must match")
     parser.add_argument("--show", metavar="TENSOR", help="print the values of one tensor")
     args = parser.parse_args(argv)

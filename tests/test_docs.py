@@ -50,9 +50,12 @@ def test_every_block_runs_is_an_output_or_is_a_file(name: str) -> None:
     ]
 
 
-def test_the_korean_readme_has_the_blocks_of_the_english_one() -> None:
-    english, korean = ([(block.kind, block.text) for block in Page(name).blocks] for name in (README, KOREAN))
+def test_the_korean_readme_has_the_blocks_of_the_english_one_but_for_their_comments() -> None:
+    english, korean = (
+        [(block.kind, re.sub("#.*", "#", block.text)) for block in Page(name).blocks] for name in (README, KOREAN)
+    )
     assert korean == english
+    assert not re.search("#.*[A-Za-z]{3,} [a-z]{2,} [a-z]{2,}", "".join(block.text for block in Page(KOREAN).blocks))
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
@@ -65,6 +68,7 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(
     if name == README:
         assert scope["table"].shape == (30, 8)
         assert scope["report"].num_heads == 2
+    if name == "docs/api.md":
         assert scope["reader"].has_tensor(scope["name"])
 
 
@@ -79,10 +83,18 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
     listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert {name.removeprefix("docs/") for name in DOCS} <= set(listed)
+    assert {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")} <= set(listed)
+
+
+def test_the_installation_page_has_every_extra() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = project.partition("\n[project.optional-dependencies]\n")[2].partition("\n[project.scripts]")[0]
+    text = Page("docs/install.md").text.partition("| extra |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(re.findall(r"^(\w+) = ", extras, re.MULTILINE))
 
 
 def test_the_reference_has_every_public_name_once() -> None:
-    text = Page("docs/api.md").text
+    text = "\n".join(Page(name).text for name in DOCS if name.startswith("docs/api"))
     assert sorted(re.findall(r"^::: tfckpt\.(\w+)$", text, re.MULTILINE)) == sorted([*tfckpt.__all__, "errors"])
     assert sorted(re.findall(r"^::: tfckpt\.types\.(\w+)$", text, re.MULTILINE)) == sorted(tfckpt.types.__all__)
     (listed,) = re.findall(r"^      members: \[(.*)\]$", text, re.MULTILINE)

@@ -113,7 +113,7 @@ def results(source: str, directory: Path) -> list[Any]:
     changed = tfckpt.diff(source, directory / "changed") if change(source, directory / "changed") else None
     assert changed is not None
     return [
-        *(plan, filled, proof, salvage, comparison, changed, statistics, damage, found, entry),
+        *(plan, filled, proof, salvage, comparison, changed, statistics, damage, found, entry, tfckpt.report(source)),
         *run_jobs(jobs),
         *(plan.steps[0], plan.dropped[0], plan.written, plan.constructors[0], plan.constructors[0].arguments[0]),
         *(filled.steps[0], *(step.fill for step in filled.steps if step.fill is not None)),

@@ -26,9 +26,9 @@ WITHOUT_ADVICE = {
     "PyTorch",
     "A frozen graph",
     "A web page as configuration",
-    "A model of several kinds of segments",
-    "A model of relative positions",
-    "A destination that is taken",
+    "A model with several kinds of segments",
+    "A model with relative positions",
+    "A destination that exists",
     "A variable of your own",
 }
 

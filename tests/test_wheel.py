@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -151,3 +153,25 @@ def test_the_metadata_is_that_of_pyproject(built: dict[str, Path]) -> None:
     assert points == ["[console_scripts]", "tfckpt", "=", project["scripts"]["tfckpt"]]
     assert tags == ["py3-none-any"]
     assert license_text == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_readme_of_the_package_links_to_no_file_beside_it(built: dict[str, Path]) -> None:
+    with zipfile.ZipFile(built[".whl"]) as wheel:
+        text = email.message_from_bytes(wheel.read(f"{NAME}.dist-info/METADATA")).get_payload()
+    assert isinstance(text, str)
+    assert "| [" not in text
+    assert "(docs/why.md)" in text
+    assert re.findall(r"\]\((?!https:)", text) == []
+
+
+def test_with_an_address_the_readme_links_there_and_the_package_has_urls() -> None:
+    hook = runpy.run_path(str(ROOT / "docs" / "package_readme.py"))
+    address = "https://example.org/owner/tfckpt"
+    text = hook["readme"]("[a](docs/why.md#how), [b](https://example.com), [`c`](SECURITY.md)", address)
+    assert text == (
+        f"[a]({address}/blob/HEAD/docs/why.md#how), [b](https://example.com), [`c`]({address}/blob/HEAD/SECURITY.md)"
+    )
+    urls = hook["urls"](address)
+    assert urls["Homepage"] == address
+    assert all((ROOT / url.partition("/HEAD/")[2]).exists() for url in urls.values() if "/HEAD/" in url)
+    assert hook["urls"]("") == {}

@@ -702,13 +702,13 @@ def report(
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Report`. Its ``problems`` are empty if every tensor can be read and ``dest``, if it is a conversion, holds the
-        source's values; without ``stats``, if names, dtypes and shapes are right.
+        source's values; without ``stats``, if names, dtypes and shapes are right. Damaged values are a part of it, and no
+        error.
     Raises:
         PlanError: source and target do not fit, or no conversion accounts for ``dest``.
         CheckpointExistsError: ``output`` is taken, and ``overwrite`` is false.
         UsageError: ``output`` is a file of a checkpoint or no file, or ``bins`` is not from 1 to 1000.
-        CheckpointNotFoundError, ConfigError, FormatError, LayoutError, StorageError, UnsupportedError. Damaged values are no
-            error but a part of the report.
+        CheckpointNotFoundError, ConfigError, FormatError, LayoutError, StorageError, UnsupportedError.
     Example:
         >>> found = tfckpt.report("bert_model.ckpt", output="report.html")
         >>> found.summary.family, found.summary.layers.value, found.summary.parameters

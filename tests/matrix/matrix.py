@@ -59,11 +59,11 @@ ROWS = (
 SHOWN = ("tensorflow", "tf-models-official", "numpy", "protobuf", "ml-dtypes")
 HEADER = ("environment", "Python", *SHOWN, "passed", "failed", "skipped", "against a pin")
 
-HEADING = "# Restores under several TensorFlows"
+HEADING = "# Tested TensorFlow and Python versions"
 REPORT_TEXT = """\
-What `tests/matrix/run` measured last: the tests that restore converted checkpoints into the real models, in each environment
-with its own TensorFlow and Model Garden. "Against a pin" is what is installed although a package there asks for another
-version, that package in brackets. Model Garden is installed without the packages that its networks do not import.
+This table is from the last run of `tests/matrix/run`, which runs the tests that restore converted checkpoints into the real
+models. Each environment has its own TensorFlow and Model Garden. "Against a pin" names what is installed although a package
+there (in brackets) asks for a different version. Model Garden is installed without packages that its networks do not import.
 
 {table}
 """

@@ -35,12 +35,13 @@ QUICK = "not tf and not remote and not dask and not exhaustive"
 OF_THE_CHECKOUT = ("test_wheel.py", "test_release.py")  # read the package's source beside them
 SHOWN = ("numpy", "protobuf", "python-snappy", "crc32c", "ml-dtypes", "einops", "rich", "shtab", "pytest")
 HEADER = ("Python", "from", "dependencies", *SHOWN, "passed", "failed", "skipped")
-HEADING = "## Every Python, from wheel and sdist, with the oldest dependencies and the newest"
+HEADING = "## Python versions, with the oldest and the newest dependencies"
 TEXT = """\
-What `tests/matrix/pythons` measured last: `python -m build` makes a wheel and an sdist, each is installed into an empty
-environment with what the tests need, and the quick tests (`-m "{quick}"`) run against what is installed, far
-from the checkout. "Oldest" is what `.ci/oldest.txt` names, or the oldest release that has a wheel for that Python. Skipped
-are tests of packages that are not there.
+This table is from the last run of `tests/matrix/pythons`. `python -m build` makes a wheel and an sdist. Each is installed
+into an empty environment with what the tests need. Outside the checkout, the quick tests
+(`-m "{quick}"`) then run against the installed package. "Oldest" means the
+versions in `.ci/oldest.txt`, or the oldest release with a wheel for that Python. Tests of packages that are not installed
+are skipped.
 
 {table}
 """

@@ -23,14 +23,14 @@ from tfckpt.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "errors.md"
-INTRODUCTION = """# What went wrong, and what to type next
+INTRODUCTION = """# Error messages: what went wrong, and what to type next
 
-Every failure that `tfckpt` foresees is a line on stderr, or one for each reason, that says where, what was expected, what was
-there, and what was probably meant; the exit code is 1 and nothing is left behind. Where a command leads on, the last line has
-it after `next:`: the command that failed without its mistake, or the one to look with.
+If `tfckpt` fails, it writes a line to stderr for each reason. The line says where the mistake is, what was expected, what was
+there, and what you probably meant. The exit code is 1, and nothing is left behind. If there is an obvious next step, the last
+line gives it after `next:`: your command with the mistake fixed, or a command that shows what is there.
 
-`tests/teaching/run` writes this page: it provokes each of these failures and shows what is said. The tests do so again, and
-run what is said to be next.
+`tests/teaching/run` wrote this page: it makes each of these mistakes and shows the messages. The tests make the same mistakes
+again, and run each command after `next:`.
 """
 
 

@@ -6,7 +6,6 @@ that memory grows with the number of tensors and not with their size.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import tfckpt
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import make_plan
-from tfckpt.errors import count_of, printable
+from tfckpt.errors import count_of
 from tfckpt.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
 from tfckpt.page.comparing import compare_by_layer, shared_names
 from tfckpt.page.kinds import KINDS
@@ -64,9 +63,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return a short summary for notebooks; what is from the files is escaped."""
-        lines = [self._about, *self.findings, *self.problems[:1]]
-        items = "".join(f"<li>{html.escape(printable(line))}</li>" for line in lines)
-        return f"<p><b>{html.escape(printable(self.source))}</b></p><ul>{items}</ul>"
+        from tfckpt.html import listed, shown
+
+        return shown(repr(self), listed([self._about, *self.findings, *self.problems[:1]]))
 
     @property
     def problems(self) -> tuple[str, ...]:
