@@ -99,10 +99,10 @@ def contents(directory: Path) -> dict[str, bytes | None]:
 HEX = "0x[0-9a-f]+"
 CHECKSUM = f"expected {HEX}, got {HEX}"
 TRUNCATED = "the file is truncated, or belongs to another index"
-BROKEN = "the index is damaged, cut short, or something else: fetch it again"
-INCOMPLETE = "the index names this file: the download, or the copy, is not complete"
-CUT_OFF = "the download, or the copy, is not complete: fetch it again"
-DAMAGED = "the file is damaged: fetch it again"
+BROKEN = "the index is damaged, cut short, or something else: download or copy it again"
+INCOMPLETE = "the index names this file: the download or copy is incomplete"
+CUT_OFF = "the download or copy is incomplete: repeat it"
+DAMAGED = "the file is damaged: download or copy it again"
 NO_JSON = "Expecting property name enclosed in double quotes: line 1 column 2 .char 1."
 
 
@@ -111,7 +111,7 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
     "no source": (
         missing(index),
         [],
-        [r"S: no checkpoint: no file S\.index; its data files are there: the download, or the copy, is not complete"],
+        ["S: no checkpoint: no file S\\.index; its data files are there: the download or copy is incomplete"],
     ),
     "empty index": (
         truncated(index, 0),
@@ -175,8 +175,8 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         configured(vocab_size=31),
         [],
         [
-            r"S: bert/embeddings/word_embeddings \[30, 8\]: expected vocab_size = 31 \(bert_config\.json\), got 30; "
-            "the configuration has to state the source's own size, and --vocab-size gives the target another"
+            "S: bert/embeddings/word_embeddings \\[30, 8\\]: expected vocab_size = 31 \\(bert_config\\.json\\), got 30; "
+            "the configuration must state the source's own size; use --vocab-size to change it in the target"
         ],
     ),
     "no pooler": (
@@ -192,8 +192,8 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         with_an_adapter,
         [],
         [
-            r"S: bert/adapter/kernel \[8, 4\]: a variable that 'encoder' neither takes nor drops; --exclude leaves its "
-            "trained values out"
+            "S: bert/adapter/kernel \\[8, 4\\]: 'encoder' neither takes nor drops this variable; --exclude leaves out "
+            "its trained values"
         ],
     ),
     "no head count": (
@@ -287,9 +287,9 @@ def test_bad_input_leaves_nothing_at_a_new_destination(
     ("dest", "options", "pattern"),
     [
         ("dest/out", [], r"D: already exists \(D\.index\); choose another name, or overwrite it"),
-        ("dest", ["--overwrite"], r"D: a directory; give the prefix of the files to write, e\.g\. D/model\.ckpt"),
-        ("new/", ["--overwrite"], r".*/new/: a directory; give the prefix of the files to write, e\.g\. .*"),
-        ("dest/out.index", ["--overwrite"], r"D: the name of a checkpoint's file; give the prefix .*/dest/out"),
+        ("dest", ["--overwrite"], "D: a directory; give the prefix of the files to write, such as D/model\\.ckpt"),
+        ("new/", ["--overwrite"], ".*/new/: a directory; give the prefix of the files to write, such as .*"),
+        ("dest/out.index", ["--overwrite"], "D: the name of one of a checkpoint's files; give the prefix .*/dest/out"),
         ("source/model.ckpt-3", ["--overwrite"], r"D: source and destination are the same checkpoint"),
         ("dest/../source/model.ckpt-3", ["--overwrite"], r"D: source and destination are the same checkpoint"),
         ("source/bert_config.json/out", [], r".*/source/bert_config\.json: cannot create: File exists"),

@@ -368,7 +368,7 @@ def test_control_characters_are_spelled_out(bare_bert: str, tmp_path: Path, caps
     assert f"checksum of tensor '{shown}'" in line
     tfckpt.save(prefix, dict(tfckpt.open(bare_bert)) | {"bert/\x1b[2J": 1}, overwrite=True)
     (line,) = fail(capsys, "plan", prefix, "--num-heads", "2")
-    assert line.startswith(rf"{prefix}: bert/\x1b[2J []: a variable that ")
+    assert line.startswith(rf"{prefix}: bert/\x1b[2J []: 'encoder' neither ")
     (line,) = fail(capsys, "ls", f"{tmp_path}/\x1b[2J")
     assert line.startswith(rf"{tmp_path}/\x1b[2J: no checkpoint")
 
@@ -388,7 +388,7 @@ def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
     result = run("ls", str(tmp_path), capture_output=True)
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.decode().splitlines() == [
-        f"tfckpt ls: {tmp_path}: a directory without a checkpoint: no file in it ends in .index",
+        f"tfckpt ls: {tmp_path}: the directory has no checkpoint: no file in it ends in .index",
         f"tfckpt ls: next: ls -l {tmp_path}",
     ]
 

@@ -48,8 +48,8 @@ def test_none_beside_the_checkpoint_is_none(tmp_path: Path) -> None:
         ('{"hidden_size": "8"}', "hidden_size: expected a positive integer, got '8'"),
         (
             '{"type_vocab_size": [3, 256, 256, 2, 256, 256, 10]}',
-            "type_vocab_size: expected a positive integer, got a list of 7: of a TAPAS model, which has seven kinds of "
-            "segments; no target takes it",
+            "type_vocab_size: expected a positive integer, got a list of 7: it is a TAPAS model with seven kinds of "
+            "segments, and no target supports it",
         ),
         (
             '{"type_vocab_size": [2, 4]}',

@@ -60,7 +60,7 @@ def test_a_link_to_the_source_is_the_source(bert_copy: str, tmp_path: Path) -> N
 
 
 def test_a_directory_is_no_destination(bert: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a directory; give the prefix of the files to write, e.g. .*model.ckpt"):
+    with pytest.raises(UsageError, match=r"a directory; give the prefix of the files to write, such as .*model.ckpt"):
         tfckpt.convert(bert, tmp_path)
 
 
@@ -129,7 +129,7 @@ def test_a_proof_names_every_difference(bert: str, tmp_path: Path) -> None:
     assert f"{value}: values differ from {plan.steps[0].source}" in text
     assert f"{shape}: expected shape" in text
     assert f"{gone}: missing" in text
-    assert "extra: nothing in the source accounts for it" in text
+    assert "extra: nothing in the source corresponds to it" in text
     assert len(caught.value.reasons) == 4
 
 

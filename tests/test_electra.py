@@ -238,7 +238,7 @@ def test_a_variable_whose_size_nothing_tells_is_not_filled(bert: str, tmp_path: 
     del tensors["bert/embeddings/token_type_embeddings"]
     tfckpt.save(tmp_path / "c", tensors)
     types = "=bert/embeddings/token_type_embeddings"
-    with pytest.raises(PlanError, match=r"it cannot be filled, since nothing tells its size \(t h\)"):
+    with pytest.raises(PlanError, match="it cannot be filled, because nothing shows its size \\(t h\\)"):
         tfckpt.plan(tmp_path / "c", fill="zeros", num_heads=2, exclude=[types])
 
 

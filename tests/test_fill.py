@@ -128,7 +128,7 @@ def refusals(name: str, to: str, excluded: Sequence[str], fill: str) -> list[str
             excluded
         )
     except PlanError as error:
-        return [line for line in error.reasons if "nothing tells its size" not in line]
+        return [line for line in error.reasons if "nothing shows its size" not in line]
     return []
 
 

@@ -101,7 +101,7 @@ def test_the_kind_is_seen_from_the_bytes_whatever_the_name(tmp_path: Path) -> No
         (b"\x89HDF\r\n\x1a\n", "got an HDF5 file, as Keras writes them; Keras reads it"),
         (b"\x80\x02}q\0.", "got a pickle, as PyTorch writes them; safetensors.torch.save_file writes"),
         (b"", "got an empty file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer of a few lines"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer"),
         (b'{"hidden_size": 8}', "got a JSON text"),
     ],
 )

@@ -212,7 +212,7 @@ def test_many_issues_of_a_kind_are_one_line_and_the_error_holds_every_one() -> N
     names = [f"bert/encoder/layer_{n}/output/dense/kernel/lamb_m" for n in range(12)]
     error = TfckptError([Issue("stray-variable", name, "'encoder'", "[8]", "c") for name in names])
     assert said(error) == [
-        f"c: {names[0]} [8]: a variable that 'encoder' neither takes nor drops; --exclude leaves its trained values out; "
+        f"c: {names[0]} [8]: 'encoder' neither takes nor drops this variable; --exclude leaves out its trained values; "
         "and 11 more like bert/encoder/layer_*/output/dense/kernel/lamb_m"
     ]
     assert [issue.subject for issue in error.issues] == names

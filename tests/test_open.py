@@ -32,7 +32,7 @@ from tfckpt.errors import (
 from tfckpt.sstable.writer import TableBuilder
 
 WORDS = "bert/embeddings/word_embeddings"
-INCOMPLETE = "the index names this file: the download, or the copy, is not complete"
+INCOMPLETE = "the index names this file: the download or copy is incomplete"
 
 
 def write_state_text(directory: Path, text: str) -> None:
@@ -140,9 +140,7 @@ def test_the_only_checkpoint_of_a_directory_needs_no_state_file(tmp_path: Path) 
 
 def test_a_directory_without_a_checkpoint(tmp_path: Path) -> None:
     write_state_text(tmp_path, 'model_checkpoint_path: "model-4"')
-    with pytest.raises(
-        CheckpointNotFoundError, match=r"a directory without a checkpoint: no file in it ends in .index"
-    ):
+    with pytest.raises(CheckpointNotFoundError, match=r"the directory has no checkpoint: no file in it ends in .index"):
         tfckpt.open(tmp_path)
 
 

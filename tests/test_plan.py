@@ -11,7 +11,7 @@ import pytest
 import tfckpt
 from tfckpt.errors import PlanError, UsageError
 
-STRAY = "a variable that 'encoder' neither takes nor drops; exclude leaves its trained values out"
+STRAY = "'encoder' neither takes nor drops this variable; exclude leaves out its trained values"
 CONFIG: dict[str, Any] = {
     "vocab_size": 30,
     "hidden_size": 8,
@@ -204,7 +204,7 @@ def test_what_is_no_bert_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_a_converted_checkpoint_as_source_is_told_apart(bert: str, tmp_path: Path) -> None:
     tfckpt.convert(bert, tmp_path / "out")
-    with pytest.raises(PlanError, match="it is object-based already"):
+    with pytest.raises(PlanError, match="it is already an object-based checkpoint"):
         tfckpt.plan(tmp_path / "out", num_heads=2)
 
 

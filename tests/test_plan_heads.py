@@ -117,10 +117,10 @@ def test_what_is_filled_may_take_sixteen_times_the_source_and_64_mib(tmp_path: P
 
 def test_each_head_that_the_source_lacks_is_one_line() -> None:
     assert complaints(DATA / "classifier_tf115" / "model.ckpt-3", to="bert-pretrainer") == [
-        "no masked-LM head, cls/predictions/*, which 'bert-pretrainer' needs for 5 variables; "
-        'the source has classification head; fill gives it values, to="auto" takes what is there',
-        "no next-sentence head, cls/seq_relationship/*, which 'bert-pretrainer' needs for 2 variables; "
-        'the source has classification head; fill gives it values, to="auto" takes what is there',
+        "no masked-LM head, cls/predictions/*, which 'bert-pretrainer' needs for 5 variables; the source has "
+        'classification head; give it values with fill, or use to="auto" to take what the source has',
+        "no next-sentence head, cls/seq_relationship/*, which 'bert-pretrainer' needs for 2 variables; the source "
+        'has classification head; give it values with fill, or use to="auto" to take what the source has',
     ]
 
 

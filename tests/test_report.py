@@ -180,7 +180,7 @@ def test_a_destination_of_another_model_is_refused_with_the_next_step(
 ) -> None:
     tfckpt.save(tmp_path / "other", {"w": 1})
     (line,) = fail(capsys, "report", bert, str(tmp_path / "other"), "-o", str(tmp_path / "r.html"))
-    assert line == f"{tmp_path}/other: no target accounts for it; --to names one, and tfckpt layouts lists them"
+    assert line == f"{tmp_path}/other: no target matches it; name one with --to; tfckpt layouts lists them"
     assert not (tmp_path / "r.html").exists()
 
 

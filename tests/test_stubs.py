@@ -19,9 +19,9 @@ from tfckpt.cli.main import main
 from tfckpt.errors import FormatError
 
 V1 = Path(__file__).parent / "data" / "v1"
-POINTED = "got a Git LFS pointer of a few lines, not the file that it stands for; let Git fetch the file itself"
-PAGED = "got a web page, not the file; the download got a page about it: fetch the file itself"
-EMPTIED = "got an empty file; the download, or the copy, is not complete: fetch it again"
+POINTED = "got a Git LFS pointer, not the file itself; let Git download the file"
+PAGED = "got a web page instead of the file; download the file itself"
+EMPTIED = "got an empty file; the download or copy is incomplete: repeat it"
 PULL = "git -C run lfs pull"
 SHARDS = [f"run/m.data-{shard:05d}-of-00003" for shard in range(3)]
 READING = {
@@ -152,7 +152,7 @@ def test_verify_has_a_line_for_a_pointer_and_others_for_damage(here: Path, capsy
     lines, advice = fail_and_advise(capsys, "verify", "run/m")
     assert len(lines) == 2
     assert lines[0].startswith(f"{SHARDS[0]}: checksum of tensor {tensors_in(0)[0]!r} (")
-    assert lines[0].endswith("; the file is damaged: fetch it again; bytes [0, 32)")
+    assert lines[0].endswith("; the file is damaged: download or copy it again; bytes [0, 32)")
     assert lines[1] == f"{of_data(SHARDS[1])} ({len(tensors_in(1))} tensors)"
     assert advice == PULL
 
@@ -218,8 +218,9 @@ def test_salvage_of_the_files_that_are_there_says_which_is_not(here: Path, capsy
         (PAGE[:200], PAGED),
         (PAGE * 50, PAGED),  # longer than the data
         (b"", EMPTIED),
-        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "got a server's answer in XML, not the file; "
-            "the download was refused: fetch it again"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "got a server's answer in XML, not the "
+                                                                           "file; the download was refused: try it "
+                                                                           "again"),
         (torch_file() * 200, "got a PyTorch file; tfckpt reads TensorFlow checkpoints; PyTorch's own tools read this one"),
     ],
     ids=["pointer", "page", "long page", "nothing", "answer", "PyTorch"],
@@ -322,7 +323,7 @@ def test_a_directory_of_one_pointer_is_told(here: Path, capsys: Captured) -> Non
     Path("lone").mkdir()
     put(POINTER, "lone/model.ckpt")
     lines, advice = fail_and_advise(capsys, "ls", "lone")
-    what = "a directory without a checkpoint: no file in it ends in .index"
+    what = "the directory has no checkpoint: no file in it ends in .index"
     assert lines == [f"lone: {what}; lone/model.ckpt is {POINTED.removeprefix('got ')}"]
     assert advice == "git -C lone lfs pull"
 

@@ -57,11 +57,11 @@ def average(
     Args:
         sources: checkpoints, each as for `open`, the newest last. They are only read.
         dest: the exact prefix of the files to write.
-        weights: a positive number for each source, of which only the ratios count (unless given, all are equal).
-        verify: compare each tensor's checksum with its bytes on the way.
+        weights: a positive number for each source; only the ratios matter (unless given, all are equal).
+        verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
@@ -115,45 +115,45 @@ def convert(
             holds, and says why in the plan's notes.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
-        mode: write every byte, share the source's data files by hard links or by reflinks, or take the first of reflink, link
-            and copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones that share their
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
+        mode: copy every byte; share the source's data files by hard links or reflinks; or use the first of reflink, link and
+            copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones that share their
             extents; what changes goes into one more. A linked file is one file: editing the source's in place would change
             ``dest`` (docs/modes.md).
-        verify: compare each tensor's checksum with its bytes on the way.
+        verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
+        overwrite: replace ``dest`` if it exists.
         update_state: make ``dest`` the latest checkpoint of its directory. It is entered in the file ``checkpoint``, which
             ``latest_checkpoint`` reads.
-        prove: read both checkpoints again when all is written, and compare every value and every checksum.
+        prove: after writing, read both checkpoints again and compare every value and every checksum.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan` that was carried out; its ``written`` says in which mode.
@@ -194,14 +194,15 @@ def diff(
         b: another one, of either format.
         plan: what `tfckpt.plan` makes of ``a``: B is then compared with what A would become, its model found by its object
             graph. A tensor that has to be transposed is then held in memory.
-        atol: how far two values may be apart. They are alike where ``|a - b| <= atol + rtol * max(|a|, |b|)``.
-        rtol: the part of the allowed distance that grows with the values.
+        atol: the absolute difference that two values may have. They are alike where ``|a - b| <= atol + rtol * max(|a|,
+            |b|)``.
+        rtol: the difference that two values may have, relative to the larger one.
         ignore_dtypes: compare values only. One tensor may be float32 and the other float16.
-        only: what to compare: globs over names, such as ``"bert/*"``, or names of roles, such as ``"model"``. Where a glob
+        only: compare only this: globs of names, such as ``"bert/*"``, or names of roles, such as ``"model"``. Where a glob
             matches no name, it is for paths of objects, or else full names. Nothing else is compared, and ``ignored`` tells
             what that is. A role's name means the role, also where a tensor is called so.
-        ignore: what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell different roles
-            of one tensor, or a path leads to it in one of them alone, it is compared.
+        ignore: do not compare this, given likewise, such as ``"optimizer state"``. Where the two checkpoints tell different
+            roles of one tensor, or a path leads to it in one of them alone, it is compared.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Comparison`, which is ``same`` or tells for each tensor what differs.
@@ -257,55 +258,55 @@ def export(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: where to; or what has a ``write``, which gets the bytes of a safetensors or .npz file in order.
-        kind: kind of file, if its name does not tell: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory. For
-            safetensors files the library of that name is needed.
-        to: whose names and shapes: ``"source"``, as they are, or a target of `convert`, such as ``"tf1"``. ``"auto"`` takes
-            the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes with
-            ``"source"``.
-        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
-            ``re.sub`` does.
-        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+        kind: kind of file, if its name does not show it: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory.
+            For safetensors files the library of that name is needed.
+        to: the names and shapes to use: ``"source"`` (unchanged), or a target of `convert`, such as ``"tf1"``. ``"auto"``
+            takes the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes
+            with ``"source"``.
+        rename: rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; they
+            apply in order.
+        drop: leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also matches
             ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
-            goes as a whole.
-        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
-        names: what tensors of objects are called: ``"key"``, by their keys; ``"path"``, by the paths that ``tfckpt tree``
-            draws; ``"full"``, as TensorFlow 1 would. A full name is such as ``lstm/lstm_cell/kernel``. What lacks a full name
-            has its path, and what has no path its key, which is noted. ``rename`` comes after that.
+            is left out as a whole.
+        keep: keep only what matches one of these shell globs, which are read like those of ``drop``.
+        names: which names to use for tensors of objects: ``"key"``, their keys; ``"path"``, the paths that ``tfckpt tree``
+            draws; ``"full"``, the names that TensorFlow 1 would use. A full name is such as ``lstm/lstm_cell/kernel``. What
+            lacks a full name has its path, and what has no path its key, which is noted. ``rename`` comes after that.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
-        verify: compare each tensor's checksum with its bytes on the way.
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
+        verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: what becomes of each tensor.
@@ -360,50 +361,50 @@ def import_(
     Args:
         source: the file or directory. It is only read.
         dest: the exact prefix of the files to write; missing directories are made.
-        kind: kind of file, if its name does not tell: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory. For
-            safetensors files the library of that name is needed.
-        to: whose names and shapes: ``"source"``, as they are, or a target of `convert`, such as ``"tf1"``. ``"auto"`` takes
-            the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes with
-            ``"source"``.
-        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
-            ``re.sub`` does.
-        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+        kind: kind of file, if its name does not show it: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a directory.
+            For safetensors files the library of that name is needed.
+        to: the names and shapes to use: ``"source"`` (unchanged), or a target of `convert`, such as ``"tf1"``. ``"auto"``
+            takes the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes
+            with ``"source"``.
+        rename: rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; they
+            apply in order.
+        drop: leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also matches
             ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
-            goes as a whole.
-        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
+            is left out as a whole.
+        keep: keep only what matches one of these shell globs, which are read like those of ``drop``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: what becomes of each tensor.
@@ -447,16 +448,16 @@ def merge(
     Args:
         sources: checkpoints, each as for `open`. They are only read.
         dest: the exact prefix of the files to write.
-        prefer: which source counts for what several sources have: ``"SOURCE"``, for all of it, or ``"PATTERN=SOURCE"``. The
+        prefer: whose value counts if several sources have one: ``"SOURCE"`` for everything, or ``"PATTERN=SOURCE"``. The
             source is spelled as in ``sources``. ``PATTERN`` is a glob of object paths, with all below them; if it means none,
             of names, and then of full names. Instead of a glob a role: ``"optimizer state=SOURCE"``, so that
             ``"model=SOURCE"`` is for weights, and ``"model/*=SOURCE"`` for an object of that name. The first that means
             something counts, and ``"SOURCE"`` alone only for what no other means.
-        partial: join the slices of partitioned tensors although some are missing, as one step of several.
-        verify: compare each tensor's checksum with its bytes on the way.
+        partial: allow missing slices of partitioned tensors, to merge in several steps.
+        verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
@@ -507,35 +508,35 @@ def plan(
             holds, and says why in the plan's notes.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
     Raises:
@@ -584,35 +585,35 @@ def prove(
             holds, and says why in the plan's notes.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Proof`: what was compared with what, and what else there is.
@@ -667,38 +668,38 @@ def report(
         stats: read values: for statistics, histograms and checksums, and to compare those of ``dest``. Without it no tensor
             is read: names, dtypes and shapes are compared, and nothing is proved.
         bins: bars of the histograms, from 1 to 1000.
-        overwrite: replace a file that is there.
+        overwrite: replace the file if it exists.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
-        num_heads: number of attention heads, where no configuration states it. For name-based targets 0 is none: shapes stay.
-        exclude: leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with ``*``,
-            ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a complaint, unless ``fill``
-            gives that values: for a head or a pooler, or for what is named whole.
-        fill: values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or ``"normal:SEED"``. The
-            normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales that are missing get ones, shifts and
-            biases zeros. Zeros that could not be trained are a complaint (docs/targets.md). Unless given, each variable that
-            is missing is one.
-        slots: what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a Keras
-            optimizer's, or kept by name (unless given, left out, but for the target ``keras``). ``"convert"`` makes them the
-            slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of either kind of
-            optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its
-            averages for their bias and google-research's does not: training goes on from the same state, but its first steps
-            are smaller than TF1's would be (docs/slots.md).
-        optimizer: which optimizer ``slots="convert"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's new
-            AdamW. The new one is built for the model's ``trainable_variables``.
-        learning_rate: the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is
-            expected to have a schedule, which has no rate to restore.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        exclude: leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text with
+            ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a complaint, unless
+            ``fill`` gives that values: for a head or a pooler, or for what is named whole.
+        fill: how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or ``"normal:SEED"`` for
+            random numbers. The random numbers have a standard deviation of 0.02, like BERT's own initializer. Missing scales
+            of norms get ones, shifts and biases zeros. Zeros from which training could not start are refused
+            (docs/targets.md). Unless given, each missing variable is refused.
+        slots: what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert it for a
+            Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, kept). ``"convert"``
+            makes them the slots and the step of a Keras optimizer under the root's ``optimizer``; on the way back, those of
+            either kind of optimizer become TF1's again. ``"keep"`` carries them by name, in ``keras`` and ``tf1``. Keras's
+            Adam corrects its averages for their bias and google-research's does not: training goes on from the same state,
+            but its first steps are smaller than TF1's would be (docs/slots.md).
+        optimizer: the optimizer for ``slots="convert"``: Model Garden's AdamWeightDecay, unless given, or Keras's new AdamW.
+            The new one is built for the model's ``trainable_variables``.
+        learning_rate: a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that
+            optimizer is expected to have a schedule, which has no rate to restore.
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
-        scope: what to put before every TF1 name on the way back, such as ``"module/"``.
-        model: on the way back, which model the source holds, where its objects could be several models'. It is a family or
+        scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
+        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
             ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
-        vocab_size: number of words to which the vocabulary is cut or extended. It is the number of rows of the word table,
-            and of all else that has one for each word.
-        max_positions: number of rows to which the position table is cut or extended.
-        resize_fill: what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.
-        layout: a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
+            all else that has one for each word.
+        max_positions: cut or extend the position table to this number of rows.
+        resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
+        layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Report`. Its ``problems`` are empty if every tensor can be read and ``dest``, if it is a conversion, holds the
@@ -744,25 +745,25 @@ def rewrite(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
-        rename: (regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, as
-            ``re.sub`` does.
-        drop: leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also matches
+        rename: rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; they
+            apply in order.
+        drop: leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also matches
             ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
-            goes as a whole.
-        keep: leave out what matches none of these shell globs, which are read like those of ``drop``.
-        cast: name of the dtype that all floating-point tensors become, such as ``float16``. TensorFlow casts none when it
+            is left out as a whole.
+        keep: keep only what matches one of these shell globs, which are read like those of ``drop``.
+        cast: convert all floating-point tensors to this dtype, such as ``float16``. TensorFlow does not cast when it
             restores.
-        strip_optimizer: leave out optimizer state. That is state of TF1's and TF2's optimizers, with loss scales and
-            accumulated gradients; but not what the model has too, nor moving averages, which are noted.
-        shards: number of data files to spread the tensors over, evenly by bytes (unless given, as many as in the source).
-        max_shard_size: bytes of the largest data file; larger tensors are cut into slices. Slices that are larger are put
+        strip_optimizer: leave out optimizer state. That is the state of TF1's and TF2's optimizers, with loss scales and
+            accumulated gradients; but not what the model uses too, nor moving averages, which a note names.
+        shards: number of data files, with about equal bytes (unless given, as many as the source has).
+        max_shard_size: the largest size of a data file; larger tensors are split into slices. Slices that are larger are put
             together first, and those of a dtype or rank in which TensorFlow could not do it.
-        big_endian: byte order of the values, if not the source's.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
-        verify: compare each tensor's checksum with its bytes on the way.
+        big_endian: byte order of the values (unless given, the source's).
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
+        verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Plan`: what becomes of each tensor.
@@ -797,10 +798,10 @@ def salvage(
     Args:
         source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
         dest: the exact prefix of the files to write.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         sync: wait until the files have reached the disk.
-        overwrite: replace what is there under ``dest``.
-        dry_run: only plan, and write nothing.
+        overwrite: replace ``dest`` if it exists.
+        dry_run: show what would be done, and write nothing.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
@@ -834,7 +835,7 @@ def statistics(
         pattern: which tensors: a glob, as `Checkpoint.entries` takes it, or one tensor's name, path or full name. Unless
             given, all.
         bins: bars of the histogram. They are of equal width, from the smallest finite value to the largest.
-        source_format: format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         progress: called with (bytes done, bytes in all).
     Returns:
         The `CheckpointStatistics`: a mapping from names to `Statistics`. Tensors of strings and the like are ``skipped``.

@@ -19,12 +19,12 @@ COMPLAINTS: Mapping[str, str] = {
     # of sizes
     "wrong-shape": "{subject}: expected {expected}, got {got}",
     "wrong-vocabulary": (
-        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
-        "``vocab_size`` gives the target another"
+        "{subject}: expected {expected}, got {got}; the configuration must state the source's own size; use "
+        "``vocab_size`` to change it in the target"
     ),
     "wrong-positions": (
-        "{subject}: expected {expected}, got {got}; the configuration has to state the source's own size, and "
-        "``max_positions`` gives the target another"
+        "{subject}: expected {expected}, got {got}; the configuration must state the source's own size; use "
+        "``max_positions`` to change it in the target"
     ),
     "contradicting-heads": "{subject}: {got}, but {expected}",
     "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got}",
@@ -34,7 +34,7 @@ COMPLAINTS: Mapping[str, str] = {
         'embeddings; ``to="keras"`` takes it, since it only renames'
     ),
     "unknown-heads": (
-        "{subject} is unknown, and shapes do not tell it: {got}; give ``config`` or ``num_heads``{expected}"
+        "{subject} is unknown: {got}, and shapes do not show it; give ``config`` or ``num_heads``{expected}"
     ),
     "layer-numbers": "{subject}: expected {expected}, got {got}",
     "no-such-size": "{subject}: no tensor to write has this size, so it cannot become {expected}",
@@ -43,10 +43,11 @@ COMPLAINTS: Mapping[str, str] = {
     "joined-axis": "{subject}: its axis of {got} is one with others ({expected}), so it cannot be resized",
     # of variables that are there and have no place
     "stray-variable": (
-        "{subject} {got}: a variable that {expected} neither takes nor drops; ``exclude`` leaves its trained values out"
+        "{subject} {got}: {expected} neither takes nor drops this variable; ``exclude`` leaves out its trained values"
     ),
     "stray-beside": (
-        "{subject} {got}: a variable that {expected} neither takes nor drops, beside its model; ``exclude`` leaves it out"
+        "{subject} {got}: {expected} neither takes nor drops this variable, which is beside its model; ``exclude`` "
+        "leaves it out"
     ),
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
@@ -61,49 +62,50 @@ COMPLAINTS: Mapping[str, str] = {
     "missing-variable": "{subject}: missing, and {expected}; ``fill`` gives it values",
     "missing-network": "{subject}: missing, and {expected}",
     "missing-head": (
-        'no {subject}, which {expected}; the source has {got}; ``fill`` gives it values, ``to="auto"`` takes what '
-        "is there"
+        'no {subject}, which {expected}; the source has {got}; give it values with ``fill``, or use ``to="auto"`` to '
+        "take what the source has"
     ),
     "zeros-stay": (
         '{subject}: filled with zeros, from which training cannot start: {expected}; ``fill="normal:SEED"`` gives '
         "values from which it can"
     ),
-    "size-untold": "{subject}: missing, and {expected}; it cannot be filled, since nothing tells its size ({got})",
+    "size-untold": "{subject}: missing, and {expected}; it cannot be filled, because nothing shows its size ({got})",
     "too-large-to-fill": "{subject}: missing, and {expected}; {got} is far larger than all that the source holds",
     "missing-tensor": "{subject}: missing, though the object graph has it; it would become {expected}",
     # of what the source is instead
     "object-based": (
-        "no variable {subject}, which every source of {expected} has; it is object-based already, as TensorFlow 2 "
-        'restores it; ``to="tf1"`` is the way back'
+        "no variable {subject}, which every source of {expected} has; it is already an object-based checkpoint of "
+        'TensorFlow 2; ``to="tf1"`` converts it back'
     ),
     "names-of-2019": (
-        "no variable {subject}, which every source of {expected} has; its names are those of the 2019 script, "
-        "'keras': convert what that script was given"
+        "no variable {subject}, which every source of {expected} has; its names come from the 2019 script ('keras'); "
+        "convert the checkpoint that was the input of that script"
     ),
     "keys-without-graph": (
-        "no variable {subject}, which every source of {expected} has; its names are keys of objects, and the "
-        "object graph is not there, without which none is found"
+        "no variable {subject}, which every source of {expected} has; its names are keys of objects, but it has no "
+        "object graph, without which TensorFlow finds none of them"
     ),
     "other-variables": (
-        "no variable {subject}, which every source of {expected} has; its variables are others, {got} in all; a "
-        "model of another kind converts by a table of your own: ``layout``"
+        "no variable {subject}, which every source of {expected} has; it has other variables, {got} in all; to "
+        "convert another kind of model, write a table of your own: ``layout``"
     ),
     "no-known-family": (
         "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"
     ),
     "look-alikes": "names and shapes do not tell whether this is a model for {got}: give ``to`` with one of them",
     "no-graph": (
-        'no object graph: it is name-based, as checkpoints of TF1 are; without ``to="tf1"`` it goes to TensorFlow 2'
+        'no object graph: it is name-based, like all TF1 checkpoints; leave out ``to="tf1"`` to convert it to '
+        "TensorFlow 2"
     ),
     "no-model-in-graph": "no model of {expected} in its object graph; tfckpt tree shows what it holds",
     # of a destination
-    "no-target": "no target accounts for it; ``to`` names one, and tfckpt layouts lists them",
-    "other-options": "it has the names and shapes of what {given} makes of the source, and no {expected}",
-    "a-copy": "it has names and shapes of the source's own tensors, as a copy does, and no {expected}",
+    "no-target": "no target matches it; name one with ``to``; tfckpt layouts lists them",
+    "other-options": "it is not {expected}: its names and shapes are those of {given}",
+    "a-copy": "it is not {expected}: it has the names and shapes of the source, like a copy",
     "another-model": "all {got} tensors differ: it holds another model's values",
     "other-values": "{subject}: {got}",
     "not-the-same": "{subject}: {got}",
-    "unaccounted": "{subject}: nothing in the source accounts for it",
+    "unaccounted": "{subject}: nothing in the source corresponds to it",
     # of files of other frameworks
     "unknown-file-kind": "{subject}: cannot tell what to write: expected {expected}; ``kind`` says it too",
     "unnamed-file-kind": (

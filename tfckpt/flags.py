@@ -77,11 +77,11 @@ def _how(option: Option, choices: Iterable[str] | None) -> dict[str, Any]:
     if option.metavar:
         how["metavar"] = option.metavar
     if option.metavar == "FILE":
-        how["help"] += "; - is stdin"
+        how["help"] += "; - means stdin"
     if option.metavar in READERS:
         how["type"] = READERS[option.metavar]
     if option.default == ():
-        return how | {"action": "append", "default": [], "help": f"{sentence}; repeatable"}
+        return how | {"action": "append", "default": [], "help": f"{sentence}; may be repeated"}
     found = choices or option.choices or tuple(word for word, _ in option.words)
     return how | {"choices": found} if found else how
 

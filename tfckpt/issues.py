@@ -183,7 +183,7 @@ class Issue(NamedTuple):
             say: what makes words of a text with options in it; unless given, they are keywords.
 
         >>> Issue("stray-variable", "x", "'encoder'", "[3]", "bert.ckpt").text()
-        "bert.ckpt: x [3]: a variable that 'encoder' neither takes nor drops; exclude leaves its trained values out"
+        "bert.ckpt: x [3]: 'encoder' neither takes nor drops this variable; exclude leaves out its trained values"
         """
         template, say = CODES[self.code], say or keywords
         given = [option for remedy in self.remedies for option in remedy.options] if "{given}" in template else []

@@ -75,8 +75,7 @@ class ModelOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "number of attention heads, where no configuration states it. For name-based targets 0 is none: "
-            "shapes stay.",
+            "number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.",
             "--num-heads",
             "N",
             "int | None",
@@ -86,8 +85,8 @@ class ModelOptions(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            "leave out variables with any of these texts in their names; ``=NAME`` is a whole name, and one with "
-            "``*``, ``?`` or ``[`` a glob of whole names. A text that takes what the target needs is a "
+            "leave out variables whose names contain any of these texts; ``=NAME`` means a whole name, and a text "
+            "with ``*``, ``?`` or ``[`` is a glob of whole names. A text that takes what the target needs is a "
             "complaint, unless ``fill`` gives that values: for a head or a pooler, or for what is named whole.",
             "--exclude",
             "TEXT",
@@ -98,10 +97,10 @@ class ModelOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            'values for kernels and tables that the target needs and the source lacks: ``"zeros"`` or '
-            "``\"normal:SEED\"``. The normal ones deviate by 0.02, as BERT's own initializer has it. Norms' scales "
-            "that are missing get ones, shifts and biases zeros. Zeros that could not be trained are a complaint "
-            "(docs/targets.md). Unless given, each variable that is missing is one.",
+            'how to fill kernels and tables that the target needs and the source lacks: ``"zeros"``, or '
+            '``"normal:SEED"`` for random numbers. The random numbers have a standard deviation of 0.02, like BERT\'s '
+            "own initializer. Missing scales of norms get ones, shifts and biases zeros. Zeros from which training "
+            "could not start are refused (docs/targets.md). Unless given, each missing variable is refused.",
             "--fill",
             "zeros|normal:SEED",
             "str | None",
@@ -111,13 +110,13 @@ class ModelOptions(TypedDict, total=False):
         Literal["drop", "convert", "keep"] | None,
         Option(
             None,
-            "what becomes of the optimizer's state, ``adam_m``, ``adam_v`` and ``global_step``: left out, made a "
-            "Keras optimizer's, or kept by name (unless given, left out, but for the target ``keras``). "
-            '``"convert"`` makes them the slots and the step of a Keras optimizer under the root\'s '
+            "what to do with the optimizer's state (``adam_m``, ``adam_v``, ``global_step``): leave it out, convert "
+            "it for a Keras optimizer, or keep it by name (unless given, it is left out; for the target ``keras``, "
+            'kept). ``"convert"`` makes them the slots and the step of a Keras optimizer under the root\'s '
             '``optimizer``; on the way back, those of either kind of optimizer become TF1\'s again. ``"keep"`` '
-            "carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its averages for their bias "
-            "and google-research's does not: training goes on from the same state, but its first steps are "
-            "smaller than TF1's would be (docs/slots.md).",
+            "carries them by name, in ``keras`` and ``tf1``. Keras's Adam corrects its averages for their bias and "
+            "google-research's does not: training goes on from the same state, but its first steps are smaller than "
+            "TF1's would be (docs/slots.md).",
             "--slots",
             "",
             "str | None",
@@ -127,8 +126,8 @@ class ModelOptions(TypedDict, total=False):
         Literal["adam-weight-decay", "adamw"] | None,
         Option(
             None,
-            "which optimizer ``slots=\"convert\"`` makes: Model Garden's AdamWeightDecay, unless given, or Keras's "
-            "new AdamW. The new one is built for the model's ``trainable_variables``.",
+            "the optimizer for ``slots=\"convert\"``: Model Garden's AdamWeightDecay, unless given, or Keras's new "
+            "AdamW. The new one is built for the model's ``trainable_variables``.",
             "--optimizer",
             "",
             "str | None",
@@ -138,8 +137,8 @@ class ModelOptions(TypedDict, total=False):
         float | None,
         Option(
             None,
-            'the constant rate of the optimizer that ``slots="convert"`` makes. Unless given, that optimizer is '
-            "expected to have a schedule, which has no rate to restore.",
+            'a constant learning rate for the optimizer that ``slots="convert"`` writes. Unless given, that '
+            "optimizer is expected to have a schedule, which has no rate to restore.",
             "--learning-rate",
             "RATE",
             "float | None",
@@ -158,7 +157,7 @@ class ModelOptions(TypedDict, total=False):
         str,
         Option(
             "",
-            'what to put before every TF1 name on the way back, such as ``"module/"``.',
+            'a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.',
             "--scope",
             "TEXT",
         ),
@@ -167,9 +166,8 @@ class ModelOptions(TypedDict, total=False):
         str,
         Option(
             "",
-            "on the way back, which model the source holds, where its objects could be several models'. It is a "
-            'family or ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder\'s objects of ELECTRA may '
-            "be BERT's.",
+            'which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or '
+            '``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder\'s objects of ELECTRA may be BERT\'s.',
             "--model",
             "FAMILY[/TARGET]",
         ),
@@ -178,8 +176,8 @@ class ModelOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "number of words to which the vocabulary is cut or extended. It is the number of rows of the word "
-            "table, and of all else that has one for each word.",
+            "cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and "
+            "of all else that has one for each word.",
             "--vocab-size",
             "N",
             "int | None",
@@ -189,7 +187,7 @@ class ModelOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "number of rows to which the position table is cut or extended.",
+            "cut or extend the position table to this number of rows.",
             "--max-positions",
             "N",
             "int | None",
@@ -199,7 +197,7 @@ class ModelOptions(TypedDict, total=False):
         Literal["zeros", "mean"],
         Option(
             "zeros",
-            'what added rows hold: ``"zeros"``, or the ``"mean"`` of the old ones.',
+            'values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.',
             "--resize-fill",
             "",
             "str",
@@ -209,7 +207,8 @@ class ModelOptions(TypedDict, total=False):
         PathLike | None,
         Option(
             None,
-            'a TOML file with a layout of your own, which is then the target. With ``to="tf1"``, the way back from it.',
+            'a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back '
+            "from it.",
             "--layout",
             "FILE",
             "PathLike | None",
@@ -243,7 +242,7 @@ class SourceOptions(TypedDict, total=False):
         Literal["v1", "v2"] | None,
         Option(
             None,
-            'format to read, if both are there: ``"v2"``, unless given, or ``"v1"``.',
+            'which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.',
             "--format",
             "",
             "str | None",
@@ -254,20 +253,20 @@ class SourceOptions(TypedDict, total=False):
 class VerifyOptions(TypedDict, total=False):
     """What is checked on the way."""
 
-    verify: Annotated[bool, Option(True, "compare each tensor's checksum with its bytes on the way.", "--no-verify")]
+    verify: Annotated[bool, Option(True, "check each tensor's checksum while copying.", "--no-verify")]
 
 
 class WriteOptions(TypedDict, total=False):
     """How a destination is written."""
 
     sync: Annotated[bool, Option(True, "wait until the files have reached the disk.", "--no-sync")]
-    overwrite: Annotated[bool, Option(False, "replace what is there under ``dest``.", "--overwrite")]
+    overwrite: Annotated[bool, Option(False, "replace ``dest`` if it exists.", "--overwrite")]
 
 
 class TrialOptions(TypedDict, total=False):
     """Whether anything is written at all."""
 
-    dry_run: Annotated[bool, Option(False, "only plan, and write nothing.", "--dry-run")]
+    dry_run: Annotated[bool, Option(False, "show what would be done, and write nothing.", "--dry-run")]
 
 
 class ProgressOptions(TypedDict, total=False):
@@ -293,10 +292,10 @@ class ModeOptions(TypedDict, total=False):
         Literal["copy", "link", "reflink", "auto"],
         Option(
             "copy",
-            "write every byte, share the source's data files by hard links or by reflinks, or take the first of "
-            "reflink, link and copy that works. A link makes ``dest``'s first data files the source's, and a "
-            "reflink clones that share their extents; what changes goes into one more. A linked file is one "
-            "file: editing the source's in place would change ``dest`` (docs/modes.md).",
+            "copy every byte; share the source's data files by hard links or reflinks; or use the first of reflink, "
+            "link and copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones "
+            "that share their extents; what changes goes into one more. A linked file is one file: editing the "
+            "source's in place would change ``dest`` (docs/modes.md).",
             "--mode",
             "",
             "str",
@@ -320,7 +319,7 @@ class AfterwardsOptions(TypedDict, total=False):
         bool,
         Option(
             False,
-            "read both checkpoints again when all is written, and compare every value and every checksum.",
+            "after writing, read both checkpoints again and compare every value and every checksum.",
             "--prove",
         ),
     ]
@@ -339,8 +338,8 @@ class EditOptions(TypedDict, total=False):
         Sequence[tuple[str, str]],
         Option(
             (),
-            "(regular expression, replacement) pairs by which names, or paths of objects, are changed in turn, "
-            "as ``re.sub`` does.",
+            "rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; "
+            "they apply in order.",
             "--rename",
             "REGEX=REPLACEMENT",
             "Sequence[tuple[str, str]]",
@@ -350,9 +349,9 @@ class EditOptions(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            "leave out what matches any of these shell globs: names, paths of objects, or full names. ``*`` also "
+            "leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also "
             "matches ``/``. One that matches no name is tried on paths of objects, then on full names. An object "
-            "with several tensors goes as a whole.",
+            "with several tensors is left out as a whole.",
             "--drop",
             "PATTERN",
             "Sequence[str]",
@@ -362,7 +361,7 @@ class EditOptions(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            "leave out what matches none of these shell globs, which are read like those of ``drop``.",
+            "keep only what matches one of these shell globs, which are read like those of ``drop``.",
             "--keep",
             "PATTERN",
             "Sequence[str]",
@@ -377,7 +376,7 @@ class FileOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            'kind of file, if its name does not tell: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a '
+            'kind of file, if its name does not show it: ``"safetensors"``, ``"npz"``, or ``"npy"``, which is a '
             "directory. For safetensors files the library of that name is needed.",
             "--as",
             "",
@@ -388,7 +387,7 @@ class FileOptions(TypedDict, total=False):
         str,
         Option(
             SOURCE,
-            'whose names and shapes: ``"source"``, as they are, or a target of `convert`, such as ``"tf1"``. '
+            'the names and shapes to use: ``"source"`` (unchanged), or a target of `convert`, such as ``"tf1"``. '
             '``"auto"`` takes the fullest that fits. Options that say something of a model are for targets; only '
             '``exclude`` also goes with ``"source"``.',
             "--to",
@@ -404,10 +403,10 @@ class NameOptions(TypedDict, total=False):
         Literal["key", "path", "full"],
         Option(
             "key",
-            'what tensors of objects are called: ``"key"``, by their keys; ``"path"``, by the paths that '
-            '``tfckpt tree`` draws; ``"full"``, as TensorFlow 1 would. A full name is such as '
-            "``lstm/lstm_cell/kernel``. What lacks a full name has its path, and what has no path its key, which "
-            "is noted. ``rename`` comes after that.",
+            'which names to use for tensors of objects: ``"key"``, their keys; ``"path"``, the paths that ``tfckpt '
+            'tree`` draws; ``"full"``, the names that TensorFlow 1 would use. A full name is such as '
+            "``lstm/lstm_cell/kernel``. What lacks a full name has its path, and what has no path its key, which is "
+            "noted. ``rename`` comes after that.",
             "--names",
             "",
             "Literal['key', 'path', 'full']",
@@ -441,8 +440,8 @@ class StorageOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "name of the dtype that all floating-point tensors become, such as ``float16``. TensorFlow casts "
-            "none when it restores.",
+            "convert all floating-point tensors to this dtype, such as ``float16``. TensorFlow does not cast when it "
+            "restores.",
             "--cast",
             "DTYPE",
             "str | None",
@@ -452,8 +451,8 @@ class StorageOptions(TypedDict, total=False):
         bool,
         Option(
             False,
-            "leave out optimizer state. That is state of TF1's and TF2's optimizers, with loss scales and accumulated "
-            "gradients; but not what the model has too, nor moving averages, which are noted.",
+            "leave out optimizer state. That is the state of TF1's and TF2's optimizers, with loss scales and "
+            "accumulated gradients; but not what the model uses too, nor moving averages, which a note names.",
             "--strip-optimizer",
         ),
     ]
@@ -461,8 +460,7 @@ class StorageOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "number of data files to spread the tensors over, evenly by bytes (unless given, as many as in the "
-            "source).",
+            "number of data files, with about equal bytes (unless given, as many as the source has).",
             "--shards",
             "N",
             "int | None",
@@ -472,7 +470,7 @@ class StorageOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "bytes of the largest data file; larger tensors are cut into slices. Slices that are larger are put "
+            "the largest size of a data file; larger tensors are split into slices. Slices that are larger are put "
             "together first, and those of a dtype or rank in which TensorFlow could not do it.",
             "--max-shard-size",
             "BYTES",
@@ -483,7 +481,7 @@ class StorageOptions(TypedDict, total=False):
         bool | None,
         Option(
             None,
-            "byte order of the values, if not the source's.",
+            "byte order of the values (unless given, the source's).",
             "--byte-order",
             "",
             "bool | None",
@@ -512,12 +510,11 @@ class JoinOptions(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            'which source counts for what several sources have: ``"SOURCE"``, for all of it, or '
-            '``"PATTERN=SOURCE"``. The source is spelled as in ``sources``. ``PATTERN`` is a glob of object '
-            "paths, with all below them; if it means none, of names, and then of full names. Instead of a glob a "
-            'role: ``"optimizer state=SOURCE"``, so that ``"model=SOURCE"`` is for weights, and '
-            '``"model/*=SOURCE"`` for an object of that name. The first that means something counts, and '
-            '``"SOURCE"`` alone only for what no other means.',
+            'whose value counts if several sources have one: ``"SOURCE"`` for everything, or ``"PATTERN=SOURCE"``. '
+            "The source is spelled as in ``sources``. ``PATTERN`` is a glob of object paths, with all below them; if "
+            'it means none, of names, and then of full names. Instead of a glob a role: ``"optimizer '
+            'state=SOURCE"``, so that ``"model=SOURCE"`` is for weights, and ``"model/*=SOURCE"`` for an object of '
+            'that name. The first that means something counts, and ``"SOURCE"`` alone only for what no other means.',
             "--prefer",
             "[PATTERN=]SOURCE",
             "Sequence[str]",
@@ -527,7 +524,7 @@ class JoinOptions(TypedDict, total=False):
         bool,
         Option(
             False,
-            "join the slices of partitioned tensors although some are missing, as one step of several.",
+            "allow missing slices of partitioned tensors, to merge in several steps.",
             "--partial",
         ),
     ]
@@ -544,7 +541,7 @@ class WeightOptions(TypedDict, total=False):
         Sequence[float] | None,
         Option(
             None,
-            "a positive number for each source, of which only the ratios count (unless given, all are equal).",
+            "a positive number for each source; only the ratios matter (unless given, all are equal).",
             "--weights",
             "W,W,...",
             "Sequence[float] | None",
@@ -567,13 +564,14 @@ class Compared(TypedDict, total=False):
         float,
         Option(
             0.0,
-            "how far two values may be apart. They are alike where ``|a - b| <= atol + rtol * max(|a|, |b|)``.",
+            "the absolute difference that two values may have. They are alike where ``|a - b| <= atol + rtol * "
+            "max(|a|, |b|)``.",
             "--atol",
             "NUMBER",
         ),
     ]
     rtol: Annotated[
-        float, Option(0.0, "the part of the allowed distance that grows with the values.", "--rtol", "NUMBER")
+        float, Option(0.0, "the difference that two values may have, relative to the larger one.", "--rtol", "NUMBER")
     ]
     ignore_dtypes: Annotated[
         bool,
@@ -587,10 +585,9 @@ class Compared(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            'what to compare: globs over names, such as ``"bert/*"``, or names of roles, such as ``"model"``. '
-            "Where a glob matches no name, it is for paths of objects, or else full names. Nothing else is "
-            "compared, and ``ignored`` tells what that is. A role's name means the role, also where a tensor is "
-            "called so.",
+            'compare only this: globs of names, such as ``"bert/*"``, or names of roles, such as ``"model"``. Where '
+            "a glob matches no name, it is for paths of objects, or else full names. Nothing else is compared, and "
+            "``ignored`` tells what that is. A role's name means the role, also where a tensor is called so.",
             "--only",
             "PATTERN|ROLE",
             "Sequence[str]",
@@ -600,7 +597,7 @@ class Compared(TypedDict, total=False):
         Sequence[str],
         Option(
             (),
-            'what not to compare, likewise, such as ``"optimizer state"``. Where the two checkpoints tell '
+            'do not compare this, given likewise, such as ``"optimizer state"``. Where the two checkpoints tell '
             "different roles of one tensor, or a path leads to it in one of them alone, it is compared.",
             "--ignore",
             "PATTERN|ROLE",
@@ -655,7 +652,7 @@ class PageOptions(TypedDict, total=False):
         ),
     ]
     bins: Annotated[int, Option(24, f"bars of the histograms, from 1 to {MOST_BINS}.", "--bins", "BARS")]
-    overwrite: Annotated[bool, Option(False, "replace a file that is there.", "--overwrite")]
+    overwrite: Annotated[bool, Option(False, "replace the file if it exists.", "--overwrite")]
 
 
 class ReportOptions(PageOptions, ModelOptions, SourceOptions, ProgressOptions, total=False):

@@ -222,6 +222,7 @@ def test_a_scheme_that_nobody_knows() -> None:
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(
-        UnsupportedError, match=r"https://host/model\.index: .*fsspec.*; pip install 'tfckpt\[remote\]'"
+        UnsupportedError,
+        match=r"https://host/model\.index: .*fsspec.*; install what most URLs need with: pip install 'tfckpt\[remote\]'",
     ):
         tfckpt.open("https://host/model")

@@ -75,7 +75,7 @@ def test_a_tensor_can_be_read_in_part(simple_store: Store) -> None:
 def test_a_pointer_in_a_store_is_called_that(simple_store: Store) -> None:
     prefix = f"{simple_store.url}/model"
     tfckpt.save(prefix, WEIGHTS)
-    pointed = "got a Git LFS pointer of a few lines, not the file that it stands for; let Git fetch the file itself"
+    pointed = "got a Git LFS pointer, not the file itself; let Git download the file"
     data, index = f"{prefix}.data-00000-of-00001", f"{prefix}.index"
     simple_store.fs.pipe_file(f"{simple_store.path}/model.data-00000-of-00001", POINTER)
     with tfckpt.open(prefix) as checkpoint:
@@ -288,7 +288,7 @@ def test_what_is_not_there_is_said_with_what_is(simple_store: Store) -> None:
 
 def test_a_directory_is_no_prefix_to_write_to(simple_store: Store) -> None:
     tfckpt.save(f"{simple_store.url}/model", WEIGHTS)
-    with pytest.raises(UsageError, match=r"run: a directory; .* e\.g\. .*://.*/run/model\.ckpt"):
+    with pytest.raises(UsageError, match=r"run: a directory; .* such as .*://.*/run/model\.ckpt"):
         tfckpt.save(simple_store.url, WEIGHTS)
 
 

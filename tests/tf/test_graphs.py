@@ -100,7 +100,7 @@ def test_a_saved_model_is_told_by_its_graph(
     (line,) = fail(capsys, "ls", str(path))
     assert line == f"{path}: no checkpoint; {at_file}"
     (line,) = fail(capsys, "ls", str(path.parent))
-    assert line == f"{path.parent}: a directory without a checkpoint: no file in it ends in .index; {at_directory}"
+    assert line == f"{path.parent}: the directory has no checkpoint: no file in it ends in .index; {at_directory}"
 
 
 def test_a_function_frozen_by_tensorflow_2_is_a_frozen_graph(tf: Any, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def damaged(name: str, path: str, offset: int, nbytes: int, expected: int, got: 
         offset=offset,
         expected=f"{expected:#010x}",
         got=f"{got:#010x}",
-        hint="the file is damaged: fetch it again",
+        hint="the file is damaged: download or copy it again",
     )
 
 

@@ -18,7 +18,7 @@ from tfckpt.issues import Remedy, run
 
 HEAD_SIZE = 512  # bytes that tell
 INDEX, DATA, OLD = "a checkpoint's index", "a checkpoint's data file", "a file of a V1 checkpoint"  # what is expected
-BROKEN_INDEX = "the index is damaged, cut short, or something else: fetch it again"
+BROKEN_INDEX = "the index is damaged, cut short, or something else: download or copy it again"
 
 
 class Kind(NamedTuple):
@@ -30,13 +30,13 @@ class Kind(NamedTuple):
 
 
 POINTER = Kind(
-    "a Git LFS pointer of a few lines, not the file that it stands for",
-    "let Git fetch the file itself",
+    "a Git LFS pointer, not the file itself",
+    "let Git download the file",
     "git -C {folder} lfs pull",
 )
-PAGE = Kind("a web page, not the file", "the download got a page about it: fetch the file itself")
-ANSWER = Kind("a server's answer in XML, not the file", "the download was refused: fetch it again")
-EMPTY = Kind("an empty file", "the download, or the copy, is not complete: fetch it again")
+PAGE = Kind("a web page instead of the file", "download the file itself")
+ANSWER = Kind("a server's answer in XML, not the file", "the download was refused: try it again")
+EMPTY = Kind("an empty file", "the download or copy is incomplete: repeat it")
 STUBS = (POINTER, PAGE, ANSWER, EMPTY)  # what comes in place of a file, whatever that is
 HDF5 = Kind(
     "an HDF5 file, as Keras saves weights",
@@ -46,11 +46,11 @@ HDF5 = Kind(
 TORCH = Kind("a PyTorch file", "tfckpt reads TensorFlow checkpoints; PyTorch's own tools read this one")
 ZIP = Kind("a zip archive", "unpack it first", "python3 -m zipfile -e {path} {stem}")
 TAR = Kind("a tar archive", "unpack it first", "mkdir -p {stem} && tar -xf {path} -C {stem}")
-IMPORTED = "tfckpt import makes a checkpoint of it", "tfckpt import {path} {stem}.ckpt"
+IMPORTED = "tfckpt import makes a checkpoint from it", "tfckpt import {path} {stem}.ckpt"
 ARRAYS = Kind("an archive of NumPy arrays", *IMPORTED)
 TENSORS = Kind("a safetensors file", *IMPORTED)
-TEXT = Kind("a JSON text", "a checkpoint's values are in its .index and .data files")
-GRAPH = Kind("a graph without the values of variables", "a checkpoint's values are in its .index and .data files")
+TEXT = Kind("a JSON text", "those are in a checkpoint's .index and .data files")
+GRAPH = Kind("a graph, without the values of variables", "those are in a checkpoint's .index and .data files")
 FROZEN = Kind(
     "a frozen graph: it holds values as constants, which tfckpt does not read",
     "look for the checkpoint that it was frozen from; without it, TensorFlow's "

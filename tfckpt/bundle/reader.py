@@ -512,7 +512,7 @@ def _open_data(path: str, place: str) -> Input:
     try:
         return open_input(path, place=place, readahead=DATA_READAHEAD)
     except CheckpointNotFoundError as error:
-        text = f"{error}; the index names this file: the download, or the copy, is not complete"
+        text = f"{error}; the index names this file: the download or copy is incomplete"
         raise remedied(CheckpointNotFoundError(text), looking(path)) from None
 
 

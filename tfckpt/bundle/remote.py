@@ -34,7 +34,7 @@ def open_store(url: str) -> tuple[Any, str]:
 
             fs, path = url_to_fs(url)
         except ImportError as error:
-            text = f"{url}: {error}; pip install 'tfckpt[remote]' brings what most URLs need"
+            text = f"{url}: {error}; install what most URLs need with: pip install 'tfckpt[remote]'"
             raise remedied(UnsupportedError(text), install("remote")) from None
         except ValueError as error:
             raise UsageError(f"{url}: not a URL that fsspec can open: {error}") from None

@@ -72,7 +72,7 @@ def _without_index(typed: str, folder: str, nearest: Remedy | None) -> tuple[str
     """Return what to say of data files without their index, which may be there under another name."""
     meant = None if nearest is None else nearest.argument("meant")
     if meant is None or file_names(meant, files.list_directory(folder))[1:]:
-        return "its data files are there: the download, or the copy, is not complete", looking(typed)
+        return "its data files are there: the download or copy is incomplete", looking(typed)
     text = f"its data files are there, and {index_path(meant)} may be its index under another name"
     import shlex
 

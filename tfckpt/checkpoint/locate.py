@@ -23,10 +23,10 @@ def check_prefix(prefix: str | os.PathLike[str]) -> str:
         raise UsageError("an empty path: give the prefix of the files to write")
     base = join(path, "model.ckpt")
     if path.endswith(os.sep) or files.is_directory(path):
-        text = f"{path}: a directory; give the prefix of the files to write, e.g. {base}"
+        text = f"{path}: a directory; give the prefix of the files to write, such as {base}"
         raise remedied(UsageError(text), take(path, base))
     if (base := strip_suffix(path)) != path:
-        text = f"{path}: the name of a checkpoint's file; give the prefix {base}"
+        text = f"{path}: the name of one of a checkpoint's files; give the prefix {base}"
         raise remedied(UsageError(text), take(path, base))
     return path
 
@@ -128,7 +128,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
             raise remedied(CheckpointNotFoundError(text), leave_out("source_format"))
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
         what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
-        text = f"{directory}: a directory without a checkpoint: no file in it ends {ending}"
+        text = f"{directory}: the directory has no checkpoint: no file in it ends {ending}"
         raise remedied(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
     if state is None and (elsewhere := named_elsewhere(directory, found)):

@@ -77,7 +77,7 @@ def add_commands(
         type=home_path,
         help="print what a checkpoint's tensors are called instead: keys, paths and full names; the script asks for it",
     )
-    completion.add_argument("--beginning", metavar="TEXT", default="", help="only names that begin with this")
+    completion.add_argument("--beginning", metavar="TEXT", default="", help="only names with this beginning")
     completion.set_defaults(run=cmd_completion, json=False, quiet=False, verbose=False, no_pager=True)
 
 

@@ -49,12 +49,14 @@ def add_commands(
 ) -> None:
     """Add this file's command to the parser."""
     diff = commands.add_parser(
-        "diff", parents=[common], help="compare two checkpoints: exit code 0 if same, 1 if different, 2 for trouble"
+        "diff",
+        parents=[common],
+        help="compare two checkpoints: exit code 0 if they are equal, 1 if they differ, 2 after an error",
     )
     diff.add_argument("a", metavar="A", help=CHECKPOINT)
     diff.add_argument("b", metavar="B", help=CHECKPOINT)
     add_flags(diff, DiffOptions)
-    diff.add_argument("--all", action="store_true", help="a row for each tensor, also for what is the same")
+    diff.add_argument("--all", action="store_true", help="list every tensor, also those that are equal")
     diff.add_argument(
         "--map",
         metavar="LAYOUT",

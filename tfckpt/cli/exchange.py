@@ -28,16 +28,18 @@ def add_commands(
     choices: dict[str, Iterable[str]] = {"to": Targets(SOURCE, AUTO), "kind": KINDS}
     export = commands.add_parser("export", parents=[common], help="write tensors as safetensors, .npz or .npy files")
     export.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
-    export.add_argument("dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - is stdout")
+    export.add_argument(
+        "dest", metavar="DEST", help="NAME.safetensors, NAME.npz, or a directory: NAME/; - means stdout"
+    )
     add_flags(export, ExportOptions, choices=choices)
     add_all(export)
     export.set_defaults(run=cmd_export, reports=True)
 
     imports = commands.add_parser(
-        "import", parents=[common], help="make a checkpoint of safetensors, .npz or .npy files"
+        "import", parents=[common], help="make a checkpoint from safetensors, .npz or .npy files"
     )
     imports.add_argument(
-        "source", metavar="SOURCE", help="a .safetensors or .npz file, or an exported directory; - is stdin"
+        "source", metavar="SOURCE", help="a .safetensors or .npz file, or an exported directory; - means stdin"
     )
     add_dest(imports)
     add_flags(imports, ImportOptions, choices=choices)

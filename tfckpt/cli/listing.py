@@ -78,7 +78,7 @@ def add_commands(
         "--names",
         choices=tuple(FORMS),
         default=KEY,
-        help="how tensors are called: by key, by the path that tree draws, or by full name (default: key)",
+        help="which names to show: keys, the paths that tree draws, or full names (default: key)",
     )
     ls.add_argument(
         "--columns",
@@ -92,14 +92,16 @@ def add_commands(
         "--sort",
         choices=tuple(COLUMNS),
         metavar="COLUMN",
-        help="order by a column: numbers from the largest down, names with their numbers as numbers",
+        help="sort by a column: the largest numbers first; names in natural order, layer_2 before layer_10",
     )
-    ls.add_argument("--reverse", action="store_true", help="turn the order round")
+    ls.add_argument("--reverse", action="store_true", help="reverse the order")
     ls.add_argument(
-        "--total", choices=GROUPINGS, help="sums instead of tensors, the largest first; role tells optimizer from model"
+        "--total",
+        choices=GROUPINGS,
+        help="show sums instead of tensors, the largest first; role separates the optimizer from the model",
     )
     ls.add_argument(
-        "--depth", type=counting(1, 1000), default=1, metavar="N", help="parts of the prefixes to sum (default: 1)"
+        "--depth", type=counting(1, 1000), default=1, metavar="N", help="number of name parts in a prefix (default: 1)"
     )
     add_all(ls)
     ls.set_defaults(run=cmd_ls, paged=True)

@@ -56,14 +56,15 @@ FAILED, WRONG_USAGE = 1, 2
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
 EXIT_CODES = (
-    (0, "done; of diff: nothing differs"),
+    (0, "done; for diff: nothing differs"),
     (
         1,
-        "a failure that stderr explains, a line for each reason; of diff: something differs; of salvage: something is lost",
+        "failed, and stderr explains each reason in a line; for diff: something differs; for salvage: something is "
+        "lost",
     ),
-    (WRONG_USAGE, "wrong usage: an argument that is unknown, missing or no value for it; of diff: also any failure"),
-    (INTERRUPTED, "interrupted (Ctrl-C): nothing is left behind"),
-    (TERMINATED, "terminated (SIGTERM): nothing is left behind"),
+    (WRONG_USAGE, "wrong usage: an argument is unknown or missing, or has a wrong value; for diff: also any failure"),
+    (INTERRUPTED, "interrupted (Ctrl-C); nothing is left behind"),
+    (TERMINATED, "terminated (SIGTERM); nothing is left behind"),
 )
 
 

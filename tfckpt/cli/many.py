@@ -35,12 +35,15 @@ def add_commands(
     many.add_argument(
         "manifest",
         metavar="MANIFEST",
-        help="CSV file: source,destination,options; options as convert takes them, paths relative to its own directory; "
-        "- is stdin",
+        help="CSV file with the columns source,destination,options; the options are those of convert, and paths are "
+        "relative to the directory of the file; - means stdin",
     )
     where = many.add_mutually_exclusive_group()
     where.add_argument(
-        "--processes", type=counting(1, MOST_JOBS), metavar="N", help="number of processes (default: as many as cores)"
+        "--processes",
+        type=counting(1, MOST_JOBS),
+        metavar="N",
+        help="number of processes (default: the number of cores)",
     )
     where.add_argument(
         "--jobs", dest="processes", type=counting(1, MOST_JOBS), metavar="N", help="the same as --processes"
@@ -48,7 +51,9 @@ def add_commands(
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run them on a cluster of Dask, e.g. tcp://HOST:8786 (extra: dask)"
     )
-    many.add_argument("--overwrite", action="store_true", help="replace destinations that are not proven, in all rows")
+    many.add_argument(
+        "--overwrite", action="store_true", help="in all rows, replace destinations that cannot be proven right"
+    )
     many.set_defaults(run=cmd_convert_many, reports=True)
 
 

@@ -122,13 +122,19 @@ class CommandParser(SuggestingParser):
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON document (docs/json.md)")
-    parser.add_argument("--no-pager", action="store_true", help="do not show what is long in $PAGER")
+    parser.add_argument("--no-pager", action="store_true", help="do not page long output with $PAGER")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument(
-        "-q", "--quiet", action="store_true", help="no progress, and no report of what was done: the exit code tells"
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print no progress and no report; the exit code says whether it worked",
     )
     volume.add_argument(
-        "-v", "--verbose", action="store_true", help="log to stderr, and show where in the code a failure came from"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="write the log to stderr, and show where in the code an error came from",
     )
 
 
@@ -147,7 +153,7 @@ def add_filter(parser: argparse.ArgumentParser, what: str = "names") -> None:
         help=f"shell glob that {what} must match; if none does, paths of objects, or full names of variables",
     )
     parser.add_argument(
-        "--regex", type=_regex, metavar="REGEX", help=f"{what} must have a match of this regular expression"
+        "--regex", type=_regex, metavar="REGEX", help=f"only {what} in which this regular expression matches"
     )
 
 

@@ -33,9 +33,7 @@ ASCII_GUIDES = str.maketrans("└├│─", "`||-")  # for a stdout that cannot
 
 def add_all(parser: argparse.ArgumentParser) -> None:
     """Add the flag for a row for each tensor."""
-    parser.add_argument(
-        ALL, action="store_true", help="a row for each tensor, as a pipe gets it, instead of one for equal layers"
-    )
+    parser.add_argument(ALL, action="store_true", help="list every tensor, as in a pipe; do not fold equal layers")
 
 
 def print_json(value: Any) -> None:

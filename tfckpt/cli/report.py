@@ -24,7 +24,7 @@ def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add this file's command to the parser."""
-    report = commands.add_parser("report", parents=[common], help="write a page to look at: bytes, mapping, histograms")
+    report = commands.add_parser("report", parents=[common], help="write an HTML page: bytes, mapping, histograms")
     report.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     report.add_argument(
         "dest",

@@ -55,7 +55,9 @@ def add_commands(
         "--slice", metavar="INDEX", help=f"values to show, as in NumPy: '0, :5' (default: the first {HEAD})"
     )
     add_flags(show, StatisticsOptions, only=("bins",))
-    show.add_argument("--no-stats", dest="stats", action="store_false", help="show values only; does not read the rest")
+    show.add_argument(
+        "--no-stats", dest="stats", action="store_false", help="show only values, and do not read the rest"
+    )
     show.set_defaults(run=cmd_show, paged=True)
 
 

@@ -55,7 +55,7 @@ def add_commands(
         "--nocreate_v2_checkpoint", dest="create_v2_checkpoint", action="store_false", help="the names of the first one"
     )
     parser.add_argument(
-        "--alsologtostderr", "--logtostderr", action="store_true", help="nothing: the log goes there anyway"
+        "--alsologtostderr", "--logtostderr", action="store_true", help="no effect: the log goes to stderr anyway"
     )
     parser.set_defaults(run=cmd_tf1_to_keras)
 

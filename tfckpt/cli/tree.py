@@ -47,9 +47,11 @@ def add_commands(
         "--depth",
         type=counting(1, 1000),
         metavar="N",
-        help="levels to draw; what is below them is counted (default: all)",
+        help="number of levels to draw; deeper ones are counted (default: all)",
     )
-    tree.add_argument("--all", action="store_true", help="every layer, objects without values, and each slot variable")
+    tree.add_argument(
+        "--all", action="store_true", help="draw every layer, objects without values, and every slot variable"
+    )
     tree.set_defaults(run=cmd_tree, paged=True)
 
 

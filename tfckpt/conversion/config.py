@@ -225,5 +225,5 @@ def _several(name: str, value: object) -> str:
     if not isinstance(value, list):
         return ""
     if name == TYPES and len(value) == SEGMENTS:
-        return ": of a TAPAS model, which has seven kinds of segments; no target takes it"
+        return ": it is a TAPAS model with seven kinds of segments, and no target supports it"
     return ": of a model that has several; no target takes it"

@@ -41,5 +41,5 @@ def no_heads(config: Config | None, layout: ObjectLayout, hub: Mapping[str, Entr
     if layout.family != BERT or words is None or len(words.shape) != 2 or words.shape[1] % BERT_HEAD_SIZE:
         return issue
     heads = words.shape[1] // BERT_HEAD_SIZE
-    known = f"; Google's BERTs have one head for each {BERT_HEAD_SIZE} of hidden_size, which makes {heads} here"
+    known = f" (Google's BERTs have one head for each {BERT_HEAD_SIZE} of hidden_size, here {heads})"
     return issue._replace(expected=known, remedies=(give(num_heads=heads),))

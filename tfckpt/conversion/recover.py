@@ -74,10 +74,10 @@ def explained(proof: Proof, source: Checkpoint, dest: Checkpoint, request: Reque
         return ProofError([found._replace(expected=repr(proof.to), origin=dest.prefix)], report)
     if any(checked.key for checked in proof.tensors):
         return ProofError(proof.problems, report)
-    lines = [f"none of the {len(proof.tensors)} variables of target {proof.to!r} is there", *proof.others]
+    lines = [f"it has none of the {len(proof.tensors)} variables of target {proof.to!r}", *proof.others]
     if proof.unaccounted:
         them = "it" if len(proof.unaccounted) == 1 else "them"
-        lines.append(f"{some(proof.unaccounted, 1)}: nothing in the source accounts for {them}")
+        lines.append(f"{some(proof.unaccounted, 1)}: nothing in the source corresponds to {them}")
     error = ProofError([Issue("said", got=line, origin=dest.prefix) for line in lines], report)
     return remedied(error, list_tensors(dest.prefix))
 
