@@ -58,6 +58,29 @@ def test_a_difference_is_coloured_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{ESCAPE}31mvalues" in shown_here(monkeypatch, "diff", str(tmp_path / "a"), str(tmp_path / "b"), code=1)
 
 
+def test_verdicts_notes_errors_and_next_steps_have_colours_on_a_terminal(bert: str, tmp_path: Path) -> None:
+    green, red, yellow, cyan = (f"{ESCAPE}{code}m" for code in ("1;32", "1;31", "33", "1;36"))
+    dest = str(tmp_path / "out")
+    argv = ("convert", bert, dest, "--prove", "--fill", "zeros", "--exclude", "=bert/pooler/dense/bias")
+    shown = on_terminal("stdout", *argv)
+    assert f"{green}written:" in shown
+    assert f"{green}proved:" in shown
+    assert f"{yellow}note:" in shown
+    refused = ("convert", bert, str(tmp_path / "other"), "--to", "classifier")
+    failed = on_terminal("stderr", *refused, code=1)
+    assert f"{red}tfckpt convert:" in failed
+    assert f"{cyan}tfckpt convert:" in failed
+    assert "\x1b[1;31m" not in on_terminal("stderr", *refused, code=1, NO_COLOR="1")
+    assert f"{green}OK:" in on_terminal("stdout", "diff", bert, bert)
+
+
+def test_what_may_be_typed_next_is_one_line_however_narrow_the_terminal_is(bert: str, tmp_path: Path) -> None:
+    argv = ("convert", bert, str(tmp_path / ("out" * 20)), "--to", "classifier")
+    *reasons, advice = plain(on_terminal("stderr", *argv, columns=40, code=1)).splitlines()
+    assert advice == f"tfckpt convert: next: tfckpt convert {bert} {argv[2]} --to auto"
+    assert all(len(line) <= 40 for line in reasons if " " in line.strip())
+
+
 def test_a_pipe_is_not_cut_at_any_width(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     name = "layer/" * 60 + "w"
