@@ -7,12 +7,14 @@ import io
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.commands import Captured, fail, succeed
+from support.missing import missing
 
 import tfckpt
 from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Attribute, ObjectGraph, variable_key
@@ -39,6 +41,8 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 @pytest.fixture
 def script(tmp_path: Path, capsys: Captured) -> Path:
+    if shutil.which("bash") is None:
+        missing("bash is not installed")
     path = tmp_path / "completion.bash"
     path.write_text("\n".join(succeed(capsys, "completion", "bash")))
     return path
