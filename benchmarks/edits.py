@@ -21,15 +21,22 @@ import numpy.typing as npt
 
 import tfckpt
 from benchmarks.measure import environment, machine
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, Node, ObjectGraph, variable_key
+from tfckpt.checkpoint.graph.object_graph import (
+    OBJECT_GRAPH_KEY,
+    VARIABLE_VALUE,
+    Attribute,
+    Node,
+    ObjectGraph,
+    variable_key,
+)
 
 VARIABLES, BLOCK = 100_000, 10
 IMPORTS = """
 import crc32c, sys, resource, time
-import tfckpt, tfckpt.edit.rewrite, tfckpt.edit.merge, tfckpt.edit.average, tfckpt.checkpoint.roles
+import tfckpt, tfckpt.edit.rewrite, tfckpt.edit.merge, tfckpt.edit.average, tfckpt.checkpoint.graph.roles
 import tfckpt._proto.trackable_object_graph_pb2
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 source, dest = sys.argv[1:3]
 other = source + "-b"
 """

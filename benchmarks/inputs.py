@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tfckpt
-from tfckpt.cli.demo import bert_shapes
+from tfckpt.cli.commands.demo import bert_shapes
 
 
 def bert(hidden: int, layers: int, vocab: int = 30522) -> dict[str, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tfckpt
 from benchmarks.measure import Contender, Run, in_turn, machine
-from tfckpt.cli.demo import make_bert
+from tfckpt.cli.commands.demo import make_bert
 
 OPTIONS = ("--num-heads", "4", "--no-sync", "--overwrite")
 BARE, NUMPY = "python -c pass", "import numpy"

@@ -17,7 +17,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 import tfckpt
-from tfckpt.cli.demo import bert_shapes
+from tfckpt.cli.commands.demo import bert_shapes
 
 PICTURE = Path(__file__).with_name("report.png").absolute()
 WIDTH, HEIGHT = 960, 1450

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from support.tf1 import BERT_BASE, write_bert
 
 import tfckpt
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

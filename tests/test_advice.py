@@ -19,7 +19,7 @@ import tfckpt
 from tfckpt import errors
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.main import main
-from tfckpt.cli.output import folded
+from tfckpt.cli.ui.output import folded
 from tfckpt.issues import Issue
 
 SOURCE = f"bert/{NAME}"
@@ -101,7 +101,7 @@ def test_of_a_directory_that_is_nearly_right_the_same_checkpoint_is_meant(here: 
 
 
 def test_a_guess_that_is_refused_is_none(here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfckpt.bundle import files
+    from tfckpt.storage import files
 
     list_directory = files.list_directory
 

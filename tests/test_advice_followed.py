@@ -23,7 +23,7 @@ from teaching.cases import CASES, Case
 from teaching.page import provoke
 
 import tfckpt
-from tfckpt.checkpoint.roles import MODEL, find_roles
+from tfckpt.checkpoint.graph.roles import MODEL, find_roles
 from tfckpt.cli.main import build_parser
 
 pytestmark = pytest.mark.exhaustive

@@ -11,7 +11,7 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Attribute, Node, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, Attribute, Node, ObjectGraph
 from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.layouts import albert, bert

@@ -20,11 +20,11 @@ from support.v1 import to_rows, write_rows
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_QINT8, DT_VARIANT
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, numpy_dtype
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name, numpy_dtype
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.agreement import disagreement, doubts
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.agreement import disagreement, doubts
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
     Attribute,

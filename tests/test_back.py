@@ -10,7 +10,7 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, variable_key
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, variable_key
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.issues import give
 

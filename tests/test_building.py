@@ -13,7 +13,7 @@ import pytest
 from support.commands import Captured, succeed, succeed_json
 
 import tfckpt
-from tfckpt.cli.planned import build_lines
+from tfckpt.cli.ui.planned import build_lines
 from tfckpt.errors import PlanError
 from tfckpt.layouts.catalog import NAMES
 from tfckpt.types import Argument, Constructor, Fact

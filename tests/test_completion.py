@@ -17,8 +17,8 @@ from support.commands import Captured, fail, succeed
 from support.missing import missing
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, Attribute, ObjectGraph, variable_key
-from tfckpt.cli.completion import SHELLS
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, Attribute, ObjectGraph, variable_key
+from tfckpt.cli.commands.completion import SHELLS
 from tfckpt.cli.main import build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"

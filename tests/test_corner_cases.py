@@ -20,11 +20,11 @@ import tfckpt
 from tfckpt._proto import types_pb2
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedTensorSlices
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto, TensorShapeProto, VersionDef
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.entry import HEADER_KEY
-from tfckpt.bundle.ordered_code import encode_slice_key
-from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.v1_values import FIELDS
+from tfckpt.bundle.v1.values import FIELDS
+from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt.bundle.values.entry import HEADER_KEY
+from tfckpt.bundle.values.ordered_code import encode_slice_key
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import CheckpointNotFoundError, ChecksumError, FormatError, UnsupportedError
 from tfckpt.sstable.checksum import crc32c, mask

@@ -11,9 +11,17 @@ from support.missing import missing
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import NUMERIC, QUANTIZED, component_size, data_type_of, dtype_name, is_numeric, numpy_dtype
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.values import encode_array, numeric_array
+from tfckpt.bundle.values.arrays import encode_array, numeric_array
+from tfckpt.bundle.values.dtypes import (
+    NUMERIC,
+    QUANTIZED,
+    component_size,
+    data_type_of,
+    dtype_name,
+    is_numeric,
+    numpy_dtype,
+)
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.errors import UnsupportedError
 
 # (number, name, bytes an element) as TensorFlow has them; no bytes: no fixed size.

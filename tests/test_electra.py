@@ -14,7 +14,7 @@ from support.electra import FORMS, electra_form
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, variable_key
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
 from tfckpt.conversion.prove import prove
 from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError, ProofError, UsageError

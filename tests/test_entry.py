@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
-from tfckpt.bundle.entry import Entry, Header, decode_name, encode_name
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.entry import Entry, Header, decode_name, encode_name
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 
 HALVES = (TensorSlice(((0, 25),)), TensorSlice(((25, 25),)))

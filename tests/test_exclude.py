@@ -16,7 +16,7 @@ from support.electra import electra_form
 from support.gpt2 import make_gpt2
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import variable_key
+from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.main import main
 from tfckpt.conversion.exclusion import Exclusion, part_of_names
 from tfckpt.errors import PlanError, UsageError

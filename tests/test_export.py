@@ -25,9 +25,8 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_QINT8
-from tfckpt.bundle.dtypes import item_size
-from tfckpt.bundle.files import create_output
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.dtypes import item_size
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import (
     CheckpointExistsError,
@@ -41,6 +40,7 @@ from tfckpt.exchange import safetensors as ours
 from tfckpt.exchange.directory import file_name
 from tfckpt.exchange.dtypes import CODES
 from tfckpt.exchange.npz import ZipSink
+from tfckpt.storage.files import create_output
 
 DATA = Path(__file__).parent / "data"
 MANY: dict[str, Any] = {  # of what NumPy has a name for

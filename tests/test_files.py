@@ -13,10 +13,7 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.bundle.commit import FileSet, write_text
-from tfckpt.bundle.entry import HEADER_KEY, Header
-from tfckpt.bundle.files import make_directory, read_text
-from tfckpt.bundle.local_input import InputFile
+from tfckpt.bundle.values.entry import HEADER_KEY, Header
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.cli.main import main
 from tfckpt.errors import (
@@ -26,6 +23,9 @@ from tfckpt.errors import (
     UnsupportedError,
 )
 from tfckpt.sstable.writer import TableBuilder
+from tfckpt.storage.commit import FileSet, write_text
+from tfckpt.storage.files import make_directory, read_text
+from tfckpt.storage.local_input import InputFile
 
 OLD: dict[str, npt.ArrayLike] = {"old": np.arange(3, dtype=np.float32)}
 NEW: dict[str, npt.ArrayLike] = {
@@ -208,7 +208,7 @@ def test_a_directory_that_another_writer_makes_at_the_same_time_is_the_other_s(
         os.mkdir(path)
         return make_directory(path)
 
-    monkeypatch.setattr("tfckpt.bundle.files.make_directory", a_moment_too_late)
+    monkeypatch.setattr("tfckpt.storage.files.make_directory", a_moment_too_late)
     prefix = tmp_path / "a" / "b" / "p"
     new = FileSet(str(prefix), sync=False)
     new.create(f"{prefix}.index")

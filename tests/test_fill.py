@@ -15,8 +15,8 @@ from support.gpt2 import HPARAMS, LAYOUT, make_gpt2
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.checkpoint.object_graph import variable_key
-from tfckpt.cli.planned import what_holds
+from tfckpt.checkpoint.graph.object_graph import variable_key
+from tfckpt.cli.ui.planned import what_holds
 from tfckpt.conversion.fills import own_fill
 from tfckpt.conversion.plan import Fill, Step
 from tfckpt.conversion.target import TargetVariable

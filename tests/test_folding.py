@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfckpt.cli.folding import Row, fold
+from tfckpt.cli.ui.folding import Row, fold
 
 PARTS = st.sampled_from(
     ["layer_0", "layer_1", "layer_2", "layer_7", "a", "b", "q_dense", "k_dense", "conv2d_3x3", "007"]

@@ -18,7 +18,7 @@ import tfckpt
 from tfckpt import issues
 from tfckpt.cli.advice import _command
 from tfckpt.cli.main import main
-from tfckpt.cli.output import said
+from tfckpt.cli.ui.output import said
 from tfckpt.codes import CODES
 from tfckpt.errors import PlanError, TfckptError, remedied
 from tfckpt.issues import ACTIONS, Issue, Remedy, keywords, like

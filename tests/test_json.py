@@ -13,7 +13,7 @@ import pytest
 from support.commands import Captured
 
 import tfckpt
-from tfckpt.cli.listing import COLUMNS
+from tfckpt.cli.commands.ls import COLUMNS
 from tfckpt.cli.main import build_parser, main
 
 DOCS = Path(__file__).parents[1] / "docs"

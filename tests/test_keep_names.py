@@ -13,7 +13,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_INT32
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.cli.main import main
 from tfckpt.conversion.prove import prove
 from tfckpt.errors import ProofError, UsageError

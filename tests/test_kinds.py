@@ -16,12 +16,12 @@ import pytest
 from support import graphs
 from teaching import stage
 
-from tfckpt.bundle import kinds
 from tfckpt.bundle.damage import explain
-from tfckpt.bundle.kinds import kind_of, remedy_for
 from tfckpt.errors import FormatError
 from tfckpt.issues import find_damage
 from tfckpt.sstable.varint import encode_varint
+from tfckpt.storage import sniff as kinds
+from tfckpt.storage.sniff import kind_of, remedy_for
 
 DATA = Path(__file__).parent / "data"
 TEXT_OF_FROZEN = b'node {\n  name: "w"\n  op: "Const"\n  tensor_content: "%s"\n}\n' % (rb"\000\"a?" * 64)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.bundle import files
-from tfckpt.bundle.lock import Lock
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.state_file import read_state
+from tfckpt.checkpoint.find.state_file import read_state
 from tfckpt.errors import CheckpointExistsError, StorageError, UsageError
+from tfckpt.storage import files
+from tfckpt.storage.lock import Lock
 
 VALUE = np.arange(3.0)
 
@@ -26,7 +26,7 @@ VALUE = np.arange(3.0)
 WRITER = """
 import os, sys, time
 import numpy as np
-from tfckpt.bundle import files
+from tfckpt.storage import files
 from tfckpt.bundle.writer import BundleWriter
 writer = BundleWriter(sys.argv[1], overwrite=True, max_shard_size=24)
 for name in "ab":
@@ -112,7 +112,7 @@ def test_data_files_that_are_not_the_dead_writers_stay(
 def test_what_an_index_means_stays_whatever_a_journal_says(
     tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    end(writing('import os; from tfckpt.bundle.lock import Lock\n'
+    end(writing('import os; from tfckpt.storage.lock import Lock\n'
                 'Lock.write_journal, write = lambda self, ids: write(self, ids) if ids else stop(), Lock.write_journal\n'
                 'writer.finish()'))  # fmt: skip
     assert (tmp_path / "out.tfckpt-lock").stat().st_size == 2 * 32
@@ -177,7 +177,7 @@ def test_of_many_writers_at_a_time_each_has_the_lock_alone(tmp_path: Path) -> No
 
 def test_no_line_of_a_state_file_is_lost_to_another_process(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom tfckpt.checkpoint.state_file import update_state\n"
+        "import sys\nfrom tfckpt.checkpoint.find.state_file import update_state\n"
         "for n in range(10): update_state(f'{sys.argv[1]}-{n}')"
     )
     both = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / name)]) for name in ("a", "b")]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from support.commands import Captured, fail, fail_and_advise, succeed
 
 import tfckpt
-from tfckpt.checkpoint.lookup import Found, How, Lookup
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.find.lookup import Found, How, Lookup
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     Attribute,
     Node,
@@ -28,8 +28,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.checkpoint.outline import outline_objects
-from tfckpt.checkpoint.ways import paths_of_variables
+from tfckpt.checkpoint.graph.outline import outline_objects
+from tfckpt.checkpoint.graph.ways import paths_of_variables
 from tfckpt.cli.main import main
 from tfckpt.errors import FormatError, TensorNotFoundError, UsageError
 
@@ -279,7 +279,7 @@ def keys_of(graph: ObjectGraph) -> list[str]:
 def drawn(graph: ObjectGraph) -> Mapping[str, str]:
     """Return the path of each tensor in the tree, by its key."""
     from tfckpt._proto.types_pb2 import DT_FLOAT
-    from tfckpt.bundle.entry import Entry
+    from tfckpt.bundle.values.entry import Entry
 
     entries = [Entry(key, DT_FLOAT, (), 0, 0, 4, 0) for key in keys_of(graph)]
     found, branches = {}, [outline_objects(graph, entries).root]

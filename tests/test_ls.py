@@ -12,11 +12,11 @@ from support.commands import Captured, plain, shown_here, succeed, succeed_json
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.roles import find_roles
-from tfckpt.cli.listing import COLUMNS
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import find_roles
+from tfckpt.cli.commands.ls import COLUMNS
 from tfckpt.cli.main import main
-from tfckpt.cli.terminal import human
+from tfckpt.cli.ui.terminal import human
 
 TENSORS: dict[str, Any] = {
     "layer_10/w": np.zeros((4, 2), np.float32),

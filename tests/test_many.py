@@ -16,8 +16,7 @@ from support.files import bundle_bytes
 from support.many import SLEEP, die, die_once, execute_pickled, run_job_dying_at, touch_and_sleep
 
 import tfckpt
-from tfckpt.bundle.local_output import TEMPORARY_SUFFIX
-from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
+from tfckpt.checkpoint.find.state_file import CheckpointState, read_state, write_state
 from tfckpt.conversion import many
 from tfckpt.conversion.many import Outcome, run_job
 from tfckpt.conversion.processes import ATTEMPTS, Processes
@@ -29,6 +28,7 @@ from tfckpt.errors import (
     StorageError,
     UsageError,
 )
+from tfckpt.storage.local_output import TEMPORARY_SUFFIX
 
 pytestmark = pytest.mark.exhaustive
 

@@ -13,7 +13,7 @@ import pytest
 from support.commands import on_terminal, plain
 
 import tfckpt
-from tfckpt.cli import many
+from tfckpt.cli.commands import many
 from tfckpt.cli.main import main
 from tfckpt.conversion.many import Outcome
 from tfckpt.errors import UsageError

@@ -15,8 +15,8 @@ from support.files import bundle_bytes
 from support.many import hold_at
 
 import tfckpt
-from tfckpt.bundle.local_output import TEMPORARY_MARK
 from tfckpt.cli.main import main
+from tfckpt.storage.local_output import TEMPORARY_MARK
 
 pytestmark = pytest.mark.dask
 

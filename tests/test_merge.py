@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfckpt
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     Attribute,
     Node,
@@ -26,8 +26,8 @@ from tfckpt.checkpoint.object_graph import (
     join_path,
     variable_key,
 )
-from tfckpt.checkpoint.optimizer_lists import find_optimizers
-from tfckpt.checkpoint.path_globs import PathGlob
+from tfckpt.checkpoint.graph.optimizer_lists import find_optimizers
+from tfckpt.checkpoint.graph.path_globs import PathGlob
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.issues import compare

@@ -12,7 +12,7 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, variable_key
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
 from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError
 from tfckpt.layouts import mobilebert

@@ -20,15 +20,15 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.bundle import carry
 from tfckpt.bundle.carry import Run, join
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.local_output import FICLONE
-from tfckpt.bundle.paths import shard_path
 from tfckpt.bundle.tensor_reader import open_reader
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.cli.main import main
 from tfckpt.conversion.execute import execute
 from tfckpt.errors import ChecksumError, FormatError, StorageError, UnsupportedError, UsageError
+from tfckpt.storage.local_input import InputFile
+from tfckpt.storage.local_output import FICLONE
+from tfckpt.storage.paths import shard_path
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     Attribute,
     Node,

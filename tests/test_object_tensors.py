@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, variable_key
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.object_graph import Attribute, Node, ObjectGraph, variable_key
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 
 
 def holding(*keys: str) -> Node:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable, split_path, variable_key
+from tfckpt.checkpoint.graph.object_graph import Attribute, Node, ObjectGraph, SlotVariable, split_path, variable_key
 from tfckpt.errors import FormatError, PlanError, UsageError
 
 TABLE = "table/.ATTRIBUTES/table"

@@ -18,10 +18,9 @@ import pytest
 from support.v1 import to_rows, write_rows
 
 import tfckpt
-from tfckpt.bundle.entry import HEADER_KEY, Header, encode_name
-from tfckpt.bundle.paths import shard_path
+from tfckpt.bundle.values.entry import HEADER_KEY, Header, encode_name
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.state_file import CheckpointState, read_state, write_state
+from tfckpt.checkpoint.find.state_file import CheckpointState, read_state, write_state
 from tfckpt.errors import (
     CheckpointNotFoundError,
     ChecksumError,
@@ -30,6 +29,7 @@ from tfckpt.errors import (
     UsageError,
 )
 from tfckpt.sstable.writer import TableBuilder
+from tfckpt.storage.paths import shard_path
 
 WORDS = "bert/embeddings/word_embeddings"
 INCOMPLETE = "the index names this file: the download or copy is incomplete"

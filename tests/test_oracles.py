@@ -14,8 +14,8 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_VARIANT
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name
-from tfckpt.bundle.entry import encode_name
+from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name
+from tfckpt.bundle.values.entry import encode_name
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.sstable.writer import BLOCK_SIZE
 

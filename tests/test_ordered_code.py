@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfckpt.bundle.ordered_code import encode_num, encode_signed, encode_slice_key, encode_string
+from tfckpt.bundle.values.ordered_code import encode_num, encode_signed, encode_slice_key, encode_string
 
 U64 = st.integers(0, 2**64 - 1) | st.integers(0, 600)
 I64 = st.integers(-(2**63), 2**63 - 1) | st.integers(-600, 600)

@@ -15,12 +15,12 @@ from support.bundles import edited_entry
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_STRING, DT_VARIANT, DataType
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name, numpy_dtype
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name, numpy_dtype
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.partial import to_box
 from tfckpt.errors import CheckpointNotFoundError, FormatError, TensorNotFoundError, UsageError
+from tfckpt.storage.local_input import InputFile
 
 Array = npt.NDArray[Any]
 Range = tuple[str, int, int]

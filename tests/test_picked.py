@@ -15,12 +15,12 @@ from support.v1 import to_rows, write_rows
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_QINT8, DT_VARIANT
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.slices import FEW_RUNS, TensorSlice
-from tfckpt.bundle.v1_values import decode_values
+from tfckpt.bundle.v1.values import decode_values
+from tfckpt.bundle.values.slices import FEW_RUNS, TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.errors import CheckpointNotFoundError, UsageError
+from tfckpt.storage.local_input import InputFile
 from tfckpt.types import PartialTensor, TypedArray
 
 Array = npt.NDArray[Any]
@@ -265,7 +265,7 @@ def test_of_a_v1_checkpoint_each_slice_is_read_once(tmp_path: Path, monkeypatch:
         decoded.append(count)
         return decode_values(proto, data_type, count)
 
-    monkeypatch.setattr("tfckpt.bundle.v1.decode_values", counted)
+    monkeypatch.setattr("tfckpt.bundle.v1.reader.decode_values", counted)
     write_rows(tmp_path / "v1", to_rows({"t": TABLE}))
     with tfckpt.open(tmp_path / "v1") as checkpoint:
         np.testing.assert_array_equal(checkpoint.get_slice("t")[[5, 0, 3]], TABLE[[5, 0, 3]])

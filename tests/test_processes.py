@@ -63,7 +63,7 @@ def test_forked_children_read_what_their_parent_opened_while_its_threads_read(be
 HELD = """
 import contextlib, os, sys, threading
 import tfckpt
-from tfckpt.bundle.forks import _locks
+from tfckpt.storage.forks import _locks
 def read(checkpoint):
     return checkpoint.object_graph, {name: repr(value.tolist()) for name, value in checkpoint.items()}
 checkpoint = tfckpt.open(sys.argv[1])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
     Attribute,

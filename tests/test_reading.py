@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.local_input import InputFile
 from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.sstable.reader import Table
+from tfckpt.storage.local_input import InputFile
 
 WORDS = "bert/embeddings/word_embeddings"
 KERNEL = "bert/pooler/dense/kernel"

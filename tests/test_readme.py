@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tfckpt.checkpoint.roles import BESIDE, ROLES
+from tfckpt.checkpoint.graph.roles import BESIDE, ROLES
 from tfckpt.cli.main import build_parser
 from tfckpt.layouts.bert import BERT, ENCODER
 from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS

@@ -18,7 +18,7 @@ import pytest
 from support.commands import Captured, fail, fail_and_advise, run, succeed, succeed_json
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 from tfckpt.conversion.recover import recover_plan
 from tfckpt.options import Request, given
 from tfckpt.page.modules import module_paths

@@ -12,7 +12,7 @@ import pytest
 from support.browser import MISSING, chromium, find_chromium
 
 import tfckpt
-from tfckpt.cli.demo import make_bert
+from tfckpt.cli.commands.demo import make_bert
 from tfckpt.cli.main import main
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import variable_key
+from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, ProofError, UsageError
 

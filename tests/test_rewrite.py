@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import CheckpointExistsError, ChecksumError, PlanError, UsageError
 from tfckpt.issues import compare
 

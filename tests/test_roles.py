@@ -13,8 +13,8 @@ from support.commands import Captured, succeed, succeed_json
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64, DataType
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
     Attribute,
@@ -24,8 +24,8 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.checkpoint.optimizers import ROLES
-from tfckpt.checkpoint.roles import (
+from tfckpt.checkpoint.graph.optimizers import ROLES
+from tfckpt.checkpoint.graph.roles import (
     BESIDE,
     COPY,
     METRIC,

@@ -20,7 +20,7 @@ import tfckpt
 from tfckpt._proto.types_pb2 import DT_VARIANT
 from tfckpt.bundle.damage import find_all, slice_name, survey
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, variable_key
+from tfckpt.checkpoint.graph.object_graph import Attribute, Node, ObjectGraph, variable_key
 from tfckpt.cli.main import main
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, UsageError
 from tfckpt.sstable.format import FOOTER_SIZE, SNAPPY

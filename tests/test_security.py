@@ -23,15 +23,15 @@ from support.bundles import edited_entry, edited_rows, write_rows
 import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_STRING
-from tfckpt.bundle.entry import HEADER_KEY, MAX_RANK, Entry, Header
-from tfckpt.bundle.slices import TensorSlice, check_cover, check_disjoint
-from tfckpt.bundle.strings import encode_strings, read_head
-from tfckpt.checkpoint.lookup import Lookup
-from tfckpt.checkpoint.object_graph import Attribute, Node, ObjectGraph, SlotVariable
-from tfckpt.checkpoint.object_paths import key_at
-from tfckpt.checkpoint.object_tensors import against_restoring
-from tfckpt.checkpoint.outline import outline_names, outline_objects
-from tfckpt.checkpoint.ways import paths_of_variables
+from tfckpt.bundle.values.entry import HEADER_KEY, MAX_RANK, Entry, Header
+from tfckpt.bundle.values.slices import TensorSlice, check_cover, check_disjoint
+from tfckpt.bundle.values.strings import encode_strings, read_head
+from tfckpt.checkpoint.find.lookup import Lookup
+from tfckpt.checkpoint.graph.object_graph import Attribute, Node, ObjectGraph, SlotVariable
+from tfckpt.checkpoint.graph.object_paths import key_at
+from tfckpt.checkpoint.graph.object_tensors import against_restoring
+from tfckpt.checkpoint.graph.outline import outline_names, outline_objects
+from tfckpt.checkpoint.graph.ways import paths_of_variables
 from tfckpt.cli.main import main
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfckpt._proto.tensor_bundle_pb2 import TensorSliceProto
-from tfckpt.bundle.ordered_code import FULL_EXTENT, encode_slice_key
-from tfckpt.bundle.slices import (
+from tfckpt.bundle.values.ordered_code import FULL_EXTENT, encode_slice_key
+from tfckpt.bundle.values.slices import (
     Ranges,
     TensorSlice,
     check_cover,

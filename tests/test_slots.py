@@ -11,7 +11,7 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, variable_key
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, variable_key
 from tfckpt.conversion.slots import variable_order
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.layouts.catalog import OBJECT_LAYOUTS, find_layout

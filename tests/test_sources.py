@@ -16,7 +16,7 @@ import pytest
 
 import tfckpt
 from tfckpt.bundle import writer as writing
-from tfckpt.cli import many
+from tfckpt.cli.commands import many
 from tfckpt.cli.main import build_parser, main
 from tfckpt.errors import StorageError, TfckptError
 
@@ -163,7 +163,7 @@ def test_a_source_that_vanishes_before_it_is_read_is_an_error(bert_copy: str, tm
 
 TRUNCATING = """
 import os, sys, tfckpt
-from tfckpt.bundle.local_output import OutputFile
+from tfckpt.storage.local_output import OutputFile
 source, dest, command = sys.argv[1:]
 data = source + ".data-00000-of-00001"
 create = OutputFile.__init__

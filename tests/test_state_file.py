@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.state_file import CheckpointState, read_state, update_state, write_state
+from tfckpt.checkpoint.find.state_file import CheckpointState, read_state, update_state, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfckpt
-from tfckpt.bundle import local_input
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.slices import TensorSlice, shape_of
 from tfckpt.bundle.stream import runs, stream
+from tfckpt.bundle.values.slices import TensorSlice, shape_of
 from tfckpt.bundle.writer import BundleWriter
+from tfckpt.storage import local_input
+from tfckpt.storage.local_input import InputFile
 
 SHAPES = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 

@@ -7,7 +7,7 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfckpt.bundle.strings import decode_strings, encode_strings, head_size, parse_head
+from tfckpt.bundle.values.strings import decode_strings, encode_strings, head_size, parse_head
 from tfckpt.errors import ChecksumError, FormatError
 
 STRINGS = [b"ab", b"", b"c"]

@@ -77,8 +77,8 @@ KEYWORDS = ("allow_pickle", "shell")  # of whatever function
 ALLOWED: dict[str, dict[str, str]] = {
     "__init__.py": {"importlib": "the public names, imported on first use from a literal table"},
     "sstable/checksum.py": {"importlib": "crc32c's compiled module, without the package around it; no name but that"},
-    "bundle/remote.py": {"fsspec": "reads and writes where the user's URL says; imported on request alone"},
-    "bundle/remote_files.py": {"fsspec": "the same"},
+    "storage/remote.py": {"fsspec": "reads and writes where the user's URL says; imported on request alone"},
+    "storage/remote_files.py": {"fsspec": "the same"},
     "conversion/cluster.py": {"distributed": "the scheduler that the user names; imported on request alone"},
     "conversion/processes.py": {
         "multiprocessing": "workers of many conversions: this package's own functions, called by name",
@@ -87,9 +87,9 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "page/page.py": {"importlib": "importlib.resources: the page's own template, style and script"},
     "cli/advice.py": {"importlib": "importlib.metadata: which versions are installed, when one is too old"},
-    "cli/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
+    "cli/ui/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
 }
-ON_REQUEST = ("tfckpt.bundle.remote", "tfckpt.conversion.cluster")
+ON_REQUEST = ("tfckpt.storage.remote", "tfckpt.conversion.cluster")
 
 
 def _sources() -> list[Path]:
@@ -200,10 +200,10 @@ def test_what_reaches_a_network_is_imported_on_request_alone() -> None:
 
 
 def test_the_check_tells_an_import_on_request_from_one_at_once() -> None:
-    late = "def f():\n    from tfckpt.bundle import remote\nif TYPE_CHECKING:\n    import tfckpt.bundle.remote"
+    late = "def f():\n    from tfckpt.storage import remote\nif TYPE_CHECKING:\n    import tfckpt.storage.remote"
     assert not list(_loaded_with_the_module(ast.parse(late).body))
-    early = "try:\n    from tfckpt.bundle import remote\nexcept ImportError:\n    pass"
-    assert list(_loaded_with_the_module(ast.parse(early).body)) == ["tfckpt.bundle.remote"]
+    early = "try:\n    from tfckpt.storage import remote\nexcept ImportError:\n    pass"
+    assert list(_loaded_with_the_module(ast.parse(early).body)) == ["tfckpt.storage.remote"]
 
 
 def _requirements(*groups: list[str]) -> list[Requirement]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from faults.commands import COMMANDS, Command
 
-from tfckpt.bundle import files
+from tfckpt.storage import files
 
 pytestmark = pytest.mark.exhaustive
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.bundle import carry, local_output, writer
+from tfckpt.bundle import carry, writer
 from tfckpt.errors import UnsupportedError
+from tfckpt.storage import local_output
 from tfckpt.windows import LINE
 
 ROOT = Path(__file__).parents[1]

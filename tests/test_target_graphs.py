@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, ObjectGraph
 
 DATA = Path(__file__).parent / "data"
 

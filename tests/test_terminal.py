@@ -206,7 +206,7 @@ def test_verbose_shows_the_log_and_where_a_failure_came_from(bert: str, tmp_path
 SLOW = """
 import os, signal, sys
 from contextlib import contextmanager
-from tfckpt.cli import convert, exchange, rewrite, salvage, tf1_to_keras
+from tfckpt.cli.commands import convert, exchange, rewrite, salvage, tf1_to_keras
 from tfckpt.cli.main import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background starts out ignoring it

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     Attribute,
     Node,
@@ -24,7 +24,7 @@ from tfckpt.checkpoint.object_graph import (
     split_path,
     variable_key,
 )
-from tfckpt.checkpoint.outline import Branch, outline_names, outline_objects
+from tfckpt.checkpoint.graph.outline import Branch, outline_names, outline_objects
 from tfckpt.cli.main import main
 
 DATA = Path(__file__).parent / "data"

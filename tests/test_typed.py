@@ -19,8 +19,8 @@ from support.missing import missing
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_QINT8, DT_QINT16, DT_QINT32, DT_QUINT8, DT_VARIANT
-from tfckpt.bundle.dtypes import NUMERIC, UNNAMED, dtype_name, numpy_dtype
-from tfckpt.bundle.typed import typed
+from tfckpt.bundle.values.dtypes import NUMERIC, UNNAMED, dtype_name, numpy_dtype
+from tfckpt.bundle.values.typed import typed
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.types import TypedArray
 

@@ -17,10 +17,10 @@ from support.v1 import Rows, SnappyBuilder, read_rows, to_rows, write_rows
 import tfckpt
 from tfckpt._proto import types_pb2
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedTensorSlices
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.v1_values import FIELDS
-from tfckpt.checkpoint.state_file import CheckpointState, write_state
+from tfckpt.bundle.v1.values import FIELDS
+from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt.bundle.values.slices import TensorSlice
+from tfckpt.checkpoint.find.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import (
     CheckpointNotFoundError,

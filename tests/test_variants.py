@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfckpt.bundle.variants import decode_variants, encode_variants
+from tfckpt.bundle.values.variants import decode_variants, encode_variants
 from tfckpt.errors import ChecksumError, FormatError, TfckptError, UnsupportedError
 from tfckpt.sstable.checksum import crc32c, mask
 

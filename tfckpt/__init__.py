@@ -37,7 +37,7 @@ _EXPORTS = {
     "diff": "tfckpt.edit.diff",
     "export": "tfckpt.exchange.export",
     "import_": "tfckpt.exchange.importing",
-    "latest_checkpoint": "tfckpt.checkpoint.state_file",
+    "latest_checkpoint": "tfckpt.checkpoint.find.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
     "load_variable": "tfckpt.checkpoint.train",

@@ -8,7 +8,7 @@ from tfckpt import types as types
 from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open
 from tfckpt.checkpoint.checkpoint import save as save
-from tfckpt.checkpoint.state_file import latest_checkpoint as latest_checkpoint
+from tfckpt.checkpoint.find.state_file import latest_checkpoint as latest_checkpoint
 from tfckpt.checkpoint.statistics import CheckpointStatistics
 from tfckpt.checkpoint.train import list_variables as list_variables
 from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint

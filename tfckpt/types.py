@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from tfckpt.bundle.carry import Damage
 from tfckpt.bundle.damage import Finding
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.typed import TypedArray
-from tfckpt.checkpoint.lookup import Found, Lookup
-from tfckpt.checkpoint.object_graph import Node, ObjectGraph
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.bundle.values.typed import TypedArray
+from tfckpt.checkpoint.find.lookup import Found, Lookup
+from tfckpt.checkpoint.graph.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.statistics import CheckpointStatistics, Measured, Statistics
 from tfckpt.checkpoint.train import CheckpointReader

@@ -12,7 +12,7 @@ import numpy as np
 from support import bundles, v1
 
 import tfckpt
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 
 DATA = Path(__file__).parents[1] / "data"

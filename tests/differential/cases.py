@@ -18,8 +18,8 @@ import numpy as np
 from support.kernels import DTYPES, Array
 
 from tfckpt._proto.types_pb2 import DT_BOOL, DT_STRING, DataType
-from tfckpt.bundle.dtypes import FLOATING, dtype_name, numpy_dtype
-from tfckpt.bundle.slices import TensorSlice, whole
+from tfckpt.bundle.values.dtypes import FLOATING, dtype_name, numpy_dtype
+from tfckpt.bundle.values.slices import TensorSlice, whole
 
 Extents = tuple[tuple[int, int], ...]  # start and length of each dimension, length -1 for all of it
 

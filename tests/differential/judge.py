@@ -20,9 +20,9 @@ from differential.cases import Case, Write
 from differential.outcomes import Expected, Outcome, Verdict, same_refusal
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_STRING, DataType
-from tfckpt.bundle.dtypes import MOST_SLICED_RANK, SLICEABLE
-from tfckpt.bundle.slices import Ranges, TensorSlice
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.bundle.values.dtypes import MOST_SLICED_RANK, SLICEABLE
+from tfckpt.bundle.values.slices import Ranges, TensorSlice
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.errors import ChecksumError, TensorNotFoundError
 
 UNSWAPPED = range(types_pb2.DT_FLOAT8_E5M2, types_pb2.DT_FLOAT4_E2M1FN)

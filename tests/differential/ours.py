@@ -15,7 +15,7 @@ import tfckpt
 from differential.cases import Case, Damage, Rewrite, Write
 from differential.outcomes import Expected, Outcome, Verdict
 from differential.theirs import part_of
-from tfckpt.bundle.dtypes import FLOATING, dtype_name, is_sliceable, numpy_dtype
+from tfckpt.bundle.values.dtypes import FLOATING, dtype_name, is_sliceable, numpy_dtype
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import FormatError
 

@@ -12,7 +12,7 @@ from support.kernels import Array
 
 from differential.known import KNOWN
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import CheckpointNotFoundError, FormatError, PlanError, TensorNotFoundError, TfckptError, UsageError
 
 # What TensorFlow raises, and what tfckpt raises for the same reason.

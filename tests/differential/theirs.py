@@ -13,7 +13,7 @@ from support.kernels import Array, constant
 
 from differential.cases import Case, Tensor, Write
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 
 SECONDS = 0.5  # in which TensorFlow writes a policy's files many times
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tfckpt
-from tfckpt.checkpoint.state_file import update_state
+from tfckpt.checkpoint.find.state_file import update_state
 from tfckpt.cli.main import main
 from tfckpt.errors import TfckptError
 

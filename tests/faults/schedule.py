@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import tfckpt
 from faults.commands import DEST, Command
 from faults.layers import FAIL, INTERRUPT, KILL, NOTHING, SHORT, Fault, Layer
-from tfckpt.checkpoint.state_file import read_state
+from tfckpt.checkpoint.find.state_file import read_state
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, TfckptError
 
 DONE, REFUSED, BROKEN, INTERRUPTED = 0, 3, 4, 5  # exit codes of an attempt

@@ -61,9 +61,9 @@ def test_a_disk_that_is_full_after_any_page_leaves_the_old_checkpoint() -> None:
 
 CARELESS = """
 from faults.crashes import main
-from tfckpt.bundle.commit import FileSet
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.lock import Lock
+from tfckpt.storage.commit import FileSet
+from tfckpt.storage.local_input import InputFile
+from tfckpt.storage.lock import Lock
 {change}
 main()
 """

@@ -28,22 +28,20 @@ from fuzz.mutators import build_table, mutate_message, mutate_table, table_of
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.trackable_object_graph_pb2 import TrackableObjectGraph
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.bundle.entry import HEADER_KEY, Entry, Header
-from tfckpt.bundle.files import open_input
-from tfckpt.bundle.kinds import kind_in
-from tfckpt.bundle.slices import check_cover
-from tfckpt.bundle.strings import decode_strings, parse_head, read_head
-from tfckpt.bundle.variants import decode_variants
-from tfckpt.checkpoint.graph_edit import add_alias, move, remove, rename_paths
-from tfckpt.checkpoint.graph_roles import graph_of_keys
-from tfckpt.checkpoint.lookup import Lookup
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, escape
-from tfckpt.checkpoint.object_tensors import ObjectTensors, against_restoring
-from tfckpt.checkpoint.outline import outline_names, outline_objects
-from tfckpt.checkpoint.path_globs import PathGlob
-from tfckpt.checkpoint.roles import ROLES, find_roles, guessed_suffixes
-from tfckpt.checkpoint.state_file import latest_checkpoint, read_state, update_state
-from tfckpt.cli import tree
+from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header
+from tfckpt.bundle.values.slices import check_cover
+from tfckpt.bundle.values.strings import decode_strings, parse_head, read_head
+from tfckpt.bundle.values.variants import decode_variants
+from tfckpt.checkpoint.find.lookup import Lookup
+from tfckpt.checkpoint.find.state_file import latest_checkpoint, read_state, update_state
+from tfckpt.checkpoint.graph.graph_edit import add_alias, move, remove, rename_paths
+from tfckpt.checkpoint.graph.graph_roles import graph_of_keys
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, escape
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors, against_restoring
+from tfckpt.checkpoint.graph.outline import outline_names, outline_objects
+from tfckpt.checkpoint.graph.path_globs import PathGlob
+from tfckpt.checkpoint.graph.roles import ROLES, find_roles, guessed_suffixes
+from tfckpt.cli.commands import tree
 from tfckpt.conversion.config import read_config
 from tfckpt.conversion.layout_file import read_layout
 from tfckpt.conversion.match import match_models
@@ -55,6 +53,8 @@ from tfckpt.errors import TfckptError
 from tfckpt.layouts.catalog import find_models
 from tfckpt.sstable.reader import Table
 from tfckpt.sstable.varint import encode_varint, read_varint
+from tfckpt.storage.files import open_input
+from tfckpt.storage.sniff import kind_in
 
 DATA = Path(__file__).parent.parent / "data"
 BUNDLES = DATA / "bundles"
@@ -413,7 +413,7 @@ def _seed_slices() -> Iterator[bytes]:
 
 
 def _seed_strings() -> Iterator[bytes]:
-    from tfckpt.bundle.strings import encode_strings
+    from tfckpt.bundle.values.strings import encode_strings
 
     for content in ([], [b""], [b"a", b"", b"bc" * 100], [b"x" * 40000]):
         for big_endian in (False, True):
@@ -422,7 +422,7 @@ def _seed_strings() -> Iterator[bytes]:
 
 
 def _seed_variants() -> Iterator[bytes]:
-    from tfckpt.bundle.variants import encode_variants
+    from tfckpt.bundle.values.variants import encode_variants
 
     for content in ([], [b""], [b"a", b"", b"bc" * 100]):
         yield pack(b"\0" + len(content).to_bytes(4, "little"), encode_variants(content, big_endian=False)[0])

@@ -16,7 +16,7 @@ from support.files import bundle_bytes
 from support.web import BROKEN, FORBIDDEN, SHORT, SILENT, WHOLE, Site, serve
 
 import tfckpt
-from tfckpt.checkpoint.state_file import CheckpointState, write_state
+from tfckpt.checkpoint.find.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import (
     CheckpointNotFoundError,

@@ -14,7 +14,7 @@ from teaching.stage import POINTER
 
 import tfckpt
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.state_file import CheckpointState, write_state
+from tfckpt.checkpoint.find.state_file import CheckpointState, write_state
 from tfckpt.cli.main import main
 from tfckpt.errors import (
     CheckpointExistsError,
@@ -119,7 +119,7 @@ def test_a_write_that_fails_leaves_what_was_there(store: Store) -> None:
 
 
 def test_a_commit_that_fails_at_the_index_leaves_no_data_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfckpt.bundle.remote_files import RemoteOutput
+    from tfckpt.storage.remote_files import RemoteOutput
 
     publish = RemoteOutput.publish
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tfckpt
 from support.garden import clear
-from tfckpt.cli.planned import build_lines, load_lines
+from tfckpt.cli.ui.planned import build_lines, load_lines
 
 CHOICES = {"num_token_predictions": 3, "seq_length": 10, "max_predictions_per_seq": 3}  # of the reference inputs
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import snappy
 
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
-from tfckpt.bundle.entry import encode_name
+from tfckpt.bundle.values.entry import encode_name
 from tfckpt.sstable.checksum import masked_crc32c
 from tfckpt.sstable.format import RAW, SNAPPY, TRAILER_SIZE, BlockHandle, encode_footer
 from tfckpt.sstable.reader import Table

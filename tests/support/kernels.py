@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfckpt._proto.types_pb2 import DT_FLOAT4_E2M1FN, DataType
-from tfckpt.bundle.dtypes import NUMERIC, numpy_dtype
+from tfckpt.bundle.values.dtypes import NUMERIC, numpy_dtype
 
 DTYPES = [number for number in NUMERIC if number != DT_FLOAT4_E2M1FN]  # TensorFlow 2.20 does not know it
 

@@ -83,7 +83,7 @@ def make_index(directory: Path, layers: int, hidden: int, heads: int, inner: int
     from support.bundles import write_rows
     from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
     from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64
-    from tfckpt.cli.demo import CONFIG, bert_shapes
+    from tfckpt.cli.commands.demo import CONFIG, bert_shapes
 
     sizes = {
         "num_hidden_layers": layers,

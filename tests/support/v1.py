@@ -14,16 +14,16 @@ import snappy
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedTensorSlices, TensorProto
 from tfckpt._proto.tensor_bundle_pb2 import TensorShapeProto
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle.dtypes import data_type_of
-from tfckpt.bundle.entry import encode_name
-from tfckpt.bundle.local_input import InputFile
-from tfckpt.bundle.slices import TensorSlice, whole
-from tfckpt.bundle.v1_values import FIELDS, ITEMS
+from tfckpt.bundle.v1.values import FIELDS, ITEMS
+from tfckpt.bundle.values.dtypes import data_type_of
+from tfckpt.bundle.values.entry import encode_name
+from tfckpt.bundle.values.slices import TensorSlice, whole
 from tfckpt.sstable.block import BlockBuilder
 from tfckpt.sstable.checksum import masked_crc32c
 from tfckpt.sstable.format import SNAPPY, BlockHandle
 from tfckpt.sstable.reader import Table
 from tfckpt.sstable.writer import TableBuilder
+from tfckpt.storage.local_input import InputFile
 
 Array = npt.NDArray[Any]
 Rows = dict[bytes, bytes]

@@ -14,8 +14,8 @@ from support.numpy_bert import bert as numpy_bert
 from support.release_2019 import fetch
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.cli.planned import build_lines
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.cli.ui.planned import build_lines
 
 pytestmark = pytest.mark.tf
 

@@ -18,7 +18,7 @@ from support.numpy_bert import bert, masked_lm_logits
 from support.numpy_parts import Outputs, erf_gelu, log_softmax, tanh_gelu
 
 import tfckpt
-from tfckpt.cli.planned import load_lines
+from tfckpt.cli.ui.planned import load_lines
 from tfckpt.layouts.catalog import OBJECT_LAYOUTS
 from tfckpt.layouts.electra import ELECTRA
 

@@ -16,7 +16,7 @@ import tfckpt
 from tfckpt._proto import types_pb2
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import FormatError
 from tfckpt.sstable.checksum import mask
 

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from support.commands import Captured, fail
 
 import tfckpt
-from tfckpt.bundle.kinds import FROZEN, GRAPH, kind_of
+from tfckpt.storage.sniff import FROZEN, GRAPH, kind_of
 
 pytestmark = pytest.mark.tf
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import escape, variable_key
-from tfckpt.checkpoint.ways import paths_of_variables
+from tfckpt.checkpoint.graph.object_graph import escape, variable_key
+from tfckpt.checkpoint.graph.ways import paths_of_variables
 from tfckpt.errors import TensorNotFoundError
 
 pytestmark = pytest.mark.tf

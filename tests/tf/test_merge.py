@@ -19,7 +19,7 @@ from support.kernels import DTYPES, make, merge_v2, restore_v2, save_slices, sav
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import PlanError, UsageError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 
 pytestmark = pytest.mark.tf
 

@@ -10,7 +10,7 @@ from support.files import bundle_bytes
 from support.keras_runs import KINDS, run
 
 import tfckpt
-from tfckpt.checkpoint.roles import find_roles
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.errors import PlanError
 
 pytestmark = pytest.mark.tf

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.roles import OBJECT_GRAPH, find_roles
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.roles import OBJECT_GRAPH, find_roles
 
 pytestmark = pytest.mark.tf
 PROGRAM = Path(__file__).parents[1] / "support" / "training.py"

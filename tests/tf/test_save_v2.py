@@ -14,7 +14,7 @@ from support.kernels import DTYPES, Array, make, save_v2, type_name
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import QUANTIZED
+from tfckpt.bundle.values.dtypes import QUANTIZED
 
 pytestmark = pytest.mark.tf
 

@@ -12,8 +12,8 @@ from support.kernels import DTYPES, Array, make, restore_v2, save_slices, save_v
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_HALF, DT_STRING, DataType
-from tfckpt.bundle.dtypes import FLOATING, SLICEABLE, dtype_name
-from tfckpt.bundle.slices import TensorSlice
+from tfckpt.bundle.values.dtypes import FLOATING, SLICEABLE, dtype_name
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 
 pytestmark = pytest.mark.tf

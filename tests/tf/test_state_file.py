@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.state_file import read_state, update_state, write_state
+from tfckpt.checkpoint.find.state_file import read_state, update_state, write_state
 
 pytestmark = pytest.mark.tf
 

@@ -27,12 +27,11 @@ from support.kernels import Array, constant, merge_v2, restore_v2, save_slices, 
 import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.bundle.dtypes import component_size
-from tfckpt.bundle.entry import HEADER_KEY
-from tfckpt.bundle.local_input import CHUNK_SIZE, InputFile
-from tfckpt.bundle.slices import TensorSlice
-from tfckpt.bundle.strings import _pack_lengths, decode_strings, encode_strings
-from tfckpt.bundle.values import swap
+from tfckpt.bundle.values.arrays import swap
+from tfckpt.bundle.values.dtypes import component_size
+from tfckpt.bundle.values.entry import HEADER_KEY
+from tfckpt.bundle.values.slices import TensorSlice
+from tfckpt.bundle.values.strings import _pack_lengths, decode_strings, encode_strings
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.errors import (
     CheckpointExistsError,
@@ -43,6 +42,7 @@ from tfckpt.errors import (
 )
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.varint import encode_varint
+from tfckpt.storage.local_input import CHUNK_SIZE, InputFile
 
 pytestmark = pytest.mark.tf
 
@@ -528,7 +528,7 @@ def test_alignment(tf: Any, tmp_path: Path) -> None:
 
 def test_the_lengths_of_large_strings_are_summed_with_eight_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of a string's form, with the limit where a test can reach it."""
-    monkeypatch.setattr("tfckpt.bundle.strings.U32_LIMIT", 5)
+    monkeypatch.setattr("tfckpt.bundle.values.strings.U32_LIMIT", 5)
     stored, crc = encode_strings([b"abc", b"hello"])
     word = struct.pack("<I", masked_crc32c(struct.pack("<IQ", 3, 5)))
     assert stored == b"\3\5" + word + b"abchello"

@@ -13,8 +13,8 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt._proto import saved_tensor_slices_pb2, types_pb2
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.v1_values import FIELDS
+from tfckpt.bundle.v1.values import FIELDS
+from tfckpt.bundle.values.dtypes import numpy_dtype
 
 pytestmark = pytest.mark.tf
 

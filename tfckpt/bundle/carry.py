@@ -13,12 +13,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfckpt.bundle.files import Input, open_input
-from tfckpt.bundle.local_input import Identity
-from tfckpt.bundle.local_output import FilePatch
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
 from tfckpt.html import in_notebooks
 from tfckpt.sstable.checksum import crc32c, mask
+from tfckpt.storage.files import Input, open_input
+from tfckpt.storage.local_input import Identity
+from tfckpt.storage.local_output import FilePatch
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor  # imports logging, which costs as much as opening a checkpoint

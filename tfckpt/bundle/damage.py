@@ -9,11 +9,19 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count
-from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
-from tfckpt.bundle.kinds import BROKEN_INDEX, kind_of, remedy_for
-from tfckpt.bundle.paths import (
+from tfckpt.bundle.reader import BundleReader
+from tfckpt.bundle.tensor_reader import TensorReader, open_reader
+from tfckpt.bundle.v1.files import has_any_file
+from tfckpt.bundle.v1.reader import V1Reader
+from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, encode_name
+from tfckpt.bundle.values.slices import brackets, check_cover
+from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
+from tfckpt.html import in_notebooks
+from tfckpt.issues import Issue, Remedy, find_damage
+from tfckpt.sstable.recover import RecoveredTable
+from tfckpt.storage import files
+from tfckpt.storage.paths import (
     INDEX_SUFFIX,
     SHARD_SUFFIX,
     V1,
@@ -23,15 +31,7 @@ from tfckpt.bundle.paths import (
     strip_suffix,
     v1_paths,
 )
-from tfckpt.bundle.reader import BundleReader
-from tfckpt.bundle.slices import brackets, check_cover
-from tfckpt.bundle.tensor_reader import TensorReader, open_reader
-from tfckpt.bundle.v1 import V1Reader
-from tfckpt.bundle.v1_files import has_any_file
-from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
-from tfckpt.html import in_notebooks
-from tfckpt.issues import Issue, Remedy, find_damage
-from tfckpt.sstable.recover import RecoveredTable
+from tfckpt.storage.sniff import BROKEN_INDEX, kind_of, remedy_for
 
 PARTS = b"\x00"  # what the keys of slices begin with
 NAME_END = b"\x00\x01"

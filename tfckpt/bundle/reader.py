@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.bundle.carry import Count, Damage, Run, StoredBytes, carry, damaged, find_damage
-from tfckpt.bundle.dtypes import item_size
-from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, encode_name
-from tfckpt.bundle.files import Input, open_input
-from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import collector_paused, once
-from tfckpt.bundle.paths import SHARD_SUFFIX, V2, anchored, index_path, looking, shard_path, split_query
-from tfckpt.bundle.slices import (
+from tfckpt.bundle.values.arrays import element_array, numeric_array, numeric_box, shaped, strides
+from tfckpt.bundle.values.dtypes import item_size
+from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, encode_name
+from tfckpt.bundle.values.slices import (
     NEAR,
     Picked,
     Ranges,
@@ -34,16 +32,18 @@ from tfckpt.bundle.slices import (
     shape_of,
     whole,
 )
-from tfckpt.bundle.strings import parse_head, read_head
-from tfckpt.bundle.values import element_array, numeric_array, numeric_box, shaped, strides
+from tfckpt.bundle.values.strings import parse_head, read_head
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, located, remedied
 from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
+from tfckpt.storage.files import Input, open_input
+from tfckpt.storage.forks import ThreadLock
+from tfckpt.storage.paths import SHARD_SUFFIX, V2, anchored, index_path, looking, shard_path, split_query
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.kinds import Kind
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
     from tfckpt.sstable.recover import RecoveredTable
+    from tfckpt.storage.sniff import Kind
 
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
@@ -302,7 +302,7 @@ class BundleReader:
         match = SHARD_SUFFIX.search(split_query(error.path)[0])
         if match is None or error.path != shard_path(self.prefix, shard := int(match[1]), self.num_shards):
             return False
-        from tfckpt.bundle.kinds import DATA, explain  # what is whole needs none of its patterns
+        from tfckpt.storage.sniff import DATA, explain  # what is whole needs none of its patterns
 
         return explain(error, self._kind(shard), DATA, error.path)
 
@@ -369,7 +369,7 @@ class BundleReader:
     def _kind(self, shard: int) -> Kind | None:
         """Return what a data file is, if it is something else: it begins so, and not with the tensor that it should."""
         if shard not in self._kinds:
-            from tfckpt.bundle.kinds import kind_in
+            from tfckpt.storage.sniff import kind_in
 
             self._kinds[shard] = None  # for errors of the tensor that is looked at
             with suppress(TfckptError):
@@ -517,7 +517,7 @@ def _open_data(path: str, place: str) -> Input:
 
 
 def _explain_index(error: FormatError, index: Input) -> None:
-    from tfckpt.bundle.kinds import BROKEN_INDEX, INDEX, explain, kind_in  # what is whole needs none of its patterns
+    from tfckpt.storage.sniff import BROKEN_INDEX, INDEX, explain, kind_in  # what is whole needs none of its patterns
 
     error.hint = error.hint or BROKEN_INDEX
     with suppress(TfckptError):

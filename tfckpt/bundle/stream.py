@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2
-from tfckpt.bundle.slices import Ranges
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values import swap
+from tfckpt.bundle.values.arrays import swap
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.bundle.values.slices import Ranges
+from tfckpt.storage.paths import V2
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 RUN_SIZE = 1 << 20  # elements of a partitioned tensor that are put together at a time
 

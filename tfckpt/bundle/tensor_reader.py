@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count, Damage, StoredBytes
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.files import Input
-from tfckpt.bundle.paths import V1, index_path
 from tfckpt.bundle.reader import BundleReader
-from tfckpt.bundle.slices import Picked, Ranges, TensorSlice
-from tfckpt.bundle.v1_files import has_any_file
+from tfckpt.bundle.v1.files import has_any_file
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.bundle.values.slices import Picked, Ranges, TensorSlice
 from tfckpt.errors import TfckptError
+from tfckpt.storage import files
+from tfckpt.storage.files import Input
+from tfckpt.storage.paths import V1, index_path
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 
 class TensorReader(Protocol):
@@ -96,7 +96,7 @@ def open_reader(prefix: str, source_format: str | None = None) -> TensorReader:
     Raises: CheckpointNotFoundError, FormatError, ChecksumError, UnsupportedError, StorageError.
     """
     if source_format == V1 or (source_format is None and _is_only_v1(prefix)):
-        from tfckpt.bundle.v1 import V1Reader  # rare, and has message types of its own
+        from tfckpt.bundle.v1.reader import V1Reader  # rare, and has message types of its own
 
         return V1Reader(prefix)
     return BundleReader(prefix)

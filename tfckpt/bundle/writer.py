@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.arguments import whole_number
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count, Run, StoredBytes, carry
-from tfckpt.bundle.commit import FileSet, existing_files
-from tfckpt.bundle.dtypes import is_sliceable
-from tfckpt.bundle.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
-from tfckpt.bundle.local_output import OutputFile, SharedFile
-from tfckpt.bundle.paths import index_path, shard_path
-from tfckpt.bundle.slices import TensorSlice, brackets, shape_of, whole
-from tfckpt.bundle.values import encode_array
+from tfckpt.bundle.values.arrays import encode_array
+from tfckpt.bundle.values.dtypes import is_sliceable
+from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
+from tfckpt.bundle.values.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
+from tfckpt.storage import files
+from tfckpt.storage.commit import FileSet, existing_files
+from tfckpt.storage.local_output import OutputFile, SharedFile
+from tfckpt.storage.paths import index_path, shard_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt

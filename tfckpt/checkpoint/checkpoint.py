@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import Damage, counting
-from tfckpt.bundle.dtypes import UNNAMED
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
-from tfckpt.bundle.paths import V2, anchored, index_path
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
-from tfckpt.checkpoint.locate import check_prefix, find_prefix
+from tfckpt.bundle.values.dtypes import UNNAMED
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.find.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.errors import (
     FormatError,
@@ -33,13 +30,16 @@ from tfckpt.errors import (
 )
 from tfckpt.issues import leave_out, take
 from tfckpt.progress import Progress, finish
+from tfckpt.storage import files
+from tfckpt.storage.forks import ThreadLock
+from tfckpt.storage.paths import V2, anchored, index_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from tfckpt.bundle.values import Array
-    from tfckpt.checkpoint.lookup import Found, Lookup
-    from tfckpt.checkpoint.object_graph import ObjectGraph
+    from tfckpt.bundle.values.arrays import Array
+    from tfckpt.checkpoint.find.lookup import Found, Lookup
+    from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 
 
 MOST_COMPARED = 5000  # names of each kind among which a message looks for near ones
@@ -162,7 +162,7 @@ class Checkpoint(Mapping[str, "Array"]):
         near = self.lookup.near(text, MOST_COMPARED)
         hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
         if self.object_graph is not None and not near:
-            from tfckpt.checkpoint.object_paths import where_it_ends
+            from tfckpt.checkpoint.graph.object_paths import where_it_ends
 
             hint = f"; {where_it_ends(self.object_graph, text)}"
         error = TensorNotFoundError(f"{self._prefix}: no tensor {text!r}{hint}")
@@ -195,7 +195,10 @@ class Checkpoint(Mapping[str, "Array"]):
 
         Raises: FormatError if the tensor is there but holds no graph.
         """
-        from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph  # the half of checkpoints has none
+        from tfckpt.checkpoint.graph.object_graph import (  # the half of checkpoints has none
+            OBJECT_GRAPH_KEY,
+            ObjectGraph,
+        )
 
         entry = self.reader.entry(OBJECT_GRAPH_KEY)
         if entry is None:
@@ -212,7 +215,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
         Raises: FormatError if the object graph is damaged.
         """
-        from tfckpt.checkpoint.lookup import Lookup  # whoever asks by keys needs none
+        from tfckpt.checkpoint.find.lookup import Lookup  # whoever asks by keys needs none
 
         return Lookup(self.object_graph, self.reader.entries, where=self._prefix)
 
@@ -234,7 +237,7 @@ class Checkpoint(Mapping[str, "Array"]):
 
         Source: tensorflow/python/checkpoint/restore.py, which matches objects by these edges too.
         """
-        from tfckpt.checkpoint.object_paths import key_at
+        from tfckpt.checkpoint.graph.object_paths import key_at
 
         return key_at(self.object_graph, path, self._prefix, self.reader.entries)
 
@@ -300,7 +303,7 @@ class Checkpoint(Mapping[str, "Array"]):
             self._verified.add(entry.name)
         if entry.data_type not in UNNAMED:
             return array
-        from tfckpt.bundle.typed import typed  # few have any
+        from tfckpt.bundle.values.typed import typed  # few have any
 
         return typed(array, entry.data_type)
 
@@ -473,7 +476,7 @@ def save(
     Source: tensorflow/core/kernels/save_restore_v2_ops.cc, SaveV2.
     """
     from tfckpt.bundle.writer import BundleWriter  # whoever only reads needs none
-    from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+    from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 
     with BundleWriter(
         check_prefix(prefix), overwrite=overwrite, sync=sync, big_endian=big_endian, max_shard_size=max_shard_size
@@ -485,7 +488,7 @@ def save(
                 graph = value if name == OBJECT_GRAPH_KEY else graph
             writer.finish()
             if graph is not None:
-                from tfckpt.checkpoint.object_tensors import against_restoring
+                from tfckpt.checkpoint.graph.object_tensors import against_restoring
 
                 for line in against_restoring(graph, list(tensors)):
                     log.warning("%s: %s", os.fspath(prefix), line)

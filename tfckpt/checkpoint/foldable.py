@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tfckpt.bundle.dtypes import tensor_type
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.outline import Branch, Hidden, Outline, Slot, outline_names, outline_objects
+from tfckpt.bundle.values.dtypes import tensor_type
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.outline import Branch, Hidden, Outline, Slot, outline_names, outline_objects
 from tfckpt.errors import FormatError, count_of
 from tfckpt.html import MOST_ROWS, text
 

@@ -10,16 +10,16 @@ import re
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfckpt.bundle.dtypes import UNNAMED
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.slices import Picked, Ranges
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import UNNAMED
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.bundle.values.slices import Picked, Ranges
 from tfckpt.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 Index: TypeAlias = Any  # an int, a slice, ..., an array of numbers or a mask, or a tuple of them
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -223,7 +223,7 @@ def _ids(item: Any, size: int) -> Array:
 
 
 def _typed(array: Array, entry: Entry) -> Array:
-    from tfckpt.bundle.typed import typed  # few are of these dtypes
+    from tfckpt.bundle.values.typed import typed  # few are of these dtypes
 
     return typed(array, entry.data_type)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.outline import Branch, Hidden, Outline
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.outline import Branch, Hidden, Outline
 
 
 def only(outline: Outline, matches: Callable[[str], bool]) -> Outline:
     """Return the tree of those tensors of which the name or the path matches, and of what leads to them.
 
     Example:
-        >>> from tfckpt.checkpoint.outline import outline_names
+        >>> from tfckpt.checkpoint.graph.outline import outline_names
         >>> with tfckpt.open("bert_model.ckpt") as checkpoint:
         ...     tree = only(outline_names(checkpoint.entries()), lambda path: path.endswith("pooler/dense/bias"))
         >>> [entry.name for entry in tensors(tree.root)]

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from tfckpt.arguments import whole_number
 from tfckpt.bundle.carry import Count, counting
-from tfckpt.bundle.dtypes import tensor_type
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import tensor_type
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.errors import count_of, redacted
 from tfckpt.html import in_notebooks
@@ -34,7 +34,7 @@ from tfckpt.signatures import takes
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 Number = int | float
 VALUES, MAGNITUDES, LENGTHS = "values", "magnitudes", "lengths"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle import files
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.locate import find_prefix
-from tfckpt.checkpoint.state_file import latest_checkpoint
+from tfckpt.checkpoint.find.locate import find_prefix
+from tfckpt.checkpoint.find.state_file import latest_checkpoint
+from tfckpt.storage import files
 
 
 class CheckpointReader:

@@ -11,16 +11,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from tfckpt.bundle import files
-from tfckpt.bundle.paths import is_remote, looking, strip_suffix
 from tfckpt.cli.command import OURS, Command, Restated, line
 from tfckpt.cli.options import DRY_RUN
-from tfckpt.cli.output import NEXT, printable, tell
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.trial import FILE_LIMIT, works
+from tfckpt.cli.ui.output import NEXT, printable, tell
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, redacted
 from tfckpt.issues import Issue, Remedy, give, leave_out, run, take
 from tfckpt.options import every_option
+from tfckpt.storage import files
+from tfckpt.storage.paths import is_remote, looking, strip_suffix
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 READING = ("open", "read", "map", "list", "look at")  # what may be refused of a file that is not to be written
@@ -119,7 +119,7 @@ def _list(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Comm
 
 
 def _is_checkpoint(path: str) -> bool:
-    from tfckpt.checkpoint.locate import find_prefix
+    from tfckpt.checkpoint.find.locate import find_prefix
 
     with suppress(TfckptError):
         return bool(find_prefix(path))
@@ -238,7 +238,7 @@ def _swapped(error: TfckptError, args: argparse.Namespace, argv: Sequence[str]) 
         return None
     if (argv.count(args.source), argv.count(args.dest)) != (1, 1):
         return None
-    from tfckpt.checkpoint.locate import find_prefix
+    from tfckpt.checkpoint.find.locate import find_prefix
 
     with suppress(TfckptError):
         find_prefix(args.dest, args.source_format)
@@ -277,7 +277,7 @@ def _elsewhere(dest: str) -> str | None:
 
 def _is_free(path: str) -> bool:
     """Whether nothing has this name, and no file of a checkpoint begins with it."""
-    from tfckpt.bundle.commit import existing_files
+    from tfckpt.storage.commit import existing_files
 
     return not os.path.lexists(path) and not existing_files(path)
 

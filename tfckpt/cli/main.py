@@ -12,14 +12,13 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
 from tfckpt import log
-from tfckpt.cli import (
+from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
+from tfckpt.cli.commands import (
     completion,
     convert,
     demo,
     diff,
     exchange,
-    inspect,
-    listing,
     many,
     report,
     rewrite,
@@ -28,11 +27,12 @@ from tfckpt.cli import (
     tf1_to_keras,
     tree,
 )
-from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
+from tfckpt.cli.commands import ls as listing
+from tfckpt.cli.commands import verify as inspect
 from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
-from tfckpt.cli.output import NOTE, folded, print_failure, printable, said, tell
 from tfckpt.cli.stdin import STREAM, stdin_as_file
-from tfckpt.cli.terminal import paged
+from tfckpt.cli.ui.output import NOTE, folded, print_failure, printable, said, tell
+from tfckpt.cli.ui.terminal import paged
 from tfckpt.errors import ProofError, TfckptError
 
 # In the order in which --help lists their commands.

@@ -12,7 +12,7 @@ from tfckpt.flags import add_flags
 from tfckpt.options import SourceOptions
 
 if TYPE_CHECKING:
-    from tfckpt.checkpoint.lookup import Found, Lookup
+    from tfckpt.checkpoint.find.lookup import Found, Lookup
 
 CHECKPOINT = "checkpoint: a prefix, one of its files, or its directory"
 

@@ -25,7 +25,7 @@ def stdin_as_file() -> Iterator[str]:
     import os
     import tempfile
 
-    from tfckpt.bundle.files import create_output
+    from tfckpt.storage.files import create_output
 
     with tempfile.TemporaryDirectory(prefix="tfckpt-") as directory:
         path = os.path.join(directory, NAME)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import tfckpt
-from tfckpt.bundle import files
-from tfckpt.bundle.paths import index_path, is_remote
 from tfckpt.cli.command import Command, Restated
 from tfckpt.cli.stdin import STREAM
 from tfckpt.errors import CheckpointExistsError, TfckptError
@@ -23,6 +21,8 @@ from tfckpt.options import (
     PlanOptions,
     RewriteOptions,
 )
+from tfckpt.storage import files
+from tfckpt.storage.paths import index_path, is_remote
 
 FILE_LIMIT = 1 << 20  # bytes of a configuration
 Parse = Callable[[Sequence[str]], argparse.Namespace]

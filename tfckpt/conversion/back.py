@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tfckpt.bundle.entry import Entry, encode_name, stored_at
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.roles import BESIDE, COPY, OPTIMIZER, find_roles
+from tfckpt.bundle.values.entry import Entry, encode_name, stored_at
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.roles import BESIDE, COPY, OPTIMIZER, find_roles
 from tfckpt.conversion.config import Config
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.match import Found, Match, match_models

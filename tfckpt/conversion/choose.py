@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.planning import Complaints, find_scope
 from tfckpt.conversion.target import lacking, placed_parts

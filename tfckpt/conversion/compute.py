@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.conversion.plan import Fill, Resize, Step
 from tfckpt.errors import FormatError
 from tfckpt.layouts import axes

@@ -14,11 +14,11 @@ from contextlib import suppress
 from types import NoneType
 from typing import Any, NamedTuple
 
-from tfckpt.bundle import files
-from tfckpt.bundle.paths import join, split
 from tfckpt.errors import ConfigError, TfckptError, remedied
 from tfckpt.html import in_notebooks
 from tfckpt.options import Fixed
+from tfckpt.storage import files
+from tfckpt.storage.paths import join, split
 
 FILE_NAMES = ("bert_config.json", "albert_config.json", "config.json")
 FILE_LIMIT = 1 << 20  # bytes; real ones have a few hundred
@@ -175,7 +175,7 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        from tfckpt.bundle.kinds import TEXT, kind_of, remedy_for
+        from tfckpt.storage.sniff import TEXT, kind_of, remedy_for
 
         kind = kind_of(path)
         kind = None if kind is TEXT else kind  # as it should be

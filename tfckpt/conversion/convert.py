@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfckpt import log
-from tfckpt.bundle.paths import V2, split
-from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.checkpoint.find import state_file
+from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.conversion.execute import execute
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.proof import Proof
@@ -17,6 +16,7 @@ from tfckpt.conversion.request import make_plan
 from tfckpt.options import ConvertOptions, PathLike, PlanOptions, ProveOptions, Request, given
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
+from tfckpt.storage.paths import V2, split
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

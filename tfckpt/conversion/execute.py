@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.entry import Entry, stored_at
-from tfckpt.bundle.local_output import CLONE, LINK
-from tfckpt.bundle.paths import V1
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.entry import Entry, stored_at
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step, Written
 from tfckpt.errors import UnsupportedError, remedied, some
 from tfckpt.issues import Issue, give
 from tfckpt.progress import Progress
+from tfckpt.storage.local_output import CLONE, LINK
+from tfckpt.storage.paths import V1
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
 MODES = (COPY, LINK, REFLINK, AUTO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.conversion.hints import FILLED
 from tfckpt.conversion.plan import Fill
 from tfckpt.conversion.planning import Complaints

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import takewhile
 from typing import NamedTuple
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.roles import BESIDE, find_roles
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.conversion.planning import scopes_before
 from tfckpt.conversion.target import TargetVariable, build_target, lacking, placed_parts
 from tfckpt.layouts.axes import parse

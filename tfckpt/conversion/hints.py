@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.config import NUM_HEADS, Config, other_config
 from tfckpt.issues import Issue, draw, give, list_tensors
 from tfckpt.layouts.bert import BERT

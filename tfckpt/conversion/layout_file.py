@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tfckpt.bundle import files
 from tfckpt.conversion.target import build_target
 from tfckpt.errors import LayoutError
 from tfckpt.layouts.custom import CustomLayout, build_layout
 from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.storage import files
 
 FILE_LIMIT = 1 << 20  # bytes; one of a few hundred rows has some 30,000
 MAX_DOTS = 64  # in a line

@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from tfckpt.bundle import files
 from tfckpt.conversion.many import PATHS, absolute, check_jobs
 from tfckpt.errors import ManifestError, UsageError
 from tfckpt.flags import Targets, add_flags, home_path, options_from
 from tfckpt.options import AUTO, ConvertOptions
+from tfckpt.storage import files
 
 COLUMNS = SOURCE, DESTINATION, OPTIONS = ("source", "destination", "options")
 CALLED = {"src": SOURCE, "input": SOURCE, "dest": DESTINATION, "output": DESTINATION, "flags": OPTIONS}  # by others

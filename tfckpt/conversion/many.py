@@ -15,12 +15,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfckpt.bundle import files
-from tfckpt.bundle.paths import V2, index_path, is_remote, split, strip_suffix
-from tfckpt.checkpoint import state_file
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.locate import check_prefix
+from tfckpt.checkpoint.find import state_file
+from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.conversion import prove as proving
 from tfckpt.conversion.convert import convert, plan
 from tfckpt.conversion.plan import Plan
@@ -38,6 +36,8 @@ from tfckpt.errors import (
 )
 from tfckpt.html import in_notebooks
 from tfckpt.issues import Issue, lines_of, notes_to_json
+from tfckpt.storage import files
+from tfckpt.storage.paths import V2, index_path, is_remote, split, strip_suffix
 
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
-from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
+from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
 from tfckpt.errors import FormatError
 from tfckpt.layouts.rules import NUMBER, NUMBER_MARK, NUMBERED, ObjectLayout, Part, Placed, Variable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tfckpt.bundle.entry import Entry, encode_name
-from tfckpt.checkpoint.roles import find_roles
+from tfckpt.bundle.values.entry import Entry, encode_name
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.plan import Dropped, Plan

@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.roles import BESIDE, find_roles
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, POSITIONS, RELATIVE, Config
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.fills import ZEROS, own_fill, refuse_zeros

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tfckpt.checkpoint.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, path_to, split_path
+from tfckpt.checkpoint.graph.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, path_to, split_path
 
 Pair = tuple[int, int]  # number of a node in the plan's graph, and of one in the other
 

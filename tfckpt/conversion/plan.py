@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import dtype_name, tensor_type
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ObjectGraph
+from tfckpt.bundle.values.dtypes import dtype_name, tensor_type
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 from tfckpt.conversion.config import NO_FACTS, NUM_HEADS, Fact
 from tfckpt.errors import UsageError, count_of, redacted
 from tfckpt.html import in_notebooks

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
-from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
+from tfckpt.bundle.values.dtypes import dtype_name
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.conversion.config import NUM_HEADS, Config
 from tfckpt.conversion.exclusion import Exclusion, whole_name
 from tfckpt.conversion.plan import Dropped, Step, carrying

@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from tfckpt.bundle.carry import cores
-from tfckpt.bundle.forks import ThreadLock
 from tfckpt.errors import StorageError, UsageError
+from tfckpt.storage.forks import ThreadLock
 
 STOP = b"stop"
 ATTEMPTS = 3  # a job that kills its process, say because memory does not suffice, would kill every one

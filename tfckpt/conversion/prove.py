@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tfckpt.bundle.carry import Count, counting
-from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import dtype_name
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.roles import BESIDE, find_roles
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.places import Places, find_places

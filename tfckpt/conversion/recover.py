@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.roles import OPTIMIZER
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.roles import OPTIMIZER
 from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.conversion.proof import Proof
 from tfckpt.conversion.prove import planned_places, roles_beside

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfckpt.arguments import whole_number
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
 from tfckpt.conversion.building import add_constructors
 from tfckpt.conversion.config import FIELDS, Config, find_beside, find_config, read_config
 from tfckpt.conversion.exclusion import Exclusion

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.arguments import whole_number
-from tfckpt.bundle.dtypes import NUMERIC, item_size
+from tfckpt.bundle.values.dtypes import NUMERIC, item_size
 from tfckpt.conversion.plan import Resize, Step
 from tfckpt.conversion.planning import Complaints
 from tfckpt.errors import are

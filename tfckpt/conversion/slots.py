@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import (
     ATTRIBUTES,
     SLOT_MARK,
     VARIABLE_VALUE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tfckpt.checkpoint.object_graph import VARIABLE_VALUE, Node, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Node, ObjectGraph
 from tfckpt.conversion.match import Found, Match
 from tfckpt.conversion.planning import Complaints
 from tfckpt.conversion.slots import DROP, variable_order

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from tfckpt.bundle.entry import Entry, encode_name
+from tfckpt.bundle.values.entry import Entry, encode_name
 
 if TYPE_CHECKING:
-    from tfckpt.checkpoint.object_graph import ObjectGraph
+    from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 
 
 class Source(Protocol):

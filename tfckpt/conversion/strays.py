@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.conversion.exclusion import WILD, whole_name
 from tfckpt.conversion.planning import Complaints, leaving_out
 from tfckpt.issues import Issue, give, lossy

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.object_graph import (
     ROOT,
     VARIABLE_VALUE,
     Attribute,

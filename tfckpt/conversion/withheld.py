@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.conversion.exclusion import Exclusion, Taken, whole_name
 from tfckpt.conversion.planning import Complaints
 from tfckpt.conversion.target import TargetVariable, lacking, placed_parts

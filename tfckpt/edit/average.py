@@ -22,22 +22,21 @@ import numpy.typing as npt
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
-from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.listing import collector_paused
-from tfckpt.bundle.paths import V1
-from tfckpt.bundle.slices import Ranges, whole
 from tfckpt.bundle.stream import runs
-from tfckpt.bundle.values import swap
+from tfckpt.bundle.values.arrays import swap
+from tfckpt.bundle.values.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
+from tfckpt.bundle.values.entry import Entry, stored_at
+from tfckpt.bundle.values.slices import Ranges, whole
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.agreement import Doubt, disagreement, doubts, without_optimizers
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.graph_roles import contents, graph_of_keys, originals_of_copies
-from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
-from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph.agreement import Doubt, disagreement, doubts, without_optimizers
+from tfckpt.checkpoint.graph.graph_roles import contents, graph_of_keys, originals_of_copies
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, Step, carrying, noting
 from tfckpt.edit.rewrite import (
     Piece,
@@ -55,11 +54,12 @@ from tfckpt.issues import Issue, compare
 from tfckpt.options import AverageOptions, PathLike
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
+from tfckpt.storage.paths import V1
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 AVERAGED = frozenset(
     number for number in NUMERIC if dtype_name(number).startswith(("float", "bfloat", "complex"))

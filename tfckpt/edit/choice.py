@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.lookup import Lookup, Meant
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.optimizer_lists import find_optimizers
-from tfckpt.checkpoint.optimizers import TRAINED_LIST
-from tfckpt.checkpoint.roles import (
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.find.lookup import Lookup, Meant
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.optimizer_lists import find_optimizers
+from tfckpt.checkpoint.graph.optimizers import TRAINED_LIST
+from tfckpt.checkpoint.graph.roles import (
     COPY,
     MODEL,
     MOVING_AVERAGE,
@@ -21,8 +21,8 @@ from tfckpt.checkpoint.roles import (
     find_roles,
     guessed_suffixes,
 )
-from tfckpt.checkpoint.slot_owners import slots_of_variables
-from tfckpt.checkpoint.ways import edges_of_training
+from tfckpt.checkpoint.graph.slot_owners import slots_of_variables
+from tfckpt.checkpoint.graph.ways import edges_of_training
 from tfckpt.errors import PlanError, count_of, some
 from tfckpt.issues import Issue
 

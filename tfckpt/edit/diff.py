@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfckpt.bundle.carry import Count, counting
-from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import dtype_name
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.prove import planned_places, roles_beside
@@ -31,7 +31,7 @@ from tfckpt.signatures import takes
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 FOUND = ("verdict", "dtype and shape", "differing", "distance")  # of what is found of a pair
 EVERYTHING, EXACTLY = Selection((), ()), Tolerance()

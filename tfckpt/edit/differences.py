@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tfckpt.html import in_notebooks
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 
 Numbers = npt.NDArray[Any]

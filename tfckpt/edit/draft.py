@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from tfckpt import log
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint import graph_edit
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
-from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph import graph_edit
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, printable, some

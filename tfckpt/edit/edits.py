@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.arguments import texts
-from tfckpt.bundle.dtypes import FLOATING, dtype_name
-from tfckpt.bundle.entry import Entry
 from tfckpt.bundle.listing import collector_paused
-from tfckpt.checkpoint.graph_edit import Moved
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.bundle.values.dtypes import FLOATING, dtype_name
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.graph_edit import Moved
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
 from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose

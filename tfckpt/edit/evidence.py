@@ -10,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from tfckpt.checkpoint.object_graph import ROOT, ObjectGraph, join_path, path_to
+from tfckpt.checkpoint.graph.object_graph import ROOT, ObjectGraph, join_path, path_to
 
 NOWHERE = -1
 MOST_PREFIXES = 50  # of a name, that are tried; a crafted one may have any number of parts

@@ -13,9 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.graph.object_graph import (
     ROOT,
     VARIABLE_VALUE,
     Node,
@@ -25,12 +24,13 @@ from tfckpt.checkpoint.object_graph import (
     path_to,
     quoted,
 )
-from tfckpt.checkpoint.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
-from tfckpt.checkpoint.optimizers import TRAINED_LIST
-from tfckpt.checkpoint.slot_owners import by_name
+from tfckpt.checkpoint.graph.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
+from tfckpt.checkpoint.graph.optimizers import TRAINED_LIST
+from tfckpt.checkpoint.graph.slot_owners import by_name
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError, count_of
 from tfckpt.issues import Issue
+from tfckpt.storage.forks import ThreadLock
 
 MOST_SAID = 20  # contradictions that are spelled out
 _VARIABLE = "a variable"

@@ -13,18 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.entry import Entry, stored_at
 from tfckpt.bundle.listing import collector_paused
-from tfckpt.bundle.paths import index_path
-from tfckpt.bundle.slices import check_cover, check_disjoint, shape_of
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.entry import Entry, stored_at
+from tfckpt.bundle.values.slices import check_cover, check_disjoint, shape_of
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import (
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph.object_graph import (
     ATTRIBUTES,
     OBJECT_GRAPH_KEY,
     ROOT,
@@ -33,7 +31,7 @@ from tfckpt.checkpoint.object_graph import (
     ObjectGraph,
     escape,
 )
-from tfckpt.checkpoint.optimizer_lists import elements, find_optimizers, kept
+from tfckpt.checkpoint.graph.optimizer_lists import elements, find_optimizers, kept
 from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying, noting
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
@@ -55,6 +53,8 @@ from tfckpt.issues import Issue, compare
 from tfckpt.options import MergeOptions, PathLike
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
+from tfckpt.storage import files
+from tfckpt.storage.paths import index_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfckpt.arguments import texts
-from tfckpt.bundle.forks import ThreadLock
 from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.graph_roles import originals_of_copies
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.optimizers import ARCHIVE
-from tfckpt.checkpoint.path_globs import PathGlob
-from tfckpt.checkpoint.roles import ROLES, find_roles
-from tfckpt.checkpoint.ways import Edge, edges_of_training
+from tfckpt.checkpoint.graph.graph_roles import originals_of_copies
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.optimizers import ARCHIVE
+from tfckpt.checkpoint.graph.path_globs import PathGlob
+from tfckpt.checkpoint.graph.roles import ROLES, find_roles
+from tfckpt.checkpoint.graph.ways import Edge, edges_of_training
 from tfckpt.errors import PlanError, UsageError
+from tfckpt.storage.forks import ThreadLock
 
 
 class Origin:

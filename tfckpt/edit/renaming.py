@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tfckpt.checkpoint.graph_edit import Moved, rename_paths
-from tfckpt.checkpoint.object_graph import ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.graph_edit import Moved, rename_paths
+from tfckpt.checkpoint.graph.object_graph import ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.errors import PlanError, count_of, some
 from tfckpt.issues import Issue
 

@@ -17,18 +17,16 @@ import numpy as np
 
 from tfckpt import log
 from tfckpt.arguments import whole_number
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import dtype_name, is_sliceable, numpy_dtype
-from tfckpt.bundle.entry import Entry, stored_at
-from tfckpt.bundle.paths import index_path, join, split
-from tfckpt.bundle.slices import TensorSlice
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
+from tfckpt.bundle.values.dtypes import dtype_name, is_sliceable, numpy_dtype
+from tfckpt.bundle.values.entry import Entry, stored_at
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import planned_entry
 from tfckpt.conversion.plan import Plan, Step, noting
 from tfckpt.edit.edits import Edits, plan_edits
@@ -37,11 +35,13 @@ from tfckpt.issues import Issue
 from tfckpt.options import PathLike, RewriteOptions
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
+from tfckpt.storage import files
+from tfckpt.storage.paths import index_path, join, split
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 SAVED_MODEL = "saved_model.pb"
 

@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.damage import Finding, find_all, remedy_for_all, survey
-from tfckpt.bundle.dtypes import tensor_type
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2, index_path, v1_pattern
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.v1_files import has_any_file
+from tfckpt.bundle.v1.files import has_any_file
+from tfckpt.bundle.values.dtypes import tensor_type
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.locate import check_prefix, find_prefix
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.object_tensors import ObjectTensors
-from tfckpt.checkpoint.roles import find_roles
+from tfckpt.checkpoint.find.locate import check_prefix, find_prefix
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import (
@@ -43,6 +41,8 @@ from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
 from tfckpt.options import PathLike, SalvageOptions
 from tfckpt.progress import finish, stages
 from tfckpt.signatures import takes
+from tfckpt.storage import files
+from tfckpt.storage.paths import V2, index_path, v1_pattern
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

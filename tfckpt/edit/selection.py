@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tfckpt.arguments import texts
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.roles import ROLES, find_roles
+from tfckpt.checkpoint.graph.roles import ROLES, find_roles
 from tfckpt.edit.choice import drop_rule, keep_rule
 from tfckpt.errors import UsageError
 from tfckpt.issues import Issue

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import dtype_name, item_size, numpy_dtype
-from tfckpt.bundle.entry import Entry, encode_name
-from tfckpt.bundle.values import shaped, swap
+from tfckpt.bundle.values.arrays import shaped, swap
+from tfckpt.bundle.values.dtypes import dtype_name, item_size, numpy_dtype
+from tfckpt.bundle.values.entry import Entry, encode_name
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.exchange.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.exchange.npy import Header, strings_in
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
-    from tfckpt.checkpoint.object_graph import ObjectGraph
+    from tfckpt.bundle.values.arrays import Array
+    from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 
 # A compressed array that must be held whole may be so much larger than what is stored of it, or this large in any case.
 MAX_INFLATION = 64

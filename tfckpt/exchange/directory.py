@@ -15,11 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle import files
-from tfckpt.bundle.dtypes import NUMERIC, dtype_name
-from tfckpt.bundle.kinds import explain, stub_at
-from tfckpt.bundle.local_input import CHUNK_SIZE
-from tfckpt.bundle.paths import INDEX_SUFFIX, join
+from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name
 from tfckpt.errors import (
     CheckpointExistsError,
     CheckpointNotFoundError,
@@ -32,9 +28,13 @@ from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
 from tfckpt.issues import list_tensors, take
+from tfckpt.storage import files
+from tfckpt.storage.local_input import CHUNK_SIZE
+from tfckpt.storage.paths import INDEX_SUFFIX, join
+from tfckpt.storage.sniff import explain, stub_at
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.commit import FileSet
+    from tfckpt.storage.commit import FileSet
 
 INDEX = "index.json"
 VERSION = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tfckpt._proto import types_pb2
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle.dtypes import EXTENSIONS, NATIVE, dtype_name
+from tfckpt.bundle.values.dtypes import EXTENSIONS, NATIVE, dtype_name
 from tfckpt.exchange.defaults import SAFETENSORS
 
 # Codes of safetensors, in the order in which its library lays tensors out: the last of its enumeration first, so that each

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tfckpt import log
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.paths import V2, index_path
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.conversion.compute import planned_entry
@@ -22,6 +21,7 @@ from tfckpt.exchange.targets import Job, Target, Writable, find_target
 from tfckpt.options import ExportOptions, PathLike, Request, given
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
+from tfckpt.storage.paths import V2, index_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

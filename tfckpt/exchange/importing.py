@@ -11,11 +11,10 @@ import numpy as np
 
 from tfckpt import log
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.dtypes import numpy_dtype
-from tfckpt.bundle.local_input import check_path
+from tfckpt.bundle.values.dtypes import numpy_dtype
 from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.locate import check_prefix
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.conversion.compute import filled, transformed
 from tfckpt.conversion.execute import COPY
 from tfckpt.conversion.plan import Plan, Step, Written, noting
@@ -28,6 +27,7 @@ from tfckpt.issues import Issue
 from tfckpt.options import ImportOptions, PathLike, Request, given
 from tfckpt.progress import finish
 from tfckpt.signatures import takes
+from tfckpt.storage.local_input import check_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

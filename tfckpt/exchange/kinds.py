@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from tfckpt.bundle import files
-from tfckpt.bundle.kinds import kind_of, remedy_for
-from tfckpt.bundle.paths import split_query
 from tfckpt.errors import CheckpointNotFoundError, FormatError, UsageError, remedied
 from tfckpt.exchange.defaults import KINDS, NPY, NPZ, SAFETENSORS
 from tfckpt.issues import Issue, take
+from tfckpt.storage import files
+from tfckpt.storage.paths import split_query
+from tfckpt.storage.sniff import kind_of, remedy_for
 
 SUFFIXES = {".safetensors": SAFETENSORS, ".npz": NPZ}
 EXPECTED = "a safetensors or .npz file"

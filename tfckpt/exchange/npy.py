@@ -17,13 +17,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle import entry
-from tfckpt.bundle.dtypes import EXTENSIONS, OBJECTS, data_type_of, dtype_name, numpy_dtype
+from tfckpt.bundle.values import entry
+from tfckpt.bundle.values.dtypes import EXTENSIONS, OBJECTS, data_type_of, dtype_name, numpy_dtype
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.exchange.dtypes import NAMELESS, WRITTEN_AS
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 MAX_HEADER_SIZE = 10_000  # bytes; NumPy's own bound
 MAX_RANK = 32  # of an array of NumPy 1

@@ -16,14 +16,14 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
-from tfckpt.bundle import files
-from tfckpt.bundle.kinds import ZIP, remedy_for
-from tfckpt.bundle.local_input import CHUNK_SIZE
-from tfckpt.bundle.local_output import OutputFile
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
 from tfckpt.exchange.archive import Archive, Member
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
+from tfckpt.storage import files
+from tfckpt.storage.local_input import CHUNK_SIZE
+from tfckpt.storage.local_output import OutputFile
+from tfckpt.storage.sniff import ZIP, remedy_for
 
 SUFFIX = ".npy"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal files

@@ -6,9 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfckpt.bundle import files
-from tfckpt.bundle.kinds import explain, stub_at
-from tfckpt.bundle.paths import is_remote
 from tfckpt.errors import FormatError, UnsupportedError, located, remedied
 from tfckpt.exchange import safetensors
 from tfckpt.exchange.archive import Archive, Member, noted_type, plain_header
@@ -17,6 +14,9 @@ from tfckpt.exchange.directory import open_directory
 from tfckpt.exchange.dtypes import NAMES
 from tfckpt.exchange.kinds import EXPECTED, check_kind, kind_of_source
 from tfckpt.exchange.npz import open_npz
+from tfckpt.storage import files
+from tfckpt.storage.paths import is_remote
+from tfckpt.storage.sniff import explain, stub_at
 
 NOTE = "tfckpt"  # the key of what we note in the metadata
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle.dtypes import EXTENSIONS, dtype_name, item_size, numpy_dtype
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import EXTENSIONS, dtype_name, item_size, numpy_dtype
 from tfckpt.conversion.compute import compute, planned_entry
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.errors import PlanError
@@ -23,7 +23,7 @@ from tfckpt.exchange.safetensors import METADATA
 from tfckpt.issues import Issue
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.values import Array
+    from tfckpt.bundle.values.arrays import Array
 
 MAX_ZIP_NAME = 0xFFFF - len(".npy")  # bytes
 LEADS_AWAY = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)", re.DOTALL)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.lookup import Form, Lookup
-from tfckpt.checkpoint.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.roles import find_roles
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.find.lookup import Form, Lookup
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.conversion.exclusion import Exclusion
 from tfckpt.conversion.plan import Dropped, Plan, Step, noting
 from tfckpt.conversion.request import make_plan

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.bundle.dtypes import item_size
-from tfckpt.bundle.entry import MAX_RANK
+from tfckpt.bundle.values.dtypes import item_size
+from tfckpt.bundle.values.entry import MAX_RANK
 from tfckpt.errors import FormatError, UnsupportedError, remedied
 from tfckpt.exchange.dtypes import CODES, DATA_TYPES, RANKS
 from tfckpt.issues import install
 
 if TYPE_CHECKING:
-    from tfckpt.bundle.files import Input
+    from tfckpt.storage.files import Input
 
 METADATA = "__metadata__"
 LENGTH_SIZE = 8

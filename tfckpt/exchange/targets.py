@@ -8,13 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.bundle import files
 from tfckpt.bundle.carry import Count
-from tfckpt.bundle.commit import FileSet, new_file
-from tfckpt.bundle.dtypes import dtype_name
-from tfckpt.bundle.local_input import check_path
-from tfckpt.bundle.paths import is_remote, join, split
 from tfckpt.bundle.tensor_reader import TensorReader
+from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.conversion.plan import Plan
 from tfckpt.errors import UnsupportedError, UsageError
 from tfckpt.exchange import directory, safetensors
@@ -27,6 +23,10 @@ from tfckpt.exchange.opening import NOTE
 from tfckpt.exchange.outgoing import Item, chunks, npy_dtype, padded
 from tfckpt.issues import Issue
 from tfckpt.options import SOURCE, PathLike
+from tfckpt.storage import files
+from tfckpt.storage.commit import FileSet, new_file
+from tfckpt.storage.local_input import check_path
+from tfckpt.storage.paths import is_remote, join, split
 
 VERSION = 1  # of what is noted in the files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tfckpt.checkpoint.roles import COPY, MODEL, OPTIMIZER, UNKNOWN
+from tfckpt.checkpoint.graph.roles import COPY, MODEL, OPTIMIZER, UNKNOWN
 from tfckpt.page.modules import Path
 
 ATTENTION, FEED_FORWARD, EMBEDDINGS, HEADS, OTHER = "attention", "feed-forward", "embeddings", "heads", "other"

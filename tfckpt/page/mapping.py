@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tfckpt.bundle.dtypes import dtype_name
+from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.plan import Plan, Step
 from tfckpt.conversion.proof import Checked, Proof

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.checkpoint.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph, split_path
-from tfckpt.checkpoint.outline import MAX_DEPTH, Branch, outline_objects
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, VARIABLE_VALUE, ObjectGraph, split_path
+from tfckpt.checkpoint.graph.outline import MAX_DEPTH, Branch, outline_objects
 
 Path = tuple[str, ...]
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Any
 
-from tfckpt.bundle.commit import new_file
 from tfckpt.errors import printable
 from tfckpt.page.document import Report
+from tfckpt.storage.commit import new_file
 
 SCRIPTS = (
     "common.js",

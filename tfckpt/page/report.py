@@ -7,9 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tfckpt.arguments import whole_number
-from tfckpt.bundle import files
-from tfckpt.bundle.commit import existing_files
-from tfckpt.bundle.paths import v1_paths
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.errors import UsageError
@@ -17,6 +14,9 @@ from tfckpt.options import MOST_BINS, PathLike, ReportOptions
 from tfckpt.page.document import Report, make_report
 from tfckpt.page.page import page, write_page
 from tfckpt.signatures import takes
+from tfckpt.storage import files
+from tfckpt.storage.commit import existing_files
+from tfckpt.storage.paths import v1_paths
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

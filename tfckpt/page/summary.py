@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tfckpt.bundle.entry import Entry
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.roles import MODEL, OBJECT_GRAPH, OPTIMIZER, SAVE_COUNTER, TRAINING_STEP
+from tfckpt.checkpoint.graph.roles import MODEL, OBJECT_GRAPH, OPTIMIZER, SAVE_COUNTER, TRAINING_STEP
 from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config, find_config, read_config
 from tfckpt.conversion.match import match_models
 from tfckpt.errors import TfckptError

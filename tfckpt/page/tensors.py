@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tfckpt.bundle.entry import Entry
-from tfckpt.bundle.paths import V2
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.roles import find_roles
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.checkpoint.statistics import Statistics, measure
 from tfckpt.errors import TfckptError
 from tfckpt.page.kinds import kind_of
 from tfckpt.page.modules import Path, layer_of, module_paths
 from tfckpt.progress import Progress, finish
+from tfckpt.storage.paths import V2
 
 
 class Place(NamedTuple):

@@ -1,0 +1,1 @@
+"""The values of a TensorBundle: dtypes, entries, slices, strings, and how bytes become arrays."""

@@ -1,0 +1,1 @@
+"""Where a checkpoint is: prefixes, directories, state files, and what was probably meant."""

@@ -1,0 +1,210 @@
+"""What a path that a person types means: a checkpoint to read, or a prefix to write to."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from tfckpt import log
+from tfckpt.bundle.v1.files import find_v1, v1_names
+from tfckpt.errors import CheckpointNotFoundError, TfckptError, UsageError, printable, remedied, some
+from tfckpt.issues import leave_out, take
+from tfckpt.storage import files
+from tfckpt.storage.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
+
+
+def check_prefix(prefix: str | os.PathLike[str]) -> str:
+    """Return a prefix to write to as a string.
+
+    Raises: UsageError if it is a directory or the name of one of a bundle's files.
+    """
+    path = os.fspath(prefix)
+    if not path:
+        raise UsageError("an empty path: give the prefix of the files to write")
+    base = join(path, "model.ckpt")
+    if path.endswith(os.sep) or files.is_directory(path):
+        text = f"{path}: a directory; give the prefix of the files to write, such as {base}"
+        raise remedied(UsageError(text), take(path, base))
+    if (base := strip_suffix(path)) != path:
+        text = f"{path}: the name of one of a checkpoint's files; give the prefix {base}"
+        raise remedied(UsageError(text), take(path, base))
+    return path
+
+
+def find_prefix(path: str | os.PathLike[str], source_format: str | None = None) -> str:
+    """Return the prefix that ``path`` means: a prefix, a file of it, or a directory; V2 before V1 unless one is asked for.
+
+    Raises: CheckpointNotFoundError, which says what lies there instead; FormatError for a broken state file; UsageError for
+    an unknown format.
+    """
+    typed = os.fspath(path)
+    if source_format not in (None, *FORMATS):
+        raise UsageError(f"checkpoint format: expected one of {', '.join(FORMATS)}, got {source_format!r}")
+    prefix = _find(typed, source_format)
+    if prefix is None:
+        raise _not_found(typed, source_format)
+    return prefix
+
+
+def _find(typed: str, source_format: str | None) -> str | None:
+    """Return the prefix that a path means; None if nothing is there."""
+    if source_format != V1:
+        for prefix in (typed, strip_suffix(typed)):
+            if files.exists(index_path(prefix)):
+                return prefix
+    if source_format != V2 and (prefix_v1 := find_v1(typed)) is not None:
+        return prefix_v1
+    if files.is_directory(typed):
+        return _prefix_in(typed, source_format)
+    if is_remote(typed):
+        if (named := _named_beside(typed, source_format)) is not None:
+            return named
+        with suppress(CheckpointNotFoundError):  # a refusal is another matter than an absence
+            files.open_input(index_path(strip_suffix(typed))).close()
+    return None
+
+
+def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError:
+    """Return the error that says what was looked for, what lies there instead, and what was probably meant."""
+    from tfckpt.checkpoint.find.guess import about_path  # most paths are right
+
+    other = V1 if source_format == V2 else V2
+    if source_format is not None and _is_there(typed, other):
+        text = f"{typed}: no {_wanted(typed, source_format)}; it is a {other.upper()} checkpoint"
+        return remedied(CheckpointNotFoundError(text), leave_out("source_format"))
+    what, advice = about_path(typed, lambda directory: _prefixes(directory, source_format))
+    wanted = "checkpoint" if what and files.is_file(typed) else _wanted(typed, source_format)
+    instead = f"; {what}" if what else _lies_there(typed, source_format)
+    return remedied(CheckpointNotFoundError(f"{typed or repr(typed)}: no {wanted}{instead}"), advice)
+
+
+def _is_there(typed: str, source_format: str) -> bool:
+    try:
+        return _find(typed, source_format) is not None
+    except TfckptError:
+        return False
+
+
+def _wanted(typed: str, source_format: str | None) -> str:
+    """Return, for a message, what was looked for under a path."""
+    if source_format == V1:
+        wanted = f"V1 checkpoint: no file {typed}, nor {typed}-00000-of-..."
+    else:
+        wanted = f"checkpoint: no file {index_path(strip_suffix(typed))}"
+    if source_format != V2 and files.is_file(typed) and strip_suffix(typed) == typed:
+        wanted += f", and {typed} itself does not end like a V1 checkpoint: it is truncated, or something else"
+    return wanted
+
+
+def _prefix_in(directory: str, source_format: str | None) -> str:
+    """Return the prefix that a directory's state file names, if it lies in the directory; else the only one there.
+
+    A state file that came with a download never leads out of it: of a path that would, the last part counts.
+    """
+    from tfckpt.checkpoint.find.state_file import last_parts, read_state  # a prefix needs none
+
+    state = read_state(directory)
+    named = state.model_checkpoint_path if state is not None else ""
+    prefix = _inside(directory, named, source_format)
+    if prefix is not None:
+        return prefix
+    found = _prefixes(directory, source_format)
+    base = next((part for part in last_parts(named) if part in found), None)
+    if base is not None or len(found) == 1:
+        prefix = join(directory, found[0] if base is None else base)
+        if state is not None:
+            _say_instead(directory, named, prefix)
+        return prefix
+    nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
+    if not found and source_format != V1 and files.exists(index_path(nameless)):
+        return nameless
+    from tfckpt.checkpoint.find.guess import about_directory, named_elsewhere, one_of
+
+    if not found:
+        other = V1 if source_format == V2 else V2
+        if source_format is not None and (others := _prefixes(directory, other)):
+            what = f"no {source_format.upper()} checkpoint in this directory; it has {other.upper()}: {some(others)}"
+            text = f"{directory}: {what}"
+            raise remedied(CheckpointNotFoundError(text), leave_out("source_format"))
+        ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
+        what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
+        text = f"{directory}: the directory has no checkpoint: no file in it ends {ending}"
+        raise remedied(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
+    hint = f", and its state file names {named}, which is not in here" if named else ""
+    if state is None and (elsewhere := named_elsewhere(directory, found)):
+        file, base = elsewhere
+        text = (
+            f"{directory}: a directory with {len(found)} checkpoints; it has no state file, and its {file} names {base}"
+        )
+        raise remedied(CheckpointNotFoundError(text), take(directory, join(directory, base)))
+    text = f"{directory}: a directory with {len(found)} checkpoints{hint}: name one of {some(found)}"
+    raise remedied(CheckpointNotFoundError(text), one_of(directory, found))
+
+
+def _say_instead(directory: str, named: str, prefix: str) -> None:
+    """Log which checkpoint is read instead of the one that a state file names."""
+    from tfckpt.checkpoint.find.state_file import STATE_FILE
+
+    why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
+    log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
+
+
+def _inside(directory: str, named: str, source_format: str | None) -> str | None:
+    """Return the prefix that a state file names, if there is a checkpoint and its path does not leave the directory.
+
+    Nor does it by a link to another directory; the files at its end may be links, as they are in caches of downloads.
+    """
+    if is_remote(named):
+        named = named.removeprefix(join(directory, ""))
+    path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
+    prefix = join(directory, path)
+    folder, base = split(prefix)
+    if path.split(os.sep)[0] == os.pardir or not files.is_directory(folder):
+        return None
+    if os.path.commonpath([os.path.realpath(folder), os.path.realpath(directory)]) != os.path.realpath(directory):
+        return None
+    return prefix if base in _prefixes(folder, source_format) else None
+
+
+def _named_beside(directory: str, source_format: str | None) -> str | None:
+    """Return the prefix that the state file names of a directory which cannot be listed, if there is a checkpoint in it."""
+    if files.can_list(directory) or strip_suffix(directory) != directory:
+        return None
+    from tfckpt.checkpoint.find.state_file import last_parts, read_state
+
+    state = read_state(directory)
+    named = state.model_checkpoint_path if state is not None else ""
+    path = os.path.normpath(named)
+    if not named or path == os.curdir:
+        return None
+    leads_out = os.path.isabs(path) or path.split(os.sep)[0] == os.pardir
+    for part in dict.fromkeys(([] if leads_out else [path]) + last_parts(named)):
+        prefix = join(directory, part)
+        found = prefix if source_format != V1 and files.exists(index_path(prefix)) else None
+        if found is None and source_format != V2:
+            found = find_v1(prefix)
+        if found is not None:
+            if part != path:
+                _say_instead(directory, named, found)
+            return found
+    return None
+
+
+def _prefixes(directory: str, source_format: str | None) -> list[str]:
+    names = files.list_directory(directory)
+    v2 = [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
+    if source_format == V2:
+        return v2
+    v1 = v1_names(directory, names)
+    return v1 if source_format == V1 else list(dict.fromkeys(v2 + v1))
+
+
+def _lies_there(path: str, source_format: str | None) -> str:
+    """Return, for a message, which checkpoints lie where ``path`` was expected."""
+    directory = split(path)[0] or os.curdir
+    if not files.can_list(directory):
+        return "; over HTTP a directory cannot be listed: give the exact prefix, or the URL of an index"
+    if not files.is_directory(directory):
+        return f"; {directory} is a file" if files.is_file(directory) else f"; the directory {directory} does not exist"
+    found = _prefixes(directory, source_format)
+    return f"; {directory} holds {some(found)}" if found else f"; {directory} holds no checkpoint"

@@ -1,0 +1,276 @@
+"""Roles of tensors, told by names, dtypes and shapes alone.
+
+Strategy: a slot is called as its variable is, with one or two parts behind it, and has its shape, or Adafactor's reduced one;
+a scope may stand before all of it. Such a name is a slot if the parts behind it are known ones (`optimizers`), or if what is
+called so stands below nearly every variable that training moves, biases and norms included. Otherwise it may as well be a
+weight, as ``kernel/v`` and ``w/mask`` are: it is unknown, and stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from tfckpt._proto.types_pb2 import DT_BFLOAT16, DT_DOUBLE, DT_FLOAT, DT_HALF, DT_VARIANT
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.optimizers import (
+    AVERAGE_NAMES,
+    AVERAGE_WORDS,
+    HYPERPARAMETERS,
+    LEARNING_RATE,
+    LETTERED,
+    METRIC,
+    METRIC_VARIABLES,
+    MODEL,
+    MOVING_AVERAGE,
+    NUMBERED,
+    OPTIMIZER,
+    OPTIMIZER_NAMES,
+    PIECE,
+    POWER,
+    RANDOM_NAMES,
+    RANDOM_STATE,
+    SLOT_NAMES,
+    SLOT_TAIL,
+    SLOT_WORDS,
+    STATE_BESIDE,
+    STATE_SCALARS,
+    STATISTICS,
+    TRAINING_STATE,
+    TRAINING_STEP,
+    UNKNOWN,
+)
+
+STEP = "global_step"
+TRAINS = "training"  # Keras for TF1: training/Adam/...
+FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16, DT_DOUBLE)
+NEARLY_EVERY = 0.9
+DEEPEST_SCOPE, LONGEST_SUFFIX = 3, 2  # parts before and behind a variable's name
+SCALARS = frozenset({*HYPERPARAMETERS, "iter", "iteration", "iterations", "lr"})
+LOWER_NAMES = frozenset(name.lower() for name in OPTIMIZER_NAMES)
+MOST_PARTS = 64
+MOST_ABOVE = (
+    4  # parts from a slot of a known kind up to its variable; TF1 spells some with a piece of the name repeated
+)
+
+
+def roles_of_names(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the role of each tensor of a name-based checkpoint."""
+    return _Names(entries).roles()
+
+
+def guessed_in_names(entries: Iterable[Entry], roles: Mapping[str, str]) -> list[str]:
+    """Return the suffixes of tensors that were taken for slots though no table knows them, each once."""
+    found: dict[str, None] = {}
+    names = _Names(entries)
+    for name, entry in names.entries.items():
+        if roles.get(entry.name) == OPTIMIZER and names.told_alone(name, entry) is None:
+            place = names.place(name, entry)
+            if place is not None and told_at(place) is None:
+                found[place.suffix] = None
+    return list(found)
+
+
+class _Place(NamedTuple):
+    """Where a name stands: a variable's, with a scope before it and parts behind it."""
+
+    scope: str
+    variable: str
+    suffix: str
+
+
+class _Names:
+    """The tensors of one checkpoint by their names, without the ``:0`` that some have at the end."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        by_name = {entry.name: entry for entry in entries}
+        self.entries = {_own_name(name, by_name): entry for name, entry in by_name.items()}
+
+    def roles(self) -> dict[str, str]:
+        """Return the role of each."""
+        roles: dict[str, str] = {}
+        open_places: dict[str, _Place] = {}
+        for name, entry in self.entries.items():
+            role = self.told_alone(name, entry)
+            place = self.place(name, entry) if role is None else None
+            if place is not None:
+                role = told_at(place)
+                if role is None:
+                    open_places[name] = place
+            elif role is None:
+                role = told_by_last(name)
+            roles[name] = MODEL if role is None else role
+        slots = self._slots_by_number(open_places, {n for n in roles if roles[n] == MODEL and n not in open_places})
+        for name, place in open_places.items():
+            if (place.scope, place.suffix) in slots:
+                roles[name] = OPTIMIZER
+            elif not place.scope:
+                roles[name] = UNKNOWN
+        roles.update(dict.fromkeys(self._metrics(), METRIC))
+        return {self.entries[name].name: role for name, role in roles.items()}
+
+    def told_alone(self, name: str, entry: Entry) -> str | None:
+        """Return the role that a name has whatever else is there, if it tells."""
+        above, _, last = name.rpartition("/")
+        if entry.size <= 1:
+            if last == STEP or last in STATE_SCALARS:
+                return TRAINING_STEP if last == STEP else TRAINING_STATE
+            if (
+                POWER.fullmatch(last)
+                or last == LEARNING_RATE
+                or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
+            ):
+                return OPTIMIZER
+        if entry.data_type == DT_VARIANT and "iterator" in name.lower():
+            return TRAINING_STATE
+        if last in RANDOM_NAMES and entry.data_type not in FLOATS:
+            return RANDOM_STATE
+        parts = above.split("/") if f"{TRAINS}/" in above else []
+        below_trainer = any(a == TRAINS and _is_optimizer(b) for a, b in pairwise(parts))
+        return OPTIMIZER if below_trainer or SLOT_TAIL.fullmatch(last) else None
+
+    def place(self, name: str, entry: Entry) -> _Place | None:
+        """Return where a name stands: behind its variable's if it can, else with a scope before it, too."""
+        found = None
+        for place in self._places(name, entry):
+            if told_at(place) is not None:
+                return place
+            if found is None and place.suffix:
+                found = place
+        return found
+
+    def _places(self, name: str, entry: Entry) -> Iterator[_Place]:
+        """Yield each place that a name can have, those without a scope first."""
+        cuts = [match.start() for match in re.finditer("/", name)]
+        if not cuts or len(cuts) > MOST_PARTS:
+            return
+        last = name[cuts[-1] + 1 :]
+        farthest = MOST_ABOVE if told_by_suffix(last) is not None else LONGEST_SUFFIX
+        for cut in cuts[: -farthest - 1 : -1]:
+            owner = self.entries.get(name[:cut])
+            if owner is not None and fits(entry, owner):
+                yield _Place("", name[:cut], name[cut + 1 :])
+            whole, _, piece = name[:cut].rpartition("/")
+            if whole in self.entries and PIECE.fullmatch(piece):
+                yield _Place("", whole, name[cut + 1 :])
+        for begin in cuts[:DEEPEST_SCOPE]:
+            for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
+                owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
+                has_suffix = end < len(name)
+                if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
+                    yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
+
+    def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
+        """Return the scopes and suffixes that stand around nearly every variable that training moves."""
+        trained = {name for name in weights if self._is_trained(name)}
+        found: dict[tuple[str, str], set[str]] = {}
+        for name, place in places.items():
+            if place.variable in trained and self.entries[name].data_type in FLOATS:
+                found.setdefault((place.scope, place.suffix), set()).add(place.variable)
+        return {
+            around
+            for around, variables in found.items()
+            if len(variables) >= NEARLY_EVERY * len(trained)
+            and any(len(self.entries[name].shape) < 2 for name in variables)
+            and any(len(self.entries[name].shape) > 1 for name in variables)
+        }
+
+    def _is_trained(self, name: str) -> bool:
+        entry = self.entries[name]
+        return entry.data_type in FLOATS and entry.size > 1 and name.rpartition("/")[2] not in STATISTICS
+
+    def _metrics(self) -> Iterator[str]:
+        """Yield the names below a scope that holds just what a metric does."""
+        words = {word for words in METRIC_VARIABLES if len(words) > 1 for word in words}
+        parts = [name.rpartition("/") for name in self.entries]
+        scopes: dict[str, set[str]] = {scope: set() for scope, _, last in parts if scope and last in words}
+        for scope, _, last in parts:
+            if scope in scopes:
+                scopes[scope].add(last)
+        for scope, names in scopes.items():
+            if len(names) > 1 and names in METRIC_VARIABLES:
+                yield from (f"{scope}/{last}" for last in names)
+
+
+def _own_name(name: str, names: Collection[str]) -> str:
+    short = name.removesuffix(":0")
+    return name if short in names else short
+
+
+def fits(slot: Entry, variable: Entry) -> bool:
+    """Whether a slot has its variable's shape, or one axis less, as Adafactor's rows and columns have.
+
+    >>> fits(Entry("w/vr", 1, (2,), 0, 0, 8, 0), Entry("w", 1, (2, 3), 0, 0, 24, 0))
+    True
+    """
+    a, b = slot.shape, variable.shape
+    if len(a) + 1 != len(b):
+        return a == b
+    return len(b) > 1 and any(a == b[:axis] + b[axis + 1 :] for axis in range(len(b)))
+
+
+def told_at(place: _Place) -> str | None:
+    """Return the role that the words around a variable's name tell, if they do."""
+    scopes = place.scope.split("/")
+    optimized = any(map(_is_optimizer, scopes))
+    if not place.suffix:
+        if not AVERAGE_WORDS.isdisjoint(scopes):
+            return MOVING_AVERAGE
+        return OPTIMIZER if optimized and _is_slot(scopes[-1]) else None
+    if optimized and _is_slot(place.suffix.rpartition("/")[2]):
+        return OPTIMIZER
+    return told_by_suffix(place.suffix)
+
+
+def told_by_suffix(suffix: str) -> str | None:
+    """Return the role that the parts behind a variable's name tell, if they do.
+
+    >>> told_by_suffix("Adam_1"), told_by_suffix("ExponentialMovingAverage"), told_by_suffix("mask")
+    ('optimizer state', 'moving average', None)
+    """
+    first, _, rest = suffix.partition("/")
+    last = suffix.rpartition("/")[2]
+    word = _unnumbered(last)
+    if last in STATE_BESIDE:
+        return TRAINING_STATE
+    if word in AVERAGE_WORDS:
+        return MOVING_AVERAGE
+    if _is_optimizer(last) or word in SLOT_NAMES or LETTERED.fullmatch(word):
+        return OPTIMIZER
+    return OPTIMIZER if rest and _is_optimizer(first) and _is_slot(last) else None
+
+
+def told_by_last(name: str) -> str | None:
+    """Return the role that a name tells though no variable is there that it fits: its last part is one that nothing else has.
+
+    >>> told_by_last("kernel/adam_m"), told_by_last("kernel/momentum")
+    ('optimizer state', None)
+    """
+    above, _, last = name.rpartition("/")
+    word = _unnumbered(last)
+    if above and word in AVERAGE_NAMES:
+        return MOVING_AVERAGE
+    return OPTIMIZER if above and (_is_optimizer(last, exactly=True) or LETTERED.fullmatch(word)) else None
+
+
+def _is_slot(part: str) -> bool:
+    word = _unnumbered(part)
+    return word in SLOT_NAMES or word in SLOT_WORDS
+
+
+def _unnumbered(part: str) -> str:
+    """Return a part of a name without the number that TF1 puts behind the second of one name."""
+    numbered = NUMBERED.fullmatch(part) if part[-1:].isdecimal() else None
+    return numbered[1] if numbered else part
+
+
+@lru_cache(maxsize=4096)
+def _is_optimizer(part: str, *, exactly: bool = False) -> bool:
+    """Whether a part of a name is an optimizer's: its own, numbered, or with more behind it, as ``Adam_discriminator``."""
+    word = _unnumbered(part)
+    if word in OPTIMIZER_NAMES or part.partition("_")[0] in OPTIMIZER_NAMES or word.endswith("Optimizer"):
+        return True
+    return not exactly and word.lower() in LOWER_NAMES

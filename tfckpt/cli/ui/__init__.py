@@ -1,0 +1,1 @@
+"""What commands print with: tables, folded rows, colours, bars."""
