@@ -200,8 +200,8 @@ CASES: dict[str, tuple[Damage, list[str], list[str]]] = {
         missing(config),
         [],
         [
-            r"S: num_attention_heads is unknown, and shapes do not tell it: "
-            r"no configuration file lies beside the checkpoint; give --config or --num-heads"
+            r"S: num_attention_heads is unknown: "
+            r"no configuration file lies beside the checkpoint, and shapes do not show it; give --config or --num-heads"
         ],
     ),
     "everything wrong at once": (

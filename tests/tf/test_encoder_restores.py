@@ -100,7 +100,7 @@ def test_the_lines_that_the_demo_prints_load_its_checkpoint(
 
     monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
-    lines = capsys.readouterr().out.partition("with Model Garden:\n")[2]
+    lines = capsys.readouterr().out.partition("in the environment):\n")[2]
     scope: dict[str, Any] = {}
     exec(lines, scope)
     with tfckpt.open("tfckpt-demo/tf1") as source:
