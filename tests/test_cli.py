@@ -15,7 +15,7 @@ from support.commands import Captured, fail, on_terminal, plain, run, succeed, s
 from support.files import bundle_bytes
 
 import tfckpt
-from tfckpt.cli.main import main
+from tfckpt.cli.main import GROUPS, build_parser, main
 from tfckpt.flags import home_path, nbytes
 from tfckpt.layouts.catalog import NAMES
 
@@ -558,3 +558,14 @@ def test_a_tilde_that_the_shell_left_is_the_home_directory(
     assert (home / "page.html").exists()
     assert (home / "keras" / "out.index").exists()
     assert [home_path(path) for path in ("~", "~other/x", "x/~/y", "-")] == ["~", "~other/x", "x/~/y", "-"]
+
+
+def test_each_command_stands_in_the_file_that_the_table_says() -> None:
+    for group, names in GROUPS.items():
+        for name in names:
+            (commands,) = (action for action in build_parser(name)._actions if action.dest == "command")
+            assert commands.choices is not None
+            assert list(commands.choices) == list(names), group
+    (every,) = (action for action in build_parser()._actions if action.dest == "command")
+    assert every.choices is not None
+    assert list(every.choices) == [name for names in GROUPS.values() for name in names]

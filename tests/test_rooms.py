@@ -178,10 +178,15 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not _loaded_by("import tfckpt") & HEAVY
 
 
+def test_a_command_loads_no_other() -> None:
+    loaded = _loaded_by_command("layouts")
+    assert {name for name in loaded if name.startswith("tfckpt.cli.commands.")} == {"tfckpt.cli.commands.convert"}
+
+
 @pytest.mark.parametrize("flag", ["--help", "--version"])
 def test_help_and_version_do_not_import_numpy(flag: str) -> None:
     loaded = _loaded_by_command(flag)
-    assert "tfckpt.cli.commands.tree" in loaded  # it did look at the commands
+    assert ("tfckpt.cli.commands.tree" in loaded) == (flag == "--help")  # which alone looks at the commands
     assert not loaded & HEAVY
 
 

@@ -86,6 +86,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "concurrent.futures.ProcessPoolExecutor": "the same",
     },
     "page/page.py": {"importlib": "importlib.resources: the page's own template, style and script"},
+    "cli/main.py": {"importlib": "the file of the command that was typed, from a literal table"},
     "cli/advice.py": {"importlib": "importlib.metadata: which versions are installed, when one is too old"},
     "cli/ui/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
 }

@@ -3,55 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
 from tfckpt import log
-from tfckpt.cli.advice import next_commands, print_next, unmet_requirements
-from tfckpt.cli.commands import (
-    completion,
-    convert,
-    demo,
-    diff,
-    exchange,
-    many,
-    report,
-    rewrite,
-    salvage,
-    show,
-    tf1_to_keras,
-    tree,
-)
-from tfckpt.cli.commands import ls as listing
-from tfckpt.cli.commands import verify as inspect
-from tfckpt.cli.options import CommandParser, SuggestingParser, WrongUsageError, add_common
+from tfckpt.cli.options import CommandParser, FailedJobsError, SuggestingParser, WrongUsageError, add_common
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.ui.output import NOTE, folded, print_failure, printable, said, tell
 from tfckpt.cli.ui.terminal import paged
 from tfckpt.errors import ProofError, TfckptError
 
-# In the order in which --help lists their commands.
-GROUPS = (
-    convert,
-    tf1_to_keras,
-    many,
-    inspect,
-    salvage,
-    listing,
-    show,
-    diff,
-    tree,
-    report,
-    rewrite,
-    exchange,
-    demo,
-    completion,
-)
+# Each file of commands/ with its commands, in the order in which --help lists them. Only that of a typed command is loaded.
+GROUPS: Mapping[str, Sequence[str]] = {
+    "convert": ("convert", "plan", "prove", "layouts"),
+    "tf1_to_keras": ("tf1-to-keras",),
+    "many": ("convert-many",),
+    "verify": ("verify",),
+    "salvage": ("salvage",),
+    "ls": ("ls",),
+    "show": ("show",),
+    "diff": ("diff",),
+    "tree": ("tree",),
+    "report": ("report",),
+    "rewrite": ("rewrite", "merge", "average"),
+    "exchange": ("export", "import"),
+    "demo": ("demo",),
+    "completion": ("completion",),
+}
+VERSION = "--version"
 FAILED, WRONG_USAGE = 1, 2
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 TERMINATED = 143  # and for one that was told to end
@@ -68,8 +53,8 @@ EXIT_CODES = (
 )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command ``tfckpt``."""
+def build_parser(typed: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command ``tfckpt``; where it is known which command was typed, it knows that one alone."""
     codes = "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES)
     parser = SuggestingParser(
         prog="tfckpt",
@@ -77,15 +62,18 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"exit codes:\n{codes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"tfckpt {tfckpt.__version__}")
+    parser.add_argument(VERSION, action="version", version=f"tfckpt {tfckpt.__version__}")
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
     )
     common = argparse.ArgumentParser(add_help=False)
     add_common(common)
-    for group in GROUPS:
-        group.add_commands(commands, common)
-    commands.choices["completion"].set_defaults(build_parser=build_parser)
+    alone = [group for group, names in GROUPS.items() if typed in names]
+    groups = alone if alone or typed == VERSION else GROUPS
+    for group in groups:
+        importlib.import_module(f"tfckpt.cli.commands.{group}").add_commands(commands, common)
+    if "completion" in commands.choices:
+        commands.choices["completion"].set_defaults(build_parser=build_parser)
     return parser
 
 
@@ -96,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     about what was done, ``trouble`` for its own code for a failure.
     """
     argv = sys.argv[1:] if argv is None else argv
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    args = build_parser(next(iter(argv), None)).parse_args(argv)
     _prepare_output()
     try:
         code = _run(args)
@@ -106,11 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TfckptError, OSError) as error:
-        _tell(error, args, next_commands(error, args, argv, parser.parse_args))
+        from tfckpt.cli.advice import next_commands
+
+        _tell(error, args, next_commands(error, args, argv, _parse_any))
         return WRONG_USAGE if isinstance(error, WrongUsageError) else getattr(args, "trouble", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:
+        from tfckpt.cli.advice import print_next, unmet_requirements
+
         if args.verbose or not (lacking := unmet_requirements()):
             raise
         for line, _ in lacking:
@@ -121,6 +112,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _parse_any(words: Sequence[str]) -> argparse.Namespace:
+    """Return what the words of any command mean."""
+    return build_parser().parse_args(words)
+
+
 def _tell(error: Exception, args: argparse.Namespace, commands: Sequence[str]) -> None:
     """Print a failure, and what may be typed next: a line for each reason, and a document if one was asked for."""
     if args.verbose:
@@ -128,9 +124,12 @@ def _tell(error: Exception, args: argparse.Namespace, commands: Sequence[str]) -
     lines = said(error)
     for line in folded(lines) if isinstance(error, ProofError) else lines:
         tell(args.command, printable(line))
-    for command in commands:
-        print_next(args.command, command)
-    if getattr(args, "json", False) and not isinstance(error, many.FailedJobsError):
+    if commands:
+        from tfckpt.cli.advice import print_next
+
+        for command in commands:
+            print_next(args.command, command)
+    if getattr(args, "json", False) and not isinstance(error, FailedJobsError):
         print_failure(error, commands)
 
 

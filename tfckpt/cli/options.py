@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tfckpt.errors import UsageError
+from tfckpt.errors import ManifestError, UsageError
 from tfckpt.flags import add_flags
 from tfckpt.options import SourceOptions
 
@@ -47,6 +47,10 @@ OPTION_SYNONYMS = {
 }
 DRY_RUN = "--dry-run"
 UNKNOWN = "unrecognized arguments: "  # how argparse begins
+
+
+class FailedJobsError(ManifestError):
+    """Conversions that failed, each of which the command's own document tells."""
 
 
 class WrongUsageError(UsageError):

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import tfckpt
+from tfckpt.cli.options import FailedJobsError
 from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.ui.output import print_json_rows, printable, said
 from tfckpt.cli.ui.terminal import count_bar
-from tfckpt.errors import ManifestError, count_of, redacted
+from tfckpt.errors import count_of, redacted
 from tfckpt.flags import counting
 
 if TYPE_CHECKING:
@@ -55,10 +56,6 @@ def add_commands(
         "--overwrite", action="store_true", help="in all rows, replace destinations that cannot be proven right"
     )
     many.set_defaults(run=cmd_convert_many, reports=True)
-
-
-class FailedJobsError(ManifestError):
-    """Conversions that failed, each of which the command's own document tells."""
 
 
 def cmd_convert_many(args: argparse.Namespace) -> int:
