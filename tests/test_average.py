@@ -632,7 +632,7 @@ def test_a_copy_that_could_be_of_two_weights_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_averages_and_says_what_it_did_not(runs: list[str], tmp_path: Path, capsys: Captured) -> None:
     out = str(tmp_path / "out")
-    assert not any("written" in line for line in succeed(capsys, "average", *runs, out, "--dry-run"))
+    assert not any(line.startswith("written:") for line in succeed(capsys, "average", *runs, out, "--dry-run"))
     assert not list(tmp_path.glob("out*"))
     lines = succeed(capsys, "average", *runs, out, "--weights", "1,2,0.5")
     assert lines[-1] == f"written: {out}"

@@ -286,7 +286,7 @@ def test_bad_input_leaves_nothing_at_a_new_destination(
 @pytest.mark.parametrize(
     ("dest", "options", "pattern"),
     [
-        ("dest/out", [], r"D: already exists \(D\.index\); choose another name, or overwrite it"),
+        ("dest/out", [], r"D: already exists \(D\.index\); choose another name, or give --overwrite to replace it"),
         ("dest", ["--overwrite"], "D: a directory; give the prefix of the files to write, such as D/model\\.ckpt"),
         ("new/", ["--overwrite"], ".*/new/: a directory; give the prefix of the files to write, such as .*"),
         ("dest/out.index", ["--overwrite"], "D: the name of one of a checkpoint's files; give the prefix .*/dest/out"),

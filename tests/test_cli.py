@@ -119,9 +119,9 @@ def test_plan_says_what_convert_says_and_writes_nothing(
     dest = str(tmp_path / "out")
     converted = succeed(capsys, "convert", bert_copy, dest, "--to", to)
     said, loading = converted[: (written := converted.index(f"written: {dest}"))], converted[written + 1 :]
-    built = planned.index("build the model with:") if "build the model with:" in planned else len(planned)
-    assert said == planned[:built]
-    assert loading[3 : 3 + len(planned) - built - 1] == planned[built + 1 :]
+    built = planned.index("build the model with:") if "build the model with:" in planned else len(planned) + 1
+    assert said == planned[: built - 1]  # without the blank line
+    assert loading[3 : 3 + len(planned) - built - 2] == planned[built + 2 :]
     assert dest in loading[-2] + loading[-1]
     converted_json = succeed_json(capsys, "convert", bert_copy, dest, "--to", to, "--overwrite")
     assert planned_json.pop("written") is None
@@ -173,7 +173,7 @@ def test_an_existing_destination_needs_overwrite(bert: str, tmp_path: Path, caps
     dest = str(tmp_path / "out")
     tfckpt.save(dest, {"mine": 1})
     (line,) = fail(capsys, "convert", bert, dest)
-    assert line == f"{dest}: already exists ({dest}.index); choose another name, or overwrite it"
+    assert line == f"{dest}: already exists ({dest}.index); choose another name, or give --overwrite to replace it"
     assert list(tfckpt.open(dest)) == ["mine"]
     succeed(capsys, "convert", bert, dest, "--overwrite")
     assert len(tfckpt.open(dest)) == 40
@@ -411,7 +411,7 @@ def test_a_terminal_shows_an_aligned_table(bert: str) -> None:
     assert {row.index("float32") for row in rows} == {header.index("dtype")}
     assert {row.index("[8") for row in rows} == {header.index("shape")}
     assert more == "--all lists every tensor."
-    assert summary == "6 tensors, 216 elements, 864 bytes; optimizer state: 66.7 %"
+    assert summary == "6 tensors, 216 elements, 864 bytes; optimizer state: 66.7 % of the bytes"
 
 
 def test_control_characters_do_not_reach_a_terminal(tmp_path: Path) -> None:
@@ -465,7 +465,8 @@ def test_rewrite_reports_each_tensor_and_what_becomes_of_it(bert: str, tmp_path:
     planned = succeed(capsys, *argv, "--dry-run")
     assert list(tmp_path.iterdir()) == []
     lines = succeed(capsys, *argv)
-    assert lines == [*planned, f"written: {tmp_path}/out"]
+    assert planned[-1] == "dry run: nothing was written"
+    assert lines == [*planned[:-1], f"written: {tmp_path}/out"]
     assert "bert/pooler/dense/bias\t[8] float32 -> float16\tnet/pooler/dense/bias" in lines
     assert "cls/predictions/output_bias\tdropped\tpattern 'cls/*'" in lines
     assert f"{bert}: 40 variables, 6,696 bytes, 39 cast" in lines
@@ -481,7 +482,7 @@ def test_rewrite_as_json(bert: str, tmp_path: Path, capsys: Captured) -> None:
     assert {step["cast"] for step in report["steps"]} == {"float16", None}
     assert tfckpt.open(tmp_path / "out").reader.big_endian
     assert fail(capsys, *argv) == [
-        f"{tmp_path}/out: already exists ({tmp_path}/out.index); choose another name, or overwrite it"
+        f"{tmp_path}/out: already exists ({tmp_path}/out.index); choose another name, or give --overwrite to replace it"
     ]
     assert succeed(capsys, *argv, "--overwrite")
 

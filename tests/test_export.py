@@ -371,7 +371,7 @@ def test_what_is_there_is_replaced_only_on_request(tmp_path: Path, kind: str) ->
     path = export(old, tmp_path, kind)
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    with pytest.raises(CheckpointExistsError, match="overwrite it"):
+    with pytest.raises(CheckpointExistsError, match="overwrite"):
         export(new, tmp_path, kind)
     assert _imported(path, tmp_path) == {"a": 1, "b": 2}
     for _ in range(3):
@@ -685,6 +685,7 @@ def test_the_command_reports_every_tensor(tmp_path: Path, capsys: Captured) -> N
         "a\tdropped\tpattern 'a'",
         f"{source}: 1 variable, 16 bytes",
         "dropped: 1 (pattern 'a'): 1 model",
+        "dry run: nothing was written",
     ]
     assert not os.path.exists(dest)
     assert succeed(capsys, "export", source, dest)[-1] == f"written: {dest}"
@@ -694,7 +695,9 @@ def test_the_command_reports_every_tensor(tmp_path: Path, capsys: Captured) -> N
         "copy",
         2,
     )
-    assert fail(capsys, "export", source, dest) == [f"{dest}: already exists; choose another name, or overwrite it"]
+    assert fail(capsys, "export", source, dest) == [
+        f"{dest}: already exists; choose another name, or give --overwrite to replace it"
+    ]
     assert fail(capsys, "export", source, str(tmp_path / "x.bin"))[0].startswith(
         f"{tmp_path}/x.bin: cannot tell what to write"
     )

@@ -78,7 +78,17 @@ def test_what_lacks_a_layer_says_so() -> None:
 
 def test_a_list_of_many_words_names_some_of_them() -> None:
     words = [chr(97 + n) * 3 for n in range(20)]
-    assert folded(*words) == [("{aaa,bbb,ccc,...}", "20")]
+    assert folded(*words) == [("{aaa,bbb,ccc,... 17 more}", "20")]
+
+
+def test_names_with_marks_of_patterns_stay_as_they_are() -> None:
+    names = ["c/x,y/w", "c/z/w", "b/layer_{0}/w", "b/layer_{1}/w"]
+    assert sorted(folded(*names)) == sorted((name, "") for name in names)
+
+
+def test_numbers_with_zeros_before_them_are_a_range_of_their_own() -> None:
+    names = [*(f"h{n:02}" for n in range(10)), *(f"h{n}" for n in range(12))]
+    assert folded(*names) == [("h{00..09}", "10"), ("h{0..11}", "12")]
 
 
 def test_one_name_of_several_tensors_is_one_row() -> None:

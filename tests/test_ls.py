@@ -198,6 +198,6 @@ def test_sizes_for_people(nbytes: int, text: str) -> None:
 def test_a_terminal_shows_the_sum_and_aligns_numbers_at_the_right(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = plain(shown_here(monkeypatch, "ls", prefix, "-H", "--sort", "bytes")).splitlines()
     rows = [line.rstrip() for line in lines if line.strip()][2:]
-    assert rows.pop() == f"4 tensors, 113 elements, 264 bytes; optimizer state: {20000 / 264:.1f} %"
+    assert rows.pop() == f"4 tensors, 113 elements, 264 bytes; optimizer state: {20000 / 264:.1f} % of the bytes"
     assert [row.split()[0] for row in rows] == ["layer_2/w/adam_m", "layer_10/w", "layer_2/w", "words"]
     assert len({len(row) for row in rows}) == 1

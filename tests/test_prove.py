@@ -384,7 +384,7 @@ def test_the_command_says_right_in_two_lines(bert: str, tmp_path: Path, capsys: 
     assert main(["prove", bert, dest]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"OK: all 39 tensors match {bert}",
-        f"proved: {dest} is its encoder (at encoder), and every checksum of both matches",
+        f"proved: {dest} (target 'encoder', at encoder); every checksum of both files matches",
     ]
 
 

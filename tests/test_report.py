@@ -280,7 +280,7 @@ def test_a_file_that_is_there_stays_unless_told(bert: str, tmp_path: Path, capsy
     path.parent.mkdir()
     path.write_text("mine")
     (line,) = fail(capsys, "report", bert, "-o", str(path))
-    assert line == f"{path}: already exists; choose another name, or overwrite it"
+    assert line == f"{path}: already exists; choose another name, or give --overwrite to replace it"
     assert path.read_text() == "mine"
     succeed(capsys, "report", bert, "-o", str(path), "--overwrite")
     assert path.read_text().startswith("<!DOCTYPE html>")

@@ -12,6 +12,7 @@ COMPLAINTS: Mapping[str, str] = {
     "said": "{got}",
     # of the operating system, or of a store
     "refused": "{subject}: cannot {expected}: {got}",
+    "taken": "{subject}: already exists{got}; choose another name, or give ``overwrite`` to replace it",
     # of names
     "same-but-for-scope": "{subject} and {got} differ only by the scope {expected}",
     "same-target": "{subject} and {got} would both be called {expected}",
@@ -155,7 +156,10 @@ NOTES: Mapping[str, str] = {
     "layers-left-out": "{subject}: excluded as a whole; the target has {expected}",
     "stored-twice": "{subject}: stored twice, since its bytes change places",
     "names-unchanged": "{got} through as they are: {subject}",
-    "heads-not-given": "no head count given: attention weights keep their TF1 shapes",
+    "heads-not-given": (
+        "no head count given: attention weights keep their TF1 shapes; a target of names reads no configuration, and "
+        "``num_heads`` splits them"
+    ),
     "size-as-it-is": "{expected}: {got} already, in {subject}",
     "rows-cut": "{expected}: the last {got} cut off in {subject}",
     "rows-of-zeros": "{expected}: {got} added, zeros, in {subject}",

@@ -10,7 +10,15 @@ import tfckpt
 from support.garden import clear
 from tfckpt.cli.ui.planned import build_lines, load_lines
 
-CHOICES = {"num_token_predictions": 3, "seq_length": 10, "max_predictions_per_seq": 3}  # of the reference inputs
+CHOICES = {
+    "init_lr": "1e-4",
+    "num_train_steps": 100,
+    "num_warmup_steps": 10,
+    "learning_rate": "tf_keras.optimizers.schedules.PolynomialDecay(1e-4, 100)",
+    "num_token_predictions": 3,
+    "seq_length": 10,
+    "max_predictions_per_seq": 3,
+}  # of the reference inputs
 
 
 def build(plan: tfckpt.Plan) -> dict[str, Any]:

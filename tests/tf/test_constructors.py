@@ -121,6 +121,25 @@ def test_the_lines_that_a_conversion_ends_with_load_what_it_wrote(
     check_values(scope[plan.constructors[-1].name.partition(",")[0]], str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("optimizer", ["adam-weight-decay", "adamw"])
+def test_the_lines_of_a_conversion_with_its_optimizer_load_both(
+    tf: Any, bert: str, tmp_path: Path, optimizer: Any
+) -> None:
+    dest = str(tmp_path / "out")
+    plan = tfckpt.convert(bert, dest, to="pretrainer", slots="convert", optimizer=optimizer)
+    scope = load(plan, dest)
+    model, made = scope["model"], scope["optimizer"]
+    if optimizer != "adamw":  # its slots come with the first step
+        made.apply_gradients([(tf.zeros_like(variable), variable) for variable in model.trainable_variables])
+        scope["status"].assert_consumed()
+    with tfckpt.open(bert) as source:
+        assert made.iterations.numpy() == source["global_step"] + (optimizer != "adamw")
+        stored = {value.tobytes() for name, value in source.items() if name.endswith("/adam_m")}
+    if optimizer == "adamw":
+        kept = {variable.numpy().tobytes() for variable in made.variables}
+        assert sum(value in kept for value in stored) > len(stored) // 2  # those whose axes are split keep their bytes
+
+
 @pytest.mark.parametrize("to", ["tf1", "keras"])
 def test_the_lines_that_load_by_name_do(tf: Any, bert: str, tmp_path: Path, to: str) -> None:
     source = bert
@@ -128,7 +147,7 @@ def test_the_lines_that_load_by_name_do(tf: Any, bert: str, tmp_path: Path, to: 
         source = str(tmp_path / "objects")
         tfckpt.convert(bert, source)
     plan = tfckpt.convert(source, tmp_path / "out", to=to)
-    _, _, line = load_lines(plan, str(tmp_path / "out"))
+    *_, line = load_lines(plan, str(tmp_path / "out"))
     with tfckpt.open(tmp_path / "out") as checkpoint, tf.Graph().as_default():
         expected = dict(checkpoint)
         if to == "keras":

@@ -22,6 +22,7 @@ from tfckpt.bundle.values.dtypes import is_sliceable
 from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.values.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
+from tfckpt.issues import Issue
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
 from tfckpt.storage import files
@@ -348,4 +349,4 @@ class _Stream:
 def check_free(prefix: str, *, overwrite: bool) -> None:
     """Raise CheckpointExistsError if ``prefix`` holds a bundle, or a part of one, that may not be overwritten."""
     if not overwrite and (taken := existing_files(prefix)):
-        raise CheckpointExistsError(f"{prefix}: already exists ({taken[0]}); choose another name, or overwrite it")
+        raise CheckpointExistsError(Issue("taken", prefix, got=f" ({taken[0]})"))

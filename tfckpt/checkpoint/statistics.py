@@ -170,7 +170,7 @@ class CheckpointStatistics(Mapping[str, Statistics]):
 
     def __repr__(self) -> str:
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return redacted(f"<CheckpointStatistics of {self.source!r}: {len(self)} tensors{skipped}>")
+        return redacted(f"<CheckpointStatistics of {self.source!r}: {count_of(len(self), 'tensor')}{skipped}>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import folded, listed, shown, table

@@ -132,7 +132,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "-q",
         "--quiet",
         action="store_true",
-        help="print no progress and no report; the exit code says whether it worked",
+        help="print no progress, and no report of what was done; the exit code says whether it worked",
     )
     volume.add_argument(
         "-v",

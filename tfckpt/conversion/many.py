@@ -32,6 +32,7 @@ from tfckpt.errors import (
     StorageError,
     TfckptError,
     UsageError,
+    count_of,
     redacted,
 )
 from tfckpt.html import in_notebooks
@@ -78,7 +79,7 @@ class Outcome:
     filled: int = 0
 
     def __repr__(self) -> str:
-        told = f"{self.to!r}, {self.tensors} tensors" if self.error is None else repr(self.complaints[0])
+        told = f"{self.to!r}, {count_of(self.tensors, 'tensor')}" if self.error is None else repr(self.complaints[0])
         return redacted(f"<Outcome of {self.source!r} to {self.dest!r}: {self.status}, {told}>")
 
     @property

@@ -10,11 +10,13 @@ from tfckpt.conversion.config import NUM_HEADS
 from tfckpt.conversion.exclusion import NOTHING, Exclusion
 from tfckpt.conversion.plan import Dropped, Plan
 from tfckpt.conversion.planning import AS_GIVEN, Complaints, exclude, guess_notes, make_step
-from tfckpt.errors import are
+from tfckpt.errors import are, some
 from tfckpt.issues import Issue
 from tfckpt.layouts.axes import Size, Sizes
 from tfckpt.layouts.rules import NameLayout
 from tfckpt.options import Fixed
+
+MOST_NAMED = 10  # in one note
 
 
 def plan_names(
@@ -58,7 +60,7 @@ def plan_names(
     complaints.raise_any(source)
     unchanged = [step.source for step in steps if step.source == step.target]
     notes = (
-        [Issue("names-unchanged", ", ".join(unchanged), got=are(unchanged, "name", "passes", "pass"))]
+        [Issue("names-unchanged", some(unchanged, MOST_NAMED), got=are(unchanged, "name", "passes", "pass"))]
         if unchanged
         else []
     )

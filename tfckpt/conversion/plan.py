@@ -330,8 +330,9 @@ class Plan(NamedTuple):
         return sum(step.nbytes for step in self.steps if step.same_as is None)
 
     def __repr__(self) -> str:
-        counts = f"{len(self.steps)} steps, {len(self.dropped)} dropped"
-        return redacted(f"<tfckpt.Plan of {self.source!r} to {self.to!r}: {counts}>")
+        counts = f"{count_of(self.steps, 'step')}, {len(self.dropped):,} dropped"
+        target = f" to {self.to!r}" if self.to else ""
+        return redacted(f"<tfckpt.Plan of {self.source!r}{target}: {counts}>")
 
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table

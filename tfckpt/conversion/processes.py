@@ -85,7 +85,10 @@ class Processes(Executor):
                     future = self._pool().submit(_interruptible, function, *args, **kwargs)
                 return future.result()
             self._mine.pool = None
-        raise StorageError(f"its process was killed, {ATTEMPTS} times in a row; is there memory enough?")
+        raise StorageError(
+            f"its process was killed, {ATTEMPTS} times in a row; is there memory enough, and can a process import the "
+            "program that calls? One from stdin it cannot"
+        )
 
     def _pool(self) -> ProcessPoolExecutor:
         """Return this thread's process."""

@@ -104,7 +104,9 @@ class Proof(NamedTuple):
     values_compared: bool = True
 
     def __repr__(self) -> str:
-        return redacted(f"<Proof of {self.dest!r}: {len(self.tensors)} tensors, {len(self.differences)} differences>")
+        return redacted(
+            f"<Proof of {self.dest!r}: {count_of(self.tensors, 'tensor')}, {count_of(self.differences, 'difference')}>"
+        )
 
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table

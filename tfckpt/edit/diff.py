@@ -129,7 +129,7 @@ class Comparison:
         )
 
     def __repr__(self) -> str:
-        counts = f"{len(self.pairs)} pairs, {len(self.differing)} differ"
+        counts = f"{count_of(self.pairs, 'pair')}, {len(self.differing):,} differ"
         return redacted(f"<Comparison of {self.a!r} and {self.b!r}: {counts}>")
 
     @property

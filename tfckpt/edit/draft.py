@@ -14,7 +14,7 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALU
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import write_plan
-from tfckpt.errors import UsageError, printable, some
+from tfckpt.errors import UsageError, count_of, printable, some
 from tfckpt.options import PathLike
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Draft:
 
     def __repr__(self) -> str:
         source = "" if self._source is None else f" of {printable(self._source.prefix)!r}"
-        return f"<tfckpt.Draft{source}: {len(self._stored) + len(self._added)} tensors>"
+        return f"<tfckpt.Draft{source}: {count_of(len(self._stored) + len(self._added), 'tensor')}>"
 
 
 def _keys(graph: ObjectGraph) -> Iterator[str]:

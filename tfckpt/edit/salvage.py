@@ -71,7 +71,7 @@ class Salvage:
     roles: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        counts = f"{len(self.saved)} tensors saved, {len(self.lost)} known to be lost"
+        counts = f"{count_of(self.saved, 'tensor')} saved, {len(self.lost)} known to be lost"
         return redacted(f"<Salvage of {self.source!r} to {self.destination!r}: {counts}>")
 
     def _repr_html_(self) -> str:

@@ -168,7 +168,8 @@ def _relate(source: Checkpoint, dest: Checkpoint, options: ReportOptions, places
         return Relation(CONVERSION, "the source is object-based and it is not")
     shared = shared_names(source, dest, places)
     number, verb = f"{shared.shared:,}" if shared.shared else "none", "are" if shared.shared > 1 else "is"
-    text = f"{number} of its {count_of(shared.of, 'model tensor')} {verb} named as in the source"
+    only = "" if shared.are_most or not shared.shared else "only "
+    text = f"{only}{number} of its {count_of(shared.of, 'model tensor')} {verb} named as in the source"
     return Relation(COMPARISON if shared.are_most else CONVERSION, text)
 
 

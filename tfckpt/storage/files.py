@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from tfckpt.errors import CheckpointExistsError, FormatError, UnsupportedError, UsageError
+from tfckpt.issues import Issue
 from tfckpt.storage.local_input import Identity, InputFile, identity_of, refusals
 from tfckpt.storage.local_output import OutputFile, SharedFile, temporary_name, unlink
 from tfckpt.storage.paths import is_remote
@@ -161,7 +162,7 @@ def check_free(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
     if any(is_same(path, name) for name in inputs):
         raise UsageError(f"{path}: a file of the checkpoint itself; choose another name")
     if exists(path) and not overwrite:
-        raise CheckpointExistsError(f"{path}: already exists; choose another name, or overwrite it")
+        raise CheckpointExistsError(Issue("taken", path))
 
 
 def is_same(a: str, b: str) -> bool:

@@ -79,9 +79,9 @@ def cmd_prove(args: argparse.Namespace) -> int:
     if args.json:
         print_json_rows(proof.to_json(), "tensors")
         return 0
-    at = f" (at {printable(proof.at)})" if proof.at else ""
+    at = f", at {printable(proof.at)}" if proof.at else ""
     say(f"OK: {what_holds([checked.step for checked in proof.tensors], proof.source)}", GOOD)
-    say(f"proved: {printable(proof.dest)} is its {proof.to}{at}, and every checksum of both matches", GOOD)
+    say(f"proved: {printable(proof.dest)} (target {proof.to!r}{at}); every checksum of both files matches", GOOD)
     for rule, names in proof.extras_by_rule().items():
         say(f"beside it: {len(names)} ({rule})")
     print_notes(proof.issues)

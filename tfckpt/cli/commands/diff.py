@@ -96,8 +96,10 @@ def _print_pairs(comparison: Comparison, *, everything: bool) -> None:
         (row.cells[0], " -> ".join(dict.fromkeys(row.names)), row.times, *row.cells[1:], *_far(row)) for row in rows
     ]
     if cells:
-        shown = len(FOLDED) - (terminal_width() < ROOMY)  # names come before the last column
-        print_rows(FOLDED[:shown], [row[:shown] for row in cells], styles=STYLES, numbers=("count",))
+        most = len(FOLDED) - (terminal_width() < ROOMY)  # names come before the last column
+        shown = [n for n in range(most) if any(row[n] for row in cells)]
+        columns = [FOLDED[n] for n in shown]
+        print_rows(columns, [[row[n] for n in shown] for row in cells], styles=STYLES, numbers=("count",))
         print(f"{ALL} lists every tensor.\n")
 
 

@@ -25,7 +25,7 @@ from tfckpt.cli.ui.output import (
     tell,
 )
 from tfckpt.cli.ui.terminal import human
-from tfckpt.errors import TfckptError, count_of
+from tfckpt.errors import TfckptError, are, count_of
 from tfckpt.flags import counting
 
 if TYPE_CHECKING:
@@ -197,7 +197,9 @@ def _print_tensors(entries: Sequence[Entry], names: Names, roles: Roles, args: a
     rows = [[column.cell(entry, roles) for column in columns] for entry in listed]
     numbers = [name for name in shown if COLUMNS[name].is_number]
     if is_folded and _print_folded(shown, rows, numbers) < len(entries):
-        print(f"{ALL} lists every tensor{', optimizer state too' if len(rows) < len(entries) else ''}.\n")
+        hidden = len(entries) - len(rows)
+        state = f"{are(hidden, 'tensor')} optimizer state and not shown; " if hidden else ""
+        print(f"{state}{ALL} lists every tensor.\n")
     elif not is_folded:
         print_rows(shown, rows, styles=STYLES, numbers=numbers)
     if is_terminal():
@@ -230,7 +232,7 @@ def _summary(entries: Iterable[Entry], roles: Roles) -> str:
     total = _Sum.of(entries)
     text = f"{count_of(total.tensors, 'tensor')}, {count_of(total.elements, 'element')}, {sized(total.nbytes)}"
     state = _Sum.of(entry for entry in entries if roles.get(entry.name) == OPTIMIZER)
-    return f"{text}; {OPTIMIZER}: {_percent(state, total)}" if state.tensors else text
+    return f"{text}; {OPTIMIZER}: {_percent(state, total)} of the bytes" if state.tensors else text
 
 
 class _Sum(NamedTuple):

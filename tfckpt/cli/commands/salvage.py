@@ -8,7 +8,7 @@ import tfckpt
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.commands.verify import lines
 from tfckpt.cli.options import CHECKPOINT, add_dest
-from tfckpt.cli.ui.output import GOOD, by_role, print_json, printable, say, sized, tell
+from tfckpt.cli.ui.output import GOOD, NOTE, by_role, print_json, printable, say, sized, tell
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import count_of
 from tfckpt.flags import add_flags, options_from
@@ -39,10 +39,13 @@ def cmd_salvage(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.to_json() | ({"destination": None} if args.dry_run else {}))
     else:
+        done = "would be saved" if args.dry_run else "saved"
         lost = f"{len(report.lost)} known to be lost" if report.damage else "nothing lost"
-        say(f"{printable(report.source)}: {count_of(report.saved, 'tensor')}, {sized(report.nbytes)} saved; {lost}")
+        say(f"{printable(report.source)}: {count_of(report.saved, 'tensor')}, {sized(report.nbytes)} {done}; {lost}")
         if report.roles:
-            say(f"not saved: {by_role(report.roles.values())}")
-        if not args.dry_run:
+            say(f"not saved: {count_of(report.roles, 'tensor')} ({by_role(report.roles.values())})")
+        if args.dry_run:
+            say("dry run: nothing was written", NOTE)
+        else:
             say(f"written: {printable(report.destination)}", GOOD)
     return 1 if report.damage else 0

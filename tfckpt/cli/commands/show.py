@@ -200,6 +200,8 @@ def _fact_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _statistic_lines(statistics: dict[str, Any], room: int) -> Iterator[tuple[str, str]]:
     if statistics["of"] != "values":
         yield "statistics", f"of the {statistics['of']}"
+    elif any(statistics[label] for label in ("nan", "positive_inf", "negative_inf")):
+        yield "statistics", "of the finite values"
     for label in ("min", "max", "mean", "std"):
         yield label, "none" if statistics[label] is None else _short(statistics[label])
     for label in ("zeros", "nan", "positive_inf", "negative_inf"):

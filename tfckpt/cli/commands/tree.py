@@ -67,7 +67,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
     with located(prefix):
         outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
     variables = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
-    count = str(len(variables))
+    count = f"{len(variables):,}"
     if args.pattern is not None or args.regex is not None:
         whole, outline = outline, only(outline, matcher(args))
         if not any((*tensors(outline.root), *outline.rest)) and (meant := matched_otherwise(args, lookup)) is not None:
@@ -76,7 +76,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
         variables = {entry.name: entry for entry in (*tensors(outline.root), *outline.rest)}
         if not variables:
             print_no_match(args, int(count))
-        count = f"{len(variables)} of {count}"
+        count = f"{len(variables):,} of {count}"
     if args.depth is not None:
         outline = folded(outline, args.depth)
     nbytes = sum(entry.nbytes for entry in variables.values())

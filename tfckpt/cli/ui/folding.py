@@ -17,6 +17,7 @@ MOST_FREE = 3  # numbers in the names of a tensor that count different things
 MOST_PLACES = 16  # parts of a name, from its end, that may differ
 MOST_ROWS = 5_000  # in which words are looked for; more are not read by people anyway
 LONG_RUN = 3  # numbers in a row from which on only the first and the last are named
+MARKS = frozenset("{},")  # what patterns are made of: names that have any stay as they are
 MOST_WORDS = 6  # alternatives that are all named
 SHOWN_WORDS = 3  # of more than those
 EDGE = "_.-"  # what words within a part of a name are joined with
@@ -51,24 +52,33 @@ class Row(NamedTuple):
 
 
 def fold(rows: Iterable[Row]) -> list[Row]:
-    """Return rows in which equal ones of many tensors are one, in the order of their first tensors.
+    """Return rows in which equal ones of many tensors are one, in the order of their first tensors; odd names come last.
 
     >>> rows = [Row((f"layer_{n}/{x}/bias",), ("[8]",)) for n in range(12) for x in ("key", "query")]
     >>> [(row.names, row.times) for row in fold(rows)]
     [(('layer_{0..11}/{key,query}/bias',), '12 x 2')]
     """
-    folded = fold_numbers(rows)
-    return _fold_words(folded) if len(folded) <= MOST_ROWS else folded
+    plain, odd = list[Row](), list[Row]()
+    for row in rows:
+        (odd if any(MARKS.intersection(name) for name in row.names) else plain).append(row)
+    folded = fold_numbers(plain)
+    return [*(_fold_words(folded) if len(folded) <= MOST_ROWS else folded), *odd]
 
 
 def fold_numbers(rows: Iterable[Row]) -> list[Row]:
     """Return rows in which those that differ in numbers alone are one, in the order of their first tensors."""
     groups: dict[object, list[tuple[int, Row]]] = {}
     for order, row in enumerate(rows):
-        texts = tuple(NUMBER.sub("0", name) for name in row.names)
-        groups.setdefault((texts, row.cells), []).append((order, row))
+        texts = tuple(NUMBER.sub(_shape_of, name) for name in row.names)
+        is_plain = not any("{" in name or "}" in name for name in row.names)
+        groups.setdefault((texts, row.cells) if is_plain else order, []).append((order, row))
     found = [item for group in groups.values() for item in _ranges(group)]
     return [row for _, row in sorted(found, key=lambda item: item[0])]
+
+
+def _shape_of(number: re.Match[str]) -> str:
+    """Return what stands for a number: those with zeros before them are of one kind for each length."""
+    return "0" * len(number[0]) if number[0].startswith("0") and number[0] != "0" else "1"
 
 
 def _ranges(group: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
@@ -132,7 +142,7 @@ def _range(numbers: Iterable[str]) -> str:
         else:
             runs.append([number])
     texts = [text for run in runs for text in (run if len(run) < LONG_RUN else [f"{run[0]}..{run[-1]}"])]
-    return f"{{{_listed(texts)}}}"
+    return f"{{{','.join(texts)}}}"
 
 
 def _fold_words(rows: Sequence[Row]) -> list[Row]:
@@ -198,5 +208,5 @@ def _common(texts: Sequence[str]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    shown = words if len(words) <= MOST_WORDS else [*words[:SHOWN_WORDS], "..."]
+    shown = words if len(words) <= MOST_WORDS else [*words[:SHOWN_WORDS], f"... {len(words) - SHOWN_WORDS} more"]
     return ",".join(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from tfckpt.cli.ui.folding import Row, fold
 from tfckpt.cli.ui.output import (
     ALL,
     GOOD,
+    NOTE,
     by_role,
     is_terminal,
     print_json,
@@ -29,9 +31,12 @@ if TYPE_CHECKING:
     from tfckpt.conversion.plan import Argument, Constructor, Fill, Plan, Step, Written
     from tfckpt.layouts.axes import Size
 
+IMPORT = "import tensorflow as tf"
 LONGEST = 80  # characters of a line of Python
 STYLES = {"count": "yellow", "shape": "cyan"}
 TF1 = "tf1"
+LISTED = "optimizer/_variables/"  # in a key of an optimizer that lists what it keeps
+RATE = "learning_rate"  # in the key of a constant one
 OPTIMIZER = "optimizer/"  # in a key of what an optimizer keeps
 MODULE_OF_2019 = "official.nlp"
 INSTALL = "pip install tf-models-official, and TF_USE_LEGACY_KERAS=1 in the environment"
@@ -58,9 +63,9 @@ def print_plan(plan: Plan, *, everything: bool = False, loaded: bool = False) ->
         say(f"dropped: {len(items)} ({printable(rule)})" + (f": {roles}" if roles else ""))
     for line in _known_lines({**plan.sizes, **plan.facts}):
         say(line)
-    if plan.constructors and not loaded:
-        print("build the model with:", *build_lines(plan.constructors), sep="\n")
     print_notes(plan.issues)
+    if plan.constructors and not loaded:
+        print("", "build the model with:", "", *build_lines(plan.constructors), sep="\n")
 
 
 def _sum(plan: Plan) -> str:
@@ -96,12 +101,19 @@ def _print_folded(plan: Plan) -> None:
     are_renamed = any(source != target for (source, target), *_ in both)
     if not are_renamed or (plan.to and not fits(columns, rows, terminal_width())):
         del columns[-1]
-        rows = _cells(fold([row._replace(names=row.names[:1]) for row in both]))
+        rows = _cells(fold(_by_source(both)))
     if rows:
         print_rows(columns, rows, styles=STYLES, numbers=("count",))
     if len(rows) < len(plan.steps) + len(plan.dropped):
         what = "variable and its target" if are_renamed and "target" not in columns else "variable"
         print(f"{ALL} lists every {what}.\n")
+
+
+def _by_source(rows: Iterable[Row]) -> list[Row]:
+    """Return rows without their targets: one for each source, which says how many targets it has if it has several."""
+    counts = Counter((row.names[0], row.cells) for row in rows)
+    more = {key: f", {count} targets" if count > 1 else "" for key, count in counts.items()}
+    return [Row((name,), (f"{cells[0]}{more[name, cells]}",)) for name, cells in counts]
 
 
 def _brief(step: Step) -> str:
@@ -125,7 +137,7 @@ def build_lines(constructors: Sequence[Constructor]) -> list[str]:
     if any("tf_utils." in line for line in lines):
         names["official.modeling"] = {"tf_utils"}
     imports = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
-    return ["import tensorflow as tf", *imports, "", *lines]
+    return [IMPORT, *imports, "", *lines]
 
 
 def load_lines(plan: Plan, dest: str) -> list[str]:
@@ -133,9 +145,27 @@ def load_lines(plan: Plan, dest: str) -> list[str]:
     if plan.constructors:
         return _load_objects(plan, dest)
     if plan.to != TF1:
-        return ["To read its variables by name:", "", f"reader = tf.train.load_checkpoint({dest!r})"]
+        return ["To read its variables by name:", "", IMPORT, "", f"reader = tf.train.load_checkpoint({dest!r})"]
     what = "To load it into a model with these names in TensorFlow 1, as google-research's --init_checkpoint does:"
-    return [what, "", f"tf.compat.v1.train.init_from_checkpoint({dest!r}, {{'/': '/'}})"]
+    return [what, "", IMPORT, "", f"tf.compat.v1.train.init_from_checkpoint({dest!r}, {{'/': '/'}})"]
+
+
+def _optimizer_lines(plan: Plan, model: str) -> list[str]:
+    """Return the Python that makes the optimizer whose state goes along, if one does; no checkpoint has its schedule."""
+    if not any(OPTIMIZER in step.target for step in plan.steps):
+        return []
+    if _is_listed(plan):
+        rate = "the rate" if any(RATE in step.target for step in plan.steps) else "a schedule"
+        made = f"optimizer = tf_keras.optimizers.AdamW(learning_rate=...)  # {rate} that you train with"
+        return ["", "import tf_keras", "", made, f"optimizer.build({model}.trainable_variables)"]
+    arguments = ["    init_lr=...,  # what you train with", "    num_train_steps=...,", "    num_warmup_steps=...,"]
+    made = "optimizer = optimization.create_optimizer("
+    return ["", "from official.nlp import optimization", "", made, *arguments, ")"]
+
+
+def _is_listed(plan: Plan) -> bool:
+    """Whether the optimizer is one that lists its state by position, and so has to be built before it is restored."""
+    return any(LISTED in step.target for step in plan.steps)
 
 
 def print_loading(lines: Sequence[str]) -> None:
@@ -150,15 +180,18 @@ def _load_objects(plan: Plan, dest: str) -> list[str]:
     *_, last = plan.constructors
     name = last.name.partition(",")[0]
     where, root = (CHECKOUT, plan.model) if last.module == MODULE_OF_2019 else (INSTALL, "model")
+    optimizer = _optimizer_lines(plan, name)
+    objects = f"{root}={name}" + (", optimizer=optimizer" if optimizer else "")
     status = "status.assert_consumed().assert_existing_objects_matched()"
-    if any(OPTIMIZER in step.target for step in plan.steps):
-        status = "status.assert_existing_objects_matched()  # the file has the optimizer's state, too"
+    if optimizer and not _is_listed(plan):
+        status = "status.assert_existing_objects_matched()  # slots come with the first step"
     return [
         f"To load it in TensorFlow 2 with Model Garden ({where}):",
         "",
         *build_lines(plan.constructors),
         *last.first_call.splitlines(),
-        f"status = tf.train.Checkpoint({root}={name}).read({dest!r})",
+        *optimizer,
+        f"status = tf.train.Checkpoint({objects}).read({dest!r})",
         status,
     ]
 
@@ -186,6 +219,8 @@ def report_written(
         print_plan(plan, everything=args.all)
         if written:
             say(f"written: {printable(where or args.dest)}", GOOD)
+        else:
+            say("dry run: nothing was written", NOTE)
     return 0
 
 

@@ -32,7 +32,7 @@ def layout(
         styles: rich's style of each column that has one.
         numbers: columns to align at the right.
     """
-    widths = _widths(columns, rows, width)
+    widths = _widths(columns, rows, width, numbers)
     lines = [_line(columns, widths, [HEAD] * len(columns), numbers, columns)]
     lines.append([("─" * min(width, sum(widths) + len(GAP) * (len(widths) - 1)), RULE)])
     own = [styles.get(column, "") for column in columns]
@@ -60,12 +60,17 @@ def _natural(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]
     return [max(map(cells_of, cells)) for cells in zip(columns, *rows, strict=True)]
 
 
-def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, numbers: Collection[str]) -> list[int]:
     """Return the width of each column: the widest give way, as far as what they hold can be broken."""
     widths = _natural(columns, rows)
     pieces = [max(max(map(cells_of, _pieces(cell))) for cell in cells) for cells in zip(columns, *rows, strict=True)]
-    least = [piece + len(INDENT) if piece < natural else natural for piece, natural in zip(pieces, widths, strict=True)]
-    for floor in (least, [min(NARROWEST, natural) for natural in widths]):
+    whole = [column in numbers for column in columns]  # a number is not broken
+    least = [
+        natural if is_whole else min(natural, piece + len(INDENT))
+        for natural, piece, is_whole in zip(widths, pieces, whole, strict=True)
+    ]
+    narrow = [natural if is_whole else min(NARROWEST, natural) for natural, is_whole in zip(widths, whole, strict=True)]
+    for floor in (least, narrow):
         while sum(widths) + len(GAP) * (len(widths) - 1) > width:
             column = max(range(len(widths)), key=lambda n: (widths[n] > floor[n], widths[n]))
             if widths[column] <= floor[column]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+NARROWEST_BAR, WIDEST_BAR, BESIDE_BAR = 4, 40, 52  # characters; beside it sizes, speed, and the time that is left
 PAGER = "less"
 LESS = "FRX"  # git's choice: not for what fits the screen, colours as they are, and the text stays when it ends
 
@@ -57,8 +58,10 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
             speed = task.finished_speed or task.speed
             return Text(f"{human(int(task.completed))}{total}" + (f", {human(int(speed))}/s" if speed else ""))
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), Sizes(), TimeRemainingColumn())
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as progress:
+    console = make_console(stderr=True)
+    bar = BarColumn(bar_width=max(NARROWEST_BAR, min(WIDEST_BAR, console.width - len(label) - BESIDE_BAR)))
+    columns = (TextColumn("{task.description}"), bar, Sizes(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
