@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,12 @@ def test_every_room_and_file_named_here_exists_and_no_other() -> None:
     assert set(ROOMS) == {"", *(f"{room}{item}" for room in ROOMS for item in _order(room) if item[-1] == "/")} - {
         "_proto/"
     }
+
+
+def test_the_documentation_names_the_rooms_in_their_order() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `tfckpt/(.*?)` \|", text, re.MULTILINE)
+    assert named == list(ROOMS)
 
 
 def test_the_check_sees_an_import_that_goes_up() -> None:
