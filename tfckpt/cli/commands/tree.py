@@ -10,6 +10,7 @@ import tfckpt
 from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.ui import folding
 from tfckpt.cli.ui.output import (
+    ALL,
     Span,
     guides,
     is_terminal,
@@ -86,7 +87,9 @@ def cmd_tree(args: argparse.Namespace) -> int:
     else:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
         noun = "variable" if count == "1" else "variables"
-        print_spans([*_align(rows), [(f"{count} {noun}, {sized(nbytes)}", NAME)]])
+        is_folded = is_terminal() and args.depth is None and sum(bool(row[2]) for row in rows) < len(variables)
+        more = f"; {ALL} draws every one" if is_folded and not args.all else ""
+        print_spans([*_align(rows), [(f"{count} {noun}, {sized(nbytes)}{more}", NAME)]])
     return 0
 
 
