@@ -334,6 +334,7 @@ def test_neither_a_repr_nor_html_shows_the_credentials_of_a_url(bert: str, tmp_p
         dataclasses.replace(comparison, a=url, b=url),
         dataclasses.replace(tfckpt.salvage(bert, tmp_path / "s", sync=False), source=url, destination=url),
         dataclasses.replace(statistics, source=url),
+        dataclasses.replace(tfckpt.report(bert, tmp_path / "m", stats=False), source=url, dest=url),
         dataclasses.replace(outcome, source=url, dest=url),
         dataclasses.replace(outcome, status="failed", error=StorageError(f"{url}: refused")),
     ]

@@ -14,7 +14,7 @@ import tfckpt
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.conversion.plan import Plan
 from tfckpt.conversion.request import make_plan
-from tfckpt.errors import count_of
+from tfckpt.errors import count_of, redacted
 from tfckpt.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
 from tfckpt.page.comparing import compare_by_layer, shared_names
 from tfckpt.page.kinds import KINDS
@@ -59,7 +59,7 @@ class Report:
     files: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return f"<Report on {'; '.join([f'{self.source!r}: {self._about}', *self.findings])}>"
+        return redacted(f"<Report on {'; '.join([f'{self.source!r}: {self._about}', *self.findings])}>")
 
     def _repr_html_(self) -> str:
         """Return a short summary for notebooks; what is from the files is escaped."""
