@@ -455,3 +455,11 @@ def test_a_terminal_gets_the_same_lines_with_all_however_narrow_it_is(
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("TERM", "dumb")
     assert printed(terminal=True).replace("21.2 KiB (21,704 bytes)", "21,704 bytes") == printed(terminal=False)
+
+
+def test_a_pattern_that_matches_none_of_thousands_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tfckpt.save(tmp_path / "c", {f"w{n}": 1 for n in range(1200)})
+    assert main(["tree", str(tmp_path / "c"), "nothing"]) == 0
+    out, err = capsys.readouterr()
+    assert "none of 1200 tensors matches" in err
+    assert out.splitlines()[-1] == "0 of 1,200 variables, 0 bytes"

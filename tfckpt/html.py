@@ -73,7 +73,12 @@ def listed(lines: Sequence[str]) -> str:
 def folded(summary: str, *body: str, is_open: bool = False) -> str:
     """Return what opens by a click on its summary; nothing if there is nothing in it."""
     inside = "".join(body)
-    return f"<details{' open' * is_open}><summary>{text(summary)}</summary>{inside}</details>" if inside else ""
+    return details(text(summary), inside, is_open=is_open) if inside else ""
+
+
+def details(summary: str, body: str, *, is_open: bool = False) -> str:
+    """Return what opens by a click on its summary; both are HTML already."""
+    return f"<details{' open' * is_open}><summary>{summary}</summary>{body}</details>"
 
 
 def text(value: object) -> str:

@@ -13,7 +13,7 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.outline import Branch, Hidden, Outline, Slot, outline_names, outline_objects
 from tfckpt.errors import FormatError, count_of
-from tfckpt.html import MOST_ROWS, text
+from tfckpt.html import MOST_ROWS, details, text
 
 MOST_BRANCHES = 1000  # a BERT with its optimizer's slots has fewer
 MOST_TENSORS = 20_000  # of which a tree is made
@@ -35,7 +35,7 @@ def tree_of(entries: Sequence[Entry], graph: ObjectGraph | None) -> str:
     pieces = [_line(_said(_sum(variables))), _line(problem), _Drawing(outline.root).tree(outline.root)]
     if outline.rest:
         leaves = _listed([_leaf(entry.name, entry) for entry in outline.rest])
-        pieces.append(_folded(f"no object leads to: {_said(_sum(outline.rest))}", leaves))
+        pieces.append(details(f"no object leads to: {_said(_sum(outline.rest))}", leaves))
     if left:
         pieces.append(_line(f"not in this tree: {_said(_sum(left))}, from {left[0].name!r} on"))
     return "".join(pieces)
@@ -76,7 +76,7 @@ class _Drawing:
         if not branch.children and not branch.slots:
             return f"<li>{line}</li>"
         summary = f"{line} <small>{_said(self._sums[id(branch)])}</small>"
-        return f"<li>{_folded(summary, self.tree(branch, level + 1), is_open=level < OPEN_LEVELS)}</li>"
+        return f"<li>{details(summary, self.tree(branch, level + 1), is_open=level < OPEN_LEVELS)}</li>"
 
 
 def _by_level(root: Branch) -> list[Branch]:
@@ -107,12 +107,7 @@ def _said(found: Hidden) -> str:
 def _facts(branch: Branch) -> str:
     """Return what stands behind a branch's name: dtype and shape of its tensor, its other paths, where it is drawn."""
     pieces = [] if branch.entry is None else [tensor_type(branch.entry.data_type, branch.entry.shape)]
-    if branch.aliases:
-        pieces.append("= " + ", ".join(path or "the root" for path in branch.aliases))
-    if branch.points_to is not None:
-        pieces.append(f"-> {branch.points_to or 'the root'}")
-    if branch.note:
-        pieces.append(f"({branch.note})")
+    pieces += branch.remarks
     return "".join(f" {text(piece)}" for piece in pieces)
 
 
@@ -120,7 +115,7 @@ def _slots(slots: Sequence[Slot]) -> str:
     """Return the slot variables of an optimizer, which are many, folded."""
     names = ", ".join(dict.fromkeys(slot.name for slot in slots))
     leaves = [_leaf(f"{slot.name} of {slot.variable}", slot.entry) for slot in slots[:MOST_ROWS]]
-    return _folded(
+    return details(
         f"slots {text(names)} <small>{_said(_sum([s.entry for s in slots]))}</small>", _listed(leaves, slots)
     )
 
@@ -133,10 +128,6 @@ def _listed(leaves: Sequence[str], of: Sequence[object] = ()) -> str:
     """Return leaves as a list, and how many more there are of what they stand for."""
     left = max(len(of), len(leaves)) - MOST_ROWS
     return f"{LIST}{''.join(leaves[:MOST_ROWS])}{f'<li>and {left:,} more</li>' * (left > 0)}</ul>"
-
-
-def _folded(summary: str, body: str, *, is_open: bool = False) -> str:
-    return f"<details{' open' * is_open}><summary>{summary}</summary>{body}</details>"
 
 
 def _line(said: str) -> str:

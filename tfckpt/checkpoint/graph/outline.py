@@ -38,6 +38,7 @@ MAX_PATHS_RATIO = 64  # of edges' names, which stand in a graph once
 MAX_NAMES_RATIO = 16  # of whole names, which are paths themselves
 FREE_CHARACTERS = 1 << 20
 
+THE_ROOT = "the root"  # what its empty path is called
 Edges = Mapping[str, int]  # of one node: local name -> node number
 
 
@@ -70,6 +71,13 @@ class Branch:
     slots: list[Slot] = field(default_factory=list)
     children: list[Branch] = field(default_factory=list)
     hidden: Hidden | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say of it besides its tensor: its other paths, where it is drawn, a note."""
+        pieces = [f"= {', '.join(path or THE_ROOT for path in self.aliases)}"] if self.aliases else []
+        pieces += [f"-> {self.points_to or THE_ROOT}"] if self.points_to is not None else []
+        return pieces + ([f"({self.note})"] if self.note else [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
     with located(prefix):
         outline = outline_names(entries) if graph is None else outline_objects(graph, entries, everything=args.all)
     variables = {entry.name: entry for entry in entries if entry.name != OBJECT_GRAPH_KEY}
-    count = f"{len(variables):,}"
+    total = len(variables)
     if args.pattern is not None or args.regex is not None:
         whole, outline = outline, only(outline, matcher(args))
         if not any((*tensors(outline.root), *outline.rest)) and (meant := matched_otherwise(args, lookup)) is not None:
@@ -76,8 +76,7 @@ def cmd_tree(args: argparse.Namespace) -> int:
             print_meant(args, meant, lookup)
         variables = {entry.name: entry for entry in (*tensors(outline.root), *outline.rest)}
         if not variables:
-            print_no_match(args, int(count))
-        count = f"{len(variables):,} of {count}"
+            print_no_match(args, total)
     if args.depth is not None:
         outline = folded(outline, args.depth)
     nbytes = sum(entry.nbytes for entry in variables.values())
@@ -86,39 +85,35 @@ def cmd_tree(args: argparse.Namespace) -> int:
         print_json(found | {"tree": to_json(outline.root), "rest": [_tensor(entry) for entry in outline.rest]})
     else:
         rows = [("", printable(prefix), *_facts(outline.root)), *draw(outline, everything=args.all)]
-        noun = "variable" if count == "1" else "variables"
+        some_of = f"{len(variables):,} of " if args.pattern is not None or args.regex is not None else ""
+        count = f"{some_of}{count_of(total, 'variable')}"
         is_folded = is_terminal() and args.depth is None and sum(bool(row[2]) for row in rows) < len(variables)
         more = f"; {ALL} draws every one" if is_folded and not args.all else ""
-        print_spans([*_align(rows), [(f"{count} {noun}, {sized(nbytes)}{more}", NAME)]])
+        print_spans([*_align(rows), [(f"{count}, {sized(nbytes)}{more}", NAME)]])
     return 0
 
 
 def draw(outline: Outline, *, everything: bool = False) -> Iterator[Row]:
     """Yield the lines below the root's; without ``everything``, one line for all slots, and one for a list of pointers."""
-    yield from _draw_below(outline.root, "", everything=everything)
+    yield from _draw_below(outline.root, everything=everything)
     if outline.rest:
         yield "", "no object leads to:", "", ""
         for entry in outline.rest:
             yield "  ", printable(entry.name), _shape(entry), ""
 
 
-def _draw_below(branch: Branch, indent: str, *, everything: bool) -> Iterator[Row]:
+def _draw_below(branch: Branch, *, everything: bool) -> Iterator[Row]:
     children = branch.children if everything else _folded(branch.children)
     slots = list(_slot_cells(branch.slots, everything=everything))
     blocks = [_block(child, everything=everything) for child in children]
     if not everything and is_terminal():
         blocks = _alike(blocks)
-    for n, ((_, *first), *rest) in enumerate(blocks):
+    for n, block in enumerate(blocks):
         corner, bar = guides(last=n == len(blocks) - 1 and not slots)
-        yield _row(indent + corner, *first)
-        yield from (_row(indent + bar + inner, *cells) for inner, *cells in rest)
+        for line, (indent, name, shape, other) in enumerate(block):
+            yield (bar if line else corner) + indent, name, shape, other
     for n, cells in enumerate(slots):
-        yield (indent + guides(last=n == len(slots) - 1)[0], *cells)
-
-
-def _row(*cells: str) -> Row:
-    indent, name, shape, other = cells
-    return indent, name, shape, other
+        yield (guides(last=n == len(slots) - 1)[0], *cells)
 
 
 def _block(branch: Branch, *, everything: bool) -> list[Row]:
@@ -127,7 +122,7 @@ def _block(branch: Branch, *, everything: bool) -> list[Row]:
     if not everything and is_terminal() and _has_slots_below(branch):
         slots = f"with {', '.join(printable(child.name) for child in branch.children)}"
         return [("", printable(branch.name), shape, "  ".join(filter(None, (slots, other))))]
-    return [("", printable(branch.name), shape, other), *_draw_below(branch, "", everything=everything)]
+    return [("", printable(branch.name), shape, other), *_draw_below(branch, everything=everything)]
 
 
 def _has_slots_below(branch: Branch) -> bool:
@@ -153,16 +148,18 @@ def _alike(blocks: Sequence[list[Row]]) -> list[list[Row]]:
 
 def _unfolded(row: folding.Row) -> list[Row]:
     names, cells = iter(row.names), iter(row.cells)
-    (indent, name, shape, other), *rest = [
-        (indent, name, shape, other) for indent, name, shape, other in zip(cells, names, cells, names, strict=True)
-    ]
+    (indent, name, shape, other), *rest = zip(cells, names, cells, names, strict=True)
     times = f"x {row.times}" if row.counts else ""
     return [(indent, name, shape, "  ".join(filter(None, (times, other)))), *rest]
 
 
 def _slot_cells(slots: list[Slot], *, everything: bool) -> Iterator[tuple[str, str, str]]:
     if everything:
-        yield from ((printable(slot.name), _shape(slot.entry), f"of {_path(slot.variable)}") for slot in slots)
+        from tfckpt.checkpoint.graph.outline import THE_ROOT
+
+        yield from (
+            (printable(slot.name), _shape(slot.entry), f"of {printable(slot.variable) or THE_ROOT}") for slot in slots
+        )
     elif slots:
         names = ", ".join(printable(name) for name in dict.fromkeys(slot.name for slot in slots))
         yield f"slots {names}", _sum(len(slots), sum(slot.entry.nbytes for slot in slots)), ""
@@ -187,16 +184,7 @@ def _facts(branch: Branch) -> tuple[str, str]:
     shape = "" if branch.entry is None else _shape(branch.entry)
     if branch.hidden is not None:
         shape = f"{shape}, and {_sum(*branch.hidden)} below" if shape else _sum(*branch.hidden)
-    pieces = [f"= {', '.join(map(_path, branch.aliases))}"] if branch.aliases else []
-    if branch.points_to is not None:
-        pieces.append(f"-> {_path(branch.points_to)}")
-    if branch.note:
-        pieces.append(f"({printable(branch.note)})")
-    return shape, "  ".join(pieces)
-
-
-def _path(path: str) -> str:
-    return printable(path) or "the root"
+    return shape, "  ".join(map(printable, branch.remarks))
 
 
 def _shape(entry: Entry) -> str:
