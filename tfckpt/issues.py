@@ -224,18 +224,19 @@ def like(names: Sequence[str]) -> str:
     parts = [name.split("/") for name in names]
     if len({len(part) for part in parts}) == 1:
         return "/".join(_common(column) for column in zip(*parts, strict=True))
-    return f"{_start(names)}*"
+    return f"{start_of(names)}*"
 
 
 def _common(parts: Sequence[str]) -> str:
     if len(set(parts)) == 1:
         return parts[0]
-    start = _start(parts)
-    end = _start([part[len(start) :][::-1] for part in parts])[::-1]
+    start = start_of(parts)
+    end = start_of([part[len(start) :][::-1] for part in parts])[::-1]
     return f"{start.rstrip(DIGITS)}*{end.lstrip(DIGITS)}"  # numbers differ as a whole
 
 
-def _start(texts: Sequence[str]) -> str:
+def start_of(texts: Sequence[str]) -> str:
+    """Return what all of the texts begin with."""
     least, most = min(texts), max(texts)
     return least[: next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))]
 

@@ -9,7 +9,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -81,10 +81,16 @@ def shown_here(monkeypatch: pytest.MonkeyPatch, *argv: str, code: int = 0, env: 
 
 def on_terminal(stream: str, *argv: str, columns: int = 120, code: int = 0, **environment: str) -> str:
     """Run a command with one of its streams on a terminal of its own; return what that shows."""
+    return left_on_terminal((stream,), *argv, columns=columns, code=code, **environment)
+
+
+def left_on_terminal(streams: Sequence[str], *argv: str, columns: int, code: int, **environment: str) -> str:
+    """Run a command with some of its streams on one terminal; return all that is written there."""
     ours, theirs = pty.openpty()
     known = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "1000", **environment}
-    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
-    process = subprocess.Popen([sys.executable, "-m", "tfckpt", *argv], env=known, **streams)
+    outputs: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    outputs |= dict.fromkeys(streams, theirs)
+    process = subprocess.Popen([sys.executable, "-m", "tfckpt", *argv], env=known, **outputs)
     os.close(theirs)
     shown = bytearray()
     try:
@@ -93,7 +99,7 @@ def on_terminal(stream: str, *argv: str, columns: int = 120, code: int = 0, **en
     except OSError:  # how Linux says that the other side is closed
         pass
     os.close(ours)
-    assert process.wait(timeout=30) == code
+    assert process.wait(timeout=60) == code
     return shown.decode()
 
 

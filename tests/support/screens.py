@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,19 +111,9 @@ def make_index(directory: Path, layers: int, hidden: int, heads: int, inner: int
 
 def screen(argv: Sequence[str], code: int, columns: int) -> str:
     """Return what a command leaves on a terminal of this width, stderr and stdout together, without colours."""
-    ours, theirs = pty.openpty()
-    known = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "1000", "PAGER": "cat"}
-    process = subprocess.Popen([sys.executable, "-m", "tfckpt", *argv], env=known, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    written = bytearray()
-    try:
-        while chunk := os.read(ours, 1 << 16):
-            written += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(ours)
-    assert process.wait(timeout=60) == code
-    return _left(written.decode())
+    from support.commands import left_on_terminal
+
+    return _left(left_on_terminal(("stdout", "stderr"), *argv, columns=columns, code=code, PAGER="cat"))
 
 
 def _left(written: str) -> str:

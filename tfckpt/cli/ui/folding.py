@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from tfckpt.issues import start_of
+
 NUMBER = re.compile("(?<![0-9])[0-9]{1,9}(?![0-9])")  # what counts layers; longer ones are no counts
 MOST_FREE = 3  # numbers in the names of a tensor that count different things
 MOST_PLACES = 16  # parts of a name, from its end, that may differ
@@ -194,17 +196,11 @@ def _words(parts: Sequence[str]) -> str:
     >>> _words(["_query_dense", "_key_dense"]), _words(["beta", "gamma"])
     ('_{query,key}_dense', '{beta,gamma}')
     """
-    before = re.sub(f"[^{EDGE}]*$", "", _common(parts))
+    before = re.sub(f"[^{EDGE}]*$", "", start_of(parts))
     rests = [part[len(before) :] for part in parts]
-    after = re.sub(f"^[^{EDGE}]*", "", _common([rest[::-1] for rest in rests])[::-1])
+    after = re.sub(f"^[^{EDGE}]*", "", start_of([rest[::-1] for rest in rests])[::-1])
     words = dict.fromkeys(rest[: len(rest) - len(after)] for rest in rests)
     return f"{before}{{{_listed(list(words))}}}{after}"
-
-
-def _common(texts: Sequence[str]) -> str:
-    """Return what all of the texts begin with."""
-    least, most = min(texts), max(texts)
-    return least[: next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))]
 
 
 def _listed(words: Sequence[str]) -> str:

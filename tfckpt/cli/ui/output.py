@@ -23,7 +23,6 @@ some = errors.some
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 GOOD, NOTE, NEXT = "bold green", "yellow", "bold cyan"  # styles of what lines begin with
 ALL = "--all"  # what asks for a row for each tensor
-KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"  # of nearly every key of an object-based checkpoint
 UNIT = 1024
 MOST_DIFFERENCES = 20
 MOST_OF_A_KIND = 3
@@ -69,7 +68,9 @@ def shortened(name: str) -> str:
     >>> shortened("model/dense/kernel/.ATTRIBUTES/VARIABLE_VALUE")
     'model/dense/kernel'
     """
-    return name.removesuffix(KEY_END)
+    from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, VARIABLE_VALUE  # which costs start-up time
+
+    return name.removesuffix(ATTRIBUTES + VARIABLE_VALUE)
 
 
 def terminal_width() -> int:

@@ -25,6 +25,7 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.tables import fits
 from tfckpt.errors import count_of
+from tfckpt.options import TF1_NAME
 
 if TYPE_CHECKING:
     from tfckpt.conversion.config import Fact
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 IMPORT = "import tensorflow as tf"
 LONGEST = 80  # characters of a line of Python
 STYLES = {"count": "yellow", "shape": "cyan"}
-TF1 = "tf1"
 LISTED = "optimizer/_variables/"  # in a key of an optimizer that lists what it keeps
 RATE = "learning_rate"  # in the key of a constant one
 OPTIMIZER = "optimizer/"  # in a key of what an optimizer keeps
@@ -144,7 +144,7 @@ def load_lines(plan: Plan, dest: str) -> list[str]:
     """Return what to do with a converted checkpoint: a line in words, and the Python that loads it."""
     if plan.constructors:
         return _load_objects(plan, dest)
-    if plan.to != TF1:
+    if plan.to != TF1_NAME:
         return ["To read its variables by name:", "", IMPORT, "", f"reader = tf.train.load_checkpoint({dest!r})"]
     what = "To load it into a model with these names in TensorFlow 1, as google-research's --init_checkpoint does:"
     return [what, "", IMPORT, "", f"tf.compat.v1.train.init_from_checkpoint({dest!r}, {{'/': '/'}})"]
