@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -111,9 +112,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         from tfckpt.html import facts, folded, listed, shown, table
 
-        verdicts: dict[str, int] = {}
-        for pair in self.pairs:
-            verdicts[pair.verdict] = verdicts.get(pair.verdict, 0) + 1
+        verdicts = Counter(pair.verdict for pair in self.pairs)
 
         def tensors(pairs: Sequence[Pair]) -> str:
             return table(("tensor", *FOUND), pairs, lambda p: (" -> ".join(p._names()), *p._facts())) if pairs else ""

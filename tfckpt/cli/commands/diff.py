@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -158,15 +159,11 @@ def _sums(comparison: Comparison) -> list[str]:
     """Return the lines after the table: how many pairs there are of each kind, and what was not compared."""
     from tfckpt.edit.diff import ONLY_A, ONLY_B
 
-    counts: dict[str, int] = {}
-    for pair in comparison.pairs:
-        counts[pair.verdict] = counts.get(pair.verdict, 0) + 1
+    counts = Counter(pair.verdict for pair in comparison.pairs)
     across = f" as {comparison.to}" if comparison.to else ""
     both = f"{printable(comparison.a)}{across}, {printable(comparison.b)}"
     lines = [f"OK: {_kinds(counts)}: {both}" if comparison.same else f"{both}: {_kinds(counts)}"]
     if counts and not counts.keys() - {ONLY_A, ONLY_B} and not comparison.to:
         lines.append("no tensor is in both; of a model that was converted: --map TARGET, such as encoder, or tf1")
-    rules: dict[str, int] = {}
-    for rule in comparison.ignored.values():
-        rules[rule] = rules.get(rule, 0) + 1
+    rules = Counter(comparison.ignored.values())
     return lines + [f"not compared: {count} ({printable(rule)})" for rule, count in rules.items()]
