@@ -2,7 +2,7 @@
 
     python docs/make_stub.py > tfckpt/__init__.pyi
 
-They do not run the code that makes signatures and docstrings of the options (tfckpt/options.py, tfckpt/signatures.py). So
+They do not run the code that makes signatures and docstrings of the options (options.py and signatures.py in tfckpt/base). So
 what it makes is written down; a test compares.
 """
 
@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import tfckpt
-from tfckpt.options import Option
+from tfckpt.base.options import Option
 
 # What annotations of those calls are made of, and where it lives.
 USED = (
     ("collections.abc", "Sequence"),
     ("typing", "Literal"),
     ("tfckpt.checkpoint.statistics", "CheckpointStatistics"),
-    ("tfckpt.conversion.proof", "Proof"),
+    ("tfckpt.proof.proof", "Proof"),
     ("tfckpt.edit.diff", "Comparison"),
-    ("tfckpt.exchange.targets", "Writable"),
-    ("tfckpt.options", "PathLike"),
+    ("tfckpt.formats.targets", "Writable"),
+    ("tfckpt.base.options", "PathLike"),
     ("tfckpt.page.document", "Report"),
-    ("tfckpt.progress", "Progress"),
+    ("tfckpt.base.progress", "Progress"),
 )
 INDENT = "    "
 

@@ -17,10 +17,10 @@ from teaching.stage import NAME, SHARD
 
 import tfckpt
 from tfckpt import errors
+from tfckpt.base.issues import Issue
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.main import main
 from tfckpt.cli.ui.output import folded
-from tfckpt.issues import Issue
 
 SOURCE = f"bert/{NAME}"
 

@@ -12,11 +12,12 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, Attribute, Node, ObjectGraph
-from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.layouts import albert, bert
-from tfckpt.layouts.catalog import find_family, find_layout
-from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.families.albert import garden as albert
+from tfckpt.families.bert import garden as bert
+from tfckpt.families.catalog import find_family, find_layout
+from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.language.target import build_target
 
 DATA = Path(__file__).parent / "data"
 SOURCE = str(DATA / "albert_tf115" / "model.ckpt-3")

@@ -12,7 +12,7 @@ import pytest
 import tfckpt
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError
-from tfckpt.layouts.catalog import LOOK_ALIKES, NAMES
+from tfckpt.families.catalog import LOOK_ALIKES, NAMES
 
 DATA = Path(__file__).parent / "data"
 CONFIG = DATA / "bert_tf115" / "bert_config.json"

@@ -20,6 +20,7 @@ from support.v1 import to_rows, write_rows
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_QINT8, DT_VARIANT
+from tfckpt.base.issues import compare
 from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name, numpy_dtype
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
@@ -42,7 +43,6 @@ from tfckpt.errors import (
     TensorNotFoundError,
     UsageError,
 )
-from tfckpt.issues import compare
 
 Array = npt.NDArray[Any]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfckpt.layouts import axes
-from tfckpt.layouts.axes import Mismatch, Size, Sizes
+from tfckpt.families.language import axes
+from tfckpt.families.language.axes import Mismatch, Size, Sizes
 
 FIELDS = {"a": "num_attention_heads", "h": "hidden_size", "k": "hidden_size"}
 

@@ -10,9 +10,9 @@ import pytest
 from support.files import bundle_bytes
 
 import tfckpt
+from tfckpt.base.issues import give
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, ObjectGraph, variable_key
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.issues import give
 
 DATA = Path(__file__).parent / "data"
 HEADLESS = ("encoder", "bert-model", "bert-layer")

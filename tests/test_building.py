@@ -15,7 +15,7 @@ from support.commands import Captured, succeed, succeed_json
 import tfckpt
 from tfckpt.cli.ui.planned import build_lines
 from tfckpt.errors import PlanError
-from tfckpt.layouts.catalog import NAMES
+from tfckpt.families.catalog import NAMES
 from tfckpt.types import Argument, Constructor, Fact
 
 DATA = Path(__file__).parent / "data"

@@ -15,9 +15,9 @@ from support.commands import Captured, fail, on_terminal, plain, run, succeed, s
 from support.files import bundle_bytes
 
 import tfckpt
+from tfckpt.base.flags import home_path, nbytes
 from tfckpt.cli.main import GROUPS, build_parser, main
-from tfckpt.flags import home_path, nbytes
-from tfckpt.layouts.catalog import NAMES
+from tfckpt.families.catalog import NAMES
 
 LINES = [  # of the report, after those of the variables
     "{source} to encoder: 39 variables, 6,688 bytes",

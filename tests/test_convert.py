@@ -10,9 +10,9 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.bundle.reader import BundleReader
-from tfckpt.conversion.execute import execute
-from tfckpt.conversion.prove import prove
 from tfckpt.errors import CheckpointExistsError, FormatError, ProofError, UsageError
+from tfckpt.execution.execute import execute
+from tfckpt.proof.prove import prove
 
 
 def test_values_are_those_of_the_source(bert: str, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from support.gpt2 import HPARAMS, LAYOUT, make_gpt2
 
 import tfckpt
 from tfckpt.cli.main import main
-from tfckpt.conversion.layout_file import read_layout
 from tfckpt.errors import FormatError, LayoutError, PlanError, UsageError
+from tfckpt.families.language.layout_file import read_layout
 
 DOCS = LAYOUT.parent / "custom_layouts.md"
 

@@ -14,8 +14,8 @@ from support.scenes import set_up
 import tfckpt
 import tfckpt.errors
 import tfckpt.types
-from tfckpt.layouts.catalog import NAMES
-from tfckpt.options import DEFAULT
+from tfckpt.base.options import DEFAULT
+from tfckpt.families.catalog import NAMES
 
 README, KOREAN = "README.md", "README.ko.md"
 DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]

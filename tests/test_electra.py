@@ -15,10 +15,10 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
-from tfckpt.conversion.prove import prove
-from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError, ProofError, UsageError
-from tfckpt.layouts import electra
+from tfckpt.families.electra import garden as electra
+from tfckpt.families.language.target import build_target
+from tfckpt.proof.prove import prove
 
 DATA = Path(__file__).parent / "data"
 ELECTRA = str(DATA / "electra_tf115" / "model.ckpt-3")

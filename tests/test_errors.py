@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tfckpt
+from tfckpt.base.issues import give, leave_out
 from tfckpt.errors import (
     Advice,
     CheckpointExistsError,
@@ -30,7 +31,6 @@ from tfckpt.errors import (
     remedied,
     some,
 )
-from tfckpt.issues import give, leave_out
 
 BUILTINS: dict[type[TfckptError], type[Exception]] = {
     CheckpointNotFoundError: FileNotFoundError,

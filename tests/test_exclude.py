@@ -18,8 +18,8 @@ from support.gpt2 import make_gpt2
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.main import main
-from tfckpt.conversion.exclusion import Exclusion, part_of_names
 from tfckpt.errors import PlanError, UsageError
+from tfckpt.planning.asked.exclusion import Exclusion, part_of_names
 
 DATA = Path(__file__).parent / "data"
 CONFIG = {

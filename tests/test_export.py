@@ -36,10 +36,10 @@ from tfckpt.errors import (
     UnsupportedError,
     UsageError,
 )
-from tfckpt.exchange import safetensors as ours
-from tfckpt.exchange.directory import file_name
-from tfckpt.exchange.dtypes import CODES
-from tfckpt.exchange.npz import ZipSink
+from tfckpt.formats import safetensors as ours
+from tfckpt.formats.directory import file_name
+from tfckpt.formats.dtypes import CODES
+from tfckpt.formats.npz import ZipSink
 from tfckpt.storage.files import create_output
 
 DATA = Path(__file__).parent / "data"
@@ -536,7 +536,7 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
 def test_a_file_that_the_library_refuses_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = source_of(tmp_path, {"w": 1})
     real = ours.write_header
-    monkeypatch.setattr("tfckpt.exchange.safetensors.write_header", lambda *args: real(*args).replace(b"I64", b"X64"))
+    monkeypatch.setattr("tfckpt.formats.safetensors.write_header", lambda *args: real(*args).replace(b"I64", b"X64"))
     with pytest.raises(UnsupportedError, match=r"library that is installed does not read it.*X64"):
         export(source, tmp_path, "safetensors")
     assert "out.safetensors" not in listed(tmp_path)

@@ -15,15 +15,15 @@ from support.gpt2 import HPARAMS, LAYOUT, make_gpt2
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT
+from tfckpt.base.issues import give
 from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.ui.planned import what_holds
-from tfckpt.conversion.fills import own_fill
-from tfckpt.conversion.plan import Fill, Step
-from tfckpt.conversion.target import TargetVariable
 from tfckpt.errors import PlanError, ProofError
-from tfckpt.issues import give
-from tfckpt.layouts.catalog import OBJECT_LAYOUTS
-from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.families.catalog import OBJECT_LAYOUTS
+from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.language.target import TargetVariable
+from tfckpt.planning.asked.fills import own_fill
+from tfckpt.planning.plan import Fill, Step
 
 DATA = Path(__file__).parent / "data"
 TRANSFORM = ("cls/predictions/transform/dense/kernel", "cls/predictions/transform/dense/bias")

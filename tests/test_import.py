@@ -24,9 +24,9 @@ from support.commands import Captured, fail
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_STRING
 from tfckpt.errors import CheckpointExistsError, CheckpointNotFoundError, FormatError, TfckptError, UnsupportedError
-from tfckpt.exchange import archive
-from tfckpt.exchange import safetensors as ours
-from tfckpt.exchange.npy import Header, parse_header
+from tfckpt.formats import archive
+from tfckpt.formats import safetensors as ours
+from tfckpt.formats.npy import Header, parse_header
 from tfckpt.storage.files import open_input
 
 WHOLE = {"a": np.arange(6.0).reshape(2, 3), "b/c": np.float32(7), "empty": np.zeros((0, 2), np.int8)}

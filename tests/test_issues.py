@@ -15,14 +15,14 @@ from teaching.cases import CASES, Case
 from teaching.page import provoke
 
 import tfckpt
-from tfckpt import issues
+from tfckpt.base import issues
+from tfckpt.base.codes import CODES
+from tfckpt.base.issues import ACTIONS, Issue, Remedy, keywords, like
+from tfckpt.base.options import every_option, for_shell
 from tfckpt.cli.advice import _command
 from tfckpt.cli.main import main
 from tfckpt.cli.ui.output import said
-from tfckpt.codes import CODES
 from tfckpt.errors import PlanError, TfckptError, remedied
-from tfckpt.issues import ACTIONS, Issue, Remedy, keywords, like
-from tfckpt.options import every_option, for_shell
 
 PACKAGE = Path(tfckpt.__path__[0])
 RENAME = (("ln", "LayerNorm"),)

@@ -15,8 +15,8 @@ from tfckpt._proto.types_pb2 import DT_INT32
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.cli.main import main
-from tfckpt.conversion.prove import prove
 from tfckpt.errors import ProofError, UsageError
+from tfckpt.proof.prove import prove
 from tfckpt.sstable.checksum import crc32c, mask
 
 HEAD = "cls/seq_relationship/output_weights"

@@ -16,9 +16,9 @@ import pytest
 from support import graphs
 from teaching import stage
 
+from tfckpt.base.issues import find_damage
 from tfckpt.bundle.damage import explain
 from tfckpt.errors import FormatError
-from tfckpt.issues import find_damage
 from tfckpt.sstable.varint import encode_varint
 from tfckpt.storage import sniff as kinds
 from tfckpt.storage.sniff import kind_of, remedy_for

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tfckpt.errors import UsageError
-from tfckpt.layouts import axes
-from tfckpt.layouts.bert import ENCODER, ENCODER_PART, KERAS
-from tfckpt.layouts.catalog import FAMILIES, OBJECT_LAYOUTS, find_layout
-from tfckpt.layouts.rules import Drop, Each, ObjectLayout, Part, Variable, numbers_in
+from tfckpt.families.bert.garden import ENCODER, ENCODER_PART, KERAS
+from tfckpt.families.catalog import FAMILIES, OBJECT_LAYOUTS, find_layout
+from tfckpt.families.language import axes
+from tfckpt.families.language.rules import Drop, Each, ObjectLayout, Part, Variable, numbers_in
 
 
 def variables(part: Part, layers: int) -> list[Variable]:

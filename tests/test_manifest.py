@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import tfckpt
+from tfckpt.base.flags import options_from
+from tfckpt.base.options import ConvertOptions
 from tfckpt.cli.main import build_parser
-from tfckpt.conversion.manifest import read_rows
 from tfckpt.errors import CheckpointNotFoundError, FormatError, ManifestError
-from tfckpt.flags import options_from
-from tfckpt.options import ConvertOptions
+from tfckpt.many.manifest import read_rows
 
 DOCS = (Path(__file__).parents[1] / "docs" / "many.md").read_text(encoding="utf-8")
 HEADER = "source,destination,options\n"

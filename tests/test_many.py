@@ -17,9 +17,6 @@ from support.many import SLEEP, die, die_once, execute_pickled, run_job_dying_at
 
 import tfckpt
 from tfckpt.checkpoint.find.state_file import CheckpointState, read_state, write_state
-from tfckpt.conversion import many
-from tfckpt.conversion.many import Outcome, run_job
-from tfckpt.conversion.processes import ATTEMPTS, Processes
 from tfckpt.errors import (
     CheckpointExistsError,
     CheckpointNotFoundError,
@@ -28,6 +25,9 @@ from tfckpt.errors import (
     StorageError,
     UsageError,
 )
+from tfckpt.many import many
+from tfckpt.many.many import Outcome, run_job
+from tfckpt.many.processes import ATTEMPTS, Processes
 from tfckpt.storage.local_output import TEMPORARY_SUFFIX
 
 pytestmark = pytest.mark.exhaustive
@@ -296,7 +296,7 @@ def test_a_worker_that_is_starting_is_interrupted_without_a_word(tmp_path: Path,
 import os, signal, sys, time
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from support.many import touch_and_sleep
-from tfckpt.conversion.processes import Processes
+from tfckpt.many.processes import Processes
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in what they start in the background
     try:

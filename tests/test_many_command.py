@@ -15,8 +15,8 @@ from support.commands import on_terminal, plain
 import tfckpt
 from tfckpt.cli.commands import many
 from tfckpt.cli.main import main
-from tfckpt.conversion.many import Outcome
 from tfckpt.errors import UsageError
+from tfckpt.many.many import Outcome
 
 pytestmark = pytest.mark.exhaustive
 

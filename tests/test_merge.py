@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfckpt
+from tfckpt.base.issues import compare
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import (
@@ -30,7 +31,6 @@ from tfckpt.checkpoint.graph.optimizer_lists import find_optimizers
 from tfckpt.checkpoint.graph.path_globs import PathGlob
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.issues import compare
 
 W = np.arange(24, dtype=np.float32).reshape(6, 4)
 

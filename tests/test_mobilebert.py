@@ -13,11 +13,11 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
-from tfckpt.conversion.target import build_target
 from tfckpt.errors import PlanError
-from tfckpt.layouts import mobilebert
-from tfckpt.layouts.catalog import find_family
-from tfckpt.layouts.rules import Each, Part, Variable, numbers_in
+from tfckpt.families.catalog import find_family
+from tfckpt.families.language.rules import Each, Part, Variable, numbers_in
+from tfckpt.families.language.target import build_target
+from tfckpt.families.mobilebert import garden as mobilebert
 
 DATA = Path(__file__).parent / "data"
 SOURCES = {name: DATA / f"mobilebert_{name}_tf115" for name in ("student", "teacher")}

@@ -16,13 +16,13 @@ import pytest
 
 import tfckpt
 import tfckpt.types
-from tfckpt import html
 from tfckpt._proto.types_pb2 import DT_BFLOAT16, DT_FLOAT, DT_HALF, DT_INT64, DT_STRING
+from tfckpt.base import html
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint import foldable
-from tfckpt.conversion.plan import Fill, Step
 from tfckpt.errors import StorageError
+from tfckpt.planning.plan import Fill, Step
 from tfckpt.types import Pair
 
 SCRIPT = "<script>alert(1)</script>"

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import pytest
 
 import tfckpt
-from tfckpt import options
+from tfckpt.base import options
+from tfckpt.base.flags import add_flags, options_from
 from tfckpt.cli.main import build_parser
 from tfckpt.errors import UsageError
-from tfckpt.flags import add_flags, options_from
-from tfckpt.layouts.catalog import LAYOUTS
-from tfckpt.layouts.rules import NameLayout
+from tfckpt.families.catalog import LAYOUTS
+from tfckpt.families.language.rules import NameLayout
 
 ROOT = Path(__file__).parents[1]
 CALLS = {name: call for name in tfckpt.__all__ if hasattr(call := getattr(tfckpt, name), "options")}
@@ -155,7 +155,7 @@ def test_an_option_that_a_target_makes_no_use_of_is_noted(bert: str) -> None:
 
 def test_options_import_neither_dataclasses_nor_inspect_and_calls_do_not_import_inspect() -> None:
     program = "import {}, sys; print('inspect' in sys.modules, 'dataclasses' in sys.modules, 'argparse' in sys.modules)"
-    for module, loaded in [("tfckpt.options", "False False False"), ("tfckpt.flags", "False False False")]:
+    for module, loaded in [("tfckpt.base.options", "False False False"), ("tfckpt.base.flags", "False False False")]:
         done = subprocess.run(
             [sys.executable, "-c", program.format(module)], check=True, capture_output=True, text=True
         )

@@ -17,7 +17,7 @@ from support.processes import carry_out
 
 import tfckpt
 from tfckpt.errors import ChecksumError, StorageError, TfckptError, UsageError
-from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
+from tfckpt.families.catalog import NAMES, OBJECT_LAYOUTS
 
 DATA = Path(__file__).parent / "data"
 HEADS = {  # of an ALBERT, whose sources here have none of their own

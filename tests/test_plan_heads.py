@@ -14,7 +14,7 @@ import pytest
 
 import tfckpt
 from tfckpt.errors import PlanError
-from tfckpt.layouts.catalog import OBJECT_LAYOUTS, find_family
+from tfckpt.families.catalog import OBJECT_LAYOUTS, find_family
 
 DATA = Path(__file__).parent / "data"
 WORDS = "bert/embeddings/word_embeddings"

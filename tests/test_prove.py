@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.issues import compare, give
+from tfckpt.base.options import PlanOptions, for_shell
 from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
@@ -22,9 +25,6 @@ from tfckpt.checkpoint.graph.object_graph import (
 )
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, ProofError
-from tfckpt.flags import add_flags, options_from
-from tfckpt.issues import compare, give
-from tfckpt.options import PlanOptions, for_shell
 
 DATA = Path(__file__).parent / "data"
 TARGETS = [

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tfckpt.base.options import AUTO
 from tfckpt.checkpoint.graph.roles import BESIDE, ROLES
 from tfckpt.cli.main import build_parser
-from tfckpt.layouts.bert import BERT, ENCODER
-from tfckpt.layouts.catalog import NAMES, OBJECT_LAYOUTS
-from tfckpt.options import AUTO
+from tfckpt.families.bert.garden import BERT, ENCODER
+from tfckpt.families.catalog import NAMES, OBJECT_LAYOUTS
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")

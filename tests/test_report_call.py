@@ -272,7 +272,7 @@ def test_damage_of_either_is_a_problem_of_the_comparison(bert: str, tmp_path: Pa
 
 
 def test_a_proof_without_values_proves_nothing(bert: str, tmp_path: Path) -> None:
-    from tfckpt.conversion.prove import compare
+    from tfckpt.proof.prove import compare
 
     plan = tfckpt.convert(bert, tmp_path / "out")
     with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
@@ -283,7 +283,7 @@ def test_a_proof_without_values_proves_nothing(bert: str, tmp_path: Path) -> Non
 def test_looking_for_a_model_counts_the_keys_of_each_node_once(
     bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tfckpt.conversion import places
+    from tfckpt.checkpoint.graph import places
 
     plan = tfckpt.convert(bert, tmp_path / "out", slots="convert")
     assert plan.object_graph is not None

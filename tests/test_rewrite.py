@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from support.files import bundle_bytes
 
 import tfckpt
+from tfckpt.base.issues import compare
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import CheckpointExistsError, ChecksumError, PlanError, UsageError
-from tfckpt.issues import compare
 
 W = np.arange(24, dtype=np.float32).reshape(6, 4)
 TENSORS: dict[str, npt.ArrayLike] = {

@@ -20,30 +20,45 @@ PACKAGE = Path(tfckpt.__path__[0])
 # Each folder from the ground up: its files, and its folders, which end in a slash. What stands later may import what stands
 # before it, here and in every folder above.
 ROOMS: dict[str, str] = {
-    "": "windows progress options codes issues errors html arguments log signatures _proto/ sstable/ layouts/ flags storage/ "
-    "bundle/ checkpoint/ conversion/ edit/ exchange/ page/ types cli/",
+    "": "base/ _proto/ sstable/ storage/ bundle/ checkpoint/ families/ planning/ execution/ proof/ edit/ formats/ calls/ "
+    "many/ page/ types cli/",
+    "base/": "windows progress options codes issues errors html arguments log signatures flags",
     "sstable/": "varint checksum block format reader recover writer",
-    "layouts/": "axes calls rules custom optimizer bert bert_2019 albert electra mobilebert catalog",
     "storage/": "paths forks local_input remote remote_files local_output files graphs sniff lock commit",
     "bundle/": "values/ carry listing reader v1/ tensor_reader stream damage writer",
     "bundle/values/": "ordered_code dtypes typed slices entry strings variants arrays",
     "bundle/v1/": "files values reader",
     "checkpoint/": "graph/ find/ prune foldable partial checkpoint statistics train",
     "checkpoint/graph/": "object_graph object_tensors path_globs optimizers optimizer_lists slot_owners agreement "
-    "graph_roles named_roles roles object_paths outline ways graph_edit",
+    "graph_roles named_roles roles object_paths outline ways graph_edit places",
     "checkpoint/find/": "lookup state_file guess locate",
-    "conversion/": "config exclusion plan source hints planning resize names log_2019 target find_renames withheld slots "
-    "layout_file fills strays objects match slots_back back keep_names compute choose execute places proof prove building "
-    "request recover convert processes many manifest cluster",
+    "families/": "language/ optimizer bert/ albert/ electra/ mobilebert/ catalog targets",
+    "families/language/": "axes calls rules custom match target layout_file",
+    "families/bert/": "garden garden_2019",
+    "families/albert/": "garden",
+    "families/electra/": "garden",
+    "families/mobilebert/": "garden",
+    "planning/": "config plan source planning asked/ optimizer/ mending/ names objects back keep_names building "
+    "choose request",
+    "planning/asked/": "exclusion resize fills",
+    "planning/optimizer/": "slots slots_back",
+    "planning/mending/": "find_renames hints strays withheld",
+    "execution/": "compute execute",
+    "proof/": "proof prove recover",
     "edit/": "choice renaming edits rewrite evidence join preferences merge average draft salvage differences selection diff",
-    "exchange/": "defaults kinds dtypes npy safetensors archive npz directory opening planning outgoing targets export "
+    "formats/": "defaults kinds dtypes npy safetensors archive npz directory opening planning outgoing targets export "
     "importing",
+    "calls/": "convert",
+    "many/": "processes many manifest cluster",
     "page/": "modules kinds tensors summary mapping comparing document page report",
-    "cli/": "options stdin ui/ command trial advice commands/ main",
+    "cli/": "options stdin ui/ command trial advice log_2019 commands/ main",
     "cli/ui/": "terminal folding tables output planned",
     "cli/commands/": "convert tf1_to_keras many verify salvage ls show diff tree report rewrite exchange demo completion",
 }
-APART = {("layouts/", "bundle/"), ("layouts/", "sstable/"), ("bundle/", "layouts/"), ("checkpoint/", "layouts/")}
+OUTSIDE = {
+    "errors": "base/"
+}  # files that stay at the top, since users and pickles name them, and the room that they are of
+APART = {("bundle/", "families/"), ("checkpoint/", "families/")}
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
 
 Place = tuple[str, ...]  # of a module: its folders, each with a slash, and its name
@@ -55,7 +70,8 @@ def _modules() -> list[Path]:
 
 def _place(path: Path) -> Place:
     *folders, name = path.relative_to(PACKAGE).with_suffix("").parts
-    return (*(f"{folder}/" for folder in folders), name)
+    rooms = [OUTSIDE[name]] if not folders and name in OUTSIDE else [f"{folder}/" for folder in folders]
+    return (*rooms, name)
 
 
 def _imports(path: Path) -> Iterator[Place]:
@@ -108,7 +124,7 @@ def test_the_check_sees_an_import_that_goes_up() -> None:
     assert not _is_down(("bundle/", "values/", "entry"), ("bundle/", "reader"))
     assert not _is_down(("bundle/", "values/", "slices"), ("bundle/", "values/", "entry"))
     assert _is_down(("bundle/", "reader"), ("bundle/", "values/", "entry"))
-    assert _is_down(("conversion/", "plan"), ("layouts/", "rules"))
+    assert _is_down(("planning/", "plan"), ("families/", "language/", "rules"))
 
 
 def _prints(path: Path) -> bool:
@@ -170,7 +186,7 @@ RARE |= {
 }
 # What no command needs that looks at no value. Each class that dataclasses make costs a millisecond.
 UNCALLED_FOR = {"numpy", "dataclasses"}
-HEAVY = {"google.protobuf", "tfckpt.layouts.rules", *UNCALLED_FOR, *RARE}
+HEAVY = {"google.protobuf", "tfckpt.families.language.rules", *UNCALLED_FOR, *RARE}
 
 
 @cache
@@ -201,7 +217,7 @@ def test_opening_a_checkpoint_imports_only_what_it_needs(bert: str) -> None:
     loaded = _loaded_by(f"import numpy; import tfckpt; tfckpt.open({bert!r})")
     assert "tfckpt.bundle.reader" in loaded
     ours = loaded - _theirs()
-    assert not ours & (RARE | {"tfckpt.bundle.writer", "tfckpt.layouts", "tfckpt.conversion", "numpy.typing"})
+    assert not ours & (RARE | {"tfckpt.bundle.writer", "tfckpt.families", "tfckpt.planning", "numpy.typing"})
 
 
 def test_listing_a_checkpoint_imports_only_what_it_needs(bert: str) -> None:
@@ -209,7 +225,7 @@ def test_listing_a_checkpoint_imports_only_what_it_needs(bert: str) -> None:
     assert "tfckpt.bundle.reader" in loaded
     assert not loaded & UNCALLED_FOR
     ours = loaded - _theirs()
-    assert not ours & (RARE | {"tfckpt.bundle.writer", "tfckpt.layouts.rules", "tfckpt.conversion"})
+    assert not ours & (RARE | {"tfckpt.bundle.writer", "tfckpt.families.language.rules", "tfckpt.planning"})
 
 
 def test_converting_imports_only_what_it_needs(bert: str, tmp_path: Path) -> None:
@@ -218,7 +234,16 @@ def test_converting_imports_only_what_it_needs(bert: str, tmp_path: Path) -> Non
     assert not loaded & UNCALLED_FOR
     ours = loaded - _theirs()
     assert not ours & {"ml_dtypes", "snappy", "einops", "rich", "difflib", "tomllib", "crc32c", "importlib.metadata"}
-    assert not ours & {f"tfckpt.conversion.{file}" for file in ("prove", "back", "choose", "layout_file", "rewrite")}
+    assert not ours & {
+        f"tfckpt.{place}"
+        for place in (
+            "proof.prove",
+            "planning.back",
+            "planning.choose",
+            "families.language.layout_file",
+            "edit.rewrite",
+        )
+    }
 
 
 def test_nothing_imports_tensorflow(bert: str) -> None:

@@ -33,9 +33,6 @@ from tfckpt.checkpoint.graph.object_tensors import against_restoring
 from tfckpt.checkpoint.graph.outline import outline_names, outline_objects
 from tfckpt.checkpoint.graph.ways import paths_of_variables
 from tfckpt.cli.main import main
-from tfckpt.conversion.config import read_config
-from tfckpt.conversion.layout_file import read_layout
-from tfckpt.conversion.match import match_models
 from tfckpt.errors import (
     ConfigError,
     FormatError,
@@ -46,9 +43,12 @@ from tfckpt.errors import (
     TfckptError,
     UnsupportedError,
 )
-from tfckpt.layouts import bert
-from tfckpt.layouts.catalog import find_models
-from tfckpt.layouts.rules import Drop, Part, Placed, numbers_in
+from tfckpt.families.bert import garden as bert
+from tfckpt.families.catalog import find_models
+from tfckpt.families.language.layout_file import read_layout
+from tfckpt.families.language.match import match_models
+from tfckpt.families.language.rules import Drop, Part, Placed, numbers_in
+from tfckpt.planning.config import read_config
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.checksum import mask, masked_crc32c
 from tfckpt.sstable.format import MAX_SNAPPY_RATIO, SNAPPY, BlockHandle, encode_footer, unwrap_block, wrap_block

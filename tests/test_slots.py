@@ -12,11 +12,11 @@ from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, variable_key
-from tfckpt.conversion.slots import variable_order
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.layouts.catalog import OBJECT_LAYOUTS, find_layout
-from tfckpt.layouts.optimizer import PART_ORDER, position
-from tfckpt.layouts.rules import ObjectLayout
+from tfckpt.families.catalog import OBJECT_LAYOUTS, find_layout
+from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.optimizer import PART_ORDER, position
+from tfckpt.planning.optimizer.slots import variable_order
 
 DATA = Path(__file__).parent / "data"
 KINDS = ("adam-weight-decay", "adamw")

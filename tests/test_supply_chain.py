@@ -79,8 +79,8 @@ ALLOWED: dict[str, dict[str, str]] = {
     "sstable/checksum.py": {"importlib": "crc32c's compiled module, without the package around it; no name but that"},
     "storage/remote.py": {"fsspec": "reads and writes where the user's URL says; imported on request alone"},
     "storage/remote_files.py": {"fsspec": "the same"},
-    "conversion/cluster.py": {"distributed": "the scheduler that the user names; imported on request alone"},
-    "conversion/processes.py": {
+    "many/cluster.py": {"distributed": "the scheduler that the user names; imported on request alone"},
+    "many/processes.py": {
         "multiprocessing": "workers of many conversions: this package's own functions, called by name",
         "concurrent.futures.process": "the same",
         "concurrent.futures.ProcessPoolExecutor": "the same",
@@ -90,7 +90,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cli/advice.py": {"importlib": "importlib.metadata: which versions are installed, when one is too old"},
     "cli/ui/terminal.py": {"subprocess": "the user's own pager, started without a shell, on a terminal alone"},
 }
-ON_REQUEST = ("tfckpt.storage.remote", "tfckpt.conversion.cluster")
+ON_REQUEST = ("tfckpt.storage.remote", "tfckpt.many.cluster")
 
 
 def _sources() -> list[Path]:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import tfckpt
+from tfckpt.base.windows import LINE
 from tfckpt.bundle import carry, writer
 from tfckpt.errors import UnsupportedError
 from tfckpt.storage import local_output
-from tfckpt.windows import LINE
 
 ROOT = Path(__file__).parents[1]
 LINUX_ALONE = ("copy_file_range", "fdatasync", "posix_fadvise", "posix_fallocate", "sched_getaffinity", "O_TMPFILE")

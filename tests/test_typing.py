@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pytest
 
-from tfckpt.options import ConvertOptions, options_of
+from tfckpt.base.options import ConvertOptions, options_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "downstream"

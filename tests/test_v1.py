@@ -17,6 +17,7 @@ from support.v1 import Rows, SnappyBuilder, read_rows, to_rows, write_rows
 import tfckpt
 from tfckpt._proto import types_pb2
 from tfckpt._proto.saved_tensor_slices_pb2 import SavedTensorSlices
+from tfckpt.base.issues import leave_out
 from tfckpt.bundle.v1.values import FIELDS
 from tfckpt.bundle.values.dtypes import numpy_dtype
 from tfckpt.bundle.values.slices import TensorSlice
@@ -30,7 +31,6 @@ from tfckpt.errors import (
     UnsupportedError,
     UsageError,
 )
-from tfckpt.issues import leave_out
 
 pytestmark = pytest.mark.exhaustive
 

@@ -19,7 +19,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 if sys.platform == "win32":
-    from tfckpt.windows import refuse
+    from tfckpt.base.windows import refuse
 
     refuse()
 
@@ -27,25 +27,25 @@ if sys.platform == "win32":
 _EXPORTS = {
     "Checkpoint": "tfckpt.checkpoint.checkpoint",
     "Draft": "tfckpt.edit.draft",
-    "Plan": "tfckpt.conversion.plan",
+    "Plan": "tfckpt.planning.plan",
     "PlanError": "tfckpt.errors",
     "Salvage": "tfckpt.edit.salvage",
     "TfckptError": "tfckpt.errors",
     "average": "tfckpt.edit.average",
-    "convert": "tfckpt.conversion.convert",
-    "convert_many": "tfckpt.conversion.many",
+    "convert": "tfckpt.calls.convert",
+    "convert_many": "tfckpt.many.many",
     "diff": "tfckpt.edit.diff",
-    "export": "tfckpt.exchange.export",
-    "import_": "tfckpt.exchange.importing",
+    "export": "tfckpt.formats.export",
+    "import_": "tfckpt.formats.importing",
     "latest_checkpoint": "tfckpt.checkpoint.find.state_file",
     "list_variables": "tfckpt.checkpoint.train",
     "load_checkpoint": "tfckpt.checkpoint.train",
     "load_variable": "tfckpt.checkpoint.train",
     "merge": "tfckpt.edit.merge",
     "open": "tfckpt.checkpoint.checkpoint",
-    "plan": "tfckpt.conversion.convert",
-    "prove": "tfckpt.conversion.convert",
-    "read_manifest": "tfckpt.conversion.manifest",
+    "plan": "tfckpt.calls.convert",
+    "prove": "tfckpt.calls.convert",
+    "read_manifest": "tfckpt.many.manifest",
     "report": "tfckpt.page.report",
     "rewrite": "tfckpt.edit.rewrite",
     "salvage": "tfckpt.edit.salvage",

@@ -5,6 +5,8 @@ from typing import Literal
 
 from tfckpt import errors as errors
 from tfckpt import types as types
+from tfckpt.base.options import PathLike
+from tfckpt.base.progress import Progress
 from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open
 from tfckpt.checkpoint.checkpoint import save as save
@@ -13,19 +15,17 @@ from tfckpt.checkpoint.statistics import CheckpointStatistics
 from tfckpt.checkpoint.train import list_variables as list_variables
 from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
 from tfckpt.checkpoint.train import load_variable as load_variable
-from tfckpt.conversion.manifest import read_manifest as read_manifest
-from tfckpt.conversion.many import convert_many as convert_many
-from tfckpt.conversion.plan import Plan as Plan
-from tfckpt.conversion.proof import Proof
 from tfckpt.edit.diff import Comparison
 from tfckpt.edit.draft import Draft as Draft
 from tfckpt.edit.salvage import Salvage as Salvage
 from tfckpt.errors import PlanError as PlanError
 from tfckpt.errors import TfckptError as TfckptError
-from tfckpt.exchange.targets import Writable
-from tfckpt.options import PathLike
+from tfckpt.formats.targets import Writable
+from tfckpt.many.manifest import read_manifest as read_manifest
+from tfckpt.many.many import convert_many as convert_many
 from tfckpt.page.document import Report
-from tfckpt.progress import Progress
+from tfckpt.planning.plan import Plan as Plan
+from tfckpt.proof.proof import Proof
 
 __version__: str
 __all__: list[str]

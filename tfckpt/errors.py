@@ -28,8 +28,8 @@ from contextlib import contextmanager
 from errno import EEXIST, ENOENT
 from typing import Any, NamedTuple, TypeVar
 
-from tfckpt.issues import Issue, Remedy, common_remedies
-from tfckpt.options import every_option
+from tfckpt.base.issues import Issue, Remedy, common_remedies
+from tfckpt.base.options import every_option
 
 Error = TypeVar("Error", bound="TfckptError")
 

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from tfckpt.base.issues import Issue, Remedy
+from tfckpt.base.progress import Progress
 from tfckpt.bundle.carry import Damage
 from tfckpt.bundle.damage import Finding
 from tfckpt.bundle.values.entry import Entry
@@ -19,19 +21,17 @@ from tfckpt.checkpoint.graph.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.statistics import CheckpointStatistics, Measured, Statistics
 from tfckpt.checkpoint.train import CheckpointReader
-from tfckpt.conversion.config import Fact
-from tfckpt.conversion.many import Job, Outcome
-from tfckpt.conversion.plan import Argument, Constructor, Dropped, Fill, Resize, Step, Written
-from tfckpt.conversion.proof import Checked, Extra, Proof
 from tfckpt.edit.diff import Comparison, Pair
 from tfckpt.edit.differences import Distance
-from tfckpt.exchange.targets import Writable
-from tfckpt.issues import Issue, Remedy
-from tfckpt.layouts.axes import Size
+from tfckpt.families.language.axes import Size
+from tfckpt.formats.targets import Writable
+from tfckpt.many.many import Job, Outcome
 from tfckpt.page.document import Relation, Report
 from tfckpt.page.summary import Summary
 from tfckpt.page.tensors import Reported
-from tfckpt.progress import Progress
+from tfckpt.planning.config import Fact
+from tfckpt.planning.plan import Argument, Constructor, Dropped, Fill, Resize, Step, Written
+from tfckpt.proof.proof import Checked, Extra, Proof
 
 __all__ = [
     "Argument",

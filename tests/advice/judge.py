@@ -16,7 +16,7 @@ from advice.dialects import DEST, SOURCE, Dialect
 from advice.draft import DEAD_END, EITHER, LOST, REFUSED, RIGHT
 from advice.follow import Chain
 from advice.sources import FILL, GRAPH, MADE_UP, Stored, Undamaged, asked, matches, read, undamaged
-from tfckpt.options import AUTO
+from tfckpt.base.options import AUTO
 
 MENDED = f"{SOURCE}.mended"
 EXCLUDED = "excluded by"  # begins the rule of what the command line leaves out

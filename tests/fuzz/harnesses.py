@@ -42,15 +42,15 @@ from tfckpt.checkpoint.graph.outline import outline_names, outline_objects
 from tfckpt.checkpoint.graph.path_globs import PathGlob
 from tfckpt.checkpoint.graph.roles import ROLES, find_roles, guessed_suffixes
 from tfckpt.cli.commands import tree
-from tfckpt.conversion.config import read_config
-from tfckpt.conversion.layout_file import read_layout
-from tfckpt.conversion.match import match_models
 from tfckpt.edit.choice import choose
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
-from tfckpt.layouts.catalog import find_models
+from tfckpt.families.catalog import find_models
+from tfckpt.families.language.layout_file import read_layout
+from tfckpt.families.language.match import match_models
+from tfckpt.planning.config import read_config
 from tfckpt.sstable.reader import Table
 from tfckpt.sstable.varint import encode_varint, read_varint
 from tfckpt.storage.files import open_input

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfckpt.conversion.many import Outcome
+    from tfckpt.many.many import Outcome
 
 
 SLEEP = 60  # seconds: longer than anyone waits
@@ -41,7 +41,7 @@ def die_once(marker: str) -> int:
 
 def run_job_dying_at(path: str, marker: str, job: dict[str, Any]) -> Outcome:
     """Do a job; but the first process that is about to give a file the name ``path`` is killed."""
-    from tfckpt.conversion.many import run_job
+    from tfckpt.many.many import run_job
 
     replace = os.replace
 
@@ -57,7 +57,7 @@ def run_job_dying_at(path: str, marker: str, job: dict[str, Any]) -> Outcome:
 def execute_pickled(pickled: bytes, dest: str) -> None:
     """Carry out a plan that was made elsewhere."""
     from tfckpt.bundle.tensor_reader import open_reader
-    from tfckpt.conversion.execute import execute
+    from tfckpt.execution.execute import execute
 
     plan = pickle.loads(pickled)
     reader = open_reader(plan.source, None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tfckpt
-from tfckpt.conversion.execute import execute
-from tfckpt.conversion.plan import Plan
+from tfckpt.execution.execute import execute
+from tfckpt.planning.plan import Plan
 
 
 def carry_out(plan: Plan, dest: str) -> Plan:

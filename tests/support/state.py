@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-import tfckpt.layouts.catalog
+import tfckpt.families.catalog
 import tfckpt.storage.local_output
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, signal.SIGALRM)
@@ -41,7 +41,7 @@ LIBRARIES = (
 )
 DESCRIPTORS = "/proc/self/fd"
 # What needs an extra, what runs, and what protobuf made, which fills in its classes as they are used.
-LEFT_OUT = ("tfckpt.storage.remote", "tfckpt.conversion.cluster", "tfckpt.__main__", "tfckpt._proto.")
+LEFT_OUT = ("tfckpt.storage.remote", "tfckpt.many.cluster", "tfckpt.__main__", "tfckpt._proto.")
 
 
 def modules() -> list[ModuleType]:
@@ -165,7 +165,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "environ": lambda patch: patch.setenv("TFCKPT", "1"),
     "directory": lambda patch: patch.chdir("/"),
     "threads": _start_thread,
-    "tfckpt.layouts.catalog.LAYOUTS": lambda patch: patch.setattr(tfckpt.layouts.catalog, "LAYOUTS", ()),
+    "tfckpt.families.catalog.LAYOUTS": lambda patch: patch.setattr(tfckpt.families.catalog, "LAYOUTS", ()),
     "tfckpt.storage.local_output.REFUSALS": lambda patch: patch.setattr(tfckpt.storage.local_output, "REFUSALS", set()),
 }
 

@@ -14,7 +14,7 @@ from support.garden_heads import assert_model_holds, make_model
 from support.numpy_bert import bert, masked_lm_logits, next_sentence_logits, output_logits
 
 import tfckpt
-from tfckpt.layouts.bert import CLASSIFIER_OWN_POOLER, PRETRAINER
+from tfckpt.families.bert.garden import CLASSIFIER_OWN_POOLER, PRETRAINER
 
 pytestmark = [
     pytest.mark.tf,

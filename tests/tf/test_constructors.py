@@ -19,8 +19,8 @@ from support.numpy_parts import Outputs, erf_gelu, log_softmax, tanh_gelu
 
 import tfckpt
 from tfckpt.cli.ui.planned import load_lines
-from tfckpt.layouts.catalog import OBJECT_LAYOUTS
-from tfckpt.layouts.electra import ELECTRA
+from tfckpt.families.catalog import OBJECT_LAYOUTS
+from tfckpt.families.electra.garden import ELECTRA
 
 pytestmark = [
     pytest.mark.tf,

@@ -13,8 +13,8 @@ from support.garden import clear, legacy_keras
 from support.garden_heads import make_model, source_name
 
 import tfckpt
-from tfckpt.layouts.bert import AT_A_NORM, IN_A_ROW, PRETRAINER
-from tfckpt.layouts.rules import NotZeros
+from tfckpt.families.bert.garden import AT_A_NORM, IN_A_ROW, PRETRAINER
+from tfckpt.families.language.rules import NotZeros
 
 pytestmark = [
     pytest.mark.tf,

@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tfckpt.base.html import in_notebooks
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
-from tfckpt.html import in_notebooks
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.storage.files import Input, open_input
 from tfckpt.storage.local_input import Identity

@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tfckpt.base.html import in_notebooks
+from tfckpt.base.issues import Issue, Remedy, find_damage
 from tfckpt.bundle.carry import Count
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader
@@ -17,8 +19,6 @@ from tfckpt.bundle.v1.reader import V1Reader
 from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, encode_name
 from tfckpt.bundle.values.slices import brackets, check_cover
 from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
-from tfckpt.html import in_notebooks
-from tfckpt.issues import Issue, Remedy, find_damage
 from tfckpt.sstable.recover import RecoveredTable
 from tfckpt.storage import files
 from tfckpt.storage.paths import (

@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.arguments import whole_number
+from tfckpt.base.arguments import whole_number
+from tfckpt.base.issues import Issue
 from tfckpt.bundle.carry import Count, Run, StoredBytes, carry
 from tfckpt.bundle.values.arrays import encode_array
 from tfckpt.bundle.values.dtypes import is_sliceable
 from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
 from tfckpt.bundle.values.slices import TensorSlice, brackets, shape_of, whole
 from tfckpt.errors import CheckpointExistsError, UnsupportedError, UsageError
-from tfckpt.issues import Issue
 from tfckpt.sstable.checksum import crc32c, mask
 from tfckpt.sstable.writer import TableBuilder
 from tfckpt.storage import files

@@ -9,8 +9,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
+from tfckpt.base import log
+from tfckpt.base.issues import leave_out, take
+from tfckpt.base.progress import Progress, finish
 from tfckpt.bundle.carry import Damage, counting
 from tfckpt.bundle.listing import once
 from tfckpt.bundle.tensor_reader import TensorReader, open_reader, place_of
@@ -28,8 +30,6 @@ from tfckpt.errors import (
     redacted,
     remedied,
 )
-from tfckpt.issues import leave_out, take
-from tfckpt.progress import Progress, finish
 from tfckpt.storage import files
 from tfckpt.storage.forks import ThreadLock
 from tfckpt.storage.paths import V2, anchored, index_path
@@ -370,8 +370,8 @@ class Checkpoint(Mapping[str, "Array"]):
 
     def _repr_html_(self) -> str:
         """Return the checkpoint as a tree that folds, for a notebook. Reads no data but the object graph."""
+        from tfckpt.base.html import listed, shown
         from tfckpt.checkpoint.foldable import tree_of
-        from tfckpt.html import listed, shown
 
         if self._reader is None:
             return shown(repr(self))

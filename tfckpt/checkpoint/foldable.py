@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tfckpt.base.html import MOST_ROWS, details, text
 from tfckpt.bundle.values.dtypes import tensor_type
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.outline import Branch, Hidden, Outline, Slot, outline_names, outline_objects
 from tfckpt.errors import FormatError, count_of
-from tfckpt.html import MOST_ROWS, details, text
 
 MOST_BRANCHES = 1000  # a BERT with its optimizer's slots has fewer
 MOST_TENSORS = 20_000  # of which a tree is made

@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt.arguments import whole_number
+from tfckpt.base.arguments import whole_number
+from tfckpt.base.html import in_notebooks
+from tfckpt.base.options import Fixed, PathLike, StatisticsOptions, options_of
+from tfckpt.base.progress import finish
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import Count, counting
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -26,10 +30,6 @@ from tfckpt.bundle.values.dtypes import tensor_type
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.errors import count_of, redacted
-from tfckpt.html import in_notebooks
-from tfckpt.options import Fixed, PathLike, StatisticsOptions, options_of
-from tfckpt.progress import finish
-from tfckpt.signatures import takes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -93,7 +93,7 @@ class Statistics:
         return f"<Statistics of {self.count:,} {self.of}: {self.line}>"
 
     def _repr_html_(self) -> str:
-        from tfckpt.html import facts, shown, table
+        from tfckpt.base.html import facts, shown, table
 
         numbers = {name: value for name, value in self.to_json().items() if name != "histogram"}
         bars = list(zip(itertools.pairwise(self.edges), self.counts, strict=True))
@@ -173,7 +173,7 @@ class CheckpointStatistics(Mapping[str, Statistics]):
         return redacted(f"<CheckpointStatistics of {self.source!r}: {count_of(len(self), 'tensor')}{skipped}>")
 
     def _repr_html_(self) -> str:
-        from tfckpt.html import folded, listed, shown, table
+        from tfckpt.base.html import folded, listed, shown, table
 
         tensors = table(
             ("tensor", "dtype and shape", *NUMBERS, "infinite"),

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from tfckpt.base.issues import Issue, Remedy, give, leave_out, run, take
+from tfckpt.base.options import every_option
 from tfckpt.cli.command import OURS, Command, Restated, line
 from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.trial import FILE_LIMIT, works
 from tfckpt.cli.ui.output import NEXT, printable, tell
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, redacted
-from tfckpt.issues import Issue, Remedy, give, leave_out, run, take
-from tfckpt.options import every_option
 from tfckpt.storage import files
 from tfckpt.storage.paths import is_remote, looking, strip_suffix
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 import tfckpt
-from tfckpt import log
+from tfckpt.base import log
 from tfckpt.cli.options import CommandParser, FailedJobsError, SuggestingParser, WrongUsageError, add_common
 from tfckpt.cli.stdin import STREAM, stdin_as_file
 from tfckpt.cli.ui.output import NOTE, folded, print_failure, printable, said, tell

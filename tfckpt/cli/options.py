@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tfckpt.base.flags import add_flags
+from tfckpt.base.options import SourceOptions
 from tfckpt.errors import ManifestError, UsageError
-from tfckpt.flags import add_flags
-from tfckpt.options import SourceOptions
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.find.lookup import Found, Lookup

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import tfckpt
-from tfckpt.cli.command import Command, Restated
-from tfckpt.cli.stdin import STREAM
-from tfckpt.errors import CheckpointExistsError, TfckptError
-from tfckpt.flags import options_from
-from tfckpt.options import (
+from tfckpt.base.flags import options_from
+from tfckpt.base.options import (
     AverageOptions,
     ExportOptions,
     ImportOptions,
@@ -21,6 +18,9 @@ from tfckpt.options import (
     PlanOptions,
     RewriteOptions,
 )
+from tfckpt.cli.command import Command, Restated
+from tfckpt.cli.stdin import STREAM
+from tfckpt.errors import CheckpointExistsError, TfckptError
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path, is_remote
 

@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt import log
 from tfckpt._proto.types_pb2 import DataType
+from tfckpt.base import log
+from tfckpt.base.issues import Issue, compare
+from tfckpt.base.options import AverageOptions, PathLike
+from tfckpt.base.progress import finish, stages
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.stream import runs
@@ -37,7 +41,6 @@ from tfckpt.checkpoint.graph.graph_roles import contents, graph_of_keys, origina
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.checkpoint.graph.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
-from tfckpt.conversion.plan import NO_SIZES, Plan, Step, carrying, noting
 from tfckpt.edit.rewrite import (
     Piece,
     arrange,
@@ -50,10 +53,7 @@ from tfckpt.edit.rewrite import (
     write_piece,
 )
 from tfckpt.errors import PlanError, UsageError, are, count_of, printable, remedied, some
-from tfckpt.issues import Issue, compare
-from tfckpt.options import AverageOptions, PathLike
-from tfckpt.progress import finish, stages
-from tfckpt.signatures import takes
+from tfckpt.planning.plan import NO_SIZES, Plan, Step, carrying, noting
 from tfckpt.storage.paths import V1
 
 if TYPE_CHECKING:

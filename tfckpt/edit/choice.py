@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from tfckpt.base.issues import Issue
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.find.lookup import Lookup, Meant
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
@@ -24,7 +25,6 @@ from tfckpt.checkpoint.graph.roles import (
 from tfckpt.checkpoint.graph.slot_owners import slots_of_variables
 from tfckpt.checkpoint.graph.ways import edges_of_training
 from tfckpt.errors import PlanError, count_of, some
-from tfckpt.issues import Issue
 
 STRIPPED = (OPTIMIZER, TRAINING_STATE)
 OF_MODEL = (MODEL, COPY, UNKNOWN, MOVING_AVERAGE)  # what a model may be evaluated with

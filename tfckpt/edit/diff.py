@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfckpt.base.html import in_notebooks
+from tfckpt.base.issues import Issue, lines_of, list_tensors, notes_to_json
+from tfckpt.base.options import DiffOptions, PathLike
+from tfckpt.base.progress import finish
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import Count, counting
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -17,17 +22,12 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.compute import compute, planned_entry
-from tfckpt.conversion.plan import Plan, Step
-from tfckpt.conversion.prove import planned_places, roles_beside
 from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
 from tfckpt.errors import PlanError, UsageError, count_of, redacted, remedied
-from tfckpt.html import in_notebooks
-from tfckpt.issues import Issue, lines_of, list_tensors, notes_to_json
-from tfckpt.options import DiffOptions, PathLike
-from tfckpt.progress import finish
-from tfckpt.signatures import takes
+from tfckpt.execution.compute import compute, planned_entry
+from tfckpt.planning.plan import Plan, Step
+from tfckpt.proof.prove import planned_places, roles_beside
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -110,7 +110,7 @@ class Comparison:
     issues: tuple[Issue, ...] = ()
 
     def _repr_html_(self) -> str:
-        from tfckpt.html import facts, folded, listed, shown, table
+        from tfckpt.base.html import facts, folded, listed, shown, table
 
         verdicts = Counter(pair.verdict for pair in self.pairs)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tfckpt.html import in_notebooks
+from tfckpt.base.html import in_notebooks
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tfckpt import log
+from tfckpt.base import log
+from tfckpt.base.options import PathLike
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.checkpoint.graph import graph_edit
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
-from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, count_of, printable, some
-from tfckpt.options import PathLike
+from tfckpt.planning.plan import NO_SIZES, Plan, carrying
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,19 +7,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
-from tfckpt.arguments import texts
+from tfckpt.base.arguments import texts
+from tfckpt.base.issues import Issue
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.dtypes import FLOATING, dtype_name
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.graph_edit import Moved
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
-from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying
-from tfckpt.conversion.source import Source
 from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
 from tfckpt.errors import PlanError, UsageError, located, some
-from tfckpt.issues import Issue
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, Step, carrying
+from tfckpt.planning.source import Source
 
 FLOATING_NAMES = {dtype_name(data_type): data_type for data_type in FLOATING}
 

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from tfckpt.base.issues import Issue
 from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.graph.object_graph import (
     ROOT,
@@ -29,7 +30,6 @@ from tfckpt.checkpoint.graph.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.graph.slot_owners import by_name
 from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError, count_of
-from tfckpt.issues import Issue
 from tfckpt.storage.forks import ThreadLock
 
 MOST_SAID = 20  # contradictions that are spelled out

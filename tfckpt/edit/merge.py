@@ -13,6 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from tfckpt.base.issues import Issue, compare
+from tfckpt.base.options import MergeOptions, PathLike
+from tfckpt.base.progress import finish
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -32,7 +36,6 @@ from tfckpt.checkpoint.graph.object_graph import (
     escape,
 )
 from tfckpt.checkpoint.graph.optimizer_lists import elements, find_optimizers, kept
-from tfckpt.conversion.plan import NO_SIZES, Dropped, Plan, Step, carrying, noting
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
@@ -49,10 +52,7 @@ from tfckpt.edit.rewrite import (
     write_pieces,
 )
 from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, count_of, remedied, some
-from tfckpt.issues import Issue, compare
-from tfckpt.options import MergeOptions, PathLike
-from tfckpt.progress import finish
-from tfckpt.signatures import takes
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, Step, carrying, noting
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path
 

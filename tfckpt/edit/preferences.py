@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tfckpt.arguments import texts
+from tfckpt.base.arguments import texts
 from tfckpt.bundle.listing import once
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.graph_roles import originals_of_copies

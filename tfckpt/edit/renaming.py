@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from tfckpt.base.issues import Issue
 from tfckpt.checkpoint.graph.graph_edit import Moved, rename_paths
 from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.errors import PlanError, count_of, some
-from tfckpt.issues import Issue
 
 Substitution = tuple[str, str]  # a regular expression, and what it is replaced by
 

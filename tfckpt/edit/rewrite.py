@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfckpt import log
-from tfckpt.arguments import whole_number
+from tfckpt.base import log
+from tfckpt.base.arguments import whole_number
+from tfckpt.base.issues import Issue
+from tfckpt.base.options import PathLike, RewriteOptions
+from tfckpt.base.progress import finish
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.values.dtypes import dtype_name, is_sliceable, numpy_dtype
@@ -27,14 +31,10 @@ from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.conversion.compute import planned_entry
-from tfckpt.conversion.plan import Plan, Step, noting
 from tfckpt.edit.edits import Edits, plan_edits
 from tfckpt.errors import UsageError, printable
-from tfckpt.issues import Issue
-from tfckpt.options import PathLike, RewriteOptions
-from tfckpt.progress import finish
-from tfckpt.signatures import takes
+from tfckpt.execution.compute import planned_entry
+from tfckpt.planning.plan import Plan, Step, noting
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path, join, split
 

@@ -11,8 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfckpt import log
 from tfckpt._proto.types_pb2 import DT_STRING
+from tfckpt.base import log
+from tfckpt.base.issues import Issue, leave_out, lines_of, notes_to_json, take
+from tfckpt.base.options import PathLike, SalvageOptions
+from tfckpt.base.progress import finish, stages
+from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.damage import Finding, find_all, remedy_for_all, survey
 from tfckpt.bundle.tensor_reader import TensorReader
@@ -24,7 +28,6 @@ from tfckpt.checkpoint.find.locate import check_prefix, find_prefix
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.conversion.plan import NO_SIZES, Plan, carrying
 from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import (
     CheckpointNotFoundError,
@@ -37,10 +40,7 @@ from tfckpt.errors import (
     remedied,
     some,
 )
-from tfckpt.issues import Issue, leave_out, lines_of, notes_to_json, take
-from tfckpt.options import PathLike, SalvageOptions
-from tfckpt.progress import finish, stages
-from tfckpt.signatures import takes
+from tfckpt.planning.plan import NO_SIZES, Plan, carrying
 from tfckpt.storage import files
 from tfckpt.storage.paths import V2, index_path, v1_pattern
 
@@ -75,7 +75,7 @@ class Salvage:
         return redacted(f"<Salvage of {self.source!r} to {self.destination!r}: {counts}>")
 
     def _repr_html_(self) -> str:
-        from tfckpt.html import facts, folded, listed, shown, table
+        from tfckpt.base.html import facts, folded, listed, shown, table
 
         saved = table(
             ("name", "dtype and shape", "bytes"),

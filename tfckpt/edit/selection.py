@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from tfckpt.arguments import texts
+from tfckpt.base.arguments import texts
+from tfckpt.base.issues import Issue
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.roles import ROLES, find_roles
 from tfckpt.edit.choice import drop_rule, keep_rule
 from tfckpt.errors import UsageError
-from tfckpt.issues import Issue
 
 
 class Meanings(NamedTuple):

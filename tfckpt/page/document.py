@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tfckpt
+from tfckpt.base.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
+from tfckpt.base.progress import stages
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.conversion.plan import Plan
-from tfckpt.conversion.request import make_plan
 from tfckpt.errors import count_of, redacted
-from tfckpt.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
 from tfckpt.page.comparing import compare_by_layer, shared_names
 from tfckpt.page.kinds import KINDS
 from tfckpt.page.mapping import JSON, map_plan
 from tfckpt.page.summary import Summary, summarize
 from tfckpt.page.tensors import Place, Reported, describe, find_places
-from tfckpt.progress import stages
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.request import make_plan
 
 COMPARISON, CONVERSION = "comparison", "conversion"
 DESCRIBING = ("config", "num_heads")  # options that tell something of the model, and ask for no conversion
@@ -63,7 +63,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return a short summary for notebooks; what is from the files is escaped."""
-        from tfckpt.html import listed, shown
+        from tfckpt.base.html import listed, shown
 
         return shown(repr(self), listed([self._about, *self.findings, *self.problems[:1]]))
 
@@ -193,7 +193,7 @@ def _plan(
         return make_plan(source, request)
     if dest is None or taken_as == COMPARISON:
         return None
-    from tfckpt.conversion.recover import recover_plan
+    from tfckpt.proof.recover import recover_plan
 
     return recover_plan(source, dest, request)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tfckpt.base.issues import notes_to_json
+from tfckpt.base.progress import Progress
 from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.conversion.plan import Plan, Step
-from tfckpt.conversion.proof import Checked, Proof
-from tfckpt.conversion.prove import compare
-from tfckpt.issues import notes_to_json
 from tfckpt.page.tensors import checksum_of
-from tfckpt.progress import Progress
+from tfckpt.planning.plan import Plan, Step
+from tfckpt.proof.proof import Checked, Proof
+from tfckpt.proof.prove import compare
 
 JSON = dict[str, Any]
 

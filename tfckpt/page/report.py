@@ -6,14 +6,14 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from tfckpt.arguments import whole_number
+from tfckpt.base.arguments import whole_number
+from tfckpt.base.options import MOST_BINS, PathLike, ReportOptions
+from tfckpt.base.signatures import takes
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.errors import UsageError
-from tfckpt.options import MOST_BINS, PathLike, ReportOptions
 from tfckpt.page.document import Report, make_report
 from tfckpt.page.page import page, write_page
-from tfckpt.signatures import takes
 from tfckpt.storage import files
 from tfckpt.storage.commit import existing_files
 from tfckpt.storage.paths import v1_paths

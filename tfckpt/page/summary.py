@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from tfckpt.base.options import Request
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.roles import MODEL, OBJECT_GRAPH, OPTIMIZER, SAVE_COUNTER, TRAINING_STEP
-from tfckpt.conversion.config import NUM_HEADS, NUM_LAYERS, Config, find_config, read_config
-from tfckpt.conversion.match import match_models
 from tfckpt.errors import TfckptError
-from tfckpt.layouts.axes import Size
-from tfckpt.layouts.catalog import FAMILIES, OBJECT_LAYOUTS, find_family
-from tfckpt.options import Request
+from tfckpt.families.catalog import FAMILIES, OBJECT_LAYOUTS, find_family
+from tfckpt.families.language.axes import Size
+from tfckpt.families.language.match import match_models
 from tfckpt.page.kinds import ATTENTION, FEED_FORWARD
 from tfckpt.page.modules import NUMBERED, Path
 from tfckpt.page.tensors import Reported
+from tfckpt.planning.config import NUM_HEADS, NUM_LAYERS, Config, find_config, read_config
 
 SHARING = "ALBERT"  # the family whose layers share their weights: names do not tell how many there are
 STEPS = ("iter", "iterations")  # what Keras's optimizers call theirs

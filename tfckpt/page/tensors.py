@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tfckpt.base.progress import Progress, finish
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.roles import find_roles
@@ -12,7 +13,6 @@ from tfckpt.checkpoint.statistics import Statistics, measure
 from tfckpt.errors import TfckptError
 from tfckpt.page.kinds import kind_of
 from tfckpt.page.modules import Path, layer_of, module_paths
-from tfckpt.progress import Progress, finish
 from tfckpt.storage.paths import V2
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
-from tfckpt import log
+from tfckpt.base import log
 from tfckpt.errors import UsageError
 from tfckpt.storage import files
 from tfckpt.storage.local_input import Identity, check_path

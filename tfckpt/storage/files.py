@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from tfckpt.base.issues import Issue
 from tfckpt.errors import CheckpointExistsError, FormatError, UnsupportedError, UsageError
-from tfckpt.issues import Issue
 from tfckpt.storage.local_input import Identity, InputFile, identity_of, refusals
 from tfckpt.storage.local_output import OutputFile, SharedFile, temporary_name, unlink
 from tfckpt.storage.paths import is_remote

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tfckpt.base.issues import Issue
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UsageError
-from tfckpt.issues import Issue
 from tfckpt.storage.forks import ThreadLock
 from tfckpt.storage.paths import anchored
 

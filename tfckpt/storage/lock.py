@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tfckpt import log
+from tfckpt.base import log
 from tfckpt.errors import StorageError
 from tfckpt.storage.files import remove
 from tfckpt.storage.local_input import Identity, check_path, refusals

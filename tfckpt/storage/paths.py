@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 
-from tfckpt.issues import Remedy, look
+from tfckpt.base.issues import Remedy, look
 
 V1, V2 = FORMATS = ("v1", "v2")  # SavedTensorSlices tables, TensorBundles
 INDEX_SUFFIX = ".index"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tfckpt.base.issues import Issue, install
 from tfckpt.errors import CheckpointNotFoundError, StorageError, TfckptError, UnsupportedError, UsageError, remedied
-from tfckpt.issues import Issue, install
 from tfckpt.storage.paths import split
 
 HTTP = {"http", "https"}  # has no listing and takes no files

@@ -10,8 +10,8 @@ import os
 import re
 from typing import NamedTuple
 
+from tfckpt.base.issues import Remedy, run
 from tfckpt.errors import FormatError, TfckptError, remedied
-from tfckpt.issues import Remedy, run
 from tfckpt.storage import files
 from tfckpt.storage.graphs import holds_values
 from tfckpt.storage.paths import is_remote, split

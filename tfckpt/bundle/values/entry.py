@@ -177,7 +177,7 @@ class Entry(NamedTuple):  # a million of them are made in half the time of a dat
         return f"<Entry {self.name!r}: {', '.join(pieces)}>"
 
     def _repr_html_(self) -> str:
-        from tfckpt.html import facts, shown
+        from tfckpt.base.html import facts, shown
 
         stored = {"shard": self.shard, "offset": self.offset, "crc32c": f"{self.crc32c:#010x}"}
         document = self.to_json()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from tfckpt.base.issues import Remedy, run, take
 from tfckpt.checkpoint.find.state_file import STATE_FILE, last_parts, read_state
 from tfckpt.errors import TfckptError, printable
-from tfckpt.issues import Remedy, run, take
 from tfckpt.storage import files
 from tfckpt.storage.paths import SHARD_SUFFIX, file_names, index_path, is_remote, join, looking, split
 from tfckpt.storage.sniff import FROZEN, kind_of, remedy_for

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from tfckpt import log
+from tfckpt.base import log
+from tfckpt.base.issues import leave_out, take
 from tfckpt.bundle.v1.files import find_v1, v1_names
 from tfckpt.errors import CheckpointNotFoundError, TfckptError, UsageError, printable, remedied, some
-from tfckpt.issues import leave_out, take
 from tfckpt.storage import files
 from tfckpt.storage.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from tfckpt.base.html import in_notebooks
 from tfckpt.checkpoint.graph.object_graph import (
     ATTRIBUTES,
     SLOT_MARK,
@@ -27,7 +28,6 @@ from tfckpt.checkpoint.graph.object_graph import (
     unescape,
 )
 from tfckpt.errors import TensorNotFoundError, count_of, redacted, some
-from tfckpt.html import in_notebooks
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.graph.object_tensors import ObjectTensors

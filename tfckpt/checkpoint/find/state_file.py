@@ -10,7 +10,7 @@ import re
 import time
 from typing import NamedTuple
 
-from tfckpt import log
+from tfckpt.base import log
 from tfckpt.bundle.v1.files import has_any_file
 from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
 from tfckpt.storage import files

@@ -7,8 +7,8 @@ import re
 from contextlib import suppress
 
 import tfckpt
+from tfckpt.base.flags import home_path
 from tfckpt.errors import TfckptError
-from tfckpt.flags import home_path
 
 SHELLS = ("bash", "zsh", "fish")
 FILES = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.ui.output import GOOD, add_all, print_json, print_json_rows, print_notes, print_rows, printable, say
 from tfckpt.cli.ui.planned import load_lines, print_loading, print_plan, print_written, what_holds
 from tfckpt.cli.ui.terminal import progress_bar
-from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
+from tfckpt.families.targets import Targets
 
 
 def add_commands(
@@ -90,8 +91,8 @@ def cmd_prove(args: argparse.Namespace) -> int:
 
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
-    from tfckpt.layouts.catalog import LAYOUTS
-    from tfckpt.layouts.rules import ObjectLayout
+    from tfckpt.families.catalog import LAYOUTS
+    from tfckpt.families.language.rules import ObjectLayout
 
     rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", for_shell(o.about)) for o in LAYOUTS]
     if args.json:

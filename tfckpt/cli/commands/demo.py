@@ -41,7 +41,7 @@ def cmd_demo(args: argparse.Namespace) -> int:
     """Write a TF1 BERT into DIR/tf1, its conversion into DIR/tf2, and prove that nothing was lost."""
     import json
 
-    from tfckpt.conversion.prove import prove
+    from tfckpt.proof.prove import prove
 
     source = os.path.join(args.directory, "tf1", "bert_model.ckpt")
     dest = os.path.join(args.directory, "tf2", "bert_encoder")
@@ -73,8 +73,8 @@ def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     >>> len(bert_shapes(CONFIG | {"num_hidden_layers": 12}))
     206
     """
-    from tfckpt.layouts import axes
-    from tfckpt.layouts.bert import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
+    from tfckpt.families.bert.garden import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
+    from tfckpt.families.language import axes
 
     letters = {letter: config[field] for letter, field in SIZES.items()}
     letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "c": 2}  # c: is next, is not

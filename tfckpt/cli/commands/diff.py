@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.options import AUTO, DiffOptions, ModelOptions
 from tfckpt.cli.options import CHECKPOINT
 from tfckpt.cli.ui.folding import Row, fold
 from tfckpt.cli.ui.output import (
@@ -24,8 +26,7 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import count_of
-from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.options import AUTO, DiffOptions, ModelOptions
+from tfckpt.families.targets import Targets
 
 if TYPE_CHECKING:
     from tfckpt.edit.diff import Comparison, Pair

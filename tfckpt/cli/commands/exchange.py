@@ -9,6 +9,8 @@ from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.options import AUTO, SOURCE, ExportOptions, ImportOptions
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.stdin import NAME as STDIN
 from tfckpt.cli.stdin import STREAM, stdin_as_file
@@ -16,9 +18,8 @@ from tfckpt.cli.ui.output import add_all
 from tfckpt.cli.ui.planned import report_written
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import UsageError
-from tfckpt.exchange.defaults import KINDS
-from tfckpt.flags import Targets, add_flags, options_from
-from tfckpt.options import AUTO, SOURCE, ExportOptions, ImportOptions
+from tfckpt.families.targets import Targets
+from tfckpt.formats.defaults import KINDS
 
 
 def add_commands(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfckpt
+from tfckpt.base.flags import counting
 from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.ui.folding import Row, fold
 from tfckpt.cli.ui.output import (
@@ -26,7 +27,6 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.terminal import human
 from tfckpt.errors import TfckptError, are, count_of
-from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.entry import Entry

@@ -10,18 +10,18 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import tfckpt
+from tfckpt.base.flags import counting
 from tfckpt.cli.options import FailedJobsError
 from tfckpt.cli.stdin import NAME, STREAM
 from tfckpt.cli.ui.output import print_json_rows, printable, said
 from tfckpt.cli.ui.terminal import count_bar
 from tfckpt.errors import count_of, redacted
-from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from tfckpt.conversion.manifest import Row
-    from tfckpt.conversion.many import Outcome
+    from tfckpt.many.manifest import Row
+    from tfckpt.many.many import Outcome
 
 MOST_JOBS = 1000
 
@@ -60,7 +60,7 @@ def add_commands(
 
 def cmd_convert_many(args: argparse.Namespace) -> int:
     """Run all that is not proven done; report each when it has ended, and all that failed."""
-    from tfckpt.conversion.manifest import parse_rows, read_rows
+    from tfckpt.many.manifest import parse_rows, read_rows
 
     if args.manifest == STREAM:
         args.manifest = NAME
@@ -91,7 +91,7 @@ def _executor(scheduler: str | None) -> AbstractContextManager[Executor | None]:
     """Return what runs the conversions, if it is not this machine."""
     if scheduler is None:
         return nullcontext()
-    from tfckpt.conversion.cluster import dask_executor
+    from tfckpt.many.cluster import dask_executor
 
     return dask_executor(scheduler)
 

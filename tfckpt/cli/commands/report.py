@@ -7,14 +7,15 @@ import sys
 from contextlib import closing
 
 import tfckpt
+from tfckpt.base.flags import add_flags, home_path, options_from
+from tfckpt.base.issues import Remedy, retype
+from tfckpt.base.options import AUTO, ReportOptions
 from tfckpt.cli.options import CHECKPOINT, WrongUsageError
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.ui.output import GOOD, folded, print_json_rows, printable, say, tell
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import remedied
-from tfckpt.flags import Targets, add_flags, home_path, options_from
-from tfckpt.issues import Remedy, retype
-from tfckpt.options import AUTO, ReportOptions
+from tfckpt.families.targets import Targets
 
 OUTPUT = ("-o", "--output")
 PAGE_SUFFIXES = (".html", ".htm")

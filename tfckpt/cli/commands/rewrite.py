@@ -6,15 +6,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.options import AverageOptions, MergeOptions, RewriteOptions
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.ui.output import add_all
 from tfckpt.cli.ui.planned import report_written
 from tfckpt.cli.ui.terminal import progress_bar
-from tfckpt.flags import add_flags, options_from
-from tfckpt.options import AverageOptions, MergeOptions, RewriteOptions
 
 if TYPE_CHECKING:
-    from tfckpt.conversion.plan import Plan
+    from tfckpt.planning.plan import Plan
 
 SIZES = ("shards", "max_shard_size")  # of data files: one or the other
 

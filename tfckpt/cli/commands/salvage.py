@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 import tfckpt
+from tfckpt.base.flags import add_flags, options_from
+from tfckpt.base.options import SalvageOptions, for_shell
 from tfckpt.cli.advice import print_next
 from tfckpt.cli.commands.verify import lines
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.ui.output import GOOD, NOTE, by_role, print_json, printable, say, sized, tell
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import count_of
-from tfckpt.flags import add_flags, options_from
-from tfckpt.options import SalvageOptions, for_shell
 
 
 def add_commands(

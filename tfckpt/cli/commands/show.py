@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
+from tfckpt.base.flags import add_flags
+from tfckpt.base.options import StatisticsOptions
 from tfckpt.cli.options import add_source
 from tfckpt.cli.ui.output import (
     Span,
@@ -24,8 +26,6 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.tables import GAP
 from tfckpt.errors import UsageError, count_of
-from tfckpt.flags import add_flags
-from tfckpt.options import StatisticsOptions
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array

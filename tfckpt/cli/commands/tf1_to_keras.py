@@ -7,9 +7,9 @@ import shlex
 import sys
 
 import tfckpt
+from tfckpt.base.flags import home_path
 from tfckpt.cli.ui.output import print_json, printable
 from tfckpt.cli.ui.terminal import progress_bar
-from tfckpt.flags import home_path
 
 LOGGER = "INFO:tensorflow:"  # what TensorFlow 1 puts before each line
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
@@ -69,7 +69,7 @@ def _boolean(text: str) -> bool:
 
 def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
     """Convert, replace what is there, make it the latest of its directory, and log on stderr: all as that script does."""
-    from tfckpt.conversion.exclusion import part_of_names
+    from tfckpt.planning.asked.exclusion import part_of_names
 
     source, dest = args.checkpoint_from_path, args.checkpoint_to_path
     with progress_bar("converting", quiet=args.quiet) as progress:
@@ -93,9 +93,9 @@ def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
 
 def _log(plan: tfckpt.Plan, source: str, dest: str) -> None:
     """Print the script's lines, and one more: what its users asked next."""
-    from tfckpt.conversion.log_2019 import log_lines
-    from tfckpt.layouts.catalog import find_layout
-    from tfckpt.layouts.rules import NameLayout
+    from tfckpt.cli.log_2019 import log_lines
+    from tfckpt.families.catalog import find_layout
+    from tfckpt.families.language.rules import NameLayout
 
     layout = find_layout(plan.to)
     assert isinstance(layout, NameLayout)

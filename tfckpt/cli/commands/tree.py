@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tfckpt
+from tfckpt.base.flags import counting
 from tfckpt.cli.options import add_filter, add_source, matched_otherwise, matcher
 from tfckpt.cli.ui import folding
 from tfckpt.cli.ui.output import (
@@ -24,7 +25,6 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.tables import NARROWEST, cells_of, wrap
 from tfckpt.errors import count_of, located
-from tfckpt.flags import counting
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.entry import Entry

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tfckpt.issues import start_of
+from tfckpt.base.issues import start_of
 
 NUMBER = re.compile("(?<![0-9])[0-9]{1,9}(?![0-9])")  # what counts layers; longer ones are no counts
 MOST_FREE = 3  # numbers in the names of a tensor that count different things

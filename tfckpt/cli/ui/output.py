@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tfckpt import errors
+from tfckpt.base.issues import Issue, like
+from tfckpt.base.options import for_shell
 from tfckpt.cli.ui.tables import layout, wrap_words
 from tfckpt.cli.ui.terminal import human, make_console
-from tfckpt.issues import Issue, like
-from tfckpt.options import for_shell
 
 if TYPE_CHECKING:
     import argparse

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfckpt.base.options import TF1_NAME
 from tfckpt.cli.ui.folding import Row, fold
 from tfckpt.cli.ui.output import (
     ALL,
@@ -25,12 +26,11 @@ from tfckpt.cli.ui.output import (
 )
 from tfckpt.cli.ui.tables import fits
 from tfckpt.errors import count_of
-from tfckpt.options import TF1_NAME
 
 if TYPE_CHECKING:
-    from tfckpt.conversion.config import Fact
-    from tfckpt.conversion.plan import Argument, Constructor, Fill, Plan, Step, Written
-    from tfckpt.layouts.axes import Size
+    from tfckpt.families.language.axes import Size
+    from tfckpt.planning.config import Fact
+    from tfckpt.planning.plan import Argument, Constructor, Fill, Plan, Step, Written
 
 IMPORT = "import tensorflow as tf"
 LONGEST = 80  # characters of a line of Python

@@ -1,0 +1,1 @@
+"""What everything above it uses: options, issues, logging, progress."""

@@ -1,0 +1,180 @@
+"""The object graph of a target, and the key of each of its variables, for a source with given hub names.
+
+Source of the key's spelling: tensorflow/python/checkpoint/graph_view.py (the shortest path of edge names, breadth first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from tfckpt.checkpoint.graph.object_graph import (
+    ROOT,
+    VARIABLE_VALUE,
+    Attribute,
+    ObjectGraph,
+    escape,
+    join_path,
+    split_path,
+    variable_key,
+)
+from tfckpt.errors import LayoutError
+from tfckpt.families.language.axes import parse
+from tfckpt.families.language.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, begins, numbers_in
+
+
+class TargetVariable(NamedTuple):
+    """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between.
+
+    ``attribute`` is what its row calls it in the object that it belongs to, such as ``"kernel"``.
+    """
+
+    name: str
+    key: str
+    axes: str
+    attribute: str
+
+    @property
+    def splits(self) -> bool:
+        """Whether an axis of the source stands for several letters."""
+        return any(len(axis) > 1 for axis in parse(self.axes)[0])
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has one axis at most, in the source or in the target: a bias of heads has two here."""
+        return min(map(len, parse(self.axes))) <= 1
+
+
+class Target(NamedTuple):
+    """What has to be written: a graph, and the variables that it leads to. One hub name may go to several variables."""
+
+    graph: ObjectGraph
+    variables: tuple[TargetVariable, ...]
+
+
+def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
+    """Return the target for a source that has these hub names.
+
+    Every container can be reached by its attribute's name and by its Keras number, from every root; all nodes say that they
+    hold values, so that TensorFlow waits for objects that are created later.
+    """
+    lent = layout.family.borrowed(names)
+    names = {*names, *lent}
+    graph = ObjectGraph()
+    found: dict[int, Variable] = {}  # by the number of its node
+    parts = placed_parts(layout, names)
+    containers = [_add_variables(graph, layout, placed, names, found) for placed in parts]
+    for alias, path in layout.edges:
+        _add_alias(graph, alias, path)
+    keys = _shortest_paths(graph)
+    variables = []
+    for number, (name, path, axes) in found.items():
+        key = variable_key(keys[number])
+        graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
+        variables.append(TargetVariable(lent.get(name, name), key, axes, split_path(path)[-1]))
+    for placed, numbered in zip(parts, containers, strict=True):
+        _add_part_aliases(graph, layout, placed, names, numbered)
+    _add_roots(graph, layout)
+    for node in graph.nodes:
+        node.has_checkpoint_values = True
+    return Target(graph, tuple(variables))
+
+
+def placed_parts(layout: ObjectLayout, names: Collection[str]) -> list[Placed]:
+    """Return the layout's parts, but for those that come only with a hub name that is not there."""
+    return [placed for placed in layout.parts if not placed.only_with or placed.only_with in names]
+
+
+def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
+    """Return the part's optional prefixes under which there is no hub name."""
+    return tuple(prefix for prefix in part.optional if not any(begins(name, prefix) for name in names))
+
+
+def below(*paths: str) -> str:
+    """Join paths in key form, of which any may be empty.
+
+    >>> below("model", "", "dense/kernel")
+    'model/dense/kernel'
+    """
+    return "/".join(filter(None, paths))
+
+
+def _add_variables(
+    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, Variable]
+) -> dict[str, str]:
+    """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key.
+
+    Returns those numbers by container.
+    """
+    variables = _variables(placed.part, names)
+    base = below(layout.model, placed.path)
+    numbered = placed.part.numbered([variable.path for variable in variables])
+    for container, alias in numbered.items():
+        number = graph.node_at(split_path(below(base, alias)))
+        if not container.startswith(NAMELESS):
+            _link(graph, below(base, container), number)
+    for variable in variables:
+        path = below(base, _spell(variable.path, numbered))
+        found[graph.node_at(split_path(path))] = variable
+    return numbered
+
+
+def _add_part_aliases(
+    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], numbered: Mapping[str, str]
+) -> None:
+    base = below(layout.model, placed.path)
+    for alias, path in placed.part.all_aliases(numbers_in(names)):
+        _add_alias(graph, below(base, _spell(alias, numbered)), below(base, _spell(path, numbered)))
+
+
+def _variables(part: Part, names: Collection[str]) -> list[Variable]:
+    return part.variables(numbers_in(names), lacking(part, names))
+
+
+def _spell(path: str, numbered: Mapping[str, str]) -> str:
+    """Return a part's path with the number of the container that has no name."""
+    if not path.startswith(NAMELESS):
+        return path
+    for container, alias in numbered.items():
+        if container.startswith(NAMELESS) and f"{path}/".startswith(f"{container}/"):
+            return alias + path.removeprefix(container)
+    return path
+
+
+def _add_alias(graph: ObjectGraph, alias: str, path: str) -> None:
+    """Let ``alias`` lead to what is at ``path``; nothing, if nothing is there."""
+    target = split_path(path)
+    if graph.find(target) is not None:
+        _link(graph, alias, graph.node_at(target))
+
+
+def _link(graph: ObjectGraph, alias: str, number: int) -> None:
+    """Let ``alias`` lead to a node as well.
+
+    Raises: LayoutError if it leads to another already.
+    """
+    node = graph.find(split_path(alias))
+    if node is not None and node is not graph.nodes[number]:
+        raise LayoutError([f"second path {alias!r}: something else is there already"])
+    graph.add_edge(split_path(alias), number)
+
+
+def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
+    heads = {ROOT: ""}  # paths, each with the slash that a longer one has behind it
+    for number, (parent, name) in graph.ways().items():
+        if number != ROOT:
+            heads[number] = f"{heads[parent]}{escape(name)}/"
+    return {number: head.removesuffix("/") for number, head in heads.items()}
+
+
+def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:
+    """Add what spells no key: second ways from the root to the model, and nodes without a value."""
+    model = graph.node_at(split_path(layout.model))
+    for root in layout.roots:
+        if root:
+            _link(graph, root, model)
+        else:
+            for name, child in list(graph.nodes[model].children.items()):
+                _link(graph, join_path((name,)), child)
+    for placeholder in layout.placeholders:
+        graph.node_at(split_path(placeholder))

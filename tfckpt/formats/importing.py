@@ -1,0 +1,99 @@
+"""Files of other frameworks written as checkpoints, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfckpt.base import log
+from tfckpt.base.issues import Issue
+from tfckpt.base.options import ImportOptions, PathLike, Request, given
+from tfckpt.base.progress import finish
+from tfckpt.base.signatures import takes
+from tfckpt.bundle.carry import counting
+from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt.bundle.writer import BundleWriter
+from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.edit.edits import Edits
+from tfckpt.errors import located
+from tfckpt.execution.compute import filled, transformed
+from tfckpt.execution.execute import COPY
+from tfckpt.formats.archive import Archive, Member
+from tfckpt.formats.opening import open_archive
+from tfckpt.formats.planning import make
+from tfckpt.planning.plan import Plan, Step, Written, noting
+from tfckpt.storage.local_input import check_path
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@takes(ImportOptions)
+def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) -> Plan:
+    """Write the tensors of a safetensors file, a .npz file, or a directory that `export` wrote, as a checkpoint.
+
+    The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
+    Values stream, but for what is transposed, arrays in column-major order, and strings. Where names are TF1's, ``to`` makes
+    a checkpoint for TensorFlow 2 of them at once, as `convert` would.
+
+    Args:
+        source: the file or directory. It is only read.
+        dest: the exact prefix of the files to write; missing directories are made.
+        **options: those of `ImportOptions`.
+    Returns:
+        The `Plan`: what becomes of each tensor.
+    Raises:
+        FormatError: the file is damaged, or not what it says.
+        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing.
+        PlanError: names and target do not fit; lists all.
+        CheckpointExistsError, CheckpointNotFoundError, ConfigError, LayoutError, StorageError, UsageError.
+    Example:
+        >>> import numpy as np
+        >>> np.savez("weights.npz", w=np.float32([1, 2]), step=np.int64(3))
+        >>> _ = tfckpt.import_("weights.npz", "weights.ckpt")
+        >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
+        {'step': 3, 'w': [1.0, 2.0]}
+    """
+    prefix = check_prefix(dest)
+    path = os.fspath(source)
+    check_path(path)
+    with located(path, None), closing(open_archive(path, options["kind"])) as archive:
+        plan = make(archive, given(Request, options), Edits(options["rename"], options["drop"], options["keep"]))
+        if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
+            plan = noting(plan, [Issue("graph-missing")])
+        if options["dry_run"]:
+            return plan
+        count = counting(options["progress"], plan.nbytes)
+        with BundleWriter(prefix, overwrite=options["overwrite"], sync=options["sync"], progress=count) as writer:
+            for step in plan.steps:
+                _write(step, archive, writer)
+            if plan.object_graph is not None:
+                writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
+            writer.finish(check=archive.check_unchanged)
+        finish(options["progress"], plan.nbytes)
+    log.info("%s: %d tensors imported to %s", path, len(plan.steps), prefix)
+    return plan._replace(written=Written(COPY))
+
+
+def _write(step: Step, archive: Archive, writer: BundleWriter) -> None:
+    if step.same_as is not None:
+        writer.alias(step.target, step.shape, of=step.same_as)
+        return
+    if step.fill is not None:
+        writer.add(step.target, filled(step.fill, step.shape, numpy_dtype(step.data_type)), step.data_type)
+        return
+    member = archive.members[step.source]
+    if step.keeps_bytes and member.is_streamed:
+        writer.carry(step.target, step.data_type, step.shape, _chunks(member), step.nbytes, None)
+    else:
+        writer.add(step.target, transformed(step, member.read()), step.data_type)
+
+
+def _chunks(member: Member) -> Iterator[memoryview]:
+    for array in member.stream():
+        yield np.ascontiguousarray(array).view(np.uint8).data

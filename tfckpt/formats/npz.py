@@ -1,0 +1,238 @@
+"""A .npz file: a zip archive of .npy files, written and read in pieces.
+
+Values stand as they are, as in `numpy.savez`; compressed ones, of `numpy.savez_compressed`, are read too. The archive's
+comment is a note of where it comes from, and a member's comment names the dtype that NumPy cannot.
+Source: numpy/lib/_npyio_impl.py; PKWARE's APPNOTE.TXT.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Protocol
+
+from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
+from tfckpt.formats.archive import Archive, Member
+from tfckpt.formats.dtypes import NAMES
+from tfckpt.formats.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
+from tfckpt.storage import files
+from tfckpt.storage.local_input import CHUNK_SIZE
+from tfckpt.storage.local_output import OutputFile
+from tfckpt.storage.sniff import ZIP, remedy_for
+
+SUFFIX = ".npy"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal files
+ENCRYPTED = 0x1
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two
+LOCAL_HEADER_SIZE = 30
+PREFIX_SIZE = 12  # before a .npy header, at most
+NOTE_LIMIT = 0xFFFF  # bytes of a zip's comment
+
+
+class Sink(Protocol):
+    """Where bytes go, one after another."""
+
+    @property
+    def offset(self) -> int:
+        """How many have gone."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append."""
+
+
+class _Writable(io.RawIOBase):
+    """A sink as zipfile wants it: with a position, that can go back where a file on the disk lets it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._local = sink if isinstance(sink, OutputFile) else None
+        self._at = sink.offset
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._local is not None
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if self._local is None:
+            raise io.UnsupportedOperation("seek")
+        self._at = offset + (self._sink.offset if whence == io.SEEK_END else 0)
+        return self._at
+
+    def write(self, data: Any) -> int:
+        with memoryview(data) as view:
+            back = self._sink.offset - self._at
+            if back and self._local is not None:
+                self._local.rewrite(view[:back], self._at)
+                view = view[back:]  # noqa: PLW2901 - the rest
+            self._sink.write(view)
+            self._at += len(data)
+        return len(data)
+
+
+class _Readable(io.RawIOBase):
+    """An open file as zipfile wants it: with a position."""
+
+    def __init__(self, file: files.Input) -> None:
+        self._file, self._at = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        if base + offset < 0:
+            raise OSError("before the first byte")  # as any file says, and zipfile expects
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        with memoryview(buffer) as view:
+            count = max(0, min(len(view), self._file.size - self._at))
+            view[:count] = self._file.read_at(self._at, count) if count else b""
+        self._at += count
+        return count
+
+
+class ZipSink:
+    """A .npz file on its way: `add` its arrays, `finish`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._zip = zipfile.ZipFile(_Writable(sink), "w", zipfile.ZIP_STORED, allowZip64=True)
+
+    def __enter__(self) -> ZipSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._zip.fp = None  # or it would write the list of what is there when it goes, be that all or not
+
+    def add(self, name: str, noted: str, header: bytes, chunks: Iterable[bytes | memoryview]) -> None:
+        """Write an array; ``noted`` is its dtype's name if NumPy's header does not tell."""
+        info = zipfile.ZipInfo(name + SUFFIX, EPOCH)
+        info.external_attr = 0o600 << 16
+        info.comment = noted.encode()
+        with self._zip.open(info, "w", force_zip64=True) as member:
+            member.write(header)
+            for chunk in chunks:
+                member.write(chunk)
+
+    def finish(self, note: dict[str, Any]) -> None:
+        """Write the list of what is there."""
+        text = json.dumps(note).encode()
+        self._zip.comment = text if len(text) <= NOTE_LIMIT else b""
+        self._zip.close()
+
+
+def open_npz(path: str) -> Archive:
+    """Open a .npz file for reading.
+
+    Raises: FormatError for what is no zip archive, or not of arrays; UnsupportedError for objects, records and encryption.
+    """
+    file = files.open_input(path)
+    try:
+        with _trouble():
+            archive = zipfile.ZipFile(io.BufferedReader(_Readable(file), CHUNK_SIZE))
+        infos = archive.infolist()
+        _check_members(path, infos, file.size)
+        members = [_member(archive, info) for info in infos]
+    except BaseException:
+        file.close()
+        raise
+    return Archive(path, members, check=file.check_unchanged, close=file.close)
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    """Turn what zipfile and zlib raise of a damaged archive into a FormatError."""
+    try:
+        yield
+    except TfckptError:
+        raise
+    except (NotImplementedError, RuntimeError) as error:  # a version, a password
+        raise UnsupportedError(f".npz: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, OSError, IndexError) as error:
+        raise FormatError(
+            ".npz archive", expected="a whole zip archive", got=str(error) or type(error).__name__
+        ) from None
+
+
+def _check_members(path: str, infos: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Raise if members are not arrays, or lie over one another: a small file could claim to hold a great deal."""
+    others = [info.filename for info in infos if not info.filename.endswith(SUFFIX) or info.filename == SUFFIX]
+    if others:
+        is_torch = "data.pkl" in str(others)
+        hint = "a PyTorch file? safetensors.torch.save_file writes what can be read safely" if is_torch else ZIP.then
+        error = FormatError(".npz archive", expected="members NAME.npy only", got=repr(others[0]), hint=hint)
+        raise remedied(error, None if is_torch else remedy_for(ZIP, path))
+    if len({info.filename for info in infos}) < len(infos):
+        raise FormatError(".npz archive", expected="each name once", got="one that comes twice")
+    ends = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.flag_bits & ENCRYPTED or info.compress_type not in METHODS:
+            raise UnsupportedError(
+                f".npz member {info.filename!r}: encrypted, or compressed in a way that NumPy does not know"
+            )
+        if info.header_offset < ends:
+            raise FormatError(
+                f".npz member {info.filename!r}", expected=f"one from byte {ends:,} on", got=f"{info.header_offset:,}"
+            )
+        ends = info.header_offset + LOCAL_HEADER_SIZE + info.compress_size
+        if ends > size:
+            raise FormatError(f".npz member {info.filename!r}", expected=f"an end before {size:,}", got=f"{ends:,}")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    name = info.filename.removesuffix(SUFFIX)
+    what = f"tensor {name!r}"
+    try:
+        with _trouble(), archive.open(info) as member:
+            header = parse_header(member.read(PREFIX_SIZE + MAX_HEADER_SIZE))
+        noted = None
+        with suppress(UnicodeDecodeError):  # a comment of someone else's
+            noted = NAMES.get(info.comment.decode())
+        data_type = data_type_in(header, noted)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{what}: {error}") from None
+    except FormatError as error:
+        error.what, error.offset = f"{error.what} of {what}", None
+        raise
+    if header.size + header.nbytes != info.file_size:
+        got = f"{info.file_size - header.size:,}"
+        raise FormatError(f"{what} {list(header.shape)}", expected=f"{header.nbytes:,} bytes", got=got)
+    return Member(name, data_type, header, info.compress_size, _chunks_of(archive, info, header))
+
+
+def _chunks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header) -> Callable[[], Iterator[bytes]]:
+    def chunks() -> Iterator[bytes]:
+        size = max(1, CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
+        with _trouble(), archive.open(info) as member:
+            member.read(header.size)
+            left = header.nbytes
+            while left:
+                chunk = member.read(min(size, left))
+                if len(chunk) < min(size, left):
+                    got = f"{len(chunk):,}, and its end"
+                    raise FormatError(f".npz member {info.filename!r}", expected=f"{left:,} bytes more", got=got)
+                left -= len(chunk)
+                yield chunk
+            if member.read(1):  # the end is where its checksum is compared
+                raise FormatError(f".npz member {info.filename!r}", expected="its end", got="more bytes")
+
+    return chunks

@@ -1,1 +1,0 @@
-"""Names and shapes of models, as literal tables; knows no file."""

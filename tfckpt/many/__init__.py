@@ -1,0 +1,1 @@
+"""Many conversions side by side."""

@@ -1,0 +1,1 @@
+"""Plans: what becomes of each tensor, before any value is read."""

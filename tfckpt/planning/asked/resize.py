@@ -1,0 +1,101 @@
+"""Tables cut or extended on request: the vocabulary, the positions, and whatever else has as many rows.
+
+The source must still agree with its configuration; only what is written has the new size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tfckpt.base.arguments import whole_number
+from tfckpt.base.issues import Issue, give
+from tfckpt.base.options import Fixed
+from tfckpt.bundle.values.dtypes import NUMERIC, item_size
+from tfckpt.errors import are
+from tfckpt.families.language import axes
+from tfckpt.planning.plan import Resize, Step
+from tfckpt.planning.planning import Complaints
+
+ZEROS, MEAN = "zeros", "mean"
+OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
+ZEROED = give(resize_fill=ZEROS)
+
+
+class Resizing(NamedTuple):
+    """The sizes that the target gets instead of the source's, by field, and what new rows hold."""
+
+    sizes: Mapping[str, int]
+    fill: str = ZEROS
+
+
+def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str) -> Resizing:
+    """Return what was asked for.
+
+    >>> parse_resizing(32, None, "mean")
+    Resizing(sizes={'vocab_size': 32}, fill='mean')
+
+    Raises: UsageError.
+    """
+    wanted = zip(OPTIONS, (vocab_size, max_positions), strict=True)
+    sizes = {field: whole_number(OPTIONS[field], size) for field, size in wanted if size is not None}
+    return Resizing(sizes, fill)
+
+
+def resize_steps(
+    steps: Sequence[Step], fields: Mapping[str, str], resizing: Resizing, complaints: Complaints
+) -> tuple[list[Step], list[Issue]]:
+    """Return the steps with the sizes asked for, and notes that say what changes.
+
+    Args:
+        steps: a plan's.
+        fields: the field of the configuration that each letter of the axes patterns means.
+        resizing: what was asked for.
+        complaints: where to say that nothing has such a size, or that it cannot be changed.
+    """
+    resized, notes = list(steps), []
+    for field, size in resizing.sizes.items():
+        letters = [letter for letter, name in fields.items() if name == field]
+        changed: dict[int, list[str]] = {}
+        for number, step in enumerate(resized):
+            letter = next((letter for letter in letters if letter in step.letters), None)
+            if letter is not None and step.axes is not None:
+                changed.setdefault(step.letters[letter], []).append(step.source or step.target)
+                resized[number] = _resize(step, letter, size, resizing.fill, complaints)
+        if not changed and not complaints.has_mismatch(field):
+            complaints.add("no-such-size", field, str(size))
+        notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
+    return resized, notes
+
+
+def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaints) -> Step:
+    old = step.letters[letter]
+    if size == old:
+        return step
+    assert step.axes is not None
+    if step.data_type not in NUMERIC:
+        complaints.add("no-numbers", step.source, got=step.dtype_name)
+        return step
+    letters = {**step.letters, letter: size}
+    shape = axes.target_shape(step.axes, letters)
+    after = step._replace(shape=shape, letters=Fixed(letters), nbytes=item_size(step.data_type) * math.prod(shape))
+    if step.fill is not None:
+        return after
+    if old == 0 and fill == MEAN:
+        complaints.add("no-mean", step.source, "", "", ZEROED)
+        return step
+    source = axes.parse(step.axes)[0]
+    if (letter,) not in source:
+        complaints.add("joined-axis", step.source, step.axes, str(old))
+        return step
+    return after._replace(resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
+
+
+def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> Issue:
+    where, what = ", ".join(names), f"{field}: {old} -> {new}"
+    if new == old:
+        return Issue("size-as-it-is", where, field, str(old))
+    if new < old:
+        return Issue("rows-cut", where, what, are(old - new, "row"))
+    return Issue("rows-of-zeros" if fill == ZEROS else "rows-of-means", where, what, are(new - old, "row"))

@@ -1,0 +1,1 @@
+"""What would help where a source does not fit."""

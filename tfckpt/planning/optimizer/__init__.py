@@ -1,0 +1,1 @@
+"""Optimizer state, there and back."""

@@ -1,0 +1,261 @@
+"""Optimizer state: google-research's adam_m, adam_v and global_step, as the slots and the step of a Keras optimizer.
+
+The values go over as they are, in the form of their variable; but the optimizers are not the same. google-research's Adam
+divides m by the root of v as they stand. Keras's Adam first corrects both for their bias: at step n it scales the update by
+sqrt(1 - beta_2^n) / (1 - beta_1^n), which is 0.18 at the 4th step, 0.63 at the 500th, and 1 after some thousands.
+Source: google-research/bert optimization.py; tf_keras/src/optimizers/legacy/adam.py, adamw.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64
+from tfckpt.base.issues import give
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.object_graph import (
+    ATTRIBUTES,
+    SLOT_MARK,
+    VARIABLE_VALUE,
+    Attribute,
+    Node,
+    ObjectGraph,
+    SlotVariable,
+    variable_key,
+)
+from tfckpt.errors import UsageError
+from tfckpt.families.language.rules import ObjectLayout, numbers_in
+from tfckpt.families.language.target import Target, lacking, placed_parts
+from tfckpt.families.optimizer import (
+    ADAM_SLOTS,
+    ADAM_WEIGHT_DECAY,
+    OPTIMIZERS,
+    TRAINING_STEP,
+    Optimizer,
+    position,
+)
+from tfckpt.planning.plan import Fill, Step
+from tfckpt.planning.planning import Complaints
+
+DROP, CONVERT, KEEP = "drop", "convert", "keep"
+ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
+
+
+class SlotOptions(NamedTuple):
+    """What becomes of optimizer state: the kind of optimizer, and its learning rate if that is one number."""
+
+    optimizer: Optimizer = ADAM_WEIGHT_DECAY
+    learning_rate: float | None = None
+
+
+def parse_options(slots: str | None, optimizer: str | None, learning_rate: float | None) -> SlotOptions | None:
+    """Return what is to be converted, None if nothing is.
+
+    >>> parse_options("convert", "adamw", None).optimizer.name
+    'adamw'
+
+    Raises: UsageError.
+    """
+    if slots != CONVERT and (optimizer is not None or learning_rate is not None):
+        raise UsageError("optimizer, learning_rate: they say what slots are converted to; that is slots='convert'")
+    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate >= 0):
+        raise UsageError(f"learning rate: expected a number, 0 or more, got {learning_rate}")
+    return SlotOptions(OPTIMIZERS[optimizer or ADAM_WEIGHT_DECAY.name], learning_rate) if slots == CONVERT else None
+
+
+def state_names(hub: Mapping[str, Entry], targets: Sequence[str]) -> set[str]:
+    """Return the hub names of the optimizer's state for these variables, and the training step."""
+    slots = {f"{name}/{slot}" for name in targets for slot in ADAM_SLOTS.values()}
+    return (slots | {TRAINING_STEP}) & hub.keys()
+
+
+class State(NamedTuple):
+    """Steps that write an optimizer's state: those from the source, each with its entry, and those of constants."""
+
+    steps: list[tuple[Entry, Step]]
+    constants: list[Step]
+
+
+def convert_state(
+    options: SlotOptions,
+    layout: ObjectLayout,
+    target: Target,
+    hub: Mapping[str, Entry],
+    written: Mapping[str, Step],
+    gone: Mapping[str, str],
+    complaints: Complaints,
+) -> State:
+    """Return the steps for an optimizer's state, and add its nodes to the target's graph.
+
+    Args:
+        options: the optimizer.
+        layout: the target.
+        target: its graph and variables.
+        hub: the source's entries by hub name.
+        written: the steps of the model's variables, by key.
+        gone: by hub name, the rules that leave out entries.
+        complaints: gets what is missing, has another shape or dtype than its variable, or has no known place.
+    """
+    state = State([], [])
+    names = {variable.key: variable.name for variable in target.variables}
+    _check_pieces(hub, complaints)
+    if not any(f"{name}/{slot}" in hub for name in names.values() for slot in ADAM_SLOTS.values()):
+        complaints.add("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
+        return state
+    _add_step(options.optimizer, hub, gone, target.graph, state, complaints)
+    for name, value in _constants(options):
+        _add_constant(target.graph, f"{ROOT_EDGE}/{name}", value, state)
+    for name in dict.fromkeys(names.values()):
+        _check_pair(name, hub, gone, complaints)
+    if options.optimizer.lists:
+        _add_lists(options.optimizer, layout, target, hub, written, state, complaints)
+    else:
+        _add_slots(target, hub, written, state)
+    return state
+
+
+def _constants(options: SlotOptions) -> list[tuple[str, float]]:
+    """Return the values that no TF1 checkpoint holds; a schedule's rate is computed anew at each step."""
+    constants = list(options.optimizer.constants)
+    if options.learning_rate is not None:
+        constants.append((options.optimizer.rate, options.learning_rate))
+    elif options.optimizer.scheduled_rate:
+        constants.append((options.optimizer.scheduled_rate, 0.0))
+    return constants
+
+
+def _check_pieces(hub: Mapping[str, Entry], complaints: Complaints) -> None:
+    """Complain about slots of partitioned variables, which TF1 saves as one variable for each piece."""
+    for name in hub:
+        owner, _, slot = name.rpartition("/")
+        whole, _, piece = owner.rpartition("/")
+        if slot in ADAM_SLOTS.values() and piece.startswith("part_") and whole in hub:
+            complaints.add("slot-of-a-piece", name, "", whole, give(slots=DROP))
+
+
+def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], complaints: Complaints) -> None:
+    """Complain unless a variable has all slots or none, each of its own shape and dtype."""
+    found = {slot: hub.get(f"{name}/{slot}") for slot in ADAM_SLOTS.values()}
+    variable = hub.get(name)
+    for slot, entry in found.items():
+        if entry is None:
+            if any(found.values()):
+                why = gone.get(f"{name}/{slot}", "missing")
+                complaints.add("missing-slot", f"{name}/{slot}", "", why)
+        elif variable is not None and (entry.shape, entry.data_type) != (variable.shape, variable.data_type):
+            expected = f"{variable.dtype_name}{list(variable.shape)}, as {variable.name}"
+            complaints.add("wrong-shape", entry.name, expected, f"{entry.dtype_name}{list(entry.shape)}")
+
+
+def _add_step(
+    optimizer: Optimizer,
+    hub: Mapping[str, Entry],
+    gone: Mapping[str, str],
+    graph: ObjectGraph,
+    state: State,
+    complaints: Complaints,
+) -> None:
+    entry = hub.get(TRAINING_STEP)
+    key = variable_key(f"{ROOT_EDGE}/{optimizer.step}")
+    if entry is None:
+        complaints.add("missing-step", TRAINING_STEP, key, gone.get(TRAINING_STEP, "missing"))
+    elif (entry.data_type, entry.shape) != (DT_INT64, ()):
+        complaints.add("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
+    else:
+        _add_node(graph, f"{ROOT_EDGE}/{optimizer.step}", key)
+        state.steps.append((entry, Step(entry.name, key, DT_INT64, (), (), entry.nbytes)))
+
+
+def _add_constant(graph: ObjectGraph, path: str, value: float, state: State) -> None:
+    key = variable_key(path)
+    _add_node(graph, path, key)
+    state.constants.append(Step("", key, DT_FLOAT, (), (), 4, fill=Fill(value)))
+
+
+def _add_node(graph: ObjectGraph, path: str, key: str) -> int:
+    """Add a variable's node and return its number; every node on the way says that it holds values."""
+    edges = path.split("/")
+    for depth in range(1, len(edges) + 1):
+        number = graph.node_at(tuple(edges[:depth]))
+        graph.nodes[number].has_checkpoint_values = True
+    graph.nodes[number].attributes = [Attribute(VARIABLE_VALUE, key)]
+    return number
+
+
+def _slot_step(name: str, slot: str, key: str, hub: Mapping[str, Entry], step: Step) -> tuple[Entry, Step] | None:
+    """Return the step for a slot, in the form of its variable's."""
+    entry = hub.get(f"{name}/{slot}")
+    if entry is None or step.fill is not None:
+        return None
+    return entry, Step(entry.name, key, entry.data_type, entry.shape, step.shape, entry.nbytes, step.axes, step.letters)
+
+
+def _add_slots(target: Target, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State) -> None:
+    """Add slot variables as the graph of a legacy optimizer has them: no edge leads there."""
+    graph = target.graph
+    optimizer = graph.nodes[graph.node_at((ROOT_EDGE,))]
+    numbers = {a.checkpoint_key: number for number, node in enumerate(graph.nodes) for a in node.attributes}
+    for slot, name in ADAM_SLOTS.items():
+        for variable in target.variables:
+            key = variable_key(f"{variable.key.partition(ATTRIBUTES)[0]}{SLOT_MARK}{ROOT_EDGE}/{slot}")
+            step = written.get(variable.key)
+            found = None if step is None else _slot_step(variable.name, name, key, hub, step)
+            if found is not None:
+                optimizer.slot_variables.append(SlotVariable(numbers[variable.key], slot, len(graph.nodes)))
+                graph.nodes.append(Node(attributes=[Attribute(VARIABLE_VALUE, key)], has_checkpoint_values=True))
+                state.steps.append(found)
+
+
+def _add_lists(
+    optimizer: Optimizer,
+    layout: ObjectLayout,
+    target: Target,
+    hub: Mapping[str, Entry],
+    written: Mapping[str, Step],
+    state: State,
+    complaints: Complaints,
+) -> None:
+    """Add slots as a new Keras optimizer keeps them: in the order of its variables, zeros where the source has none."""
+    order = variable_order(layout, hub)
+    if order is None:
+        model = f"{layout.name!r} of {layout.family.name}"
+        other = ADAM_WEIGHT_DECAY.name
+        complaints.add("unknown-order", repr(optimizer.name), model, repr(other), give(optimizer=other))
+        return
+    graph, base = target.graph, f"{ROOT_EDGE}/{optimizer.variables}"
+    graph.add_edge((ROOT_EDGE, optimizer.variables, "0"), graph.node_at((ROOT_EDGE, optimizer.step)))
+    for index, place in enumerate(order):
+        variable = target.variables[place]
+        for offset, (slot, name) in enumerate(ADAM_SLOTS.items(), 1):
+            path = f"{base}/{len(ADAM_SLOTS) * index + offset}"
+            number = _add_node(graph, path, variable_key(path))
+            graph.add_edge((ROOT_EDGE, optimizer.lists[slot], str(index)), number)
+            step = written.get(variable.key)
+            if step is None:
+                continue  # complained about already
+            found = _slot_step(variable.name, name, variable_key(path), hub, step)
+            if found is not None:
+                state.steps.append(found)
+            else:
+                zeros = Step("", variable_key(path), step.data_type, (), step.shape, step.nbytes, fill=Fill())
+                state.constants.append(zeros)
+    for node in (graph.node_at((ROOT_EDGE, edge)) for edge in (optimizer.variables, *optimizer.lists.values())):
+        graph.nodes[node].has_checkpoint_values = True
+
+
+def variable_order(layout: ObjectLayout, names: Mapping[str, object]) -> list[int] | None:
+    """Return the places of a target's variables, in the order of the model's ``trainable_variables``; None if unknown.
+
+    Args:
+        layout: the target; its variables are counted part by part, as `build_target` lists them.
+        names: the hub names that the model has.
+    """
+    keys = [
+        position(layout, placed.path, variable.path)
+        for placed in placed_parts(layout, names.keys())
+        for variable in placed.part.variables(numbers_in(names), lacking(placed.part, names.keys()))
+    ]
+    known = [key for key in keys if key is not None]
+    return sorted(range(len(keys)), key=known.__getitem__) if len(known) == len(keys) else None
