@@ -16,6 +16,7 @@ from support.gpt2 import HPARAMS, LAYOUT, make_gpt2
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.base.issues import give
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.ui.planned import what_holds
 from tfckpt.errors import PlanError, ProofError
@@ -23,7 +24,7 @@ from tfckpt.families.catalog import OBJECT_LAYOUTS
 from tfckpt.families.language.rules import ObjectLayout
 from tfckpt.families.language.target import TargetVariable
 from tfckpt.planning.asked.fills import own_fill
-from tfckpt.planning.plan import Fill, Step
+from tfckpt.planning.steps import Fill, carrying, filling
 
 DATA = Path(__file__).parent / "data"
 TRANSFORM = ("cls/predictions/transform/dense/kernel", "cls/predictions/transform/dense/bias")
@@ -231,9 +232,9 @@ def test_the_commands_say_how_many_hold_the_sources_values(
 
 
 def test_one_tensor_holds() -> None:
-    step = Step("a", "b", DT_FLOAT, (2,), (2,), 8)
+    step = carrying(Entry("a", DT_FLOAT, (2,), 0, 0, 8, 0), "b")
     assert what_holds([step, step], "c") == "all 2 tensors match c"
-    assert what_holds([step, step._replace(fill=Fill(1.0))], "c") == (
+    assert what_holds([step, filling("b", DT_FLOAT, (2,), Fill(1.0))], "c") == (
         "1 tensor holds the source's values, 1 was filled (ones)"
     )
 

@@ -65,6 +65,11 @@ def test_numbers_of_a_second_name_follow_those_of_the_first() -> None:
     assert len(fold(rows)) == 12  # one that does not follow: which goes with which would not be told
 
 
+def test_numbers_that_go_together_in_one_name_are_not_folded() -> None:
+    names = ["layer_0/block_0/x", "layer_1/block_1/x"]
+    assert [row.names[0] for row in fold(Row((name,), ("[8]",)) for name in names)] == names
+
+
 def test_layers_in_layers_are_two_ranges() -> None:
     names = [f"layer_{n}/ffn_{m}/bias" for n in range(24) for m in range(3)]
     assert folded(*names) == [("layer_{0..23}/ffn_{0..2}/bias", "24 x 3")]

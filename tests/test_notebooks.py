@@ -22,7 +22,7 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint import foldable
 from tfckpt.errors import StorageError
-from tfckpt.planning.plan import Fill, Step
+from tfckpt.planning.steps import Cast, Fill, Identity, Pad, Part, Scale, carrying, filling, rearranged
 from tfckpt.types import Pair
 
 SCRIPT = "<script>alert(1)</script>"
@@ -122,6 +122,8 @@ def results(source: str, directory: Path) -> list[Any]:
         *(comparison.pairs[0], changed.differing[0], changed.differing[0].distance),
         *(statistics.tensors["global_step"], statistics["global_step"]),
         tfckpt.types.Extra(name, "save counter"),
+        *(item for step in plan.steps for item in (step.inputs[0], *step.inputs[0].ops)),
+        *(Cast(DT_HALF), Scale(2.0), Pad(0, 1, 1), Part(0, 0, 4), Identity()),
     ]
 
 
@@ -167,6 +169,8 @@ def test_results_keep_their_kind(bert: str, tmp_path: Path) -> None:
 
 
 FULL = Entry("bert/pooler/dense/kernel", DT_FLOAT, (768, 768), 0, 1024, 2_359_296, 0x1A2B3C4D)
+FLOATS = Entry("a", DT_FLOAT, (4,), 0, 0, 16, 0)
+MATRIX = Entry("a", DT_FLOAT, (8, 8), 0, 0, 256, 0)
 HALVES = (TensorSlice(((0, 1),)), TensorSlice(((1, 1),)))
 REPRS: list[tuple[Any, str]] = [
     (
@@ -180,13 +184,13 @@ REPRS: list[tuple[Any, str]] = [
         Entry("w\n", DT_BFLOAT16, (1,), 1, 0, 2, 7),
         "<Entry 'w\\n': bfloat16[1], 2 bytes at 0 of shard 1, crc32c 0x00000007>",
     ),
-    (Step("a", "b", DT_FLOAT, (4,), (4,), 16), "<Step 'a' -> 'b': float32[4]>"),
+    (carrying(FLOATS, "b"), "<Step 'a' -> 'b': float32[4]>"),
     (
-        Step("a", "b", DT_FLOAT, (8, 8), (8, 2, 4), 256, "h (a d) -> h a d", {"a": 2}),
+        rearranged(MATRIX, "b", [("h (a d) -> h a d", {"a": 2})], (8, 2, 4)),
         "<Step 'a' -> 'b': float32[8, 8] -> float32[8, 2, 4], h (a d) -> h a d>",
     ),
-    (Step("a", "b", DT_FLOAT, (4,), (4,), 8, cast=DT_HALF), "<Step 'a' -> 'b': float32[4] -> float16[4]>"),
-    (Step("", "b", DT_FLOAT, (), (4,), 16, fill=Fill()), "<Step zeros -> 'b': float32[4]>"),
+    (carrying(FLOATS, "b", cast=DT_HALF), "<Step 'a' -> 'b': float32[4] -> float16[4]>"),
+    (filling("b", DT_FLOAT, (4,), Fill()), "<Step zeros -> 'b': float32[4]>"),
     (Pair("w", "w", "same", ("float32",) * 2, ((2,),) * 2), "<Pair 'w': same, float32[2]>"),
     (Pair("", "w", "only in B", ("int8",), ((),)), "<Pair 'w': only in B, int8[]>"),
     (

@@ -38,12 +38,12 @@ ROOMS: dict[str, str] = {
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "config plan source planning asked/ optimizer/ mending/ names objects back keep_names building "
+    "planning/": "config steps plan source planning asked/ optimizer/ mending/ names objects back keep_names building "
     "choose request",
     "planning/asked/": "exclusion resize fills",
     "planning/optimizer/": "slots slots_back",
     "planning/mending/": "find_renames hints strays withheld",
-    "execution/": "compute execute",
+    "execution/": "values compute execute",
     "proof/": "proof prove recover",
     "edit/": "choice renaming edits rewrite evidence join preferences merge average draft salvage differences selection diff",
     "formats/": "defaults kinds dtypes npy safetensors archive npz directory opening planning outgoing targets export "

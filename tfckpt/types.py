@@ -30,11 +30,13 @@ from tfckpt.page.document import Relation, Report
 from tfckpt.page.summary import Summary
 from tfckpt.page.tensors import Reported
 from tfckpt.planning.config import Fact
-from tfckpt.planning.plan import Argument, Constructor, Dropped, Fill, Resize, Step, Written
+from tfckpt.planning.plan import Argument, Constructor, Dropped, Written
+from tfckpt.planning.steps import Cast, Fill, Identity, Input, Pad, Part, Rearrange, Resize, Scale, Step
 from tfckpt.proof.proof import Checked, Extra, Proof
 
 __all__ = [
     "Argument",
+    "Cast",
     "Checked",
     "CheckpointReader",
     "CheckpointStatistics",
@@ -49,6 +51,8 @@ __all__ = [
     "Fill",
     "Finding",
     "Found",
+    "Identity",
+    "Input",
     "Issue",
     "Job",
     "Lookup",
@@ -56,15 +60,19 @@ __all__ = [
     "Node",
     "ObjectGraph",
     "Outcome",
+    "Pad",
     "Pair",
+    "Part",
     "PartialTensor",
     "Progress",
     "Proof",
+    "Rearrange",
     "Relation",
     "Remedy",
     "Report",
     "Reported",
     "Resize",
+    "Scale",
     "Size",
     "Statistics",
     "Step",

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfckpt.families.language.rules import NameLayout
-from tfckpt.planning.plan import Plan, Step
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.steps import Step
 
 PERMUTATIONS = {"c h -> h c": (1, 0)}  # as that script spells them
 RESHAPED_IN_VAIN = "attention/output/dense/bias"  # a head count gives it the shape that it has, and a line

@@ -53,7 +53,8 @@ from tfckpt.edit.rewrite import (
     write_piece,
 )
 from tfckpt.errors import PlanError, UsageError, are, count_of, printable, remedied, some
-from tfckpt.planning.plan import NO_SIZES, Plan, Step, carrying, noting
+from tfckpt.planning.plan import NO_SIZES, Plan, noting
+from tfckpt.planning.steps import Step, carrying
 from tfckpt.storage.paths import V1
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from tfckpt.edit.differences import Distance, Tolerance, aligned
 from tfckpt.edit.selection import Selection
 from tfckpt.errors import PlanError, UsageError, count_of, redacted, remedied
 from tfckpt.execution.compute import compute, planned_entry
-from tfckpt.planning.plan import Plan, Step
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.steps import Step
 from tfckpt.proof.prove import planned_places, roles_beside
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ class Comparer:
 def _values(step: Step, reader: TensorReader) -> Iterator[Array]:
     """Yield the values that a step makes; those whose order stays are never held all at once."""
     if step.keeps_bytes:
-        yield from stream(reader, planned_entry(step, reader), verify=True)
+        yield from stream(reader, planned_entry(step.inputs[0], reader), verify=True)
     else:
         yield np.ascontiguousarray(compute(step, reader, verify=True)).reshape(-1)
 

@@ -15,7 +15,8 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALU
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, count_of, printable, some
-from tfckpt.planning.plan import NO_SIZES, Plan, carrying
+from tfckpt.planning.plan import NO_SIZES, Plan
+from tfckpt.planning.steps import carrying
 
 if TYPE_CHECKING:
     import numpy.typing as npt

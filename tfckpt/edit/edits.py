@@ -18,8 +18,9 @@ from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.edit.choice import choose
 from tfckpt.edit.renaming import Renaming, rename_objects
 from tfckpt.errors import PlanError, UsageError, located, some
-from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, Step, carrying
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan
 from tfckpt.planning.source import Source
+from tfckpt.planning.steps import Step, carrying
 
 FLOATING_NAMES = {dtype_name(data_type): data_type for data_type in FLOATING}
 

@@ -52,7 +52,8 @@ from tfckpt.edit.rewrite import (
     write_pieces,
 )
 from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, count_of, remedied, some
-from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, Step, carrying, noting
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, noting
+from tfckpt.planning.steps import Step, carrying
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path
 

@@ -34,7 +34,8 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.edit.edits import Edits, plan_edits
 from tfckpt.errors import UsageError, printable
 from tfckpt.execution.compute import planned_entry
-from tfckpt.planning.plan import Plan, Step, noting
+from tfckpt.planning.plan import Plan, noting
+from tfckpt.planning.steps import Step
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path, join, split
 
@@ -183,7 +184,7 @@ def stored_once(steps: Iterable[Step], reader: TensorReader, max_shard_size: int
     first: dict[object, str] = {}
     sharing = []
     for step in steps:
-        place = None if step.source == OBJECT_GRAPH_KEY else place_of(reader, planned_entry(step, reader))
+        place = None if step.source == OBJECT_GRAPH_KEY else place_of(reader, planned_entry(step.inputs[0], reader))
         kept = None if place is None else (step.cast, place)
         same_as = first.get(kept)
         if kept is not None and same_as is None and not _is_cut(step, max_shard_size):
@@ -203,7 +204,7 @@ def _is_cut(step: Step, max_shard_size: int | None) -> bool:
 def pieces_of(reader: TensorReader, steps: Iterable[Step], max_shard_size: int | None = None) -> Iterator[Piece]:
     """Yield what is stored of the tensors of steps, which all have a source."""
     for step in steps:
-        entry = planned_entry(step, reader)
+        entry = planned_entry(step.inputs[0], reader)
         pieces = reader.pieces(entry)
         if pieces[0][0] is not None and _must_join(pieces, step, max_shard_size):
             first = min((stored for _, stored in pieces), key=stored_at)

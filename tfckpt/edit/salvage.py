@@ -40,7 +40,8 @@ from tfckpt.errors import (
     remedied,
     some,
 )
-from tfckpt.planning.plan import NO_SIZES, Plan, carrying
+from tfckpt.planning.plan import NO_SIZES, Plan
+from tfckpt.planning.steps import carrying
 from tfckpt.storage import files
 from tfckpt.storage.paths import V2, index_path, v1_pattern
 

@@ -10,8 +10,9 @@ from tfckpt.bundle.values.entry import Entry, stored_at
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.errors import UnsupportedError, remedied, some
-from tfckpt.execution.compute import compute, planned_entry
-from tfckpt.planning.plan import Plan, Step, Written
+from tfckpt.execution.compute import compute, planned_entries, planned_entry
+from tfckpt.planning.plan import Plan, Written
+from tfckpt.planning.steps import Step
 from tfckpt.storage.local_output import CLONE, LINK
 from tfckpt.storage.paths import V1
 
@@ -50,9 +51,9 @@ def execute(
     """
     if verify:
         reader.check_files()  # a file cut short is damaged, even where only tensors that are dropped are lost
-    sources = {s.target: planned_entry(s, reader) for s in plan.steps if s.fill is None and s.same_as is None}
-    reader.check_sharing(sources.values())
-    carried = {s.target: sources[s.target] for s in plan.steps if s.target in sources and s.keeps_bytes}
+    steps = [step for step in plan.steps if step.same_as is None]
+    reader.check_sharing(planned_entries(steps, reader))
+    carried = {step.target: planned_entry(step.inputs[0], reader) for step in steps if step.keeps_bytes}
     count = counting(progress, plan.nbytes)
     with BundleWriter(dest, overwrite=overwrite, sync=sync, progress=count, stream=stream) as writer:
         written, shared = _share(writer, reader, list(carried.values()), mode)
@@ -80,7 +81,7 @@ def _write_tensor(
         chunks = reader.chunks(entry, verify=verify)
         writer.carry(step.target, entry.data_type, step.shape, chunks, entry.nbytes, entry.crc32c)
     else:
-        writer.add(step.target, compute(step, reader, verify=verify), step.data_type)
+        writer.add(step.target, compute(step, reader, verify=verify), step.stored_type)
 
 
 def _share(writer: BundleWriter, reader: TensorReader, carried: list[Entry], mode: str) -> tuple[Written, bool]:

@@ -13,7 +13,7 @@ from tfckpt.bundle.carry import counting
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.edit.edits import Edits
-from tfckpt.execution.compute import planned_entry
+from tfckpt.execution.compute import planned_entries
 from tfckpt.execution.execute import COPY
 from tfckpt.formats import safetensors
 from tfckpt.formats.defaults import SAFETENSORS
@@ -82,7 +82,7 @@ def _check(checkpoint: Checkpoint, items: Sequence[Item], target: Target, *, ver
     reader = checkpoint.reader
     if verify:
         reader.check_files()
-    reader.check_sharing(planned_entry(item.step, reader) for item in items if item.step.fill is None)
+    reader.check_sharing(planned_entries((item.step for item in items), reader))
     target.check_free([*(file.path for file in reader.data_files()), *_index(checkpoint)], overwrite=overwrite)
 
 

@@ -15,18 +15,18 @@ from tfckpt.base.options import ImportOptions, PathLike, Request, given
 from tfckpt.base.progress import finish
 from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.values.dtypes import numpy_dtype
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.edit.edits import Edits
 from tfckpt.errors import located
-from tfckpt.execution.compute import filled, transformed
 from tfckpt.execution.execute import COPY
+from tfckpt.execution.values import joined
 from tfckpt.formats.archive import Archive, Member
 from tfckpt.formats.opening import open_archive
 from tfckpt.formats.planning import make
-from tfckpt.planning.plan import Plan, Step, Written, noting
+from tfckpt.planning.plan import Plan, Written, noting
+from tfckpt.planning.steps import Step
 from tfckpt.storage.local_input import check_path
 
 if TYPE_CHECKING:
@@ -84,14 +84,10 @@ def _write(step: Step, archive: Archive, writer: BundleWriter) -> None:
     if step.same_as is not None:
         writer.alias(step.target, step.shape, of=step.same_as)
         return
-    if step.fill is not None:
-        writer.add(step.target, filled(step.fill, step.shape, numpy_dtype(step.data_type)), step.data_type)
-        return
-    member = archive.members[step.source]
-    if step.keeps_bytes and member.is_streamed:
+    if step.keeps_bytes and (member := archive.members[step.source]).is_streamed:
         writer.carry(step.target, step.data_type, step.shape, _chunks(member), step.nbytes, None)
     else:
-        writer.add(step.target, transformed(step, member.read()), step.data_type)
+        writer.add(step.target, joined(step, lambda item: archive.members[item.source].read()), step.stored_type)
 
 
 def _chunks(member: Member) -> Iterator[memoryview]:

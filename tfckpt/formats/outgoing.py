@@ -20,7 +20,8 @@ from tfckpt.formats.defaults import NPY, NPZ, SAFETENSORS
 from tfckpt.formats.dtypes import form_of
 from tfckpt.formats.npy import MAX_RANK, pad_strings
 from tfckpt.formats.safetensors import METADATA
-from tfckpt.planning.plan import Plan, Step
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.steps import Step
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
@@ -81,7 +82,7 @@ def _against_form(step: Step, form: DataType | None, kind: str, reader: TensorRe
         return Issue("no-form", got=f"{dtype_name(step.data_type)} has no form in {kind}", expected=also)
     if kind != SAFETENSORS and len(step.shape) > MAX_RANK:
         return Issue("no-form", got=f"rank {len(step.shape)}: NumPy reads at most {MAX_RANK}")
-    if form == DT_STRING and pad_strings(reader.read(planned_entry(step, reader), verify=False, mapped=False)) is None:
+    if form == DT_STRING and _padded(step, reader, verify=False) is None:
         return Issue(
             "no-form", got="strings that end in NUL, or of very different lengths, have no form in NumPy's files"
         )
@@ -119,7 +120,7 @@ def chunks(item: Item, reader: TensorReader, *, verify: bool) -> Iterator[bytes 
     """
     step = item.step
     if step.keeps_bytes and item.form == step.data_type:
-        entry = planned_entry(step, reader)
+        entry = planned_entry(step.inputs[0], reader)
         if entry.is_numeric and reader.stores_as_written(entry):
             yield from reader.chunks(entry, verify=verify)
             return
@@ -129,14 +130,19 @@ def chunks(item: Item, reader: TensorReader, *, verify: bool) -> Iterator[bytes 
 
 def padded(item: Item, reader: TensorReader, *, verify: bool) -> Array:
     """Return a string tensor in NumPy's form."""
-    array = pad_strings(reader.read(planned_entry(item.step, reader), verify=verify, mapped=False))
+    array = _padded(item.step, reader, verify=verify)
     assert array is not None, item
     return array.reshape(item.shape)
 
 
+def _padded(step: Step, reader: TensorReader, *, verify: bool) -> Array | None:
+    """Return a step's strings in NumPy's form, None if they have none."""
+    return pad_strings(reader.read(planned_entry(step.inputs[0], reader), verify=verify, mapped=False))
+
+
 def _arrays(step: Step, reader: TensorReader, *, verify: bool) -> Iterable[Array]:
     if step.keeps_bytes:
-        return stream(reader, planned_entry(step, reader), verify=verify)
+        return stream(reader, planned_entry(step.inputs[0], reader), verify=verify)
     return [compute(step, reader, verify=verify)]
 
 

@@ -10,7 +10,8 @@ from tfckpt.base.progress import Progress
 from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.page.tensors import checksum_of
-from tfckpt.planning.plan import Plan, Step
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.steps import Step
 from tfckpt.proof.proof import Checked, Proof
 from tfckpt.proof.prove import compare
 
@@ -75,11 +76,14 @@ def _step(checked: Checked, source: Checkpoint, dest: Checkpoint | None, *, valu
 def change_of(step: Step) -> str:
     """Return in one word what becomes of a tensor.
 
-    >>> change_of(Step("a", "b", 1, (2, 3), (3, 2), 24, "x y -> y x"))
-    'transposed'
+    >>> from tfckpt.planning.steps import Fill, filling
+    >>> change_of(filling("decay", 1, (), Fill(0.5)))
+    'filled'
     """
     if step.fill is not None:
         return "filled"
+    if len(step.inputs) > 1:
+        return "joined"
     if step.resizes:
         return "resized"
     if step.cast is not None:
@@ -93,6 +97,8 @@ def _details(step: Step) -> Iterator[str]:
     """Yield what is done, one sentence each."""
     if step.fill is not None:
         yield f"filled: {step.fill}"
+    if len(step.inputs) > 1:
+        yield f"joined along axis {step.axis}: {step.made_of}"
     for r in step.resizes:
         yield f"axis {r.axis}: {r.old} to {r.new}" + (f", added rows: {r.fill}" if r.new > r.old else "")
     if step.axes is not None and "->" in step.axes:

@@ -20,8 +20,9 @@ from tfckpt.planning.asked.resize import Resizing, resize_steps
 from tfckpt.planning.config import Config
 from tfckpt.planning.mending.withheld import needing
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
-from tfckpt.planning.plan import Dropped, Plan, Step
+from tfckpt.planning.plan import Dropped, Plan
 from tfckpt.planning.planning import Complaints, average_notes, known_sizes, make_step
+from tfckpt.planning.steps import Step
 
 
 def plan_back(

@@ -7,7 +7,8 @@ transposed head, is stored in both forms.
 from __future__ import annotations
 
 from tfckpt.base.issues import Issue
-from tfckpt.planning.plan import NO_LETTERS, Plan, Step, noting
+from tfckpt.planning.plan import Plan, noting
+from tfckpt.planning.steps import Step
 
 
 def keep_names(plan: Plan) -> Plan:
@@ -33,4 +34,4 @@ def keep_names(plan: Plan) -> Plan:
 
 def _original(step: Step) -> Step:
     """Return the step that writes a variable as TF1 has it."""
-    return step._replace(target=step.source, shape=step.source_shape, axes=None, letters=NO_LETTERS)
+    return step._replace(target=step.source, shape=step.source_shape, inputs=(step.inputs[0]._replace(ops=()),))

@@ -23,7 +23,7 @@ from tfckpt.planning.mending.hints import FULLEST, no_heads, what_else
 from tfckpt.planning.mending.strays import complain_of_strays
 from tfckpt.planning.mending.withheld import complain_of_taken, find_withheld, network_of
 from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, state_names
-from tfckpt.planning.plan import Dropped, Fill, Plan, Step
+from tfckpt.planning.plan import Dropped, Plan
 from tfckpt.planning.planning import (
     Complaints,
     average_notes,
@@ -34,6 +34,7 @@ from tfckpt.planning.planning import (
     make_step,
     under_scope,
 )
+from tfckpt.planning.steps import Fill, Rearrange, Step, filling
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 
@@ -256,8 +257,8 @@ def _fill_missing(
         elif 4 * math.prod(shape := target_shape(variable.axes, letters)) > most:
             complaints.add("too-large-to-fill", subject, needed, str(list(shape)))
         else:
-            own, nbytes = own_fill(variable, fill, number), 4 * math.prod(shape)
-            filled.append(Step("", variable.key, DT_FLOAT, (), shape, nbytes, variable.axes, Fixed(letters), fill=own))
+            named = Rearrange(variable.axes, Fixed(letters))
+            filled.append(filling(variable.key, DT_FLOAT, shape, own_fill(variable, fill, number), (named,)))
     return filled
 
 

@@ -5,169 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tfckpt._proto.types_pb2 import DataType
 from tfckpt.base.html import in_notebooks
 from tfckpt.base.issues import Issue, lines_of, notes_to_json
 from tfckpt.base.options import Fixed
-from tfckpt.bundle.values.dtypes import dtype_name, tensor_type
-from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ObjectGraph
-from tfckpt.errors import UsageError, count_of, redacted
-from tfckpt.families.language.axes import Size, keeps_bytes
+from tfckpt.errors import count_of, redacted
+from tfckpt.families.language.axes import Size
 from tfckpt.planning.config import NO_FACTS, NUM_HEADS, Fact
+from tfckpt.planning.steps import Step
 
-NO_LETTERS: Mapping[str, int] = Fixed({})
 NO_SIZES: Mapping[str, Size] = Fixed({})
-
-
-@in_notebooks
-class Fill(NamedTuple):
-    """Values that no source has: one number everywhere, or, with a seed, normally distributed ones around it.
-
-    Attributes:
-        value: the number, or the mean.
-        deviation: the standard deviation; 0 without a seed.
-        seed: of the random numbers; None if there are none.
-    """
-
-    value: float = 0.0
-    deviation: float = 0.0
-    seed: int | None = None
-
-    def __str__(self) -> str:
-        if self.seed is None:
-            return {0.0: "zeros", 1.0: "ones"}.get(self.value, f"{self.value:g}")
-        return f"normal, deviation {self.deviation:g}, seed {self.seed}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json.dumps`` takes."""
-        return self._asdict()
-
-
-def parse_fill(text: str) -> Fill:
-    """Return what ``"zeros"`` or ``"normal:SEED"`` means; the deviation is that of BERT's own initializer.
-
-    >>> parse_fill("normal:7")
-    Fill(value=0.0, deviation=0.02, seed=7)
-
-    Raises: UsageError.
-    """
-    kind, _, seed = text.partition(":")
-    if text == "zeros":
-        return Fill()
-    if kind == "normal" and seed.isascii() and seed.isdecimal():
-        return Fill(deviation=0.02, seed=int(seed))
-    raise UsageError(f"fill: expected 'zeros' or 'normal:SEED' with a whole number, got {text!r}")
-
-
-@in_notebooks
-class Resize(NamedTuple):
-    """One axis of a source tensor, cut at its end or extended there.
-
-    Attributes:
-        axis: its number.
-        old: how long it was.
-        new: how long it becomes.
-        fill: what is added: ``"zeros"``, or the ``"mean"`` of its rows.
-    """
-
-    axis: int
-    old: int
-    new: int
-    fill: str = "zeros"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json.dumps`` takes."""
-        return self._asdict()
-
-
-@in_notebooks
-class Step(NamedTuple):
-    """One tensor to write: one of the source in the target's form, or one that is filled.
-
-    Attributes:
-        source: its name in the source; empty if it is filled.
-        target: its key in the destination.
-        data_type: TensorFlow's number of the source's dtype; ``dtype_name`` is the name.
-        source_shape: its shape in the source.
-        shape: its shape in the destination.
-        nbytes: bytes that it takes there.
-        axes: the pattern that leads from one shape to the other, such as ``"h (a d) -> h a d"``; None if it stays.
-        letters: what the pattern's letters stand for.
-        cast: number of the dtype that it gets, if another.
-        fill: its values, if the source has none.
-        resizes: what becomes of the source's axes before the pattern is applied.
-        same_as: the key of a step before it, whose bytes are this tensor's, too.
-        origin: of a merge, the source that it comes from, as it was given.
-    """
-
-    source: str
-    target: str
-    data_type: DataType
-    source_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    nbytes: int
-    axes: str | None = None
-    letters: Mapping[str, int] = NO_LETTERS
-    cast: DataType | None = None
-    fill: Fill | None = None
-    resizes: tuple[Resize, ...] = ()
-    same_as: str | None = None
-    origin: str = ""
-
-    @property
-    def dtype_name(self) -> str:
-        """TensorFlow's name of the dtype in the destination."""
-        return dtype_name(self.data_type if self.cast is None else self.cast)
-
-    @property
-    def is_transposed(self) -> bool:
-        """Whether the values change places."""
-        return self.fill is None and self.axes is not None and not keeps_bytes(self.axes)
-
-    @property
-    def keeps_bytes(self) -> bool:
-        """Whether the stored bytes can be carried as they are."""
-        return self.cast is None and self.fill is None and not self.resizes and not self.is_transposed
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as what ``json.dumps`` takes."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "dtype": dtype_name(self.data_type),
-            "source_shape": list(self.source_shape),
-            "shape": list(self.shape),
-            "nbytes": self.nbytes,
-            "axes": self.axes,
-            "cast": None if self.cast is None else dtype_name(self.cast),
-            "fill": None if self.fill is None else str(self.fill),
-            "resizes": [resize.to_json() for resize in self.resizes],
-            "keeps_bytes": self.keeps_bytes,
-            "same_as": self.same_as,
-            "origin": self.origin,
-        }
-
-    def __repr__(self) -> str:
-        return f"<Step {repr(self.source) if self.fill is None else self.fill} -> {self.target!r}: {self._change}>"
-
-    @property
-    def _change(self) -> str:
-        """Dtype and shape in the source and in the destination, and by which axes, in words; once if they stay."""
-        after = tensor_type(self.data_type if self.cast is None else self.cast, self.shape)
-        before = after if self.fill is not None else tensor_type(self.data_type, self.source_shape)
-        forms = " -> ".join(dict.fromkeys((before, after)))
-        return f"{forms}, {self.axes}" if self.fill is None and self.axes is not None and "->" in self.axes else forms
-
-
-def carrying(entry: Entry, target: str | None = None, *, cast: DataType | None = None, origin: str = "") -> Step:
-    """Return the step of a tensor that keeps its shape, and its name unless it gets a target.
-
-    >>> carrying(Entry("w", 1, (2, 3), 0, 0, 24, 0), "model/w").shape
-    (2, 3)
-    """
-    name = entry.name if target is None else target
-    return Step(entry.name, name, entry.data_type, entry.shape, entry.shape, entry.nbytes, cast=cast, origin=origin)
 
 
 @in_notebooks
@@ -342,7 +189,7 @@ class Plan(NamedTuple):
         steps = table(
             ("source", "destination", "what becomes of it", "bytes"),
             self.steps,
-            lambda s: (s.source if s.fill is None else s.fill, s.target, s._change, s.nbytes),
+            lambda s: (s.source if s.fill is None else s.fill, s.target, s.change, s.nbytes),
         )
         dropped = table(("source", "rule", "bytes"), self.dropped, lambda d: (d.source, d.rule, d.nbytes))
         return shown(

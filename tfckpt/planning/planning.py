@@ -17,7 +17,8 @@ from tfckpt.checkpoint.graph.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suf
 from tfckpt.errors import PlanError, are, some
 from tfckpt.families.language.axes import Mismatch, Size, Sizes
 from tfckpt.planning.config import NUM_HEADS, Config
-from tfckpt.planning.plan import Dropped, Step, carrying
+from tfckpt.planning.plan import Dropped
+from tfckpt.planning.steps import Step, carrying, rearranged
 
 AS_GIVEN = "as given"
 # What is said of a shape by the size that it contradicts, where a configuration states that size.
@@ -81,7 +82,7 @@ def make_step(entry: Entry, target: str, axes: str | None, sizes: Sizes, complai
         complaints.add_mismatch(bound, entry)
         return None
     letters, shape = bound
-    return Step(entry.name, target, entry.data_type, entry.shape, shape, entry.nbytes, axes, letters)
+    return rearranged(entry, target, [(axes, letters)], shape)
 
 
 def known_sizes(config: Config | None, num_heads: int | None, complaints: Complaints) -> dict[str, Size]:

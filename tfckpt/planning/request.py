@@ -23,9 +23,10 @@ from tfckpt.planning.mending.strays import all_kept
 from tfckpt.planning.names import plan_names
 from tfckpt.planning.objects import plan_objects
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
-from tfckpt.planning.plan import Plan, noting, parse_fill
+from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planning import scopes_before
 from tfckpt.planning.source import Renamed, Source
+from tfckpt.planning.steps import parse_fill
 
 if TYPE_CHECKING:
     from tfckpt.families.language.custom import CustomLayout

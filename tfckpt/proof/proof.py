@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tfckpt.base.html import in_notebooks
 from tfckpt.base.issues import Issue, lines_of, notes_to_json
 from tfckpt.errors import count_of, printable, redacted
-from tfckpt.planning.plan import Step
+from tfckpt.planning.steps import Step
 
 SAME = "same"  # what a proof says of a tensor that is as it should be
 

@@ -23,7 +23,8 @@ from tfckpt.execution.compute import compute, planned_entry
 from tfckpt.families.language import axes
 from tfckpt.families.language.axes import Mismatch, Sizes
 from tfckpt.planning.config import NUM_HEADS
-from tfckpt.planning.plan import Plan, Step
+from tfckpt.planning.plan import Plan
+from tfckpt.planning.steps import Rearrange, Step
 from tfckpt.proof.proof import Checked, Extra, Proof
 
 DAMAGED = (FormatError, StorageError)
@@ -42,7 +43,7 @@ def prove(plan: Plan, source: Checkpoint, dest: Checkpoint, *, progress: Progres
     tensors = [_check(step, source.reader, dest.reader, step.target, count) for step in plan.steps]
     expected = {step.target for step in plan.steps} | {OBJECT_GRAPH_KEY}
     unaccounted = tuple(sorted(set(dest) - expected))
-    others += map(str, _damage(source, {step.source for step in plan.steps}, count))
+    others += map(str, _damage(source, {name for step in plan.steps for name in step.sources}, count))
     others += map(str, _damage(dest, expected - {OBJECT_GRAPH_KEY}, count))
     finish(progress, total)
     compared = plan.source, dest.prefix, plan.to, plan.model, tuple(tensors)
@@ -79,7 +80,9 @@ def compare(
     extras = [Extra(name, beside[name]) for name in others_there if name in beside]
     unaccounted = tuple(name for name in others_there if name not in beside)
     damaged = {checked.damaged: None for checked in tensors if checked.damaged}
-    for checkpoint, done in ((source, {step.source for step in plan.steps}), (dest, compared)) if values else ():
+    for checkpoint, done in (
+        ((source, {name for step in plan.steps for name in step.sources}), (dest, compared)) if values else ()
+    ):
         found = _damage(checkpoint, done, count)
         others += map(str, found)
         damaged |= {prefix: None for error in found if (prefix := _damaged((checkpoint.reader,), error))}
@@ -167,8 +170,7 @@ def _check(
                 raise  # nothing can be compared with what is no data file
             problem, damaged = str(error), _damaged((dest, source), error)
     if count is not None:
-        origin = source.entry(step.source) if step.source else None
-        count(sum(e.nbytes for e in (entry, origin) if e is not None))
+        count(sum(e.nbytes for e in (entry, *map(source.entry, step.sources)) if e is not None))
     return Checked(step, key, problem, damaged, has_other_values=not same)
 
 
@@ -180,7 +182,7 @@ def _damaged(readers: Iterable[TensorReader], error: Exception) -> str:
 
 def _same_values(step: Step, source: TensorReader, dest: TensorReader, ours: Entry) -> bool:
     if step.keeps_bytes:
-        theirs = planned_entry(step, source)
+        theirs = planned_entry(step.inputs[0], source)
         if source.stores_as_written(theirs) and dest.stores_as_written(ours):
             pairs = zip_longest(source.chunks(theirs, verify=True), dest.chunks(ours, verify=True))
             return all(a == b for a, b in pairs)
@@ -216,7 +218,7 @@ def _head_count(
         entry = dest.reader.entry(checked.key) if checked.key else None
         letters = None if entry is None else _letters(plan, checked.step, entry.shape)
         if entry is not None and letters is not None and entry.shape != checked.step.shape:
-            other = checked.step._replace(shape=entry.shape, letters=letters)
+            other = _with_letters(checked.step, entry.shape, letters)
             equal = values and _same_values(other, source.reader, dest.reader, entry)
             found.setdefault(letters[plan.heads_letter], []).append(equal)
     for heads, same in found.items():
@@ -225,6 +227,13 @@ def _head_count(
             them = "; the values are the source's" if all(same) else "; some values differ as well"
             them = them if values else ""
             yield f"{NUM_HEADS}: expected {stated}, got {heads} in the shapes of {count_of(same, 'tensor')}{them}"
+
+
+def _with_letters(step: Step, shape: tuple[int, ...], letters: Mapping[str, int]) -> Step:
+    """Return a step whose pattern leads to another shape."""
+    (first,) = step.inputs
+    ops = tuple(op._replace(letters=letters) if isinstance(op, Rearrange) else op for op in first.ops)
+    return step._replace(shape=shape, inputs=(first._replace(ops=ops),))
 
 
 def _letters(plan: Plan, step: Step, shape: Sequence[int]) -> Mapping[str, int] | None:

@@ -18,8 +18,9 @@ from tfckpt.checkpoint.graph.roles import OPTIMIZER
 from tfckpt.errors import PlanError, ProofError, UsageError, remedied, some
 from tfckpt.families.catalog import NAMES, TF1
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP
-from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, Step, carrying
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan
 from tfckpt.planning.request import make_plan
+from tfckpt.planning.steps import Step, carrying
 from tfckpt.proof.proof import Proof
 from tfckpt.proof.prove import planned_places, roles_beside
 

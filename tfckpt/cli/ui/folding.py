@@ -87,7 +87,8 @@ def _ranges(group: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
     """Yield the rows of tensors whose names are alike but for numbers, with the place of the first of each."""
     order, first = group[0]
     slots = list(zip(*(NUMBER.findall("\n".join(row.names)) for _, row in group), strict=True))
-    leads = _leads(slots) if len(group) > 1 else None
+    columns = [column for column, name in enumerate(first.names) for _ in NUMBER.findall(name)]
+    leads = _leads(slots, columns) if len(group) > 1 else None
     if leads is None:
         yield from group
         return
@@ -107,9 +108,10 @@ def _ranges(group: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
             yield from _ranges(part)
 
 
-def _leads(slots: Sequence[Sequence[str]]) -> list[int | None] | None:
-    """Return for each number in the names which one it goes with: itself, one before it, or None if it never changes.
+def _leads(slots: Sequence[Sequence[str]], columns: Sequence[int]) -> list[int | None] | None:
+    """Return for each number in the names which one it goes with: itself, one of a name before, or None if it never changes.
 
+    Of two that go together in one name, a pattern of that name would say that they do not.
     If too many go with none before them, it is no matter of layers: then there is nothing to return.
     """
     leads: list[int | None] = []
@@ -118,7 +120,8 @@ def _leads(slots: Sequence[Sequence[str]]) -> list[int | None] | None:
         if len(set(numbers)) == 1:
             leads.append(None)
             continue
-        lead = next((other for other in free if _goes_with(numbers, slots[other])), slot)
+        others = (other for other in free if columns[other] != columns[slot] and _goes_with(numbers, slots[other]))
+        lead = next(others, slot)
         leads.append(lead)
         if lead == slot:
             free.append(slot)

@@ -30,7 +30,8 @@ from tfckpt.errors import count_of
 if TYPE_CHECKING:
     from tfckpt.families.language.axes import Size
     from tfckpt.planning.config import Fact
-    from tfckpt.planning.plan import Argument, Constructor, Fill, Plan, Step, Written
+    from tfckpt.planning.plan import Argument, Constructor, Plan, Written
+    from tfckpt.planning.steps import Fill, Step
 
 IMPORT = "import tensorflow as tf"
 LONGEST = 80  # characters of a line of Python

@@ -8,8 +8,8 @@ from tfckpt.base.issues import give
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.families.language.rules import SCALE, ObjectLayout, numbers_in
 from tfckpt.families.language.target import TargetVariable, placed_parts
-from tfckpt.planning.plan import Fill
 from tfckpt.planning.planning import Complaints
+from tfckpt.planning.steps import Fill
 
 FILLED = give(fill="normal:1")
 ZEROS, ONES = Fill(0.0), Fill(1.0)

@@ -15,8 +15,8 @@ from tfckpt.base.options import Fixed
 from tfckpt.bundle.values.dtypes import NUMERIC, item_size
 from tfckpt.errors import are
 from tfckpt.families.language import axes
-from tfckpt.planning.plan import Resize, Step
 from tfckpt.planning.planning import Complaints
+from tfckpt.planning.steps import Op, Rearrange, Resize, Step
 
 ZEROS, MEAN = "zeros", "mean"
 OPTIONS = {"vocab_size": "vocabulary size", "max_position_embeddings": "number of positions"}
@@ -77,11 +77,12 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     if step.data_type not in NUMERIC:
         complaints.add("no-numbers", step.source, got=step.dtype_name)
         return step
-    letters = {**step.letters, letter: size}
-    shape = axes.target_shape(step.axes, letters)
-    after = step._replace(shape=shape, letters=Fixed(letters), nbytes=item_size(step.data_type) * math.prod(shape))
+    (first,) = step.inputs
+    named = Rearrange(step.axes, Fixed({**step.letters, letter: size}))
+    shape = axes.target_shape(step.axes, named.letters)
+    nbytes = item_size(step.data_type) * math.prod(shape)
     if step.fill is not None:
-        return after
+        return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(shape=shape, ops=(named,)),))
     if old == 0 and fill == MEAN:
         complaints.add("no-mean", step.source, "", "", ZEROED)
         return step
@@ -89,7 +90,8 @@ def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaint
     if (letter,) not in source:
         complaints.add("joined-axis", step.source, step.axes, str(old))
         return step
-    return after._replace(resizes=(*step.resizes, Resize(source.index((letter,)), old, size, fill)))
+    ops: tuple[Op, ...] = (*step.resizes, Resize(source.index((letter,)), old, size, fill), named)
+    return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(ops=ops),))
 
 
 def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> Issue:

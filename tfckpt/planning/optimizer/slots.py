@@ -36,8 +36,8 @@ from tfckpt.families.optimizer import (
     Optimizer,
     position,
 )
-from tfckpt.planning.plan import Fill, Step
 from tfckpt.planning.planning import Complaints
+from tfckpt.planning.steps import Fill, Step, carrying, filling
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
 ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
@@ -165,13 +165,13 @@ def _add_step(
         complaints.add("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
     else:
         _add_node(graph, f"{ROOT_EDGE}/{optimizer.step}", key)
-        state.steps.append((entry, Step(entry.name, key, DT_INT64, (), (), entry.nbytes)))
+        state.steps.append((entry, carrying(entry, key)))
 
 
 def _add_constant(graph: ObjectGraph, path: str, value: float, state: State) -> None:
     key = variable_key(path)
     _add_node(graph, path, key)
-    state.constants.append(Step("", key, DT_FLOAT, (), (), 4, fill=Fill(value)))
+    state.constants.append(filling(key, DT_FLOAT, (), Fill(value)))
 
 
 def _add_node(graph: ObjectGraph, path: str, key: str) -> int:
@@ -189,7 +189,8 @@ def _slot_step(name: str, slot: str, key: str, hub: Mapping[str, Entry], step: S
     entry = hub.get(f"{name}/{slot}")
     if entry is None or step.fill is not None:
         return None
-    return entry, Step(entry.name, key, entry.data_type, entry.shape, step.shape, entry.nbytes, step.axes, step.letters)
+    of = step.inputs[0]
+    return entry, step._replace(target=key, inputs=(of._replace(source=entry.name, data_type=entry.data_type),))
 
 
 def _add_slots(target: Target, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State) -> None:
@@ -239,8 +240,7 @@ def _add_lists(
             if found is not None:
                 state.steps.append(found)
             else:
-                zeros = Step("", variable_key(path), step.data_type, (), step.shape, step.nbytes, fill=Fill())
-                state.constants.append(zeros)
+                state.constants.append(filling(variable_key(path), step.data_type, step.shape, Fill()))
     for node in (graph.node_at((ROOT_EDGE, edge)) for edge in (optimizer.variables, *optimizer.lists.values())):
         graph.nodes[node].has_checkpoint_values = True
 

@@ -1,0 +1,90 @@
+"""The values of a step: what becomes of its inputs, one operation after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt.families.language import axes
+from tfckpt.planning.steps import Cast, Fill, Identity, Input, Op, Pad, Rearrange, Resize, Scale, Step
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values.arrays import Array
+
+
+def joined(step: Step, read: Callable[[Input], Array]) -> Array:
+    """Return a step's values; ``read`` returns the whole tensor that an input names."""
+    arrays = [_values(item, read) for item in step.inputs]
+    array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, step.axis)
+    for op in step.ops:
+        array = apply(op, array)
+    return array
+
+
+def _values(item: Input, read: Callable[[Input], Array]) -> Array:
+    """Return an input's values. Those that are all alike, or random, are made in their last shape."""
+    ops = item.ops
+    if isinstance(item.constant, Fill):
+        array = filled(item.constant, item.shape_after, numpy_dtype(item.data_type))
+        ops = tuple(op for op in ops if isinstance(op, (Cast, Scale)))
+    elif isinstance(item.constant, Identity):
+        array = np.eye(*item.shape, dtype=numpy_dtype(item.data_type))
+    else:
+        array = read(item)
+        if item.part is not None:
+            array = array.take(range(item.part.start, item.part.stop), item.part.axis)
+    for op in ops:
+        array = apply(op, array)
+    return array
+
+
+def apply(op: Op, array: Array) -> Array:
+    """Return what an operation makes of an array.
+
+    >>> apply(Pad(0, 0, 1), np.ones((1, 2))).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
+    match op:
+        case Rearrange(pattern, letters):
+            array = axes.apply(pattern, array, letters)
+        case Resize():
+            array = _resized(array, op)
+        case Cast(data_type):
+            with np.errstate(over="ignore"):  # whoever asked for it says what became infinite
+                array = array.astype(numpy_dtype(data_type))
+        case Scale(factor):
+            array = array * array.dtype.type(factor)
+        case Pad(axis, before, after, value):
+            widths = [(before, after) if number == axis else (0, 0) for number in range(array.ndim)]
+            array = np.pad(array, widths, constant_values=array.dtype.type(value))
+    return array
+
+
+def _resized(array: Array, resize: Resize) -> Array:
+    """Return the array with one axis cut at its end, or extended there.
+
+    >>> _resized(np.array([[1.0, 2.0], [3.0, 6.0]]), Resize(axis=0, old=2, new=3, fill="mean")).tolist()
+    [[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]
+    """
+    if resize.new < resize.old:
+        return array.take(range(resize.new), resize.axis)
+    rows = np.zeros((*array.shape[: resize.axis], 1, *array.shape[resize.axis + 1 :]), array.dtype)
+    if resize.fill == "mean":
+        wide = np.complex128 if array.dtype.kind == "c" else np.float64
+        rows = array.mean(resize.axis, wide, keepdims=True).astype(array.dtype)
+    return np.concatenate([array, rows.repeat(resize.new - resize.old, resize.axis)], resize.axis)
+
+
+def filled(fill: Fill, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array of values that no source has; equal seeds and shapes give equal values.
+
+    >>> filled(Fill(0.5), (2,), np.dtype("float32"))
+    array([0.5, 0.5], dtype=float32)
+    """
+    if fill.seed is None:
+        return np.full(shape, fill.value, dtype)
+    values = np.random.default_rng(fill.seed).normal(fill.value, fill.deviation, shape)
+    return values.astype(dtype)
