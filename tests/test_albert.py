@@ -15,8 +15,8 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, Attribute, No
 from tfckpt.errors import PlanError, UsageError
 from tfckpt.families.albert import garden as albert
 from tfckpt.families.bert import garden as bert
-from tfckpt.families.catalog import find_family, find_layout
-from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.catalog import CATALOG
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.target import build_target
 
 DATA = Path(__file__).parent / "data"
@@ -98,9 +98,10 @@ DUMPS = [
 
 @pytest.mark.parametrize(("layout", "name", "without"), DUMPS, ids=[row[1] for row in DUMPS])
 def test_keys_and_paths_are_those_that_model_garden_saves(
-    layout: ObjectLayout, name: str, without: tuple[str, ...], tensors: dict[str, Any]
+    layout: ObjectRows, name: str, without: tuple[str, ...], tensors: dict[str, Any]
 ) -> None:
     target = build_target(layout, [variable for variable in tensors if not variable.startswith(without)])
+    assert target.graph is not None
     model = dump(name)
     assert {variable.key for variable in target.variables} == model["tensors"].keys() - {OBJECT_GRAPH_KEY}
     for path in variable_paths(model["nodes"]):
@@ -126,10 +127,10 @@ def test_shapes_where_the_widths_are_equal(tensors: dict[str, Any], tmp_path: Pa
 
 
 def test_the_family_is_told_from_the_names(tensors: dict[str, Any]) -> None:
-    assert find_family(tensors) is albert.ALBERT
-    assert find_layout("encoder", tensors) is albert.ENCODER
-    assert find_family([f"module/{name}" for name in tensors]) is albert.ALBERT
-    assert find_family(["bert/embeddings/word_embeddings"]) is bert.BERT
+    assert CATALOG.find_family(tensors) is albert.ALBERT
+    assert CATALOG.find_layout("encoder", CATALOG.find_family(tensors)) is albert.ENCODER
+    assert CATALOG.find_family([f"module/{name}" for name in tensors]) is albert.ALBERT
+    assert CATALOG.find_family(["bert/embeddings/word_embeddings"]) is bert.BERT
 
 
 def test_every_variable_is_converted_or_dropped_by_a_rule() -> None:

@@ -12,7 +12,7 @@ import pytest
 import tfckpt
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError
-from tfckpt.families.catalog import LOOK_ALIKES, NAMES
+from tfckpt.families.catalog import CATALOG
 
 DATA = Path(__file__).parent / "data"
 CONFIG = DATA / "bert_tf115" / "bert_config.json"
@@ -162,4 +162,4 @@ def test_the_command_line_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_targets_that_look_alike_are_targets() -> None:
-    assert {name for names in LOOK_ALIKES for name in names} <= set(NAMES)
+    assert {name for family in CATALOG.families for names in family.look_alikes for name in names} <= set(CATALOG.names)

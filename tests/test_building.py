@@ -15,7 +15,7 @@ from support.commands import Captured, succeed, succeed_json
 import tfckpt
 from tfckpt.cli.ui.planned import build_lines
 from tfckpt.errors import PlanError
-from tfckpt.families.catalog import NAMES
+from tfckpt.families.catalog import CATALOG
 from tfckpt.types import Argument, Constructor, Fact
 
 DATA = Path(__file__).parent / "data"
@@ -396,7 +396,9 @@ def test_what_a_comment_shows_cannot_end_its_line() -> None:
     compile("\n".join(lines), "lines", "exec")
 
 
-@pytest.mark.parametrize("to", [name for name in NAMES if name not in ("keras", "keras-v2", "tf1", "generator")])
+@pytest.mark.parametrize(
+    "to", [name for name in CATALOG.names if name not in ("keras", "keras-v2", "tf1", "generator")]
+)
 def test_the_lines_of_every_target_are_python(tmp_path: Path, to: str) -> None:
     prefix = copy(
         "classifier_tf115" if "classifier" in to else "squad_tf115" if "span" in to else "bert_tf115", tmp_path

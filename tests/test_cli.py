@@ -17,7 +17,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.base.flags import home_path, nbytes
 from tfckpt.cli.main import GROUPS, build_parser, main
-from tfckpt.families.catalog import NAMES
+from tfckpt.families.catalog import CATALOG
 
 LINES = [  # of the report, after those of the variables
     "{source} to encoder: 39 variables, 6,688 bytes",
@@ -251,7 +251,7 @@ def test_verify_names_every_damaged_tensor(bert_copy: str, capsys: Captured) -> 
 
 def test_layouts_lists_the_targets(capsys: Captured) -> None:
     lines = [line.split("\t") for line in succeed(capsys, "layouts")]
-    assert {name for name, _, _ in lines} == set(NAMES)
+    assert {name for name, _, _ in lines} == set(CATALOG.names)
     assert ["encoder", "BERT"] in [line[:2] for line in lines]
     listed = [{"name": name, "family": family, "about": about} for name, family, about in lines]
     assert succeed_json(capsys, "layouts") == listed

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tfckpt.errors import CheckpointNotFoundError, ConfigError, FormatError
-from tfckpt.planning.config import Fact, find_config, read_config
+from tfckpt.families.language.facts import Fact
+from tfckpt.planning.config import find_config, read_config
 
 NAMES = ("bert_config.json", "albert_config.json", "config.json")
 

@@ -252,7 +252,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
 
 def test_a_correct_file_has_nothing_to_complain_about(tmp_path: Path) -> None:
     custom = read_layout(str(layout(tmp_path, SMALL)))
-    assert (custom.layout.name, custom.config, len(custom.layout.parts)) == ("small", {}, 1)
+    assert (custom.name, custom.family.config, len(custom.parts)) == ("small", {}, 1)
 
 
 def deep(depth: int) -> str:
@@ -287,7 +287,7 @@ def test_a_part_may_lack_eight_prefixes(tmp_path: Path) -> None:
     text = SMALL.replace('"net/w"', '"networks/w"')
     prefixes = [f'"{"networks/"[:size]}"' for size in range(1, 10)]
     custom = read_layout(str(layout(tmp_path, f"{text}optional = [{', '.join(prefixes[:8])}]\n")))
-    assert len(custom.layout.parts[0].part.optional) == 8
+    assert len(custom.parts[0].part.optional) == 8
     lines = complaints(tmp_path, f"{text}optional = [{', '.join(prefixes)}]\n")
     assert lines == ["[parts.net]: optional: expected at most 8, got 9"]
 
@@ -298,7 +298,7 @@ def test_a_file_that_is_no_text_or_too_large(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="expected UTF-8, got 0xff"):
         read_layout(str(path))
     path.write_text(SMALL.ljust(1 << 20, "#"), encoding="utf-8")
-    assert read_layout(str(path)).layout.name == "small"
+    assert read_layout(str(path)).name == "small"
     path.write_text(SMALL.ljust(1 + (1 << 20), "#"), encoding="utf-8")
     with pytest.raises(FormatError, match="expected at most 1,048,576 bytes"):
         read_layout(str(path))

@@ -15,7 +15,7 @@ import tfckpt
 import tfckpt.errors
 import tfckpt.types
 from tfckpt.base.options import DEFAULT
-from tfckpt.families.catalog import NAMES
+from tfckpt.families.catalog import CATALOG
 
 README, KOREAN = "README.md", "README.ko.md"
 DOCS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))]
@@ -72,7 +72,7 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(
         assert scope["reader"].has_tensor(scope["name"])
 
 
-@pytest.mark.parametrize("target", NAMES)
+@pytest.mark.parametrize("target", CATALOG.names)
 def test_every_target_is_written_on_a_page_that_shows_how_to_use_it(target: str) -> None:
     option = "tfckpt convert (?!.*--to )" if target == DEFAULT else rf"tfckpt convert .*--to {target}(?= |$)"
     assert any(re.match(option, command.text) for name in HOW_TO for command in Page(name).commands)

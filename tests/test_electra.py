@@ -56,6 +56,7 @@ def test_keys_and_paths_are_those_of_model_garden(tmp_path: Path) -> None:
     with tfckpt.open(electra_form("no projection", tmp_path)) as checkpoint:
         names = [name for name in checkpoint if "embeddings_project" not in name]
     target = build_target(electra.PRETRAINER, names)
+    assert target.graph is not None
     assert {variable.key for variable in target.variables} == dump["tensors"].keys() - {OBJECT_GRAPH_KEY}
     paths = list(_paths(dump["nodes"], 0, ()))
     assert len(paths) > 200

@@ -19,7 +19,7 @@ import tfckpt
 from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.planning.asked.exclusion import Exclusion, part_of_names
+from tfckpt.planning.exclusion import Exclusion, part_of_names
 
 DATA = Path(__file__).parent / "data"
 CONFIG = {

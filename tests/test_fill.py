@@ -20,8 +20,8 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import variable_key
 from tfckpt.cli.ui.planned import what_holds
 from tfckpt.errors import PlanError, ProofError
-from tfckpt.families.catalog import OBJECT_LAYOUTS
-from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.catalog import CATALOG
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.target import TargetVariable
 from tfckpt.planning.asked.fills import own_fill
 from tfckpt.planning.steps import Fill, carrying, filling
@@ -164,8 +164,8 @@ def test_a_head_that_reads_no_pooler_and_what_electra_never_trains_may_be_zeros(
     assert not refusals("electra_tf115", "pretrainer", (), "zeros")
 
 
-@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
-def test_what_must_not_be_zeros_are_variables_of_the_target(layout: ObjectLayout) -> None:
+@pytest.mark.parametrize("layout", CATALOG.models, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+def test_what_must_not_be_zeros_are_variables_of_the_target(layout: ObjectRows) -> None:
     parts = [placed.part for placed in layout.parts]
     names = {row.name for part in parts for row in part.variables(lambda *prefixes: range(2))}
     found = [item for part in parts for item in part.all_not_zeros(lambda *prefixes: range(2))]

@@ -84,8 +84,6 @@ MENDED_BY: dict[str, list[str]] = {
     "missing-variable": ["give"],
     "missing-head": ["give"],
     "zeros-stay": ["give"],
-    "object-based": ["draw", "give"],
-    "names-of-2019": ["list"],
     "keys-without-graph": ["list"],
     "other-variables": ["list"],
     "no-known-family": ["list"],

@@ -6,9 +6,11 @@ import pytest
 
 from tfckpt.errors import UsageError
 from tfckpt.families.bert.garden import ENCODER, ENCODER_PART, KERAS
-from tfckpt.families.catalog import FAMILIES, OBJECT_LAYOUTS, find_layout
+from tfckpt.families.catalog import CATALOG
 from tfckpt.families.language import axes
-from tfckpt.families.language.rules import Drop, Each, ObjectLayout, Part, Variable, numbers_in
+from tfckpt.families.language.family import Drop
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import Each, Part, Variable, numbers_in
 
 
 def variables(part: Part, layers: int) -> list[Variable]:
@@ -16,16 +18,16 @@ def variables(part: Part, layers: int) -> list[Variable]:
 
 
 def test_the_catalog_lists_each_target_once_a_family() -> None:
-    pairs = [(layout.name, layout.family.name) for layout in OBJECT_LAYOUTS]
+    pairs = [(layout.name, layout.family.name) for layout in CATALOG.models]
     assert len(set(pairs)) == len(pairs)
-    assert {layout.family for layout in OBJECT_LAYOUTS} == set(FAMILIES)
-    assert find_layout("keras") is KERAS
-    assert find_layout("encoder") is ENCODER
+    assert {layout.family for layout in CATALOG.models} == set(CATALOG.families)
+    assert CATALOG.find_layout("keras") is KERAS
+    assert CATALOG.find_layout("encoder") is ENCODER
 
 
 def test_an_unknown_target_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no target 'encodr'; there are pretrainer, .*encoder.*keras, keras-v2, tf1"):
-        find_layout("encodr")
+        CATALOG.find_layout("encodr")
 
 
 @pytest.mark.parametrize("layers", [1, 2, 12])
@@ -36,16 +38,16 @@ def test_an_encoder_has_seven_variables_and_sixteen_a_layer(layers: int) -> None
     assert not [text for row in rows for text in (row.name, row.path) if "{" in text]
 
 
-@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
-def test_every_letter_is_a_size_or_free_on_one_axis_only(layout: ObjectLayout) -> None:
+@pytest.mark.parametrize("layout", CATALOG.models, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+def test_every_letter_is_a_size_or_free_on_one_axis_only(layout: ObjectRows) -> None:
     for placed in layout.parts:
         for row in variables(placed.part, 1):
             for axis in axes.parse(row.axes)[0]:
                 assert len([letter for letter in axis if letter not in layout.family.sizes]) <= 1
 
 
-@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
-def test_no_row_of_a_target_is_among_those_that_it_drops(layout: ObjectLayout) -> None:
+@pytest.mark.parametrize("layout", CATALOG.models, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+def test_no_row_of_a_target_is_among_those_that_it_drops(layout: ObjectRows) -> None:
     names = {row.name for placed in layout.parts for row in variables(placed.part, 1)}
     assert not [name for name in names for drop in layout.drops if drop.matches(name)]
 

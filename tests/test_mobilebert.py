@@ -14,7 +14,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
 from tfckpt.errors import PlanError
-from tfckpt.families.catalog import find_family
+from tfckpt.families.catalog import CATALOG
 from tfckpt.families.language.rules import Each, Part, Variable, numbers_in
 from tfckpt.families.language.target import build_target
 from tfckpt.families.mobilebert import garden as mobilebert
@@ -34,7 +34,9 @@ def weights(name: str) -> dict[str, Any]:
 
 
 def test_the_family_is_found_before_berts() -> None:
-    family = find_family(["module/bert/embeddings/embedding_transformation/kernel", "bert/embeddings/word_embeddings"])
+    family = CATALOG.find_family(
+        ["module/bert/embeddings/embedding_transformation/kernel", "bert/embeddings/word_embeddings"]
+    )
     assert family is mobilebert.MOBILEBERT
 
 
@@ -42,6 +44,7 @@ def test_keys_and_paths_are_those_of_model_garden() -> None:
     dump = json.loads((DATA / "graphs" / "mobilebert_encoder.json").read_text(encoding="utf-8"))
     names = [name for name in weights("student") if "ffn_layer_1" not in name]  # the dump's has two networks a layer
     target = build_target(mobilebert.ENCODER, names)
+    assert target.graph is not None
     assert {variable.key for variable in target.variables} == dump["tensors"].keys() - {OBJECT_GRAPH_KEY}
     paths = list(_paths(dump["nodes"], 0, ()))
     assert len(paths) > 100

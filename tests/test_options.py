@@ -18,8 +18,8 @@ from tfckpt.base import options
 from tfckpt.base.flags import add_flags, options_from
 from tfckpt.cli.main import build_parser
 from tfckpt.errors import UsageError
-from tfckpt.families.catalog import LAYOUTS
-from tfckpt.families.language.rules import NameLayout
+from tfckpt.families.catalog import CATALOG
+from tfckpt.families.language.layouts import Substitutions
 
 ROOT = Path(__file__).parents[1]
 CALLS = {name: call for name in tfckpt.__all__ if hasattr(call := getattr(tfckpt, name), "options")}
@@ -138,7 +138,7 @@ def test_flags_come_back_as_options() -> None:
     ]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", CATALOG.layouts, ids=lambda layout: layout.name)
 def test_a_layout_takes_options_that_there_are_and_their_values(layout: Any) -> None:
     known = options.options_of(options.ModelOptions)
     for name, values in layout.options.items():
@@ -150,7 +150,7 @@ def test_an_option_that_a_target_makes_no_use_of_is_noted(bert: str) -> None:
     assert not any("fill" in note for note in tfckpt.plan(bert, to="keras").notes)
     with pytest.raises(UsageError, match=r"^scope: only for the way back, 'tf1'"):
         tfckpt.plan(bert, scope="module/")
-    assert "config" not in NameLayout.options.fget(None)  # type: ignore[attr-defined]
+    assert "config" not in Substitutions.options.fget(None)  # type: ignore[attr-defined]
 
 
 def test_options_import_neither_dataclasses_nor_inspect_and_calls_do_not_import_inspect() -> None:

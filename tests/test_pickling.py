@@ -17,7 +17,7 @@ from support.processes import carry_out
 
 import tfckpt
 from tfckpt.errors import ChecksumError, StorageError, TfckptError, UsageError
-from tfckpt.families.catalog import NAMES, OBJECT_LAYOUTS
+from tfckpt.families.catalog import CATALOG
 
 DATA = Path(__file__).parent / "data"
 HEADS = {  # of an ALBERT, whose sources here have none of their own
@@ -26,13 +26,13 @@ HEADS = {  # of an ALBERT, whose sources here have none of their own
     "span-labeler": ("cls/squad/output_weights", "cls/squad/output_bias"),
 }
 SOURCES = {  # by family and target
-    **dict.fromkeys([("BERT", layout.name) for layout in OBJECT_LAYOUTS], "bert_tf115"),
+    **dict.fromkeys([("BERT", layout.name) for layout in CATALOG.models], "bert_tf115"),
     **dict.fromkeys([("BERT", "classifier"), ("BERT", "classifier-own-pooler")], "classifier_tf115"),
     ("BERT", "token-classifier"): "token_tf115",
     ("BERT", "span-labeler"): "squad_tf115",
-    **dict.fromkeys([("ALBERT", layout.name) for layout in OBJECT_LAYOUTS], "albert_tf115"),
-    **dict.fromkeys([("ELECTRA", layout.name) for layout in OBJECT_LAYOUTS], "electra_tf115"),
-    **dict.fromkeys([("MobileBERT", layout.name) for layout in OBJECT_LAYOUTS], "mobilebert_student_tf115"),
+    **dict.fromkeys([("ALBERT", layout.name) for layout in CATALOG.models], "albert_tf115"),
+    **dict.fromkeys([("ELECTRA", layout.name) for layout in CATALOG.models], "electra_tf115"),
+    **dict.fromkeys([("MobileBERT", layout.name) for layout in CATALOG.models], "mobilebert_student_tf115"),
 }
 
 
@@ -70,7 +70,7 @@ def assert_survives(plan: tfckpt.Plan) -> None:
         assert restored.object_graph.serialize() == plan.object_graph.serialize()
 
 
-@pytest.mark.parametrize("layout", OBJECT_LAYOUTS, ids=lambda layout: f"{layout.family.name}-{layout.name}")
+@pytest.mark.parametrize("layout", CATALOG.models, ids=lambda layout: f"{layout.family.name}-{layout.name}")
 def test_the_plan_of_every_object_based_target_survives_pickling(layout: Any, tmp_path: Path) -> None:
     source = source_of(layout.family.name, layout.name, tmp_path)
     config = next(DATA.joinpath(SOURCES[layout.family.name, layout.name]).glob("*bert_config.json"))
@@ -99,7 +99,7 @@ def test_plans_of_the_way_back_and_of_a_rewrite_survive_pickling(bert: str, tmp_
     tfckpt.convert(bert, dest, to="pretrainer", sync=False)
     assert_survives(tfckpt.plan(dest, to="tf1"))
     assert_survives(tfckpt.rewrite(bert, tmp_path / "half", cast="float16", strip_optimizer=True, dry_run=True))
-    assert {layout.name for layout in OBJECT_LAYOUTS} | {"keras", "keras-v2", "tf1"} == set(NAMES)
+    assert {layout.name for layout in CATALOG.models} | {"keras", "keras-v2", "tf1"} == set(CATALOG.names)
 
 
 @pytest.fixture(scope="module")

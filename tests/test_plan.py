@@ -202,12 +202,6 @@ def test_what_is_no_bert_is_said_in_one_line(tmp_path: Path) -> None:
     assert line.startswith("no variable 'bert/embeddings/word_embeddings'")
 
 
-def test_a_converted_checkpoint_as_source_is_told_apart(bert: str, tmp_path: Path) -> None:
-    tfckpt.convert(bert, tmp_path / "out")
-    with pytest.raises(PlanError, match="it is already an object-based checkpoint"):
-        tfckpt.plan(tmp_path / "out", num_heads=2)
-
-
 def test_another_dtype_is_noted(tmp_path: Path, tensors: dict[str, Any]) -> None:
     half = {name: np.asarray(value, np.float16) for name, value in tensors.items()}
     tfckpt.save(tmp_path / "c", half)

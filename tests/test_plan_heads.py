@@ -14,7 +14,7 @@ import pytest
 
 import tfckpt
 from tfckpt.errors import PlanError
-from tfckpt.families.catalog import OBJECT_LAYOUTS, find_family
+from tfckpt.families.catalog import CATALOG
 
 DATA = Path(__file__).parent / "data"
 WORDS = "bert/embeddings/word_embeddings"
@@ -213,8 +213,8 @@ def test_of_a_source_with_every_head_a_target_takes_its_own_and_drops_the_others
 
 
 def test_every_target_has_a_row_of_what_it_drops() -> None:
-    rows = {(find_family(tensors(name)), to) for name, to in DROPPED}
-    assert rows == {(layout.family, layout.name) for layout in OBJECT_LAYOUTS}
+    rows = {(CATALOG.find_family(tensors(name)), to) for name, to in DROPPED}
+    assert rows == {(layout.family, layout.name) for layout in CATALOG.models}
 
 
 @pytest.mark.parametrize("scope", ["roberta/", "module/", "student/0/"])

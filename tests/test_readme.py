@@ -14,7 +14,7 @@ from tfckpt.base.options import AUTO
 from tfckpt.checkpoint.graph.roles import BESIDE, ROLES
 from tfckpt.cli.main import build_parser
 from tfckpt.families.bert.garden import BERT, ENCODER
-from tfckpt.families.catalog import NAMES, OBJECT_LAYOUTS
+from tfckpt.families.catalog import CATALOG
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")
@@ -65,7 +65,7 @@ def test_every_place_that_a_bert_can_go_to_has_a_row(name: str) -> None:
     section = read(name).split("\n## ")[4]
     options = [cell.split("|")[2] for cell in section.splitlines() if cell.startswith("|") and "`--to " in cell]
     targets = [target for option in options for target in re.findall(r"`(?:--to )?([\w-]+)`", option)]
-    assert sorted(targets) == sorted(set(NAMES) - OF_ELECTRA)
+    assert sorted(targets) == sorted(set(CATALOG.names) - OF_ELECTRA)
     assert {"`tfckpt export`", "`tfckpt.open`", "`--slots convert`", "`--keep-names`"} <= {
         line.split("|")[2].strip() for line in section.splitlines() if line.startswith("|")
     }
@@ -99,14 +99,14 @@ def test_the_numbers_at_the_beginning_are_those_that_were_measured() -> None:
 
 def test_the_targets_are_those_of_the_catalog() -> None:
     listed = rows(read("docs/targets.md"), "| `--to` | what it writes |")
-    assert sorted(re.findall("`(.*?)`", target)[0] for target in listed) == sorted(NAMES)
+    assert sorted(re.findall("`(.*?)`", target)[0] for target in listed) == sorted(CATALOG.names)
 
 
 def test_the_targets_that_are_described_exist_and_every_one_with_a_head_is_described() -> None:
     text = read("docs/targets.md")
     headings = [name for line in re.findall(r"^##+ (.*)$", text, re.MULTILINE) for name in re.findall("`(.*?)`", line)]
-    assert set(headings) <= {*NAMES, AUTO}
-    assert {layout.name for layout in OBJECT_LAYOUTS if layout.family == BERT and len(layout.parts) > 1} <= set(
+    assert set(headings) <= {*CATALOG.names, AUTO}
+    assert {layout.name for layout in CATALOG.models if layout.family == BERT and len(layout.parts) > 1} <= set(
         headings
     )
 

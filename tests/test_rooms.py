@@ -32,15 +32,15 @@ ROOMS: dict[str, str] = {
     "checkpoint/graph/": "object_graph object_tensors path_globs optimizers optimizer_lists slot_owners agreement "
     "graph_roles named_roles roles object_paths outline ways graph_edit places",
     "checkpoint/find/": "lookup state_file guess locate",
-    "families/": "language/ optimizer bert/ albert/ electra/ mobilebert/ catalog targets",
-    "families/language/": "axes calls rules custom match target layout_file",
-    "families/bert/": "garden garden_2019",
+    "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog targets",
+    "families/language/": "axes calls facts optimizer rules family layouts custom match target layout_file",
+    "families/bert/": "order garden garden_2019",
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "config steps plan source planning asked/ optimizer/ mending/ names objects back keep_names building "
-    "choose request",
-    "planning/asked/": "exclusion resize fills",
+    "planning/": "steps config plan source exclusion builder asked/ optimizer/ bind mending/ checks missing planner "
+    "keep_names building choose request",
+    "planning/asked/": "resize fills",
     "planning/optimizer/": "slots slots_back",
     "planning/mending/": "find_renames hints strays withheld",
     "execution/": "values compute execute",

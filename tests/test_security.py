@@ -44,10 +44,12 @@ from tfckpt.errors import (
     UnsupportedError,
 )
 from tfckpt.families.bert import garden as bert
-from tfckpt.families.catalog import find_models
+from tfckpt.families.catalog import CATALOG
+from tfckpt.families.language.family import Drop
 from tfckpt.families.language.layout_file import read_layout
+from tfckpt.families.language.layouts import Placed
 from tfckpt.families.language.match import match_models
-from tfckpt.families.language.rules import Drop, Part, Placed, numbers_in
+from tfckpt.families.language.rules import Part, numbers_in
 from tfckpt.planning.config import read_config
 from tfckpt.sstable.block import iter_entries
 from tfckpt.sstable.checksum import mask, masked_crc32c
@@ -469,7 +471,7 @@ def test_an_object_graph_of_any_form_is_drawn_and_searched_in_time(make: Callabl
     with at_most(64 << 20), suppress(FormatError):
         outline_objects(graph, entries, everything=True)
     with suppress(FormatError):
-        match_models(graph, find_models(""))
+        match_models(graph, CATALOG.find_models(""))
     assert len(graph.ways()) <= len(graph.nodes)
     assert ObjectGraph.parse(graph.serialize()) == graph
 

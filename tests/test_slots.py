@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph, variable_key
 from tfckpt.errors import PlanError, UsageError
-from tfckpt.families.catalog import OBJECT_LAYOUTS, find_layout
-from tfckpt.families.language.rules import ObjectLayout
-from tfckpt.families.optimizer import PART_ORDER, position
+from tfckpt.families.bert.garden import BERT
+from tfckpt.families.catalog import CATALOG
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.planning.optimizer.slots import variable_order
 
 DATA = Path(__file__).parent / "data"
@@ -238,25 +238,32 @@ def test_filled_variables_have_no_slots_and_zeros_in_a_list(bert: str, tmp_path:
 
 
 def test_an_order_that_is_not_known_is_a_complaint(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(PART_ORDER, ("BERT", "encoder"))
+    assert BERT.order is not None
+    monkeypatch.delitem(cast("dict[str, Any]", BERT.order.parts), "encoder")
     with pytest.raises(PlanError, match="order in which 'adamw' keeps its slots is not known for 'encoder' of BERT"):
         tfckpt.plan(bert, slots="convert", optimizer="adamw")
 
 
-@pytest.mark.parametrize("pair", PART_ORDER)
-def test_a_known_order_has_one_place_for_each_variable(pair: tuple[str, str]) -> None:
-    (layout,) = [layout for layout in OBJECT_LAYOUTS if (layout.family.name, layout.name) == pair]
+@pytest.mark.parametrize(
+    "layout",
+    [o for o in CATALOG.models if o.family.order and o.name in o.family.order.parts],
+    ids=lambda layout: f"{layout.family.name}-{layout.name}",
+)
+def test_a_known_order_has_one_place_for_each_variable(layout: ObjectRows) -> None:
+    order = layout.family.order
+    assert order is not None
     rows = [(placed.path, v.path) for placed in layout.parts for v in placed.part.variables(lambda s, p: range(3))]
-    places = [position(layout, *row) for row in rows]
+    places = [order.position(layout.name, *row) for row in rows]
     assert None not in places
     assert len(set(places)) == len(rows)
 
 
 def test_blocks_are_in_the_order_of_their_numbers() -> None:
-    layout = find_layout("encoder")
-    assert isinstance(layout, ObjectLayout)
-    assert position(layout, "", "_transformer_layers/2/_output_dense/bias") < position(  # type: ignore[operator]
-        layout, "", "_transformer_layers/10/_attention_layer/_query_dense/kernel"
+    layout = CATALOG.find_layout("encoder")
+    assert isinstance(layout, ObjectRows)
+    assert BERT.order is not None
+    assert BERT.order.position("encoder", "", "_transformer_layers/2/_output_dense/bias") < BERT.order.position(  # type: ignore[operator]
+        "encoder", "", "_transformer_layers/10/_attention_layer/_query_dense/kernel"
     )
     assert variable_order(layout, {"bert/encoder/layer_0/": 0}) is not None
 

@@ -24,12 +24,12 @@ from tfckpt.checkpoint.train import CheckpointReader
 from tfckpt.edit.diff import Comparison, Pair
 from tfckpt.edit.differences import Distance
 from tfckpt.families.language.axes import Size
+from tfckpt.families.language.facts import Fact
 from tfckpt.formats.targets import Writable
 from tfckpt.many.many import Job, Outcome
 from tfckpt.page.document import Relation, Report
 from tfckpt.page.summary import Summary
 from tfckpt.page.tensors import Reported
-from tfckpt.planning.config import Fact
 from tfckpt.planning.plan import Argument, Constructor, Dropped, Written
 from tfckpt.planning.steps import Cast, Fill, Identity, Input, Pad, Part, Rearrange, Resize, Scale, Step
 from tfckpt.proof.proof import Checked, Extra, Proof

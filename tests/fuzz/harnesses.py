@@ -47,7 +47,7 @@ from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
-from tfckpt.families.catalog import find_models
+from tfckpt.families.catalog import CATALOG
 from tfckpt.families.language.layout_file import read_layout
 from tfckpt.families.language.match import match_models
 from tfckpt.planning.config import read_config
@@ -224,7 +224,7 @@ def edits(data: bytes) -> None:
 
 
 def match(data: bytes) -> None:
-    match_models(ObjectGraph.parse(data), find_models(""))
+    match_models(ObjectGraph.parse(data), CATALOG.find_models(""))
 
 
 def join(data: bytes) -> None:

@@ -165,7 +165,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "environ": lambda patch: patch.setenv("TFCKPT", "1"),
     "directory": lambda patch: patch.chdir("/"),
     "threads": _start_thread,
-    "tfckpt.families.catalog.LAYOUTS": lambda patch: patch.setattr(tfckpt.families.catalog, "LAYOUTS", ()),
+    "tfckpt.families.catalog.CATALOG": lambda patch: patch.setattr(tfckpt.families.catalog, "CATALOG", ()),
     "tfckpt.storage.local_output.REFUSALS": lambda patch: patch.setattr(tfckpt.storage.local_output, "REFUSALS", set()),
 }
 

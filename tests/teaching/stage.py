@@ -99,6 +99,17 @@ def converted(name: str, **options: Any) -> Make:
     return make
 
 
+def drafted(name: str) -> Make:
+    """Save objects that are of no known model."""
+
+    def make(directory: Path) -> None:
+        draft = tfckpt.Draft()
+        draft.add("net/dense/kernel", np.zeros((2, 3), np.float32))
+        draft.save(directory / name, sync=False)
+
+    return make
+
+
 def saved_model(directory: Path) -> None:
     """Make a SavedModel, as far as files go."""
     file("model/saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x08\x01")(directory)

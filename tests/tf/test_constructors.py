@@ -19,7 +19,7 @@ from support.numpy_parts import Outputs, erf_gelu, log_softmax, tanh_gelu
 
 import tfckpt
 from tfckpt.cli.ui.planned import load_lines
-from tfckpt.families.catalog import OBJECT_LAYOUTS
+from tfckpt.families.catalog import CATALOG
 from tfckpt.families.electra.garden import ELECTRA
 
 pytestmark = [
@@ -93,9 +93,9 @@ def values(prefix: str) -> dict[str, Any]:
 
 
 def test_every_target_has_its_calls() -> None:
-    known = {(layout.family.name, layout.name) for layout in OBJECT_LAYOUTS}
+    known = {(layout.family.name, layout.name) for layout in CATALOG.models}
     assert known - SOURCES.keys() == {("BERT", "bert-model"), ("BERT", "bert-layer")}
-    assert all(layout.calls for layout in OBJECT_LAYOUTS)
+    assert all(layout.calls for layout in CATALOG.models)
 
 
 @pytest.mark.parametrize(("family", "to"), SOURCES, ids="-".join)

@@ -74,14 +74,6 @@ COMPLAINTS: Mapping[str, str] = {
     "too-large-to-fill": "{subject}: missing, and {expected}; {got} is far larger than all that the source holds",
     "missing-tensor": "{subject}: missing, though the object graph has it; it would become {expected}",
     # of what the source is instead
-    "object-based": (
-        "no variable {subject}, which every source of {expected} has; it is already an object-based checkpoint of "
-        'TensorFlow 2; ``to="tf1"`` converts it back'
-    ),
-    "names-of-2019": (
-        "no variable {subject}, which every source of {expected} has; its names come from the 2019 script ('keras'); "
-        "convert the checkpoint that was the input of that script"
-    ),
     "keys-without-graph": (
         "no variable {subject}, which every source of {expected} has; its names are keys of objects, but it has no "
         "object graph, without which TensorFlow finds none of them"
@@ -140,6 +132,7 @@ COMPLAINTS: Mapping[str, str] = {
 NOTES: Mapping[str, str] = {
     # of what a source is taken for
     "found-model": "the model is {subject} of {expected}, at {got}",
+    "found-names": "the names are those of {subject} of {expected}",
     "chosen-target": "target {subject}: {got}",
     "scope-left-out": "the scope {subject} before the variables' names is left out",
     "guessed-slots": "{subject} behind the variables' names is taken for {expected}: it stands behind nearly all",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfckpt.families.language.rules import NameLayout
+from tfckpt.families.language.layouts import Substitutions
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.steps import Step
 
@@ -19,7 +19,7 @@ PERMUTATIONS = {"c h -> h c": (1, 0)}  # as that script spells them
 RESHAPED_IN_VAIN = "attention/output/dense/bias"  # a head count gives it the shape that it has, and a line
 
 
-def log_lines(plan: Plan, layout: NameLayout, *, source: str, dest: str) -> Iterator[str]:
+def log_lines(plan: Plan, layout: Substitutions, *, source: str, dest: str) -> Iterator[str]:
     """Yield what the script logs when it does what a plan says.
 
     Args:
@@ -39,7 +39,7 @@ def log_lines(plan: Plan, layout: NameLayout, *, source: str, dest: str) -> Iter
     yield f"  Converted: { ({step.source: step.target for step in steps if step.source != step.target}) }"
 
 
-def _substituted(name: str, layout: NameLayout) -> Iterator[str]:
+def _substituted(name: str, layout: Substitutions) -> Iterator[str]:
     """Yield a line for each substitution, from the name that the one before it left."""
     for old, new in layout.substitutions:
         if old in name:

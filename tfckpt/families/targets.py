@@ -12,6 +12,6 @@ class Targets:
         self._others = others
 
     def __iter__(self) -> Iterator[str]:
-        from tfckpt.families.catalog import NAMES
+        from tfckpt.families.catalog import CATALOG
 
-        return iter((*self._others, *NAMES))
+        return iter((*self._others, *CATALOG.names))

@@ -14,7 +14,7 @@ from tfckpt.edit.choice import Choice, choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
 from tfckpt.formats.defaults import FULL, KEY, PATH
-from tfckpt.planning.asked.exclusion import Exclusion
+from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped, Plan, noting
 from tfckpt.planning.request import make_plan
 from tfckpt.planning.source import Source

@@ -12,13 +12,14 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.roles import MODEL, OBJECT_GRAPH, OPTIMIZER, SAVE_COUNTER, TRAINING_STEP
 from tfckpt.errors import TfckptError
-from tfckpt.families.catalog import FAMILIES, OBJECT_LAYOUTS, find_family
+from tfckpt.families.catalog import CATALOG
 from tfckpt.families.language.axes import Size
+from tfckpt.families.language.facts import NUM_HEADS, NUM_LAYERS
 from tfckpt.families.language.match import match_models
 from tfckpt.page.kinds import ATTENTION, FEED_FORWARD
 from tfckpt.page.modules import NUMBERED, Path
 from tfckpt.page.tensors import Reported
-from tfckpt.planning.config import NUM_HEADS, NUM_LAYERS, Config, find_config, read_config
+from tfckpt.planning.config import Config, find_config, read_config
 
 SHARING = "ALBERT"  # the family whose layers share their weights: names do not tell how many there are
 STEPS = ("iter", "iterations")  # what Keras's optimizers call theirs
@@ -81,12 +82,12 @@ def summarize(source: Checkpoint, tensors: Collection[Reported], request: Reques
 def _family(source: Checkpoint) -> str | None:
     """Return the family of a model's names; of objects, each of those whose model explains the most of them."""
     if source.object_graph is None:
-        named = find_family(list(source))
+        named = CATALOG.find_family(list(source))
         return None if named is None else named.name
     found: dict[str, int] = {}
     try:
-        for family in FAMILIES:
-            matches = match_models(source.object_graph, [o for o in OBJECT_LAYOUTS if o.family == family])
+        for family in CATALOG.families:
+            matches = match_models(source.object_graph, [o for o in CATALOG.models if o.family == family])
             found[family.name] = len(matches[0].found) if matches else 0
     except TfckptError:  # a graph so entangled that looking for a model would take forever
         return None

@@ -26,10 +26,13 @@ from tfckpt.families.language.calls import (
     SizeOf,
     Teller,
 )
-from tfckpt.families.language.rules import Family, ObjectLayout, numbers_in
-from tfckpt.planning.config import LAYER_NORM_EPS, NO_FACTS, NUM_HEADS, Config, Fact
+from tfckpt.families.language.facts import LAYER_NORM_EPS, NO_FACTS, NUM_HEADS, Fact
+from tfckpt.families.language.family import Family
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import numbers_in
+from tfckpt.planning.builder import AS_GIVEN
+from tfckpt.planning.config import Config
 from tfckpt.planning.plan import Argument, Constructor, Plan
-from tfckpt.planning.planning import AS_GIVEN
 
 OPEN = "..."  # the code of what nothing tells
 CHOSEN = "yours to choose"
@@ -62,7 +65,8 @@ class _Source(NamedTuple):
 
 def add_constructors(
     plan: Plan,
-    layout: ObjectLayout,
+    layout: ObjectRows,
+    shapes: Shapes,
     config: Config | None,
     *,
     second: Config | None = None,
@@ -74,12 +78,12 @@ def add_constructors(
     Args:
         plan: the plan of an object-based target.
         layout: that target.
+        shapes: of what goes to it, by hub name, in the hub's form.
         config: the model's configuration, if there is one.
         second: that of the family's second network.
         num_heads: the head count as it was given; the plan has none if it splits nothing.
         resized: sizes that the target gets instead of the source's.
     """
-    shapes = {step.source.removeprefix(plan.scope): step.source_shape for step in plan.steps if step.source}
     sizes = {field: Size(value, config.origin) for field, value in config.sizes.items()} if config else {}
     given = {NUM_HEADS: num_heads, **resized}
     sizes |= {**plan.sizes, **{field: Size(size, AS_GIVEN) for field, size in given.items() if size}}
@@ -96,7 +100,7 @@ def add_constructors(
     return plan._replace(facts=source.facts, constructors=tuple(built), issues=(*plan.issues, *notes))
 
 
-def _second_facts(layout: ObjectLayout, config: Config | None, source: _Source) -> dict[str, Fact]:
+def _second_facts(layout: ObjectRows, config: Config | None, source: _Source) -> dict[str, Fact]:
     """Return the facts that the target's calls ask of a second network and that the first has not; none if both are one."""
     second = layout.family.second
     if second is None or config is None or second.hidden in layout.family.borrowed(source.shapes):

@@ -14,11 +14,12 @@ from tfckpt.base.issues import Issue, choose, list_tensors
 from tfckpt.base.options import DEFAULT
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.errors import PlanError
-from tfckpt.families.catalog import FAMILIES, LOOK_ALIKES, OBJECT_LAYOUTS, TF1, find_family
-from tfckpt.families.language.rules import Family, ObjectLayout, numbers_in
+from tfckpt.families.catalog import TF1, Catalog
+from tfckpt.families.language.family import Family
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import numbers_in, scopes_before
 from tfckpt.families.language.target import lacking, placed_parts
-from tfckpt.planning.asked.exclusion import NOTHING, Exclusion
-from tfckpt.planning.planning import Complaints, find_scope
+from tfckpt.planning.exclusion import NOTHING, Exclusion
 
 
 class Choice(NamedTuple):
@@ -28,12 +29,13 @@ class Choice(NamedTuple):
     why: Issue
 
 
-def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = NOTHING) -> Choice:
+def choose_target(source: str, names: Collection[str], catalog: Catalog, *, excluded: Exclusion = NOTHING) -> Choice:
     """Return the fullest target for a checkpoint with variables of these names.
 
     Args:
         source: prefix of the checkpoint, for messages.
         names: of all its tensors.
+        catalog: the targets there are.
         excluded: what does not count; but if that is what tells the family, all counts, and the plan says what is needed.
     Raises:
         PlanError: it is no checkpoint of a known family, or several targets take the same variables for different models;
@@ -42,33 +44,34 @@ def choose_target(source: str, names: Collection[str], *, excluded: Exclusion = 
     if OBJECT_GRAPH_KEY in names:
         return Choice(TF1.name, _chosen(TF1.name, "the source is object-based, and this is the way back"))
     kept = [name for name in names if excluded.taking(name) is None]
-    kept = kept if find_family(kept) else list(names)
-    family = find_family(kept)
+    kept = kept if catalog.find_family(kept) else list(names)
+    family = catalog.find_family(kept)
     if family is None:
-        anchors = ", ".join(f"{family.anchor} ({family.name})" for family in FAMILIES)
+        anchors = ", ".join(f"{family.anchor} ({family.name})" for family in catalog.families)
         issue = Issue("no-known-family", expected=anchors, origin=source, remedies=(list_tensors(source),))
         raise PlanError([issue])
-    scope = find_scope(kept, family.anchor, Complaints()) or ""
+    scope = next(iter(scopes_before(family.anchor, kept)), "")
     hub = {name.removeprefix(scope) for name in kept}
-    fitting = {layout: taken for layout in OBJECT_LAYOUTS if layout.family == family and (taken := _fit(layout, hub))}
+    own = [layout for layout in catalog.models if layout.family == family]
+    encoder = next((layout for layout in own if layout.name == DEFAULT), None)
+    fitting = {layout: taken for layout in own if (taken := _fit(layout, encoder or layout, hub))}
     if not fitting:  # not even an encoder is whole: its plan says what is missing
         return Choice(DEFAULT, _chosen(DEFAULT, "nothing in the source is all that a target needs"))
     fullest = max(fitting, key=lambda layout: len(fitting[layout]))
     equals = [layout.name for layout, taken in fitting.items() if taken == fitting[fullest]]
-    _ask(source, fullest.name, equals)
+    _ask(source, fullest, equals)
     return Choice(fullest.name, _why(fullest, fitting[fullest], hub, [name for name in equals if name != fullest.name]))
 
 
-def _fit(layout: ObjectLayout, hub: Collection[str]) -> set[str]:
+def _fit(layout: ObjectRows, encoder: ObjectRows, hub: Collection[str]) -> set[str]:
     """Return the hub names that a target takes; none if the source has nothing of one of its parts."""
-    encoder = next((o for o in OBJECT_LAYOUTS if (o.name, o.family) == (DEFAULT, layout.family)), layout)
     parts, base = _names(layout, hub), set().union(*_names(encoder, hub))
     if any(part - base and part.isdisjoint(hub) for part in parts):
         return set()
     return set().union(*parts) & set(hub)
 
 
-def _names(layout: ObjectLayout, hub: Collection[str]) -> list[set[str]]:
+def _names(layout: ObjectRows, hub: Collection[str]) -> list[set[str]]:
     """Return the hub names of each part of a target, but for those that no source has."""
     family = layout.family
     names = {*hub, *family.borrowed(hub)}
@@ -77,16 +80,16 @@ def _names(layout: ObjectLayout, hub: Collection[str]) -> list[set[str]]:
     return [{v.name for v in part if not (family.unknown and family.unknown.matches(v.name))} for part in rows]
 
 
-def _ask(source: str, fullest: str, equals: Collection[str]) -> None:
+def _ask(source: str, fullest: ObjectRows, equals: Collection[str]) -> None:
     """Raise if another model than the fullest target's takes the same variables."""
-    alike = next((names for names in LOOK_ALIKES if fullest in names), ())
+    alike = next((names for names in fullest.family.look_alikes if fullest.name in names), ())
     candidates = [name for name in alike if name in equals]
     if len(candidates) > 1:
         choices = f"{', '.join(candidates[:-1])} or {candidates[-1]}"
         raise PlanError([Issue("look-alikes", got=choices, origin=source, remedies=choose(to=candidates))])
 
 
-def _why(layout: ObjectLayout, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> Issue:
+def _why(layout: ObjectRows, taken: Collection[str], hub: Collection[str], equals: Sequence[str]) -> Issue:
     """Return what to say of the choice."""
     family: Family = layout.family
     heads = family.heads_among(taken)

@@ -11,7 +11,7 @@ from tfckpt.base.options import Fixed
 from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 from tfckpt.errors import count_of, redacted
 from tfckpt.families.language.axes import Size
-from tfckpt.planning.config import NO_FACTS, NUM_HEADS, Fact
+from tfckpt.families.language.facts import NO_FACTS, NUM_HEADS, Fact
 from tfckpt.planning.steps import Step
 
 NO_SIZES: Mapping[str, Size] = Fixed({})

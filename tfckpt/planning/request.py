@@ -1,35 +1,38 @@
-"""What a conversion was asked for, and the planner that answers."""
+"""What a conversion was asked for, and the plan that answers it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfckpt.base.arguments import whole_number
 from tfckpt.base.issues import Issue, leave_out, rename
-from tfckpt.base.options import AUTO, DEFAULT, ModelOptions, PathLike, Request, options_of
+from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, PathLike, Request, options_of
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.checkpoint.graph.roles import OPTIMIZER, TRAINING_STATE, TRAINING_STEP
+from tfckpt.checkpoint.graph.object_graph import ObjectGraph
+from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.errors import PlanError, UsageError, count_of, remedied
-from tfckpt.families.catalog import OBJECT_LAYOUTS, TF1, find_family, find_layout, find_models
-from tfckpt.families.language.rules import HubLayout, Layout, NameLayout, ObjectLayout
-from tfckpt.planning.asked.exclusion import Exclusion
+from tfckpt.families.catalog import CATALOG, TF1, Catalog
+from tfckpt.families.language.facts import FIELDS
+from tfckpt.families.language.family import Family
+from tfckpt.families.language.layouts import Layout, ObjectRows, Substitutions
+from tfckpt.families.language.match import Match
+from tfckpt.families.language.rules import scopes_before
 from tfckpt.planning.asked.resize import parse_resizing
+from tfckpt.planning.bind import Bound, bind_hub, bind_names, bind_rows, find_match
+from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
-from tfckpt.planning.config import FIELDS, Config, find_beside, find_config, read_config
+from tfckpt.planning.config import Config, find_beside, find_config, read_config
+from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.keep_names import keep_names
+from tfckpt.planning.mending.hints import what_else
 from tfckpt.planning.mending.strays import all_kept
-from tfckpt.planning.names import plan_names
-from tfckpt.planning.objects import plan_objects
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
-from tfckpt.planning.planning import scopes_before
+from tfckpt.planning.planner import OBJECTS, Ask, plan_target
 from tfckpt.planning.source import Renamed, Source
 from tfckpt.planning.steps import parse_fill
-
-if TYPE_CHECKING:
-    from tfckpt.families.language.custom import CustomLayout
 
 # What to say of an option that a target does not take; of the others it makes no use, which is noted.
 BY_ITSELF = "only for the way back, 'tf1'; the {} of a TF1 checkpoint is found by itself"
@@ -46,26 +49,28 @@ REFUSED = {
 }
 
 
-def check_request(request: Request, layout: Layout) -> list[Issue]:
-    """Return what to say of options that a target makes no use of.
+def check_request(request: Request, layout: Layout, match: Match | None = None) -> list[Issue]:
+    """Return what to say of options that a target makes no use of; ``match`` is the model that rows have found.
 
     Raises: UsageError for what it has no place for, and for a head count that no model has.
     """
     heads = request["num_heads"]
-    if heads is not None and not (heads == 0 and isinstance(layout, NameLayout)):  # as in 2019
+    if heads is not None and not (heads == 0 and isinstance(layout, Substitutions)):  # as in 2019
         whole_number("number of attention heads", heads)
     notes = []
     for name, option in options_of(ModelOptions).items():
         value: Any = request[name]  # type: ignore[literal-required]  # they are its keys
-        if value == option.default or name == "layout":
+        if value == option.default or name in ("layout", "families"):
             continue
-        taken = layout.options.get(name)
+        taken = () if name == "model" and match is not None else layout.options.get(name)
         if taken is None and name in REFUSED:
             raise UsageError(f"{name}: {REFUSED[name].format(layout.name)}")
         if taken is None:
             notes.append(Issue("no-use", repr(layout.name), remedies=(leave_out(name),)))
         elif taken and value not in taken:
             raise UsageError(f"{name}: {layout.name!r} takes {' or '.join(map(repr, taken))}, not {value!r}")
+    if request["keep_names"] and match is not None:
+        raise UsageError("keep_names: only a checkpoint of TF1 has TF1's names to keep")
     if request["keep_names"] and not (request["vocab_size"] is None and request["max_positions"] is None):
         raise UsageError("keep_names: the TF1 names keep the TF1 shapes, so no size can change with them")
     return notes
@@ -84,53 +89,99 @@ def make_plan(
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
-    custom = None if request["layout"] is None else _read_layout(request["layout"])
+    catalog = find_catalog(request)
     try:
-        return _make(checkpoint, request, custom, excluded)
+        return _make(checkpoint, request, catalog, excluded)
     except PlanError as error:
         if not explained:
             raise
-        raise _with_renames(error, checkpoint, request, custom, excluded) from None
+        raise _with_renames(error, checkpoint, request, catalog, excluded) from None
 
 
-def _make(checkpoint: Source, request: Request, custom: CustomLayout | None, excluded: Exclusion) -> Plan:
-    if request["to"] == AUTO and custom is None:
+def find_catalog(request: Request) -> Catalog:
+    """Return the families and layouts that a request may mean: a file's alone, or all there are.
+
+    Raises: LayoutError.
+    """
+    if request["layout"] is None:
+        return CATALOG
+    from tfckpt.families.language.layout_file import read_layout  # few conversions have a layout of the user's
+
+    layout = read_layout(os.fspath(request["layout"]))
+    return Catalog((layout.family,), (layout, TF1))
+
+
+def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> Plan:
+    if request["to"] == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
-        choice = choose_target(checkpoint.prefix, list(checkpoint), excluded=excluded)
+        choice = choose_target(checkpoint.prefix, list(checkpoint), catalog, excluded=excluded)
         try:
-            plan = _make(checkpoint, request | {"to": choice.to}, custom, excluded)
+            plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
         except PlanError as error:
             raise PlanError(all_kept(error.issues)) from None
         return plan._replace(issues=(choice.why, *plan.issues))
-    layout = find_layout(request["to"], list(checkpoint)) if custom is None else _custom_target(request["to"], custom)
-    notes = check_request(request, layout)
-    plan = _plan(checkpoint, request, layout, custom, excluded)
-    notes += excluded.unused(list(checkpoint))
-    return noting(plan, notes)
+    to = _target_name(request, catalog)
+    entries, names = checkpoint.entries(), list(checkpoint)
+    match, graph = _find_model(checkpoint, request, catalog, names, to)
+    layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
+    notes = check_request(request, layout, match)
+    plan = _plan(checkpoint, request, layout, catalog, match, graph, entries, excluded)
+    return noting(plan, [*notes, *excluded.unused(names)])
+
+
+def _target_name(request: Request, catalog: Catalog) -> str:
+    """Return the name of the target.
+
+    Raises: UsageError if there is none of that name.
+    """
+    to = request["to"]
+    if request["layout"] is None:
+        catalog.find_layout(to)
+        return to
+    own = catalog.layouts[0].name
+    if to not in (AUTO, DEFAULT, own, TF1_NAME):
+        raise UsageError(f"target {to!r}: the layout file has {own!r}; besides it there is {TF1_NAME!r}")
+    return to if to == TF1_NAME else own
+
+
+def _find_model(
+    checkpoint: Source, request: Request, catalog: Catalog, names: Sequence[str], to: str
+) -> tuple[Match | None, ObjectGraph | None]:
+    """Return the model that rows find in the source, and the graph that it was found in; none if the names are the hub's.
+
+    A file that has TF1 names beside an object graph is read by the names, but on the way to these.
+    """
+    graph = checkpoint.object_graph
+    if catalog.find_family(names) is not None and (graph is None or to != TF1_NAME):
+        return None, None
+    if graph is None and to == TF1_NAME and request["layout"] is not None:
+        return None, None
+    models = catalog.find_models(request["model"]) if request["layout"] is None else catalog.models
+    return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
 def _with_renames(
-    error: PlanError, checkpoint: Source, request: Request, custom: CustomLayout | None, excluded: Exclusion
+    error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
 ) -> PlanError:
     """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
     from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
 
-    def works(entries: Sequence[Entry], layout: ObjectLayout) -> bool:
-        if custom is None and find_layout(layout.name, [entry.name for entry in entries]) != layout:
+    def works(entries: Sequence[Entry], layout: ObjectRows) -> bool:
+        names = [entry.name for entry in entries]
+        if request["layout"] is None and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
             return False  # it would become a model of another family
         try:
-            _make(Renamed(checkpoint, entries), request, custom, excluded)
+            _make(Renamed(checkpoint, entries), request, catalog, excluded)
         except (PlanError, UsageError):
             return False
         return True
 
-    layouts = _candidates(checkpoint, request["to"]) if custom is None else [custom.layout]
-    config = _known_config(checkpoint.prefix, request["config"], FIELDS if custom is None else custom.config)
+    entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
+    config = _known_config(checkpoint.prefix, request["config"], catalog, layouts[0].family) if layouts else None
     known = config.sizes if config else {}
-    entries = checkpoint.entries()
     found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
-    family = find_family(list(checkpoint))
+    family = catalog.find_family(list(checkpoint))
     mending = [*{r.pairs: r for r in found.values() if r.mend}.values()]
     if family is not None:  # a source whose names tell its family is of no other one
         mending = [r for r in mending if not scopes_before(family.anchor, [old for old, _ in r.pairs])]
@@ -147,78 +198,98 @@ def _with_renames(
     return remedied(PlanError([*error.issues, issue]), *error.remedies)
 
 
-def _candidates(checkpoint: Source, to: str) -> list[ObjectLayout]:
+def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[ObjectRows]:
     """Return the targets that may be meant, of every family: names that are to be mended do not tell which it is."""
+    if request["layout"] is not None:
+        return list(catalog.models)
     if checkpoint.object_graph is not None:
         return []
-    return [layout for layout in OBJECT_LAYOUTS if layout.name == (DEFAULT if to == AUTO else to)]
+    to = DEFAULT if request["to"] == AUTO else request["to"]
+    return [layout for layout in catalog.models if layout.name == to]
 
 
 def _plan(
-    checkpoint: Source, request: Request, layout: Layout, custom: CustomLayout | None, excluded: Exclusion
+    checkpoint: Source,
+    request: Request,
+    layout: Layout,
+    catalog: Catalog,
+    match: Match | None,
+    graph: ObjectGraph | None,
+    entries: Sequence[Entry],
+    excluded: Exclusion,
 ) -> Plan:
     state = parse_options(request["slots"], request["optimizer"], request["learning_rate"])
     resizing = parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"])
     fill = None if request["fill"] is None else parse_fill(request["fill"])
-    source, entries = checkpoint.prefix, checkpoint.entries()
-    if isinstance(layout, NameLayout):
-        gone = (OPTIMIZER, TRAINING_STATE, TRAINING_STEP) if request["slots"] == DROP else ()
-        heads = request["num_heads"]
-        return plan_names(source, entries, layout, num_heads=heads, excluded=excluded, dropped_roles=gone)
-    config = _known_config(source, request["config"], FIELDS if custom is None else custom.config)
-    if isinstance(layout, HubLayout):
-        from tfckpt.planning.back import plan_back  # the other way, with rooms of its own
-
-        plan = plan_back(
-            source,
-            entries,
-            checkpoint.object_graph,
-            layout,
-            find_models(request["model"]) if custom is None else (custom.layout,),
-            config=config,
-            num_heads=request["num_heads"],
-            excluded=excluded,
-            scope=request["scope"],
-            slots=request["slots"] in (CONVERT, KEEP),
-            resizing=resizing,
-        )
-        return plan._replace(facts=config.facts) if config else plan
-    network = layout.family.second
-    second = None if network is None else find_beside(source, network.config_file)
-    plan = plan_objects(
-        source,
-        entries,
-        layout,
-        config=config,
-        num_heads=request["num_heads"],
-        excluded=excluded,
-        fill=fill,
-        second=second,
-        slots=state,
-        resizing=resizing,
+    renames = isinstance(layout, Substitutions)
+    family = match.family if match else layout.family
+    config = None if renames or family is None else _known_config(checkpoint.prefix, request["config"], catalog, family)
+    second = (
+        find_beside(checkpoint.prefix, family.second.config_file)
+        if _is_model(layout) and family and family.second
+        else None
     )
-    if custom is None:
-        heads, resized = request["num_heads"], resizing.sizes
-        plan = add_constructors(plan, layout, config, second=second, num_heads=heads, resized=resized)
+    ask = Ask(
+        request["num_heads"],
+        fill,
+        second,
+        resizing,
+        state,
+        request["scope"],
+        renames and request["slots"] == DROP,
+    )
+    roles = {} if renames and match is None and not ask.drop_state else _roles(entries, graph, match)
+    builder = PlanBuilder(checkpoint.prefix, entries, excluded, roles, config)
+    fields: Mapping[str, str] = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
+    builder.know(fields, ask.num_heads)
+    bound = _bind(builder, request, layout, match, graph)
+    plan = plan_target(builder, bound, layout, ask)
+    if isinstance(layout, ObjectRows) and layout.calls:
+        sources = {name for step in plan.steps for name in step.sources}
+        shapes = {name: entry.shape for name, entry in bound.hub.items() if entry.name in sources}
+        resized = resizing.sizes
+        heads = request["num_heads"]
+        plan = add_constructors(plan, layout, shapes, config, second=second, num_heads=heads, resized=resized)
+    elif config:
+        plan = plan._replace(facts=config.facts)
     return keep_names(plan) if request["keep_names"] else plan
 
 
-def _read_layout(path: PathLike) -> CustomLayout:
-    from tfckpt.families.language.layout_file import read_layout  # few conversions have a layout of the user's
-
-    return read_layout(os.fspath(path))
+def _is_model(layout: Layout) -> bool:
+    return isinstance(layout, ObjectRows)
 
 
-def _custom_target(to: str, custom: CustomLayout) -> Layout:
-    """Return the target where a layout file is given: its own layout, or TF1."""
-    if to == TF1.name:
-        return TF1
-    if to not in (AUTO, DEFAULT, custom.layout.name):
-        raise UsageError(f"target {to!r}: the layout file has {custom.layout.name!r}; besides it there is {TF1.name!r}")
-    return custom.layout
+def _roles(entries: Sequence[Entry], graph: ObjectGraph | None, match: Match | None) -> Mapping[str, str]:
+    """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count."""
+    if match is not None:
+        return find_roles(entries, graph)
+    return find_roles([entry for entry in entries if not OBJECTS.matches(entry.name)], None)
 
 
-def _known_config(prefix: str, config: PathLike | None, fields: Mapping[str, str]) -> Config | None:
+def _bind(
+    builder: PlanBuilder, request: Request, layout: Layout, match: Match | None, graph: ObjectGraph | None
+) -> Bound:
+    """Return what the source holds by hub names.
+
+    Raises: PlanError at once if this is no checkpoint of the layout's family: nothing else would make sense.
+    """
+    if match is not None:
+        return bind_rows(builder, match, graph, layout, slots=request["slots"] in (CONVERT, KEEP))
+    if isinstance(layout, Substitutions):
+        return bind_names(builder)
+    if not isinstance(layout, ObjectRows):
+        raise PlanError([Issue("no-graph", origin=builder.source, remedies=(leave_out("to"),))])
+    bound = bind_hub(builder, layout.family)
+    if bound is None:
+        raise PlanError([what_else(builder.kept.keys(), builder.source, layout)])
+    return bound
+
+
+def _known_config(prefix: str, config: PathLike | None, catalog: Catalog, family: Family) -> Config | None:
+    """Return the configuration that was given, or that lies beside the checkpoint; None if its family has none."""
+    fields = FIELDS if family.config is None else family.config
     if not fields:
         return None
-    return find_config(prefix, fields) if config is None else read_config(os.fspath(config), fields)
+    if config is not None:
+        return read_config(os.fspath(config), fields)
+    return find_config(prefix, fields, tuple(dict.fromkeys((*family.config_files, *catalog.config_files))) or None)

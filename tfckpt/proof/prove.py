@@ -22,7 +22,7 @@ from tfckpt.errors import ChecksumError, FormatError, ProofError, StorageError, 
 from tfckpt.execution.compute import compute, planned_entry
 from tfckpt.families.language import axes
 from tfckpt.families.language.axes import Mismatch, Sizes
-from tfckpt.planning.config import NUM_HEADS
+from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.steps import Rearrange, Step
 from tfckpt.proof.proof import Checked, Extra, Proof

@@ -16,7 +16,7 @@ from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.graph.roles import OPTIMIZER
 from tfckpt.errors import PlanError, ProofError, UsageError, remedied, some
-from tfckpt.families.catalog import NAMES, TF1
+from tfckpt.families.catalog import CATALOG, TF1
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP
 from tfckpt.planning.plan import NO_SIZES, Dropped, Plan
 from tfckpt.planning.request import make_plan
@@ -117,7 +117,7 @@ def _candidates(
     """Yield the plan of every target, each with one of these ``slots`` unless asked for one; note what is in the way."""
     both = source.object_graph is None and dest.object_graph is not None and not set(dest).isdisjoint(source)
     states = slots if request["slots"] is None else (request["slots"],)
-    for to in NAMES:
+    for to in CATALOG.names:
         for state in states:
             asked = given(Request, {**request, "to": to, "slots": state, "keep_names": request["keep_names"] or both})
             try:

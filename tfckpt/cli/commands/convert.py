@@ -91,10 +91,9 @@ def cmd_prove(args: argparse.Namespace) -> int:
 
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
-    from tfckpt.families.catalog import LAYOUTS
-    from tfckpt.families.language.rules import ObjectLayout
+    from tfckpt.families.catalog import CATALOG
 
-    rows = [(o.name, o.family.name if isinstance(o, ObjectLayout) else "any", for_shell(o.about)) for o in LAYOUTS]
+    rows = [(o.name, o.family.name if o.family else "any", for_shell(o.about)) for o in CATALOG.layouts]
     if args.json:
         print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])
     else:

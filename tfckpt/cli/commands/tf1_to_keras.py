@@ -69,7 +69,7 @@ def _boolean(text: str) -> bool:
 
 def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
     """Convert, replace what is there, make it the latest of its directory, and log on stderr: all as that script does."""
-    from tfckpt.planning.asked.exclusion import part_of_names
+    from tfckpt.planning.exclusion import part_of_names
 
     source, dest = args.checkpoint_from_path, args.checkpoint_to_path
     with progress_bar("converting", quiet=args.quiet) as progress:
@@ -94,11 +94,11 @@ def cmd_tf1_to_keras(args: argparse.Namespace) -> int:
 def _log(plan: tfckpt.Plan, source: str, dest: str) -> None:
     """Print the script's lines, and one more: what its users asked next."""
     from tfckpt.cli.log_2019 import log_lines
-    from tfckpt.families.catalog import find_layout
-    from tfckpt.families.language.rules import NameLayout
+    from tfckpt.families.catalog import CATALOG
+    from tfckpt.families.language.layouts import Substitutions
 
-    layout = find_layout(plan.to)
-    assert isinstance(layout, NameLayout)
+    layout = CATALOG.find_layout(plan.to)
+    assert isinstance(layout, Substitutions)
     for line in log_lines(plan, layout, source=source, dest=dest):
         print(f"{LOGGER}{printable(line)}", file=sys.stderr)
     command = shlex.join(["tfckpt", "convert", source, f"{dest}.tf2"])

@@ -29,7 +29,7 @@ from tfckpt.errors import count_of
 
 if TYPE_CHECKING:
     from tfckpt.families.language.axes import Size
-    from tfckpt.planning.config import Fact
+    from tfckpt.families.language.facts import Fact
     from tfckpt.planning.plan import Argument, Constructor, Plan, Written
     from tfckpt.planning.steps import Fill, Step
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from tfckpt.families.bert import garden as bert
 from tfckpt.families.language.calls import GELU, ActivationOf, Call, FactOf, SizeOf
-from tfckpt.families.language.rules import Drop, Family, NotZeros, Part, Placed, Row
+from tfckpt.families.language.family import Drop, Family
+from tfckpt.families.language.layouts import Placed
+from tfckpt.families.language.rules import NotZeros, Part, Row
 
 BLOCK = "bert/encoder/transformer/group_0/inner_group_0"
 PROJECTION = "bert/encoder/embedding_hidden_mapping_in/"
@@ -106,6 +108,8 @@ ALBERT = Family(
     heads=(*PRETRAINING_HEADS, *TASK_HEADS),
     activations=bert.BERT.activations,
     activation="gelu",
+    config_files=("albert_config.json", "config.json"),
+    look_alikes=(("classifier", "token-classifier"),),
 )
 
 ENCODER = bert.ENCODER._replace(

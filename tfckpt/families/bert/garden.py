@@ -13,6 +13,7 @@ official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.de
 
 from __future__ import annotations
 
+from tfckpt.families.bert.order import ORDER
 from tfckpt.families.language.calls import (
     ACTIVATIONS,
     CALL_ONCE,
@@ -26,7 +27,9 @@ from tfckpt.families.language.calls import (
     LengthOf,
     SizeOf,
 )
-from tfckpt.families.language.rules import Drop, Each, Family, NameLayout, NotZeros, ObjectLayout, Part, Placed
+from tfckpt.families.language.family import Drop, Family
+from tfckpt.families.language.layouts import ObjectRows, Placed, Substitutions
+from tfckpt.families.language.rules import Each, NotZeros, Part
 
 SIZES = {
     "a": "num_attention_heads",
@@ -52,6 +55,10 @@ BERT = Family(
     heads=(*PRETRAINING_HEADS, *TASK_HEADS),
     activations=ACTIVATIONS,
     activation="gelu",
+    config_files=("bert_config.json", "config.json"),
+    head_size=64,  # of all that google-research/bert released, from 128 wide with 2 heads to 1,024 with 16
+    look_alikes=(("classifier", "token-classifier", "classifier-own-pooler"),),
+    order=ORDER,
 )
 
 IN_A_ROW = "each has its gradient through the others, and zeros let none through"
@@ -199,7 +206,7 @@ PRETRAIN_MODEL_CALL = Call("model, encoder", "official.legacy.bert", "bert_model
 
 SAVE_COUNTER = ("save_counter",)  # tf.train.Checkpoint adds it to what it restores; a value would stay unused by read()
 
-ENCODER = ObjectLayout(
+ENCODER = ObjectRows(
     "encoder", BERT,
     about="TensorFlow 2, object-based: Model Garden's BertEncoder and BertEncoderV2",
     model="encoder",
@@ -209,7 +216,7 @@ ENCODER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL,),
 )
-PRETRAINER = ObjectLayout(
+PRETRAINER = ObjectRows(
     "pretrainer", BERT,
     about="BertPretrainerV2: masked-LM head, and the next-sentence head if the source has one",
     model="model",
@@ -230,7 +237,7 @@ PRETRAINER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, NEXT_SENTENCE_CALL, PRETRAINER_CALL),
 )
-BERT_PRETRAINER = ObjectLayout(
+BERT_PRETRAINER = ObjectRows(
     "bert-pretrainer", BERT,
     about="BertPretrainer (the first one): both pre-training heads",
     model="model",
@@ -250,7 +257,7 @@ BERT_PRETRAINER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, BERT_PRETRAINER_CALL),
 )
-PRETRAIN_MODEL = ObjectLayout(
+PRETRAIN_MODEL = ObjectRows(
     "pretrain-model", BERT,
     about="pretrain_model of official.legacy.bert.bert_models: a BertPretrainer with its loss",
     model="model",
@@ -273,7 +280,7 @@ PRETRAIN_MODEL = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(LEGACY_CONFIG_CALL, PRETRAIN_MODEL_CALL),
 )
-CLASSIFIER = ObjectLayout(
+CLASSIFIER = ObjectRows(
     "classifier", BERT,
     about="BertClassifier, from run_classifier's head: output_weights, output_bias",
     model="model",
@@ -284,7 +291,7 @@ CLASSIFIER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, CLASSIFIER_CALL),
 )
-CLASSIFIER_OWN_POOLER = ObjectLayout(
+CLASSIFIER_OWN_POOLER = ObjectRows(
     "classifier-own-pooler", BERT,
     about="BertClassifier(use_encoder_pooler=False): its head has a pooler of its own, a copy of the encoder's",
     model="model",
@@ -304,7 +311,7 @@ CLASSIFIER_OWN_POOLER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, CLASSIFIER_OWN_POOLER_CALL),
 )
-SPAN_LABELER = ObjectLayout(
+SPAN_LABELER = ObjectRows(
     "span-labeler", BERT,
     about="BertSpanLabeler, from run_squad's head: cls/squad",
     model="model",
@@ -315,7 +322,7 @@ SPAN_LABELER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, SPAN_LABELER_CALL),
 )
-TOKEN_CLASSIFIER = ObjectLayout(
+TOKEN_CLASSIFIER = ObjectRows(
     "token-classifier", BERT,
     about="BertTokenClassifier, from the token head of named-entity taggers: output_weights, output_bias",
     model="model",
@@ -327,7 +334,7 @@ TOKEN_CLASSIFIER = ObjectLayout(
     calls=(ENCODER_CALL, TOKEN_CLASSIFIER_CALL),
 )
 
-KERAS = NameLayout(
+KERAS = Substitutions(
     "keras",
     about="name-based, bert_model/...: tf1_to_keras_checkpoint_converter.py of 2019",
     substitutions=(

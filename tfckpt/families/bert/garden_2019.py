@@ -22,7 +22,8 @@ from tfckpt.families.bert.garden import (
     TASK_HEADS,
 )
 from tfckpt.families.language.calls import Call, Chosen, Code
-from tfckpt.families.language.rules import Each, NameLayout, ObjectLayout, Part, Placed
+from tfckpt.families.language.layouts import ObjectRows, Placed, Substitutions
+from tfckpt.families.language.rules import Each, Part
 
 # fmt: off
 BLOCK_ROWS = (
@@ -49,7 +50,7 @@ LAYER_PART = Part(rows=(
         "bert/encoder/layer_{n}/", "encoder/layers/{n}/", BLOCK_ROWS, field="num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
 ))
-KERAS_V2 = NameLayout(
+KERAS_V2 = Substitutions(
     "keras-v2",
     about="name-based, transformer/...: that script's flag create_v2_checkpoint",
     substitutions=(
@@ -85,7 +86,7 @@ BERT_LAYER_CALL = Call("bert_layer", "official.nlp", "bert_modeling.BertModel", 
 ))
 # fmt: on
 
-BERT_MODEL = ObjectLayout(
+BERT_MODEL = ObjectRows(
     "bert-model",
     BERT,
     about="get_bert_model of 2019, as tf2_checkpoint_converter.py saved it",
@@ -97,7 +98,7 @@ BERT_MODEL = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(CONFIG_CALL, BERT_MODEL_CALL),
 )
-BERT_LAYER = ObjectLayout(
+BERT_LAYER = ObjectRows(
     "bert-layer",
     BERT,
     about="BertModel of 2019, the layer in that model: its script's flag export_bert_as_layer",

@@ -40,17 +40,9 @@ from tfckpt.families.language.calls import (
     FactOf,
     SizeOf,
 )
-from tfckpt.families.language.rules import (
-    Borrow,
-    Drop,
-    Each,
-    Family,
-    NotZeros,
-    ObjectLayout,
-    Part,
-    Placed,
-    SecondNetwork,
-)
+from tfckpt.families.language.family import Borrow, Drop, Family, SecondNetwork
+from tfckpt.families.language.layouts import ObjectRows, Placed
+from tfckpt.families.language.rules import Each, NotZeros, Part
 
 SIZES = {
     "a": "num_attention_heads",
@@ -94,6 +86,7 @@ ELECTRA = Family(
     ),
     activations={**ACTIVATIONS, "gelu": EXACT_GELU},
     activation="gelu",
+    config_files=("bert_config.json", "config.json"),
 )
 
 # fmt: off
@@ -215,7 +208,7 @@ PRETRAINER_CALL = Call("model", GARDEN, "models.ElectraPretrainer", (
     ("mlm_activation",        ActivationOf("None")),
 ), first_call=FIRST_CALL)
 
-PRETRAINER = ObjectLayout(
+PRETRAINER = ObjectRows(
     "pretrainer", ELECTRA,
     about="ElectraPretrainer: discriminator, generator, both heads; ``fill`` for poolers and the classification head",
     model="model",
@@ -234,7 +227,7 @@ PRETRAINER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, GENERATOR_CALL, PRETRAINER_CALL),
 )
-ENCODER = ObjectLayout(
+ENCODER = ObjectRows(
     "encoder", ELECTRA,
     about="the discriminator as BertEncoder, embedding_width as the source has it; ``fill`` for the pooler",
     model="encoder",
@@ -244,7 +237,7 @@ ENCODER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL,),
 )
-GENERATOR = ObjectLayout(
+GENERATOR = ObjectRows(
     "generator", ELECTRA,
     about="the generator as BertEncoder, with the embeddings that it shares; ``fill`` for the pooler",
     model="encoder",

@@ -21,19 +21,9 @@ from typing import Any
 
 from tfckpt.errors import LayoutError
 from tfckpt.families.language.axes import problems
-from tfckpt.families.language.rules import (
-    CHOICES,
-    NUMBER_MARK,
-    Alias,
-    Drop,
-    Each,
-    Family,
-    ObjectLayout,
-    Part,
-    Placed,
-    Row,
-    Variable,
-)
+from tfckpt.families.language.family import Drop, Family
+from tfckpt.families.language.layouts import ObjectRows, Placed
+from tfckpt.families.language.rules import CHOICES, NUMBER_MARK, Alias, Each, Part, Row, Variable
 
 PATH_PART = r"(?:[^./]|\.\.|\.S)+"  # an edge's name in key form: its dots doubled, its slashes written .S
 PATH = re.compile(rf"{PATH_PART}(?:/{PATH_PART})*")
@@ -41,14 +31,6 @@ MARK = re.compile(r"\{[^{}]*\}?|\}")
 MAX_DEPTH = 8  # of tables `each`; MobileBERT needs two
 MAX_EDGES = 64  # of one path
 MAX_OPTIONAL = 8  # the way back tries every choice of them
-
-
-@dataclass(frozen=True, slots=True)
-class CustomLayout:
-    """A layout, and the configuration field that each key of a configuration file means."""
-
-    layout: ObjectLayout
-    config: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -139,7 +121,7 @@ class _Found:
     variables: list[tuple[str, Variable]] = field(default_factory=list)
 
 
-def build_layout(document: Mapping[str, Any], origin: str) -> CustomLayout:
+def build_layout(document: Mapping[str, Any], origin: str) -> ObjectRows:
     """Return the layout that a parsed TOML document describes.
 
     Args:
@@ -160,7 +142,7 @@ def build_layout(document: Mapping[str, Any], origin: str) -> CustomLayout:
     drops = tuple(
         Drop(t.text("rule", required=True), t.texts("patterns", required=True)) for t in _closing(top, "drops")
     )
-    layout = ObjectLayout(
+    layout = ObjectRows(
         table.text("name", required=True),
         family,
         table.text("about"),
@@ -179,7 +161,7 @@ def build_layout(document: Mapping[str, Any], origin: str) -> CustomLayout:
     if top.lines:
         raise LayoutError([f"{origin}: {line}" for line in dict.fromkeys(top.lines)])
     fields = {each.field for part in parts.values() for each in part.each if each.field}
-    return CustomLayout(layout, {name: name for name in sorted(fields)} | keys)
+    return layout._replace(family=family._replace(config={name: name for name in sorted(fields)} | keys))
 
 
 def _closing(top: _Table, key: str) -> Iterator[_Table]:
@@ -291,7 +273,7 @@ def _placed(table: _Table, parts: Mapping[str, Part]) -> Placed:
     return placed
 
 
-def _check_whole(top: _Table, layout: ObjectLayout, parts: Mapping[str, Part], found: Mapping[str, _Found]) -> None:
+def _check_whole(top: _Table, layout: ObjectRows, parts: Mapping[str, Part], found: Mapping[str, _Found]) -> None:
     """Complain about what no table shows alone: names and paths that come twice, names that no row has."""
     names = {variable.name for part in found.values() for _, variable in part.variables}
     if layout.family.anchor and layout.family.anchor not in names:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from tfckpt.errors import LayoutError
-from tfckpt.families.language.custom import CustomLayout, build_layout
-from tfckpt.families.language.rules import ObjectLayout
+from tfckpt.families.language.custom import build_layout
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.target import build_target
 from tfckpt.storage import files
 
@@ -14,7 +14,7 @@ FILE_LIMIT = 1 << 20  # bytes; one of a few hundred rows has some 30,000
 MAX_DOTS = 64  # in a line
 
 
-def read_layout(path: str) -> CustomLayout:
+def read_layout(path: str) -> ObjectRows:
     """Return the layout in a TOML file; `tfckpt.families.language.custom` says what stands there.
 
     Raises:
@@ -36,14 +36,14 @@ def read_layout(path: str) -> CustomLayout:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise LayoutError([f"{path}: not TOML: {error}"]) from None
-    custom = build_layout(document, path)
+    layout = build_layout(document, path)
     try:
-        build_target(custom.layout, _some_names(custom.layout))
+        build_target(layout, _some_names(layout))
     except LayoutError as error:
         raise LayoutError([issue._replace(origin=path) for issue in error.issues]) from None
-    return custom
+    return layout
 
 
-def _some_names(layout: ObjectLayout) -> set[str]:
+def _some_names(layout: ObjectRows) -> set[str]:
     """Return the hub names of a model that has one of everything."""
     return {v.name for placed in layout.parts for v in placed.part.variables(lambda *prefixes: (0,))}

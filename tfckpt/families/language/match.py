@@ -1,28 +1,44 @@
-"""Which model an object graph holds: the layout all of whose rows lead to a variable, from whatever node.
+"""Which model a source holds: in an object graph, the layout all of whose rows lead to a variable, from whatever node.
 
 The graph decides, not the spelling of keys: a model may hang on any root, the word table may be stored under a head, and
-encoders written before their attributes had edges are reached by Keras's numbers alone.
+encoders written before their attributes had edges are reached by Keras's numbers alone. Without a graph, names decide.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
 from tfckpt.errors import FormatError
-from tfckpt.families.language.rules import NUMBER, NUMBER_MARK, NUMBERED, ObjectLayout, Part, Placed, Variable
+from tfckpt.families.language.axes import parse
+from tfckpt.families.language.family import Family
+from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Placed, Substitutions
+from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
+from tfckpt.families.language.rules import (
+    NUMBER,
+    NUMBERED,
+    PADDED_MARK,
+    Part,
+    Variable,
+    numbers_in,
+    pattern_of,
+    scopes_before,
+)
 
 # Variables that are looked up for each node and edge of a graph, and for any graph: real ones need a tenth of that.
 LOOKUPS = 20
 FREE_LOOKUPS = 100_000
+MOST_LAYERS = 1000  # of a model whose names tell them
+
+
+NOWHERE = -1  # the node of what no graph holds
 
 
 class Found(NamedTuple):
-    """One row's variable in the graph."""
+    """One row's variable in a source: its node in the graph, if there is one, and its key or name."""
 
     variable: Variable
     node: int
@@ -30,14 +46,82 @@ class Found(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A layout's model in a graph: ``path`` leads to its node; a hub name may be held by several variables."""
+    """A layout's model in a source: ``path`` leads to its node, or is the scope of its names.
 
-    layout: ObjectLayout
+    A hub name may be held by several variables.
+    """
+
+    layout: Layout
+    family: Family
     path: str
     found: tuple[Found, ...]
 
 
-def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Match]:
+def match_names(names: Collection[str], layout: NameRows) -> list[Match]:
+    """Return the models whose variables have the names of a layout's rows, one for each scope before them."""
+    assert layout.part is not None
+    assert layout.family is not None
+    family = layout.family
+    one = layout.part.each_variable(lambda *prefixes: (0,))
+    anchor = next(variable.path for variable in one if family.anchor in variable.names)
+    matches = []
+    for scope in scopes_before(anchor, names):
+        own = {name.removeprefix(scope) for name in names if name.startswith(scope)}
+        there = numbers_in(own)
+        rows = layout.part.each_variable(lambda source, path, one_more=False, there=there: there(path, ""))
+        found = [Found(row, NOWHERE, scope + row.path) for row in rows if row.path in own]
+        slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
+        known = [*found, *(slot for slot in slots if slot.key in names), *_training_step(names)]
+        matches.append(Match(layout, family, scope, tuple(known)))
+    return matches
+
+
+def match_substituted(
+    shapes: Mapping[str, tuple[int, ...]], layout: Substitutions, models: Sequence[ObjectRows]
+) -> list[Match]:
+    """Return the model whose hub names became these names by a layout's substitutions; none if its anchor is not there.
+
+    Args:
+        shapes: of all tensors, by name.
+        layout: the substitutions.
+        models: whose rows have the hub names.
+    """
+    numbers = sorted({int(n) for name in shapes for n in re.findall(rf"(?<![0-9]){NUMBER}(?![0-9])", name)})[
+        :MOST_LAYERS
+    ]
+    for family in {model.family: None for model in models if layout.rename(model.family.anchor) in shapes}:
+        parts = [placed.part for model in models if model.family == family for placed in model.parts]
+        hub = dict.fromkeys(v.name for part in parts for v in part.each_variable(lambda *prefixes: numbers))
+        found = [
+            Found(Variable(name, key, _unsplit(layout.axes(name), shapes[key])), NOWHERE, key)
+            for name in hub
+            if (key := layout.rename(name)) in shapes
+        ]
+        slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
+        known = (*found, *(slot for slot in slots if slot.key in shapes), *_training_step(shapes))
+        return [Match(layout, family, "", known)]
+    return []
+
+
+def _unsplit(axes: str | None, shape: Sequence[int]) -> str:
+    """Return the pattern if a tensor has the form that it leads to; empty if it has the hub's."""
+    return axes if axes is not None and len(parse(axes)[1]) == len(shape) else ""
+
+
+def _slot(of: Found, slot: str) -> Found:
+    """Return where a variable's slot would be."""
+    more = tuple(f"{name}/{slot}" for name in of.variable.more)
+    return of._replace(
+        variable=of.variable._replace(name=f"{of.variable.name}/{slot}", more=more), key=f"{of.key}/{slot}"
+    )
+
+
+def _training_step(names: Collection[str]) -> list[Found]:
+    step = Variable(TRAINING_STEP, TRAINING_STEP, "")
+    return [Found(step, NOWHERE, TRAINING_STEP)] if TRAINING_STEP in names else []
+
+
+def match_models(graph: ObjectGraph, layouts: Iterable[ObjectRows]) -> list[Match]:
     """Return the models of the layout that the graph holds whole with the most variables, of those the first.
 
     There are several only if they share no variable. Raises: FormatError if the graph is so entangled that it would take
@@ -58,30 +142,24 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectLayout]) -> list[Ma
                 continue
             found = _match_layout(search, number, layout)
             if found and taken.isdisjoint(item.node for item in found):
-                models.append(Match(layout, join_path(path_to(number, ways)), found))
+                models.append(Match(layout, layout.family, join_path(path_to(number, ways)), found))
                 taken.update(item.node for item in found)
         if models and (not fullest or len(models[0].found) > len(fullest[0].found)):
             fullest = models
     return fullest
 
 
-@dataclass(slots=True)
 class _Search:
     """One graph, what is known of parts below its nodes, and how many variables may still be looked up."""
 
-    graph: ObjectGraph
-    known: dict[tuple[int, int], tuple[Found, ...]] = field(default_factory=dict)  # by node, and identity of the part
-    begun: dict[int, tuple[Part, set[str]]] = field(
-        default_factory=dict
-    )  # by identity of a part: it, and its first edges
-    numbered: set[int] = field(default_factory=set)  # nodes with containers that Keras has numbered
-    left: int = 0
-
-    def __post_init__(self) -> None:
-        edges = sum(len(node.children) for node in self.graph.nodes)
-        named = ((number, name) for number, node in enumerate(self.graph.nodes) for name in node.children)
-        self.numbered = {number for number, name in named if name.startswith(NUMBERED)}
-        self.left = LOOKUPS * (len(self.graph.nodes) + edges) + FREE_LOOKUPS
+    def __init__(self, graph: ObjectGraph) -> None:
+        self.graph = graph
+        self.known: dict[tuple[int, int], tuple[Found, ...]] = {}  # by node, and identity of the part
+        self.begun: dict[int, tuple[Part, set[str]]] = {}  # by identity of a part: it, and its first edges
+        edges = sum(len(node.children) for node in graph.nodes)
+        named = ((number, name) for number, node in enumerate(graph.nodes) for name in node.children)
+        self.numbered = {number for number, name in named if name.startswith(NUMBERED)}  # with what Keras has numbered
+        self.left = LOOKUPS * (len(graph.nodes) + edges) + FREE_LOOKUPS
 
     def spend(self) -> None:
         """Count one variable that is looked up."""
@@ -110,7 +188,7 @@ class _Search:
         return self.begun[id(part)][1]
 
 
-def _match_layout(search: _Search, model: int, layout: ObjectLayout) -> tuple[Found, ...]:
+def _match_layout(search: _Search, model: int, layout: ObjectRows) -> tuple[Found, ...]:
     """Return the variables of all the layout's parts below a node; none unless it is whole."""
     absent: set[str] = set()
     found: list[tuple[str, tuple[Found, ...]]] = []
@@ -200,7 +278,7 @@ class _Naming(NamedTuple):
     def numbers(self, source: str, path: str, one_more: bool = False) -> list[int]:
         """Return the numbers that occur for ``{n}`` in a path of the part."""
         parts = path.rstrip("/").split("/")
-        level = next(level for level, part in enumerate(parts) if NUMBER_MARK in part)
+        level = next(level for level, part in enumerate(parts) if PADDED_MARK.search(part))
         listed = _numbers(self.containers, "/".join(parts[: level + 1]))
         if listed:
             return listed
@@ -226,7 +304,7 @@ def _numbered(search: _Search, node: int, part: Part, lacks: tuple[str, ...]) ->
 
     def containers(layers: int) -> dict[str, str]:
         def numbers(source: str, path: str, one_more: bool = False) -> Iterable[int]:
-            return range(layers) if path.partition(NUMBER_MARK)[0] + "*" in part.order else (0,)
+            return range(layers) if PADDED_MARK.split(path)[0] + "*" in part.order else (0,)
 
         return part.numbered([variable.path for variable in part.variables(numbers, lacks)])
 
@@ -241,8 +319,7 @@ def _numbered(search: _Search, node: int, part: Part, lacks: tuple[str, ...]) ->
 
 
 def _numbers(names: Iterable[str], pattern: str) -> list[int]:
-    regex = re.compile(re.escape(pattern).replace(re.escape(NUMBER_MARK), NUMBER))
-    return sorted(int(match[1]) for match in map(regex.fullmatch, names) if match)
+    return sorted(int(match[1]) for match in map(pattern_of(pattern).fullmatch, names) if match)
 
 
 def _descend(graph: ObjectGraph, node: int, path: str) -> int | None:

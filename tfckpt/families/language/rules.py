@@ -7,42 +7,11 @@ is an ordered list of substitutions. All are data; what they do to a checkpoint 
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
-
-from tfckpt.families.language.calls import Call
-
-# The options of a conversion that each kind of layout takes, with those values that it takes; with all, where none is named.
-OF_OBJECTS: Mapping[str, tuple[str, ...]] = {
-    "config": (),
-    "num_heads": (),
-    "exclude": (),
-    "fill": (),
-    "slots": ("drop", "convert"),
-    "optimizer": (),
-    "learning_rate": (),
-    "keep_names": (),
-    "vocab_size": (),
-    "max_positions": (),
-    "resize_fill": (),
-}
-OF_THE_WAY_BACK: Mapping[str, tuple[str, ...]] = {
-    "config": (),
-    "num_heads": (),
-    "exclude": (),
-    "slots": ("drop", "convert", "keep"),
-    "scope": (),
-    "model": (),
-    "vocab_size": (),
-    "max_positions": (),
-    "resize_fill": (),
-}
-OF_NAMES: Mapping[str, tuple[str, ...]] = {"num_heads": (), "exclude": (), "slots": ("drop", "keep")}
 
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
@@ -56,8 +25,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "{kb}": ("kernel", "bias"),
 }
 NUMBER_MARK = "{n}"
-NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals, as both sides spell them
-DECIMAL = re.compile(NUMBER)
+NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals
+PADDED_MARK = re.compile(r"\{n(?::0([2-6]))?\}")  # {n}, or {n:03} for 000, 001, ...
+FUSED = " + "  # joins the hub names of which one variable is made
+JOINED = "+"  # marks the axis along which they lie, before its letter or bracket
 AFTER_SLASH = "0"  # sorts right behind a slash
 NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
 NAMELESS = "<"  # begins a container that has a number only, and no edge by an attribute's name
@@ -96,11 +67,26 @@ class Each(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """One row with everything filled in."""
+    """One row with everything filled in.
+
+    Attributes:
+        name: the hub name that its value comes from; of several, the first.
+        path: where it is.
+        axes: the pattern that leads there from the hub's form, of each of them.
+        more: the other hub names of which it is made.
+        axis: along which axis of the result they lie, one after another.
+    """
 
     name: str
     path: str
     axes: str
+    more: tuple[str, ...] = ()
+    axis: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hub names of which it is made."""
+        return (self.name, *self.more)
 
 
 class Part(NamedTuple):
@@ -129,7 +115,7 @@ class Part(NamedTuple):
 
     def each_variable(self, numbers: Numbers, lacks: Collection[str] = ()) -> Iterator[Variable]:
         """Yield what `variables` returns; no number is asked for before it is needed."""
-        rows = (Variable(*row) for block in _expand(self, numbers) for row in _fill(block.rows))
+        rows = (_variable(row) for block in _expand(self, numbers) for row in _fill(block.rows))
         return (row for row in rows if not any(begins(row.name, prefix) for prefix in lacks))
 
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
@@ -165,17 +151,66 @@ class _Block(NamedTuple):
 
 def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = "") -> Iterator[_Block]:
     """Yield a block, then those that repeat inside it, all prefixes and numbers filled in."""
-    rows = ((source + name, path + key, axes) for name, key, axes in block.rows)
+    rows = ((_under(source, name), path + key, axes) for name, key, axes in block.rows)
     aliases = [(path + alias, path + to) for alias, to in block.aliases]
     yield _Block(rows, aliases, (item.under(source) for item in block.not_zeros))
     for each in block.each:
         inner = source + each.source, path + each.path
         found = list(numbers(*inner) if each.last is None else numbers(*inner, True))
         for number in found:
-            under, at = (text.replace(NUMBER_MARK, str(number)) for text in inner)
+            under, at = (spell(text, number) for text in inner)
             if each.last is not None and number == found[-1]:
                 under = source + each.last
             yield from _expand(each, numbers, under, at)
+
+
+def _under(prefix: str, names: str) -> str:
+    """Return a row's hub name, or several, with a prefix before each."""
+    return prefix + (names.replace(FUSED, f"{FUSED}{prefix}") if FUSED in names else names)
+
+
+def _variable(row: Row) -> Variable:
+    """Return the variable of a row that leaves nothing open.
+
+    >>> _variable(("query + key + value", "qkv", "h +k"))
+    Variable(name='query', path='qkv', axes='h k', more=('key', 'value'), axis=1)
+    """
+    if FUSED not in row[0]:
+        return Variable(*row)
+    names, path, axes = row
+    first, *more = names.split(FUSED)
+    target = axes.rpartition("->")[2].split()
+    axis = next((number for number, letter in enumerate(target) if letter.startswith(JOINED)), 0)
+    return Variable(first, path, axes.replace(JOINED, ""), tuple(more), axis)
+
+
+def spell(text: str, number: int) -> str:
+    """Return a text with a number in place of its mark.
+
+    >>> spell("layer_{n}/", 7), spell("block_{n:03}/", 7)
+    ('layer_7/', 'block_007/')
+    """
+    if NUMBER_MARK in text:
+        return text.replace(NUMBER_MARK, str(number))
+    return PADDED_MARK.sub(lambda mark: f"{number:0{mark[1] or 1}}", text)
+
+
+def number_in(mark: re.Match[str]) -> str:
+    """Return the regular expression of the numbers that a mark stands for."""
+    return NUMBER if mark[1] is None else rf"([0-9]{{{mark[1]}}}|[1-9][0-9]{{{mark[1]},5}})"
+
+
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Return the regular expression of a text in which marks stand for numbers.
+
+    >>> pattern_of("block_{n:03}/").match("block_012/kernel")[1]
+    '012'
+    """
+    found, at = "", 0
+    for mark in PADDED_MARK.finditer(text):
+        found += re.escape(text[at : mark.start()]) + number_in(mark)
+        at = mark.end()
+    return re.compile(found + re.escape(text[at:]))
 
 
 def _fill(rows: Iterable[Row]) -> Iterator[Row]:
@@ -200,12 +235,21 @@ def begins(name: str, prefix: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _prefix(prefix: str) -> re.Pattern[str]:
-    return re.compile(re.escape(prefix).replace(re.escape(NUMBER_MARK), NUMBER))
+    return pattern_of(prefix)
 
 
 @lru_cache(maxsize=1024)
 def _container(path: str) -> re.Pattern[str]:
     return re.compile(f"({re.escape(path)})/".replace(r"\*", NUMBER))
+
+
+def scopes_before(end: str, names: Iterable[str]) -> list[str]:
+    """Return what stands before ``end`` in each of these names that ends in it, part by part, in order.
+
+    >>> scopes_before("x/y", ["b/x/y", "x/y", "ax/y", "x"])
+    ['b/', '']
+    """
+    return [name.removesuffix(end) for name in sorted(names) if f"/{name}".endswith(f"/{end}")]
 
 
 def numbers_in(names: Iterable[str]) -> Numbers:
@@ -218,11 +262,15 @@ def numbers_in(names: Iterable[str]) -> Numbers:
 
     @lru_cache(maxsize=1024)
     def matched(source: str) -> list[int]:
-        head, mark, tail = source.partition(NUMBER_MARK)
-        found = set()
-        at = bisect_left(known, head) if mark else len(known)
+        mark = PADDED_MARK.search(source)
+        if mark is None:
+            return []
+        head, tail = source[: mark.start()], source[mark.end() :]
+        found: set[int] = set()
+        plain = re.compile(number_in(mark))
+        at = bisect_left(known, head)
         while at < len(known) and known[at].startswith(head):
-            number = DECIMAL.match(known[at], len(head))
+            number = plain.match(known[at], len(head))
             at += 1
             if number and begins(known[at - 1][number.end() :], tail):
                 found.add(int(number[0]))
@@ -234,180 +282,3 @@ def numbers_in(names: Iterable[str]) -> Numbers:
         return [*found, len(found)] if one_more else found
 
     return numbers
-
-
-@lru_cache(maxsize=1024)
-def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(fnmatch.translate, patterns)))
-
-
-class Drop(NamedTuple):
-    """Source variables that a target has no place for; ``patterns`` are shell globs."""
-
-    rule: str
-    patterns: tuple[str, ...]
-
-    def matches(self, name: str) -> bool:
-        """Whether this rule drops the variable."""
-        return _globs(self.patterns).match(name) is not None
-
-
-POOLER = Drop("pooler", ("*/pooler/*",))  # what a head reads, and goes with heads; every family calls it so
-
-
-class Borrow(NamedTuple):
-    """Variables of one network that are stored as another's: without any under ``own``, those under ``lender`` are meant.
-
-    Of a family's borrows only the first that applies does, and only where a name begins with ``only_with``. On the way back
-    the names under ``own`` are given up if the lender's variables are there and the same, or if they are not there at all and
-    ``sign`` begins the name of one that is.
-    """
-
-    own: str
-    lender: str
-    sign: str = ""
-    only_with: str = ""
-
-
-class SecondNetwork(NamedTuple):
-    """A second network in the same checkpoint, whose sizes are called as the first's, after ``prefix``.
-
-    ``config_file`` states them, if it lies beside the source. Its head count is not in the shapes; without that file it is
-    ``hidden // head_size``, at least 1, by the rule of the code that wrote the source. ``hidden`` names a vector of the
-    hidden size; where it is borrowed, both networks are one, and so are their head counts.
-    """
-
-    prefix: str
-    config_file: str
-    hidden: str
-    head_size: int
-
-
-class Family(NamedTuple):
-    """Models whose TF1 variables go by the same names.
-
-    ``anchor`` is a hub name that every checkpoint of the family has; what stands before it there is a scope. ``sizes`` tells
-    which field of the configuration an axis letter means; a letter without a field is free in every tensor. ``heads`` gives
-    the names that a model's heads go by, each with the patterns of its variables. ``only`` holds values of fields other
-    than which no target of the family can have, and ``refuses`` the variables that would come with them: each rule is one
-    complaint.
-    ``borrows`` and ``second`` are for families of two networks, the others for those whose models in TF2 have more variables
-    than TF1's: ``unknown`` are the hub names made up for these, filled there and dropped on the way back, and ``defaults``
-    sizes of theirs, as (field, value, who says so). ``activations`` tells the code of each name that ``hidden_act`` may have,
-    and ``activation`` is the one that is meant where nothing states it; empty if the family's models differ.
-    """
-
-    name: str
-    anchor: str
-    sizes: Mapping[str, str]
-    heads: tuple[Drop, ...] = ()
-    only: Mapping[str, int] = MappingProxyType({})
-    refuses: tuple[Drop, ...] = ()
-    borrows: tuple[Borrow, ...] = ()
-    second: SecondNetwork | None = None
-    defaults: tuple[tuple[str, int, str], ...] = ()
-    unknown: Drop | None = None
-    activations: Mapping[str, str] = MappingProxyType({})
-    activation: str = ""
-
-    def __hash__(self) -> int:
-        return hash(self.name)  # mappings have no hash
-
-    def heads_among(self, names: Collection[str]) -> list[str]:
-        """Return what the heads are called of which there is a variable among these hub names."""
-        return [head.rule for head in self.heads if any(head.matches(name) for name in names)]
-
-    def borrowed(self, names: Collection[str]) -> dict[str, str]:
-        """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
-
-        >>> Family("F", "a/x", {}, borrows=(Borrow("b/", "a/"),)).borrowed(["a/x", "a/y"])
-        {'b/x': 'a/x', 'b/y': 'a/y'}
-        """
-        for borrow in self.borrows:
-            wanted = any(name.startswith(borrow.only_with) for name in names)
-            if wanted and not any(name.startswith(borrow.own) for name in names):
-                lent = [name for name in names if name.startswith(borrow.lender)]
-                return {borrow.own + name.removeprefix(borrow.lender): name for name in lent}
-        return {}
-
-
-class Placed(NamedTuple):
-    """A part at a path below the model's node; with ``only_with``, only where the source has that hub name.
-
-    Several at one path are forms of one piece, of which a model has one.
-    """
-
-    part: Part
-    path: str = ""
-    only_with: str = ""
-
-
-class ObjectLayout(NamedTuple):
-    """An object-based target: parts below a model's node, and the ways that lead to it from the root.
-
-    ``edges`` are second paths from the root, in the order in which a model of this kind is saved: a variable's key is spelled
-    by the shortest of its paths, and the first of those. ``roots`` are paths that lead to the same model but spell no key;
-    the empty one lets the root itself stand for the model. ``placeholders`` are nodes without a value, for objects that
-    a reader creates by itself. A hub name in no row and in no drop rule stops the plan. ``calls`` build the model, the last
-    one all of it.
-    """
-
-    name: str
-    family: Family
-    about: str
-    model: str  # path of the model's node
-    parts: tuple[Placed, ...]
-    drops: tuple[Drop, ...]
-    edges: tuple[Alias, ...] = ()
-    roots: tuple[str, ...] = ()
-    placeholders: tuple[str, ...] = ()
-    calls: tuple[Call, ...] = ()
-
-    @property
-    def options(self) -> Mapping[str, tuple[str, ...]]:
-        """The options that it takes."""
-        return OF_OBJECTS
-
-
-class HubLayout(NamedTuple):
-    """TF1 itself, reached from any object-based checkpoint: the way back."""
-
-    name: str
-    about: str
-
-    @property
-    def options(self) -> Mapping[str, tuple[str, ...]]:
-        """The options that it takes."""
-        return OF_THE_WAY_BACK
-
-
-class NameLayout(NamedTuple):
-    """A name-based target: ordered substitutions, each applied to every name; a name without a match passes through.
-
-    ``reshapes`` are tried on the *source* name: the first whose substrings it contains gives the axes. Those with a letter
-    of ``sizes`` count only if a head count was asked for.
-    """
-
-    name: str
-    about: str
-    substitutions: tuple[tuple[str, str], ...]
-    reshapes: tuple[tuple[tuple[str, ...], str], ...] = ()
-    sizes: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def options(self) -> Mapping[str, tuple[str, ...]]:
-        """The options that it takes."""
-        return OF_NAMES
-
-    def rename(self, name: str) -> str:
-        """Return the name in this layout."""
-        for old, new in self.substitutions:
-            name = name.replace(old, new)
-        return name
-
-    def axes(self, name: str) -> str | None:
-        """Return the axes pattern for a source name, if it is one that a head count splits."""
-        return next((axes for parts, axes in self.reshapes if all(part in name for part in parts)), None)
-
-
-Layout = ObjectLayout | HubLayout | NameLayout

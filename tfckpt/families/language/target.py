@@ -20,24 +20,34 @@ from tfckpt.checkpoint.graph.object_graph import (
 )
 from tfckpt.errors import LayoutError
 from tfckpt.families.language.axes import parse
-from tfckpt.families.language.rules import NAMELESS, ObjectLayout, Part, Placed, Variable, begins, numbers_in
+from tfckpt.families.language.layouts import NameRows, ObjectRows, Placed, Substitutions
+from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
+from tfckpt.families.language.rules import NAMELESS, Part, Variable, begins, numbers_in
 
 
 class TargetVariable(NamedTuple):
     """One variable of the target: the hub name that its value comes from, its key there, the axes pattern between.
 
-    ``attribute`` is what its row calls it in the object that it belongs to, such as ``"kernel"``.
+    ``attribute`` is what its row calls it in the object that it belongs to, such as ``"kernel"``. Without ``axes`` it has the
+    hub's form. One that is made of several hub names has the others in ``more``, joined along ``axis``.
     """
 
     name: str
     key: str
-    axes: str
-    attribute: str
+    axes: str | None
+    attribute: str = ""
+    more: tuple[str, ...] = ()
+    axis: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hub names that its value comes from."""
+        return (self.name, *self.more)
 
     @property
     def splits(self) -> bool:
         """Whether an axis of the source stands for several letters."""
-        return any(len(axis) > 1 for axis in parse(self.axes)[0])
+        return self.axes is not None and any(len(axis) > 1 for axis in parse(self.axes)[0])
 
     @property
     def is_vector(self) -> bool:
@@ -46,14 +56,43 @@ class TargetVariable(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What has to be written: a graph, and the variables that it leads to. One hub name may go to several variables."""
+    """What has to be written: variables, and the graph that leads to them, if there is one.
 
-    graph: ObjectGraph
+    One hub name may go to several variables.
+    """
+
+    graph: ObjectGraph | None
     variables: tuple[TargetVariable, ...]
 
 
-def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
-    """Return the target for a source that has these hub names.
+def name_target(layout: NameRows | Substitutions, names: Collection[str], scope: str, num_heads: int | None) -> Target:
+    """Return the name-based target for a source that has these hub names.
+
+    Args:
+        layout: of which kind.
+        names: of all that the source holds, slots among them.
+        scope: what stands before every name but the training step's.
+        num_heads: the head count, if attention is to be split into heads.
+    """
+    if isinstance(layout, Substitutions):
+        return Target(None, tuple(TargetVariable(n, layout.rename(n), layout.axes(n, num_heads)) for n in names))
+    if layout.part is None:
+        return Target(None, tuple(TargetVariable(n, n if n == TRAINING_STEP else scope + n, None) for n in names))
+    rows = layout.part.variables(numbers_in(names), lacking(layout.part, names))
+    variables = [TargetVariable(row.name, scope + row.path, row.axes, "", row.more, row.axis) for row in rows]
+    for slot in ADAM_SLOTS.values():
+        more = {row.name: tuple(f"{name}/{slot}" for name in row.names) for row in rows}
+        of = (
+            v._replace(name=more[v.name][0], key=f"{v.key}/{slot}", more=more[v.name][1:])
+            for v in variables[: len(rows)]
+        )
+        variables += [variable for variable in of if variable.name in names]
+    step = [TargetVariable(TRAINING_STEP, TRAINING_STEP, None)] if TRAINING_STEP in names else []
+    return Target(None, (*variables, *step))
+
+
+def build_target(layout: ObjectRows, names: Collection[str]) -> Target:
+    """Return the object-based target for a source that has these hub names.
 
     Every container can be reached by its attribute's name and by its Keras number, from every root; all nodes say that they
     hold values, so that TensorFlow waits for objects that are created later.
@@ -68,10 +107,11 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
         _add_alias(graph, alias, path)
     keys = _shortest_paths(graph)
     variables = []
-    for number, (name, path, axes) in found.items():
+    for number, (name, path, axes, more, axis) in found.items():
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
-        variables.append(TargetVariable(lent.get(name, name), key, axes, split_path(path)[-1]))
+        others = tuple(lent.get(other, other) for other in more)
+        variables.append(TargetVariable(lent.get(name, name), key, axes, split_path(path)[-1], others, axis))
     for placed, numbered in zip(parts, containers, strict=True):
         _add_part_aliases(graph, layout, placed, names, numbered)
     _add_roots(graph, layout)
@@ -80,7 +120,7 @@ def build_target(layout: ObjectLayout, names: Collection[str]) -> Target:
     return Target(graph, tuple(variables))
 
 
-def placed_parts(layout: ObjectLayout, names: Collection[str]) -> list[Placed]:
+def placed_parts(layout: ObjectRows, names: Collection[str]) -> list[Placed]:
     """Return the layout's parts, but for those that come only with a hub name that is not there."""
     return [placed for placed in layout.parts if not placed.only_with or placed.only_with in names]
 
@@ -100,7 +140,7 @@ def below(*paths: str) -> str:
 
 
 def _add_variables(
-    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], found: dict[int, Variable]
+    graph: ObjectGraph, layout: ObjectRows, placed: Placed, names: Collection[str], found: dict[int, Variable]
 ) -> dict[str, str]:
     """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key.
 
@@ -120,7 +160,7 @@ def _add_variables(
 
 
 def _add_part_aliases(
-    graph: ObjectGraph, layout: ObjectLayout, placed: Placed, names: Collection[str], numbered: Mapping[str, str]
+    graph: ObjectGraph, layout: ObjectRows, placed: Placed, names: Collection[str], numbered: Mapping[str, str]
 ) -> None:
     base = below(layout.model, placed.path)
     for alias, path in placed.part.all_aliases(numbers_in(names)):
@@ -167,7 +207,7 @@ def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
     return {number: head.removesuffix("/") for number, head in heads.items()}
 
 
-def _add_roots(graph: ObjectGraph, layout: ObjectLayout) -> None:
+def _add_roots(graph: ObjectGraph, layout: ObjectRows) -> None:
     """Add what spells no key: second ways from the root to the model, and nodes without a value."""
     model = graph.node_at(split_path(layout.model))
     for root in layout.roots:

@@ -30,7 +30,9 @@ from tfckpt.families.language.calls import (
     RowsAre,
     SizeOf,
 )
-from tfckpt.families.language.rules import Alias, Each, Family, NotZeros, ObjectLayout, Part, Placed, Row
+from tfckpt.families.language.family import Family
+from tfckpt.families.language.layouts import ObjectRows, Placed
+from tfckpt.families.language.rules import Alias, Each, NotZeros, Part, Row
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
 
@@ -40,6 +42,7 @@ MOBILEBERT = Family(
     SIZES,
     heads=PRETRAINING_HEADS,
     activations=ACTIVATIONS,  # a released student has relu, its teacher gelu
+    config_files=("bert_config.json", "config.json"),
 )
 
 # fmt: off
@@ -165,7 +168,7 @@ PRETRAINER_CALL = Call("model", GARDEN, "models.BertPretrainerV2", (
     ("customized_masked_lm", Code("head")),
 ), first_call=CALL_ONCE)
 
-ENCODER = ObjectLayout(
+ENCODER = ObjectRows(
     "encoder", MOBILEBERT,
     about="MobileBERTEncoder, as student or teacher, with a pooler if the source has one",
     model="encoder",
@@ -175,7 +178,7 @@ ENCODER = ObjectLayout(
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL,),
 )
-PRETRAINER = ObjectLayout(
+PRETRAINER = ObjectRows(
     "pretrainer", MOBILEBERT,
     about="BertPretrainerV2 with a MobileBertMaskedLM; it has no next-sentence head",
     model="model",

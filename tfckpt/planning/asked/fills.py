@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from tfckpt.base.issues import give
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.families.language.rules import SCALE, ObjectLayout, numbers_in
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import SCALE, numbers_in
 from tfckpt.families.language.target import TargetVariable, placed_parts
-from tfckpt.planning.planning import Complaints
+from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.steps import Fill
 
 FILLED = give(fill="normal:1")
@@ -34,8 +35,8 @@ def refuse_zeros(
     missing: Sequence[TargetVariable],
     hub: Mapping[str, Entry],
     scope: str,
-    layout: ObjectLayout,
-    complaints: Complaints,
+    layout: ObjectRows,
+    builder: PlanBuilder,
 ) -> None:
     """Complain about variables that could not be trained if all of them were filled with zeros."""
     absent = {variable.name for variable in missing}
@@ -43,4 +44,4 @@ def refuse_zeros(
     numbers = numbers_in(names)
     found = [item for placed in placed_parts(layout, names) for item in placed.part.all_not_zeros(numbers)]
     for item in dict.fromkeys(item for item in found if absent.issuperset(item.names)):
-        complaints.add("zeros-stay", ", ".join(scope + name for name in item.names), item.why, "", FILLED)
+        builder.complain("zeros-stay", ", ".join(scope + name for name in item.names), item.why, "", FILLED)

@@ -15,7 +15,7 @@ from tfckpt.base.options import Fixed
 from tfckpt.bundle.values.dtypes import NUMERIC, item_size
 from tfckpt.errors import are
 from tfckpt.families.language import axes
-from tfckpt.planning.planning import Complaints
+from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.steps import Op, Rearrange, Resize, Step
 
 ZEROS, MEAN = "zeros", "mean"
@@ -44,7 +44,7 @@ def parse_resizing(vocab_size: int | None, max_positions: int | None, fill: str)
 
 
 def resize_steps(
-    steps: Sequence[Step], fields: Mapping[str, str], resizing: Resizing, complaints: Complaints
+    steps: Sequence[Step], fields: Mapping[str, str], resizing: Resizing, builder: PlanBuilder
 ) -> tuple[list[Step], list[Issue]]:
     """Return the steps with the sizes asked for, and notes that say what changes.
 
@@ -52,7 +52,7 @@ def resize_steps(
         steps: a plan's.
         fields: the field of the configuration that each letter of the axes patterns means.
         resizing: what was asked for.
-        complaints: where to say that nothing has such a size, or that it cannot be changed.
+        builder: where to say that nothing has such a size, or that it cannot be changed.
     """
     resized, notes = list(steps), []
     for field, size in resizing.sizes.items():
@@ -62,35 +62,36 @@ def resize_steps(
             letter = next((letter for letter in letters if letter in step.letters), None)
             if letter is not None and step.axes is not None:
                 changed.setdefault(step.letters[letter], []).append(step.source or step.target)
-                resized[number] = _resize(step, letter, size, resizing.fill, complaints)
-        if not changed and not complaints.has_mismatch(field):
-            complaints.add("no-such-size", field, str(size))
+                resized[number] = _resize(step, letter, size, resizing.fill, builder)
+        if not changed and not builder.has_mismatch(field):
+            builder.complain("no-such-size", field, str(size))
         notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
     return resized, notes
 
 
-def _resize(step: Step, letter: str, size: int, fill: str, complaints: Complaints) -> Step:
+def _resize(step: Step, letter: str, size: int, fill: str, builder: PlanBuilder) -> Step:
     old = step.letters[letter]
     if size == old:
         return step
     assert step.axes is not None
     if step.data_type not in NUMERIC:
-        complaints.add("no-numbers", step.source, got=step.dtype_name)
+        builder.complain("no-numbers", step.source, got=step.dtype_name)
         return step
     (first,) = step.inputs
-    named = Rearrange(step.axes, Fixed({**step.letters, letter: size}))
-    shape = axes.target_shape(step.axes, named.letters)
+    moves = [op for op in first.ops if isinstance(op, Rearrange)]
+    renewed = [op._replace(letters=Fixed({**op.letters, letter: size})) for op in moves]
+    shape = axes.target_shape(renewed[-1].pattern, renewed[-1].letters)
     nbytes = item_size(step.data_type) * math.prod(shape)
     if step.fill is not None:
-        return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(shape=shape, ops=(named,)),))
+        return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(shape=shape, ops=(*renewed,)),))
     if old == 0 and fill == MEAN:
-        complaints.add("no-mean", step.source, "", "", ZEROED)
+        builder.complain("no-mean", step.source, "", "", ZEROED)
         return step
     source = axes.parse(step.axes)[0]
     if (letter,) not in source:
-        complaints.add("joined-axis", step.source, step.axes, str(old))
+        builder.complain("joined-axis", step.source, step.axes, str(old))
         return step
-    ops: tuple[Op, ...] = (*step.resizes, Resize(source.index((letter,)), old, size, fill), named)
+    ops: tuple[Op, ...] = (*step.resizes, Resize(source.index((letter,)), old, size, fill), *renewed)
     return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(ops=ops),))
 
 

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.families.language.axes import parse
-from tfckpt.families.language.rules import NUMBER_MARK, POOLER, ObjectLayout, numbers_in
+from tfckpt.families.language.family import POOLER
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_before
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
-from tfckpt.planning.planning import scopes_before
 
 Substitution = tuple[str, str]  # a regular expression, and what stands for it
 MOST_SUBSTITUTIONS = 12
@@ -66,9 +67,9 @@ class Renames(NamedTuple):
 
 def find_renames(
     entries: Sequence[Entry],
-    layout: ObjectLayout,
+    layout: ObjectRows,
     known: Mapping[str, int],
-    works: Callable[[Sequence[Entry], ObjectLayout], bool],
+    works: Callable[[Sequence[Entry], ObjectRows], bool],
 ) -> Renames | None:
     """Return the substitutions that give a source's variables the names of the target's; None if none are known.
 
@@ -110,7 +111,7 @@ def _new_name(name: str, step: Iterable[Substitution]) -> str:
     return name
 
 
-def _next_step(entries: Sequence[Entry], layout: ObjectLayout, known: Mapping[str, int]) -> list[Substitution]:
+def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str, int]) -> list[Substitution]:
     """Return the next substitutions; none if nothing is missing any more, or nothing more can be told."""
     if step := _spelling([entry.name for entry in entries]):
         return step
@@ -138,7 +139,7 @@ def _spelling(names: Sequence[str]) -> list[Substitution]:
     return [DOTS] if are_dotted else []
 
 
-def _scope(names: Sequence[str], layout: ObjectLayout) -> str | None:
+def _scope(names: Sequence[str], layout: ObjectRows) -> str | None:
     """Return what stands before the hub's names; None if nothing begins as they do."""
     root = layout.family.anchor.partition("/")[0] + "/"
     scopes = scopes_before(layout.family.anchor, names)
@@ -148,7 +149,7 @@ def _scope(names: Sequence[str], layout: ObjectLayout) -> str | None:
     return starts.pop() if len(starts) == 1 else None
 
 
-def _first_scope(names: Sequence[str], layout: ObjectLayout) -> list[Substitution]:
+def _first_scope(names: Sequence[str], layout: ObjectRows) -> list[Substitution]:
     """Return the substitution that gives a model its family's scope, if it has another one or none."""
     root, _, tail = layout.family.anchor.partition("/")
     scopes = scopes_before(tail, names)
@@ -162,7 +163,7 @@ def _first_scope(names: Sequence[str], layout: ObjectLayout) -> list[Substitutio
     return [(f"^(?=(?:{'|'.join(map(_exactly, firsts))})/)", f"{root}/")] if firsts else []
 
 
-def _find_gap(model: Sequence[Entry], layout: ObjectLayout, scope: str) -> Gap:
+def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
     """Return what a target lacks of a model's variables, and which it has no place for."""
     hub = {entry.name.removeprefix(scope): entry for entry in model}
     wanted = {variable.name: variable for variable in build_target(layout, hub).variables}
@@ -182,11 +183,11 @@ def _find_gap(model: Sequence[Entry], layout: ObjectLayout, scope: str) -> Gap:
         {stored(name): variable for name, variable in wanted.items() if name not in hub},
         {name: entry for name, entry in hub.items() if has_no_place(name)},
         {name: entry for name, entry in hub.items() if name in wanted},
-        {name: variable.axes for name, variable in wanted.items()},
+        {name: variable.axes or "" for name, variable in wanted.items()},
     )
 
 
-def _layers(gap: Gap, layout: ObjectLayout) -> list[Substitution]:
+def _layers(gap: Gap, layout: ObjectRows) -> list[Substitution]:
     """Return the substitution for layers that stand under another name: told by the names of what they hold."""
     names = {*gap.known, *gap.strays}
     there = numbers_in({*names, *layout.family.borrowed(names)})
@@ -222,7 +223,7 @@ def _numbered_like(rows: Collection[str], start: str, end: str, strays: Iterable
 class _Shapes:
     """Which shapes a missing variable may have: by a configuration's sizes, and by what has the same axes."""
 
-    def __init__(self, gap: Gap, layout: ObjectLayout, known: Mapping[str, int]) -> None:
+    def __init__(self, gap: Gap, layout: ObjectRows, known: Mapping[str, int]) -> None:
         self._fields = layout.family.sizes
         self._known = known
         self._seen: dict[str, set[tuple[int, ...]]] = {}
@@ -231,14 +232,14 @@ class _Shapes:
 
     def fit(self, shape: tuple[int, ...], variable: TargetVariable) -> bool:
         """Whether a variable may have this shape."""
-        axes = parse(variable.axes)[0]
+        axes = parse(variable.axes or "")[0]
         if len(axes) != len(shape):
             return False
         for axis, size in zip(axes, shape, strict=True):
             stated = self._known.get(self._fields.get(axis[0], "")) if len(axis) == 1 else None
             if stated is not None and size != stated:
                 return False
-        seen = self._seen.get(_source_axes(variable.axes))
+        seen = self._seen.get(_source_axes(variable.axes or ""))
         return seen is None or shape in seen
 
 
@@ -249,7 +250,7 @@ def _source_axes(pattern: str) -> str:
 class _Rivals:
     """What tells that a variable that is left over is none of the missing ones, though it would fit."""
 
-    def __init__(self, gap: Gap, layout: ObjectLayout) -> None:
+    def __init__(self, gap: Gap, layout: ObjectRows) -> None:
         self._unknown = layout.family.unknown
         self._known = {_unnumbered(name) for name in gap.known}
         self._scopes = {name[: match.end()] for name in gap.known for match in re.finditer("/", name)}

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from tfckpt.base.issues import Issue, give, lossy
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.families.language.rules import ObjectLayout
-from tfckpt.planning.asked.exclusion import WILD, leaving_out, whole_name
-from tfckpt.planning.planning import Complaints
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.exclusion import WILD, leaving_out, whole_name
 
 MOST_NAMED = 3  # variables under one scope that are excluded by their names
 
@@ -22,8 +22,8 @@ def complain_of_strays(
     hub: Collection[str],
     wanted: Collection[str],
     scope: str,
-    layout: ObjectLayout,
-    complaints: Complaints,
+    layout: ObjectRows,
+    builder: PlanBuilder,
     *,
     is_whole: bool,
 ) -> None:
@@ -35,7 +35,7 @@ def complain_of_strays(
         wanted: the hub names that the target takes.
         scope: what stands before them.
         layout: the target.
-        complaints: where to complain.
+        builder: where to complain.
         is_whole: whether the target lacks nothing.
     """
     if not strays:
@@ -47,10 +47,10 @@ def complain_of_strays(
     for entry in strays:
         shape = str(list(entry.shape))
         if entry.name in texts:
-            complaints.add("stray-beside", entry.name, repr(layout.name), shape, give(exclude=texts[entry.name]))
+            builder.complain("stray-beside", entry.name, repr(layout.name), shape, give(exclude=texts[entry.name]))
         else:
             remedy = lossy(leaving_out(entry), entry.name)
-            complaints.add("stray-variable", entry.name, repr(layout.name), shape, remedy)
+            builder.complain("stray-variable", entry.name, repr(layout.name), shape, remedy)
 
 
 def all_kept(issues: Iterable[Issue]) -> list[Issue]:

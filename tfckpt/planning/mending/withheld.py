@@ -14,10 +14,12 @@ from tfckpt.base.issues import Issue, instead
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.errors import count_of, some
 from tfckpt.families.language.axes import Size
-from tfckpt.families.language.rules import NUMBER_MARK, POOLER, ObjectLayout, numbers_in
+from tfckpt.families.language.family import POOLER
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.rules import numbers_in, spell
 from tfckpt.families.language.target import TargetVariable, lacking, placed_parts
-from tfckpt.planning.asked.exclusion import Exclusion, Taken, whole_name
-from tfckpt.planning.planning import Complaints
+from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.exclusion import Taken, whole_name
 
 
 class Withheld(NamedTuple):
@@ -40,8 +42,11 @@ class Withheld(NamedTuple):
         return taken.is_exact or variable.name not in self.network
 
 
+NOT_WITHHELD = Withheld({}, (), {}, ())
+
+
 def find_withheld(
-    layout: ObjectLayout, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
+    layout: ObjectRows, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
 ) -> Withheld:
     """Return what an exclusion takes of a target.
 
@@ -64,7 +69,7 @@ def find_withheld(
     return Withheld(entries, network, needed, notes)
 
 
-def network_of(layout: ObjectLayout, names: Collection[str]) -> set[str]:
+def network_of(layout: ObjectRows, names: Collection[str]) -> set[str]:
     """Return the hub names of a target's network, for which only trained values will do: heads and poolers are none of it."""
     lent = layout.family.borrowed(names)
     known = {*names, *lent}
@@ -78,7 +83,7 @@ def network_of(layout: ObjectLayout, names: Collection[str]) -> set[str]:
 
 
 def _whole_layers(
-    layout: ObjectLayout, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
+    layout: ObjectRows, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
 ) -> tuple[tuple[str, ...], list[Issue]]:
     """Return what the names of layers begin with that may go, and notes that say so."""
     kept, there = numbers_in(hub), numbers_in({*hub, *entries})
@@ -90,7 +95,7 @@ def _whole_layers(
         stated = known.get(each.field)
         agreed = stated is None or stated.value == len(left)
         if cut and left and agreed and left == list(range(len(left))):
-            gone += [each.source.replace(NUMBER_MARK, str(number)) for number in cut]
+            gone += [spell(each.source, number) for number in cut]
             notes.append(Issue("layers-left-out", some(gone[-len(cut) :], 2), count_of(left, "layer")))
     return tuple(gone), notes
 
@@ -98,10 +103,9 @@ def _whole_layers(
 def complain_of_taken(
     missing: Iterable[TargetVariable],
     withheld: Withheld,
-    excluded: Exclusion,
-    layout: ObjectLayout,
+    builder: PlanBuilder,
+    layout: ObjectRows,
     strays: Sequence[str],
-    complaints: Complaints,
     *,
     fill: bool,
 ) -> list[TargetVariable]:
@@ -110,12 +114,12 @@ def complain_of_taken(
     Args:
         missing: variables of the target for which nothing is left.
         withheld: what the exclusion takes.
-        excluded: the exclusion.
+        builder: where to complain.
         layout: the target.
         strays: names of what the exclusion takes and the target has no place for: a narrower one takes these alone.
-        complaints: where to complain.
         fill: whether values for missing variables were asked for.
     """
+    excluded = builder.excluded
     others: list[TargetVariable] = []
     needed: dict[Taken, list[TargetVariable]] = {}
     for variable in missing:
@@ -142,8 +146,26 @@ def complain_of_taken(
             issue = issue._replace(code="excluded-by-a-part")
         if taken.text is not None and (taken.is_exact or not fillable):
             issue = issue._replace(remedies=(narrower,))
-        complaints.add_issue(issue)
+        builder.complain_of(issue)
     return others
+
+
+def complain_of_lost(builder: PlanBuilder, lost: Mapping[str, str], layout: str) -> None:
+    """Complain about tensors that a source names and lacks, and once for each rule about those that are left out.
+
+    Args:
+        builder: where to complain.
+        lost: by hub name, the names that the source has for them.
+        layout: name of the target.
+    """
+    needed: dict[str, dict[str, str]] = {}
+    for name, key in lost.items():
+        if key in builder.rules:
+            needed.setdefault(builder.rules[key], {})[key] = name
+        else:
+            builder.complain("missing-tensor", key, name)
+    for rule, targets in needed.items():
+        builder.complain_of(needing(targets, rule, layout))
 
 
 def needing(targets: Mapping[str, str], rule: str, layout: str) -> Issue:

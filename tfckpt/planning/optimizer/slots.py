@@ -26,17 +26,17 @@ from tfckpt.checkpoint.graph.object_graph import (
     variable_key,
 )
 from tfckpt.errors import UsageError
-from tfckpt.families.language.rules import ObjectLayout, numbers_in
-from tfckpt.families.language.target import Target, lacking, placed_parts
-from tfckpt.families.optimizer import (
+from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.optimizer import (
     ADAM_SLOTS,
     ADAM_WEIGHT_DECAY,
     OPTIMIZERS,
     TRAINING_STEP,
     Optimizer,
-    position,
 )
-from tfckpt.planning.planning import Complaints
+from tfckpt.families.language.rules import numbers_in
+from tfckpt.families.language.target import Target, TargetVariable, lacking, placed_parts
+from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.steps import Fill, Step, carrying, filling
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
@@ -80,12 +80,12 @@ class State(NamedTuple):
 
 def convert_state(
     options: SlotOptions,
-    layout: ObjectLayout,
+    layout: ObjectRows,
     target: Target,
     hub: Mapping[str, Entry],
     written: Mapping[str, Step],
     gone: Mapping[str, str],
-    complaints: Complaints,
+    builder: PlanBuilder,
 ) -> State:
     """Return the steps for an optimizer's state, and add its nodes to the target's graph.
 
@@ -96,21 +96,22 @@ def convert_state(
         hub: the source's entries by hub name.
         written: the steps of the model's variables, by key.
         gone: by hub name, the rules that leave out entries.
-        complaints: gets what is missing, has another shape or dtype than its variable, or has no known place.
+        builder: gets what is missing, has another shape or dtype than its variable, or has no known place.
     """
     state = State([], [])
-    names = {variable.key: variable.name for variable in target.variables}
-    _check_pieces(hub, complaints)
-    if not any(f"{name}/{slot}" in hub for name in names.values() for slot in ADAM_SLOTS.values()):
-        complaints.add("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
+    names = dict.fromkeys(name for variable in target.variables for name in variable.names)
+    assert target.graph is not None
+    _check_pieces(hub, builder)
+    if not any(f"{name}/{slot}" in hub for name in names for slot in ADAM_SLOTS.values()):
+        builder.complain("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
         return state
-    _add_step(options.optimizer, hub, gone, target.graph, state, complaints)
+    _add_step(options.optimizer, hub, gone, target.graph, state, builder)
     for name, value in _constants(options):
         _add_constant(target.graph, f"{ROOT_EDGE}/{name}", value, state)
-    for name in dict.fromkeys(names.values()):
-        _check_pair(name, hub, gone, complaints)
+    for name in names:
+        _check_pair(name, hub, gone, builder)
     if options.optimizer.lists:
-        _add_lists(options.optimizer, layout, target, hub, written, state, complaints)
+        _add_lists(options.optimizer, layout, target, hub, written, state, builder)
     else:
         _add_slots(target, hub, written, state)
     return state
@@ -126,16 +127,16 @@ def _constants(options: SlotOptions) -> list[tuple[str, float]]:
     return constants
 
 
-def _check_pieces(hub: Mapping[str, Entry], complaints: Complaints) -> None:
+def _check_pieces(hub: Mapping[str, Entry], builder: PlanBuilder) -> None:
     """Complain about slots of partitioned variables, which TF1 saves as one variable for each piece."""
     for name in hub:
         owner, _, slot = name.rpartition("/")
         whole, _, piece = owner.rpartition("/")
         if slot in ADAM_SLOTS.values() and piece.startswith("part_") and whole in hub:
-            complaints.add("slot-of-a-piece", name, "", whole, give(slots=DROP))
+            builder.complain("slot-of-a-piece", name, "", whole, give(slots=DROP))
 
 
-def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], complaints: Complaints) -> None:
+def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], builder: PlanBuilder) -> None:
     """Complain unless a variable has all slots or none, each of its own shape and dtype."""
     found = {slot: hub.get(f"{name}/{slot}") for slot in ADAM_SLOTS.values()}
     variable = hub.get(name)
@@ -143,10 +144,10 @@ def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], co
         if entry is None:
             if any(found.values()):
                 why = gone.get(f"{name}/{slot}", "missing")
-                complaints.add("missing-slot", f"{name}/{slot}", "", why)
+                builder.complain("missing-slot", f"{name}/{slot}", "", why)
         elif variable is not None and (entry.shape, entry.data_type) != (variable.shape, variable.data_type):
             expected = f"{variable.dtype_name}{list(variable.shape)}, as {variable.name}"
-            complaints.add("wrong-shape", entry.name, expected, f"{entry.dtype_name}{list(entry.shape)}")
+            builder.complain("wrong-shape", entry.name, expected, f"{entry.dtype_name}{list(entry.shape)}")
 
 
 def _add_step(
@@ -155,14 +156,14 @@ def _add_step(
     gone: Mapping[str, str],
     graph: ObjectGraph,
     state: State,
-    complaints: Complaints,
+    builder: PlanBuilder,
 ) -> None:
     entry = hub.get(TRAINING_STEP)
     key = variable_key(f"{ROOT_EDGE}/{optimizer.step}")
     if entry is None:
-        complaints.add("missing-step", TRAINING_STEP, key, gone.get(TRAINING_STEP, "missing"))
+        builder.complain("missing-step", TRAINING_STEP, key, gone.get(TRAINING_STEP, "missing"))
     elif (entry.data_type, entry.shape) != (DT_INT64, ()):
-        complaints.add("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
+        builder.complain("wrong-shape", entry.name, "int64[]", f"{entry.dtype_name}{list(entry.shape)}")
     else:
         _add_node(graph, f"{ROOT_EDGE}/{optimizer.step}", key)
         state.steps.append((entry, carrying(entry, key)))
@@ -184,25 +185,29 @@ def _add_node(graph: ObjectGraph, path: str, key: str) -> int:
     return number
 
 
-def _slot_step(name: str, slot: str, key: str, hub: Mapping[str, Entry], step: Step) -> tuple[Entry, Step] | None:
+def _slot_step(
+    variable: TargetVariable, slot: str, key: str, hub: Mapping[str, Entry], step: Step
+) -> tuple[Entry, Step] | None:
     """Return the step for a slot, in the form of its variable's."""
-    entry = hub.get(f"{name}/{slot}")
-    if entry is None or step.fill is not None:
+    found = [entry for name in variable.names if (entry := hub.get(f"{name}/{slot}")) is not None]
+    if len(found) < len(variable.names) or step.fill is not None:
         return None
-    of = step.inputs[0]
-    return entry, step._replace(target=key, inputs=(of._replace(source=entry.name, data_type=entry.data_type),))
+    pairs = zip(step.inputs, found, strict=True)
+    inputs = tuple(of._replace(source=entry.name, data_type=entry.data_type) for of, entry in pairs)
+    return found[0], step._replace(target=key, inputs=inputs)
 
 
 def _add_slots(target: Target, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State) -> None:
     """Add slot variables as the graph of a legacy optimizer has them: no edge leads there."""
     graph = target.graph
+    assert graph is not None
     optimizer = graph.nodes[graph.node_at((ROOT_EDGE,))]
     numbers = {a.checkpoint_key: number for number, node in enumerate(graph.nodes) for a in node.attributes}
     for slot, name in ADAM_SLOTS.items():
         for variable in target.variables:
             key = variable_key(f"{variable.key.partition(ATTRIBUTES)[0]}{SLOT_MARK}{ROOT_EDGE}/{slot}")
             step = written.get(variable.key)
-            found = None if step is None else _slot_step(variable.name, name, key, hub, step)
+            found = None if step is None else _slot_step(variable, name, key, hub, step)
             if found is not None:
                 optimizer.slot_variables.append(SlotVariable(numbers[variable.key], slot, len(graph.nodes)))
                 graph.nodes.append(Node(attributes=[Attribute(VARIABLE_VALUE, key)], has_checkpoint_values=True))
@@ -211,21 +216,22 @@ def _add_slots(target: Target, hub: Mapping[str, Entry], written: Mapping[str, S
 
 def _add_lists(
     optimizer: Optimizer,
-    layout: ObjectLayout,
+    layout: ObjectRows,
     target: Target,
     hub: Mapping[str, Entry],
     written: Mapping[str, Step],
     state: State,
-    complaints: Complaints,
+    builder: PlanBuilder,
 ) -> None:
     """Add slots as a new Keras optimizer keeps them: in the order of its variables, zeros where the source has none."""
     order = variable_order(layout, hub)
     if order is None:
         model = f"{layout.name!r} of {layout.family.name}"
         other = ADAM_WEIGHT_DECAY.name
-        complaints.add("unknown-order", repr(optimizer.name), model, repr(other), give(optimizer=other))
+        builder.complain("unknown-order", repr(optimizer.name), model, repr(other), give(optimizer=other))
         return
     graph, base = target.graph, f"{ROOT_EDGE}/{optimizer.variables}"
+    assert graph is not None
     graph.add_edge((ROOT_EDGE, optimizer.variables, "0"), graph.node_at((ROOT_EDGE, optimizer.step)))
     for index, place in enumerate(order):
         variable = target.variables[place]
@@ -236,7 +242,7 @@ def _add_lists(
             step = written.get(variable.key)
             if step is None:
                 continue  # complained about already
-            found = _slot_step(variable.name, name, variable_key(path), hub, step)
+            found = _slot_step(variable, name, variable_key(path), hub, step)
             if found is not None:
                 state.steps.append(found)
             else:
@@ -245,15 +251,18 @@ def _add_lists(
         graph.nodes[node].has_checkpoint_values = True
 
 
-def variable_order(layout: ObjectLayout, names: Mapping[str, object]) -> list[int] | None:
+def variable_order(layout: ObjectRows, names: Mapping[str, object]) -> list[int] | None:
     """Return the places of a target's variables, in the order of the model's ``trainable_variables``; None if unknown.
 
     Args:
         layout: the target; its variables are counted part by part, as `build_target` lists them.
         names: the hub names that the model has.
     """
+    order = layout.family.order
+    if order is None:
+        return None
     keys = [
-        position(layout, placed.path, variable.path)
+        order.position(layout.name, placed.path, variable.path)
         for placed in placed_parts(layout, names.keys())
         for variable in placed.part.variables(numbers_in(names), lacking(placed.part, names.keys()))
     ]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from tfckpt.base.issues import give
 from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Node, ObjectGraph
 from tfckpt.errors import count_of
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.match import Found, Match
-from tfckpt.families.optimizer import ADAM_SLOTS, OPTIMIZERS, Optimizer
+from tfckpt.families.language.optimizer import ADAM_SLOTS, OPTIMIZERS, Optimizer
+from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.optimizer.slots import DROP, variable_order
-from tfckpt.planning.planning import Complaints
 
 
-@dataclass(slots=True)
 class FoundState:
     """An optimizer's tensors in a graph.
 
@@ -24,12 +23,13 @@ class FoundState:
         other: keys of what TF1 has no place for: hyperparameters, and slots of variables outside the model.
     """
 
-    slots: list[Found] = field(default_factory=list)
-    step: str = ""
-    other: set[str] = field(default_factory=set)
+    def __init__(self, step: str = "") -> None:
+        self.slots: list[Found] = []
+        self.step = step
+        self.other: set[str] = set()
 
 
-def find_state(graph: ObjectGraph, match: Match, complaints: Complaints) -> FoundState:
+def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundState:
     """Return the state of the optimizer that the graph holds, of either kind.
 
     Complains if there is none, or several, or one that lists its slots for other variables than the model's.
@@ -41,13 +41,13 @@ def find_state(graph: ObjectGraph, match: Match, complaints: Complaints) -> Foun
         if _is_kind(graph, node, kind)
     ]
     if len(found) != 1:
-        complaints.add("no-optimizer", expected=", ".join(ADAM_SLOTS), got=str(len(found)))
+        builder.complain("no-optimizer", expected=", ".join(ADAM_SLOTS), got=str(len(found)))
         return FoundState()
     ((number, kind),) = found
     node = graph.nodes[number]
     state = FoundState(step=_key(graph, node.children[kind.step]))
     if kind.lists:
-        _read_lists(graph, node, kind, match, state, complaints)
+        _read_lists(graph, node, kind, match, state, builder)
     else:
         owners = {item.node: item for item in match.found}
         for reference in node.slot_variables:
@@ -65,15 +65,16 @@ def _is_kind(graph: ObjectGraph, node: Node, kind: Optimizer) -> bool:
 
 
 def _read_lists(
-    graph: ObjectGraph, node: Node, kind: Optimizer, match: Match, state: FoundState, complaints: Complaints
+    graph: ObjectGraph, node: Node, kind: Optimizer, match: Match, state: FoundState, builder: PlanBuilder
 ) -> None:
+    assert isinstance(match.layout, ObjectRows)  # the only kind that graphs hold
     order = variable_order(match.layout, {item.variable.name: item for item in match.found})
     for slot, edge in kind.lists.items():
         children = graph.nodes[node.children[edge]].children
         if order is None or children.keys() != {str(index) for index in range(len(order))}:
             what = "in an order that is not known" if order is None else "to train"
             has = f"the {match.layout.name!r} has {count_of(match.found, 'variable')} {what}"
-            complaints.add("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
+            builder.complain("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
         for index, place in enumerate(order):
             state.slots.append(_slot(graph, match.found[place], slot, children[str(index)]))
@@ -81,7 +82,8 @@ def _read_lists(
 
 def _slot(graph: ObjectGraph, owner: Found, slot: str, number: int) -> Found:
     """Return a slot in the place of its variable."""
-    variable = owner.variable._replace(name=f"{owner.variable.name}/{ADAM_SLOTS[slot]}")
+    suffix, row = ADAM_SLOTS[slot], owner.variable
+    variable = row._replace(name=f"{row.name}/{suffix}", more=tuple(f"{name}/{suffix}" for name in row.more))
     return Found(variable, number, _key(graph, number))
 
 

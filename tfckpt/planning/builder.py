@@ -1,0 +1,154 @@
+"""A plan while it is made: what was read, the sizes known so far, the steps, and everything that is wrong.
+
+Every source variable becomes a step, is dropped by a rule that has a name, or is a complaint; every variable that the target
+wants and does not get is one too. All complaints are raised together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from tfckpt._proto.types_pb2 import DT_FLOAT
+from tfckpt.base.issues import Issue, Remedy, configure, leave_out
+from tfckpt.bundle.values.dtypes import dtype_name
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
+from tfckpt.errors import PlanError, are, some
+from tfckpt.families.language.axes import Bound, Mismatch, Size, Sizes
+from tfckpt.families.language.facts import NUM_HEADS
+from tfckpt.planning.config import Config
+from tfckpt.planning.exclusion import Exclusion
+from tfckpt.planning.plan import Dropped
+from tfckpt.planning.steps import Step
+
+AS_GIVEN = "as given"
+# What is said of a shape by the size that it contradicts, where a configuration states that size.
+CONFIGURED = {"vocab_size": "wrong-vocabulary", "max_position_embeddings": "wrong-positions"}
+
+
+class PlanBuilder:
+    """Gathers a plan; shapes that are wrong for one reason become one issue.
+
+    Args:
+        source: prefix of the checkpoint, for messages and the report.
+        entries: what its index says.
+        excluded: what is left out.
+        roles: what each tensor is for, by name.
+        config: the model's configuration, if there is one.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        entries: Sequence[Entry],
+        excluded: Exclusion,
+        roles: Mapping[str, str],
+        config: Config | None,
+    ) -> None:
+        self.source, self.entries, self.excluded, self.config = source, entries, excluded, config
+        self.roles = roles
+        self.kept: dict[str, Entry] = {}
+        self.rules: dict[str, str] = {}  # of what an exclusion takes, by name
+        self.dropped: list[Dropped] = []
+        self.notes: list[Issue] = []
+        self.sizes = Sizes({})
+        self._issues: list[Issue] = []
+        self._mismatches: dict[Mismatch, list[str]] = {}
+        for entry in entries:
+            taken = excluded.taking(entry.name)
+            if taken is None:
+                self.kept[entry.name] = entry
+            else:
+                self.rules[entry.name] = taken.rule
+                self.drop(entry, taken.rule)
+
+    def know(self, fields: Mapping[str, str], num_heads: int | None) -> None:
+        """Begin with the sizes that are given; a head count that is given twice must be one.
+
+        Args:
+            fields: the field of the configuration that each letter of an axes pattern means.
+            num_heads: the head count, if it is given.
+        """
+        config = self.config
+        known = (
+            {name: Size(value, config.origin, config.path) for name, value in config.sizes.items()} if config else {}
+        )
+        stated = known.get(NUM_HEADS)
+        if num_heads:
+            known[NUM_HEADS] = Size(num_heads, AS_GIVEN)
+            if stated is not None and stated.value != num_heads:
+                expected, got = f"{stated.value} in {stated.origin}", f"{num_heads} {AS_GIVEN}"
+                self.complain("contradicting-heads", NUM_HEADS, expected, got, leave_out("num_heads"))
+        self.sizes = Sizes(fields, known)
+
+    def drop(self, entry: Entry, rule: str) -> None:
+        """Leave a tensor out by a rule."""
+        self.dropped.append(Dropped(entry.name, rule, entry.nbytes))
+
+    def complain(self, code: str, subject: str = "", expected: str = "", got: str = "", *remedies: Remedy) -> None:
+        """Add an issue of a kind that `CODES` has, and what would mend it."""
+        self._issues.append(Issue(code, subject, expected, got, remedies=remedies))
+
+    def complain_of(self, issue: Issue) -> None:
+        """Add an issue."""
+        self._issues.append(issue)
+
+    def fit(self, entry: Entry, pattern: str) -> Bound | None:
+        """Return what a pattern's letters stand for in a tensor, and the shape that it leads to; else complain."""
+        bound = self.sizes.fit(entry.name, entry.shape, pattern)
+        if isinstance(bound, Mismatch):
+            self._mismatches.setdefault(bound, []).append(f"{entry.name} {list(entry.shape)}")
+            return None
+        return bound
+
+    def has_mismatch(self, field: str) -> bool:
+        """Whether a tensor is wrong because this size is."""
+        return any(mismatch.field == field for mismatch in self._mismatches)
+
+    def raise_any(self) -> None:
+        """Raise all there is as one PlanError; each issue begins with the source."""
+        issues = [*self._issues, *(_issue_of(mismatch, names) for mismatch, names in self._mismatches.items())]
+        if any(issue.code == "contradicting-heads" for issue in issues):
+            issues = [_without_heads(issue) for issue in issues]
+        if issues:
+            raise PlanError([issue._replace(origin=self.source) for issue in issues])
+
+
+def _issue_of(mismatch: Mismatch, names: Sequence[str]) -> Issue:
+    """Return the issue of tensors whose shapes are wrong for one reason."""
+    subject, (expected, got, field, size) = some(names, 1), mismatch
+    if size is None or not size.config:
+        return Issue("wrong-shape", subject, expected, got)
+    remedy = configure(size.config, field, size.value, got)
+    return Issue(CONFIGURED.get(field, "wrong-shape"), subject, expected, got, remedies=(remedy,))
+
+
+def _without_heads(issue: Issue) -> Issue:
+    """Return an issue with the remedy for the head count that contradicts, if it is of that count."""
+    if issue.code == "wrong-shape" and issue.expected.endswith(f"({AS_GIVEN})"):
+        return issue._replace(remedies=(leave_out("num_heads"),))
+    return issue
+
+
+def average_notes(builder: PlanBuilder) -> list[Issue]:
+    """Return what to say of moving averages that do not go along."""
+    names = [item.source for item in builder.dropped if builder.roles.get(item.source) == MOVING_AVERAGE]
+    return [Issue("moving-average-left-out", some(names, 2))] if names else []
+
+
+def guess_notes(builder: PlanBuilder) -> list[Issue]:
+    """Return what to say of names that are taken for slots by where they stand alone."""
+    roles = builder.roles
+    gone = {item.source for item in builder.dropped if roles.get(item.source) == OPTIMIZER}
+    taken = {name: role for name, role in roles.items() if name in gone}
+    suffixes = guessed_suffixes(builder.entries, taken) if gone else []
+    return [Issue("guessed-slots", repr(suffix), OPTIMIZER) for suffix in suffixes]
+
+
+def dtype_notes(steps: Iterable[Step]) -> list[Issue]:
+    """Return what to know about values that are not float32."""
+    others = Counter(step.data_type for step in steps if step.data_type != DT_FLOAT)
+    return [
+        Issue("other-dtype", dtype_name(data_type), got=are(count, "variable")) for data_type, count in others.items()
+    ]
