@@ -22,7 +22,7 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint import foldable
 from tfckpt.errors import StorageError
-from tfckpt.planning.steps import Cast, Fill, Identity, Pad, Part, Scale, carrying, filling, rearranged
+from tfckpt.planning.steps import Cast, Fill, Identity, Pad, Part, Rearrange, Scale, carrying, filling, formed
 from tfckpt.types import Pair
 
 SCRIPT = "<script>alert(1)</script>"
@@ -186,7 +186,7 @@ REPRS: list[tuple[Any, str]] = [
     ),
     (carrying(FLOATS, "b"), "<Step 'a' -> 'b': float32[4]>"),
     (
-        rearranged(MATRIX, "b", [("h (a d) -> h a d", {"a": 2})], (8, 2, 4)),
+        formed(MATRIX, "b", (Rearrange("h (a d) -> h a d", {"a": 2}),), (8, 2, 4)),
         "<Step 'a' -> 'b': float32[8, 8] -> float32[8, 2, 4], h (a d) -> h a d>",
     ),
     (carrying(FLOATS, "b", cast=DT_HALF), "<Step 'a' -> 'b': float32[4] -> float16[4]>"),

@@ -100,6 +100,7 @@ def test_convert_takes_its_options_by_name() -> None:
     assert {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
         "to": "encoder",
         "config": None,
+        "families": None,
         "num_heads": None,
         "exclude": (),
         "fill": None,

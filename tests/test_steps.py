@@ -24,7 +24,7 @@ from tfckpt.planning.steps import (
     Step,
     carrying,
     filling,
-    rearranged,
+    formed,
 )
 
 KERNEL = np.arange(6, dtype=np.float32).reshape(3, 2)  # of a head: three features, two classes
@@ -116,7 +116,7 @@ def test_random_values_are_made_in_their_last_shape() -> None:
 
 def test_what_older_code_asks_of_a_step_is_told_by_its_first_input() -> None:
     entry = Entry("kernel", DT_FLOAT, (3, 2), 0, 0, 24, 0)
-    step = rearranged(entry, "k", [("h n -> n h", {"h": 3, "n": 2})], (2, 3))
+    step = formed(entry, "k", (TURNED,), (2, 3))
     assert (step.source, step.source_shape, step.axes) == ("kernel", (3, 2), "h n -> n h")
     assert (step.letters, step.cast, step.fill, step.resizes) == ({"h": 3, "n": 2}, None, None, ())
     assert (step.is_transposed, step.keeps_bytes) == (True, False)

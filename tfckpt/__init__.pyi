@@ -97,6 +97,7 @@ def convert(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     source_format: Literal["v1", "v2"] | None = None,
     mode: Literal["copy", "link", "reflink", "auto"] = "copy",
     verify: bool = True,
@@ -143,6 +144,8 @@ def convert(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         mode: copy every byte; share the source's data files by hard links or reflinks; or use the first of reflink, link and
             copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones that share their
@@ -243,6 +246,7 @@ def export(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     source_format: Literal["v1", "v2"] | None = None,
     verify: bool = True,
     sync: bool = True,
@@ -302,6 +306,8 @@ def export(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         verify: check each tensor's checksum while copying.
         sync: wait until the files have reached the disk.
@@ -347,6 +353,7 @@ def import_(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     sync: bool = True,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -402,6 +409,8 @@ def import_(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         sync: wait until the files have reached the disk.
         overwrite: replace ``dest`` if it exists.
         dry_run: show what would be done, and write nothing.
@@ -498,6 +507,7 @@ def plan(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     source_format: Literal["v1", "v2"] | None = None,
 ) -> Plan:
     """Decide what a conversion would do with every tensor; reads the index, writes nothing.
@@ -536,6 +546,8 @@ def plan(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
     Returns:
         The `Plan`: what becomes of each variable, and the sizes used.
@@ -569,6 +581,7 @@ def prove(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     source_format: Literal["v1", "v2"] | None = None,
     progress: Progress | None = None,
 ) -> Proof:
@@ -613,6 +626,8 @@ def prove(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         progress: called with (bytes done, bytes in all).
     Returns:
@@ -651,6 +666,7 @@ def report(
     max_positions: int | None = None,
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
+    families: PathLike | None = None,
     source_format: Literal["v1", "v2"] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -699,6 +715,8 @@ def report(
         max_positions: cut or extend the position table to this number of rows.
         resize_fill: values of added rows: ``"zeros"``, or the ``"mean"`` of the old rows.
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
+        families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
+            all others.
         source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
         progress: called with (bytes done, bytes in all).
     Returns:

@@ -174,7 +174,9 @@ def run(page: Page, directory: Path, tensorflow: bool) -> dict[str, Any]:
     blocks = [b for b in page.blocks if b.section not in left and (not tensorflow or b.section <= max(chosen))]
     for block in page.blocks:
         if block.title:
-            (directory / block.title).write_text(f"{block.text}\n", encoding="utf-8")
+            path = directory / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{block.text}\n", encoding="utf-8")
     for block, after in zip(blocks, [*blocks[1:], None], strict=False):
         where = f"{page.name}:{block.line}"
         if block.kind == "python" and not block.title:

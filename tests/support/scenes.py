@@ -82,6 +82,13 @@ def reliability(directory: Path) -> None:
     damaged(directory)
 
 
+def nano(directory: Path) -> None:
+    """Make the checkpoint of a made-up family, and its configuration."""
+    from support.nano import save
+
+    save(directory)
+
+
 def gpt2(directory: Path) -> None:
     """Make a TF1 GPT-2, and its hparams.json."""
     from support.gpt2 import HPARAMS, make_gpt2
@@ -157,6 +164,7 @@ SCENES: dict[str, Callable[[Path], None]] = {
     "docs/json.md": compared,
     "docs/RELIABILITY.md": reliability,
     "docs/export.md": exchange,
+    "docs/architecture.md": nano,
     "docs/custom_layouts.md": gpt2,
     "docs/many.md": many,
     "docs/slots.md": slots,

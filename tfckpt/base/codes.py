@@ -139,6 +139,7 @@ NOTES: Mapping[str, str] = {
     # of values: which are taken, and which are not the source's
     "taken-for-excluded": "{subject} is taken for {expected}: {got}",
     "copy-differs": "{subject} differs from {got}, which is taken for {expected}",
+    "copy-in-another-form": "{subject} is not compared with {got}, which is taken for {expected}: it has another form",
     "filled": "{subject}: filled ({got}), since the source has nothing for it",
     "filled-though-there": "{subject}: filled ({got}), although the source has {expected}",
     "optimizer-constant": "{subject}: {got}, the optimizer's own",

@@ -153,6 +153,7 @@ def _refused(text: str) -> Exception:
 # How a value is read, by what the help calls it; of any other name it is the text itself.
 READERS: Mapping[str, Callable[[str], Any]] = {
     "FILE": home_path,
+    "DIR": home_path,
     "N": int,
     "BARS": counting(1, MOST_BINS),
     "RATE": float,

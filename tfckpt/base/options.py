@@ -214,6 +214,17 @@ class ModelOptions(TypedDict, total=False):
             "PathLike | None",
         ),
     ]
+    families: Annotated[
+        PathLike | None,
+        Option(
+            None,
+            "a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside "
+            "all others.",
+            "--families",
+            "DIR",
+            "PathLike | None",
+        ),
+    ]
 
 
 class TargetOptions(TypedDict, total=False):

@@ -43,7 +43,7 @@ from tfckpt.storage.paths import V2, index_path, is_remote, split, strip_suffix
 Job = Mapping[str, Any]  # source, dest, and options of `tfckpt.convert`, by name
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
-PATHS = ("source", "dest", "config", "layout")  # those of a job's arguments that are paths
+PATHS = ("source", "dest", "config", "layout", "families")  # those of a job's arguments that are paths
 UNPROVEN = (ProofError, FormatError, StorageError, CheckpointNotFoundError)
 
 

@@ -154,7 +154,7 @@ def make_report(source: Checkpoint, dest: Checkpoint | None, options: ReportOpti
 
 def _asks(options: ReportOptions) -> bool:
     """Whether the options name a target."""
-    return options["to"] is not None or options["layout"] is not None
+    return any(options[name] is not None for name in ("to", "layout", "families"))
 
 
 def _relate(source: Checkpoint, dest: Checkpoint, options: ReportOptions, places: Mapping[str, Place]) -> Relation:

@@ -20,11 +20,14 @@ from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.config import Config
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped
-from tfckpt.planning.steps import Step
+from tfckpt.planning.steps import Rearrange, Step
 
 AS_GIVEN = "as given"
 # What is said of a shape by the size that it contradicts, where a configuration states that size.
 CONFIGURED = {"vocab_size": "wrong-vocabulary", "max_position_embeddings": "wrong-positions"}
+
+
+Form = tuple[tuple[Rearrange], tuple[int, ...]]  # how a tensor gets another form, and its shape then
 
 
 class PlanBuilder:
@@ -55,6 +58,7 @@ class PlanBuilder:
         self.sizes = Sizes({})
         self._issues: list[Issue] = []
         self._mismatches: dict[Mismatch, list[str]] = {}
+        self._forms: dict[tuple[tuple[int, ...], str], Form] = {}
         for entry in entries:
             taken = excluded.taking(entry.name)
             if taken is None:
@@ -93,6 +97,19 @@ class PlanBuilder:
     def complain_of(self, issue: Issue) -> None:
         """Add an issue."""
         self._issues.append(issue)
+
+    def form(self, entry: Entry, pattern: str) -> Form | None:
+        """Return the operations by which a tensor gets the form of a pattern, and its shape then; or complain about it.
+
+        Those of a shape and a pattern are made once: a model has few of them.
+        """
+        form = self._forms.get((entry.shape, pattern))
+        if form is None:
+            bound = self.fit(entry, pattern)
+            if bound is None:
+                return None
+            form = self._forms[entry.shape, pattern] = (Rearrange(pattern, bound[0]),), bound[1]
+        return form
 
     def fit(self, entry: Entry, pattern: str) -> Bound | None:
         """Return what a pattern's letters stand for in a tensor, and the shape that it leads to; else complain."""
@@ -148,7 +165,8 @@ def guess_notes(builder: PlanBuilder) -> list[Issue]:
 
 def dtype_notes(steps: Iterable[Step]) -> list[Issue]:
     """Return what to know about values that are not float32."""
-    others = Counter(step.data_type for step in steps if step.data_type != DT_FLOAT)
+    found = (step.inputs[0].data_type for step in steps)
+    others = Counter(data_type for data_type in found if data_type != DT_FLOAT)
     return [
         Issue("other-dtype", dtype_name(data_type), got=are(count, "variable")) for data_type, count in others.items()
     ]

@@ -54,7 +54,8 @@ def _add_known(
 ) -> None:
     """Add the sizes that this target uses and that neither the model's configuration nor a shape tells."""
     known_sizes = builder.sizes.known
-    used = {family.sizes.get(letter) for variable in target.variables for letter in variable.axes or ""}
+    patterns = {variable.axes for variable in target.variables if variable.axes is not None}
+    used = {family.sizes.get(letter) for pattern in patterns for letter in pattern}
     known = {field: Size(value, origin) for field, value, origin in family.defaults}
     if family.second is not None and family.second.prefix + NUM_HEADS in used:
         used.add(family.second.prefix + NUM_LAYERS)

@@ -17,6 +17,7 @@ from tfckpt.errors import PlanError
 from tfckpt.families.catalog import TF1, Catalog
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.families.language.match import Match
 from tfckpt.families.language.rules import numbers_in, scopes_before
 from tfckpt.families.language.target import lacking, placed_parts
 from tfckpt.planning.exclusion import NOTHING, Exclusion
@@ -29,13 +30,21 @@ class Choice(NamedTuple):
     why: Issue
 
 
-def choose_target(source: str, names: Collection[str], catalog: Catalog, *, excluded: Exclusion = NOTHING) -> Choice:
+def choose_target(
+    source: str,
+    names: Collection[str],
+    catalog: Catalog,
+    *,
+    match: Match | None = None,
+    excluded: Exclusion = NOTHING,
+) -> Choice:
     """Return the fullest target for a checkpoint with variables of these names.
 
     Args:
         source: prefix of the checkpoint, for messages.
         names: of all its tensors.
         catalog: the targets there are.
+        match: the model that rows find by these names, if they are not the hub's.
         excluded: what does not count; but if that is what tells the family, all counts, and the plan says what is needed.
     Raises:
         PlanError: it is no checkpoint of a known family, or several targets take the same variables for different models;
@@ -43,15 +52,11 @@ def choose_target(source: str, names: Collection[str], catalog: Catalog, *, excl
     """
     if OBJECT_GRAPH_KEY in names:
         return Choice(TF1.name, _chosen(TF1.name, "the source is object-based, and this is the way back"))
-    kept = [name for name in names if excluded.taking(name) is None]
-    kept = kept if catalog.find_family(kept) else list(names)
-    family = catalog.find_family(kept)
+    family, hub = _hub_names(names, catalog, match, excluded)
     if family is None:
         anchors = ", ".join(f"{family.anchor} ({family.name})" for family in catalog.families)
         issue = Issue("no-known-family", expected=anchors, origin=source, remedies=(list_tensors(source),))
         raise PlanError([issue])
-    scope = next(iter(scopes_before(family.anchor, kept)), "")
-    hub = {name.removeprefix(scope) for name in kept}
     own = [layout for layout in catalog.models if layout.family == family]
     encoder = next((layout for layout in own if layout.name == DEFAULT), None)
     fitting = {layout: taken for layout in own if (taken := _fit(layout, encoder or layout, hub))}
@@ -61,6 +66,20 @@ def choose_target(source: str, names: Collection[str], catalog: Catalog, *, excl
     equals = [layout.name for layout, taken in fitting.items() if taken == fitting[fullest]]
     _ask(source, fullest, equals)
     return Choice(fullest.name, _why(fullest, fitting[fullest], hub, [name for name in equals if name != fullest.name]))
+
+
+def _hub_names(
+    names: Collection[str], catalog: Catalog, match: Match | None, excluded: Exclusion
+) -> tuple[Family | None, set[str]]:
+    """Return the family of a checkpoint's names, and the hub names that stay."""
+    if match is not None:
+        found = [item for item in match.found if excluded.taking(item.key) is None] or match.found
+        return match.family, {name for item in found for name in item.variable.names}
+    kept = [name for name in names if excluded.taking(name) is None]
+    kept = kept if catalog.find_family(kept) else list(names)
+    family = catalog.find_family(kept)
+    scope = next(iter(scopes_before(family.anchor, kept)), "") if family else ""
+    return family, {name.removeprefix(scope) for name in kept}
 
 
 def _fit(layout: ObjectRows, encoder: ObjectRows, hub: Collection[str]) -> set[str]:
@@ -77,7 +96,8 @@ def _names(layout: ObjectRows, hub: Collection[str]) -> list[set[str]]:
     names = {*hub, *family.borrowed(hub)}
     parts = [placed.part for placed in placed_parts(layout, names)]
     rows = [part.variables(numbers_in(names), lacking(part, names)) for part in parts]
-    return [{v.name for v in part if not (family.unknown and family.unknown.matches(v.name))} for part in rows]
+    named = [{name for v in part for name in v.names} for part in rows]
+    return [{name for name in part if not (family.unknown and family.unknown.matches(name))} for part in named]
 
 
 def _ask(source: str, fullest: ObjectRows, equals: Collection[str]) -> None:

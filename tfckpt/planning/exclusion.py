@@ -57,6 +57,8 @@ class Exclusion(NamedTuple):
 
     def taking(self, name: str) -> Taken | None:
         """Return what takes the variable of that name, its whole name before all else; None if it stays."""
+        if not self.texts:
+            return Taken(self.left_out[name]) if name in self.left_out else None
         exact = whole_name(name)
         text = exact if exact in self.texts else next((text for text in self.texts if _takes(text, name)), None)
         if text is not None:

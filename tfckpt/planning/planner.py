@@ -30,7 +30,7 @@ from tfckpt.planning.mending.withheld import NOT_WITHHELD, Withheld, complain_of
 from tfckpt.planning.missing import check_heads, fill_missing
 from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.planning.plan import Plan
-from tfckpt.planning.steps import Fill, Input, Op, Rearrange, Step
+from tfckpt.planning.steps import Fill, Input, Op, Rearrange, Step, formed
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
 MOST_NAMED = 10  # in one note
@@ -81,7 +81,7 @@ def plan_target(builder: PlanBuilder, bound: Bound, layout: Layout, ask: Ask) ->
     else:
         target = name_target(layout, _names(builder, bound, ask), ask.scope, ask.num_heads)
     wanted = _wanted(builder, bound, target)
-    steps = _steps(builder, bound, wanted, layout)
+    steps = _steps(builder, bound, wanted, target, layout)
     settled = {*wanted, *refused, *(state_names(hub, [name for name in wanted if name in hub]) if ask.slots else ())}
     left_over = _drop(builder, bound, settled, layout)
     if isinstance(layout, ObjectRows):
@@ -153,7 +153,7 @@ def _wanted(builder: PlanBuilder, bound: Bound, target: Target) -> Wanted:
     wanted: dict[str, list[TargetVariable]] = {}
     keys: dict[str, str] = {}
     for variable in target.variables:
-        for name in variable.names:
+        for name in variable.names if variable.more else (variable.name,):
             wanted.setdefault(name, []).append(variable)
         first = keys.setdefault(variable.key, variable.name)
         if first != variable.name:
@@ -162,60 +162,81 @@ def _wanted(builder: PlanBuilder, bound: Bound, target: Target) -> Wanted:
     return wanted
 
 
-def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, layout: Layout) -> list[tuple[Entry, Step]]:
+def _steps(
+    builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target, layout: Layout
+) -> list[tuple[Entry, Step]]:
     """Return a step for each variable that the target wants and the source has, with the first entry that it is made of."""
     hub = bound.hub
     steps: list[tuple[Entry, Step]] = []
-    patterns = {variable.axes for variables in wanted.values() for variable in variables if variable.axes is not None}
+    patterns = {variable.axes for variable in target.variables if variable.axes is not None}
     is_model = isinstance(layout, ObjectRows)  # the only kind that cannot leave attention as it is
     headless = {axes for axes in patterns if is_model and lacks_heads(builder, axes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
-    splitting = {name for name, variables in wanted.items() if any(variable.splits for variable in variables)}
+    splits = {axes for axes in patterns if any(len(axis) > 1 for axis in parse(axes)[0])}
+    splitting = {name for name, variables in wanted.items() if not splits.isdisjoint(v.axes for v in variables)}
     for name, entry in sorted(hub.items(), key=lambda item: item[0] in splitting) if splitting else hub.items():
         if name in bound.unfit:
             continue
-        first: Step | None = None
-        places = iter((entry.name, *bound.copies.get(name, ())))
+        made: list[Step] = []
         for variable in wanted.get(name, ()):
-            if variable.axes in headless or variable.name != name or not all(other in hub for other in variable.more):
+            if variable.axes in headless or variable.name != name or not _is_there(variable, hub):
                 continue  # complained about once, or made with the first of its names, or missing
             step = _step(builder, bound, variable)
-            if step is None:
-                continue
-            if bound.copies:  # the source's own layout: its variables come in the order in which the target lists them
-                step = _from(step, next(places, entry.name))
-            if first is not None and not is_model and (first.inputs, first.axis) == (step.inputs, step.axis):
-                step = step._replace(same_as=first.target)
-            first = first or step
-            steps.append((entry, step))
+            if step is not None:
+                made.append(step)
+        if len(made) > 1:
+            made = _apart(made, [entry.name, *bound.copies.get(name, ())]) if bound.copies else made
+            made = made if is_model else _stored_once(made)
+        steps += [(entry, step) for step in made]
     return steps
+
+
+def _is_there(variable: TargetVariable, hub: Mapping[str, Entry]) -> bool:
+    """Whether the source has all that a variable is made of, if it has the first."""
+    return not variable.more or all(name in hub for name in variable.more)
+
+
+def _apart(steps: Sequence[Step], sources: Sequence[str]) -> list[Step]:
+    """Return the steps of one hub name with a source of their own each, in the order of the layout that both sides have."""
+    names = [*sources, *(sources[0] for _ in steps[len(sources) :])]
+    return [
+        step._replace(inputs=(step.inputs[0]._replace(source=name),)) for step, name in zip(steps, names, strict=False)
+    ]
+
+
+def _stored_once(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps of one hub name of which those that would store the same bytes share them with the first."""
+    first, *others = steps
+    is_same = [(first.inputs, first.axis) == (step.inputs, step.axis) for step in others]
+    return [
+        first,
+        *(s._replace(same_as=first.target) if same else s for s, same in zip(others, is_same, strict=True)),
+    ]
 
 
 def _step(builder: PlanBuilder, bound: Bound, variable: TargetVariable) -> Step | None:
     """Return the step of one variable; None if a shape does not fit."""
+    if not variable.more and not bound.inputs and variable.axes is not None:  # of most, quickly
+        entry = bound.hub[variable.name]
+        form = builder.form(entry, variable.axes)
+        return None if form is None else formed(entry, variable.key, *form)
     inputs: list[Input] = []
     shapes: list[tuple[int, ...]] = []
     for name in variable.names:
         entry, item = bound.hub[name], bound.input_of(name)
         shape = entry.shape
         if variable.axes is not None:
-            found = builder.fit(entry, variable.axes)
-            if found is None:
+            form = builder.form(entry, variable.axes)
+            if form is None:
                 return None
-            letters, shape = found
-            item = item._replace(ops=composed(item.ops, Rearrange(variable.axes, letters)))
+            (last,), shape = form
+            item = item._replace(ops=composed(item.ops, last))
         inputs.append(item)
         shapes.append(shape)
     nbytes = sum(bound.hub[name].nbytes for name in variable.names)
     if len(shapes) > 1:
         shape = (*shape[: variable.axis], sum(s[variable.axis] for s in shapes), *shape[variable.axis + 1 :])
     return Step(variable.key, tuple(inputs), shape, nbytes, variable.axis)
-
-
-def _from(step: Step, source: str) -> Step:
-    """Return a step of one input that reads a tensor of the same form instead."""
-    (item,) = step.inputs
-    return step._replace(inputs=(item._replace(source=source),))
 
 
 def composed(ops: tuple[Op, ...], last: Rearrange) -> tuple[Op, ...]:
@@ -246,8 +267,8 @@ def _in_order(builder: PlanBuilder, target: Target, steps: Sequence[tuple[Entry,
     if target.graph is None:
         ordered = sorted((step for _, step in steps), key=lambda step: encode_name(step.target))
         return sorted(ordered, key=lambda step: step.same_as is not None)  # an alias follows what it is one of
-    rank = {entry.name: number for number, entry in enumerate(builder.entries)}
-    return [step for entry, step in sorted(steps, key=lambda s: (s[0].shard, s[0].offset, rank[s[0].name]))]
+    places = {entry.name: (entry.shard, entry.offset, number) for number, entry in enumerate(builder.entries)}
+    return [step for _, step in sorted(steps, key=lambda pair: places[pair[0].name])]
 
 
 def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: Layout) -> list[Entry]:

@@ -9,8 +9,9 @@ from typing import Any
 from tfckpt.base.arguments import whole_number
 from tfckpt.base.issues import Issue, leave_out, rename
 from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, PathLike, Request, options_of
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.checkpoint.graph.object_graph import ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.errors import PlanError, UsageError, count_of, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
@@ -30,7 +31,7 @@ from tfckpt.planning.mending.hints import what_else
 from tfckpt.planning.mending.strays import all_kept
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
-from tfckpt.planning.planner import OBJECTS, Ask, plan_target
+from tfckpt.planning.planner import Ask, plan_target
 from tfckpt.planning.source import Renamed, Source
 from tfckpt.planning.steps import parse_fill
 
@@ -57,6 +58,8 @@ def check_request(request: Request, layout: Layout, match: Match | None = None) 
     heads = request["num_heads"]
     if heads is not None and not (heads == 0 and isinstance(layout, Substitutions)):  # as in 2019
         whole_number("number of attention heads", heads)
+    if request["layout"] is not None and request["families"] is not None:
+        raise UsageError("layout and families: expected one of both")
     notes = []
     for name, option in options_of(ModelOptions).items():
         value: Any = request[name]  # type: ignore[literal-required]  # they are its keys
@@ -91,7 +94,8 @@ def make_plan(
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
     catalog = find_catalog(request)
     try:
-        return _make(checkpoint, request, catalog, excluded)
+        with collector_paused():
+            return _make(checkpoint, request, catalog, excluded)
     except PlanError as error:
         if not explained:
             raise
@@ -103,9 +107,13 @@ def find_catalog(request: Request) -> Catalog:
 
     Raises: LayoutError.
     """
+    if request["families"] is not None:
+        from tfckpt.families.folder import read_families  # few conversions have families of the user's
+
+        return read_families(os.fspath(request["families"]))
     if request["layout"] is None:
         return CATALOG
-    from tfckpt.families.language.layout_file import read_layout  # few conversions have a layout of the user's
+    from tfckpt.families.language.layout_file import read_layout  # nor have many a layout
 
     layout = read_layout(os.fspath(request["layout"]))
     return Catalog((layout.family,), (layout, TF1))
@@ -115,7 +123,10 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     if request["to"] == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
-        choice = choose_target(checkpoint.prefix, list(checkpoint), catalog, excluded=excluded)
+        names = list(checkpoint)
+        # An object-based source goes back to TF1, whatever model it holds.
+        match = None if OBJECT_GRAPH_KEY in names else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
+        choice = choose_target(checkpoint.prefix, names, catalog, match=match, excluded=excluded)
         try:
             plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
         except PlanError as error:
@@ -245,7 +256,7 @@ def _plan(
     bound = _bind(builder, request, layout, match, graph)
     plan = plan_target(builder, bound, layout, ask)
     if isinstance(layout, ObjectRows) and layout.calls:
-        sources = {name for step in plan.steps for name in step.sources}
+        sources = {item.source for step in plan.steps for item in step.inputs}
         shapes = {name: entry.shape for name, entry in bound.hub.items() if entry.name in sources}
         resized = resizing.sizes
         heads = request["num_heads"]
@@ -263,7 +274,7 @@ def _roles(entries: Sequence[Entry], graph: ObjectGraph | None, match: Match | N
     """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count."""
     if match is not None:
         return find_roles(entries, graph)
-    return find_roles([entry for entry in entries if not OBJECTS.matches(entry.name)], None)
+    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
 
 
 def _bind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tfckpt._proto.types_pb2 import DataType
@@ -468,16 +468,10 @@ def filling(target: str, data_type: DataType, shape: Shape, fill: Fill, ops: tup
     )
 
 
-def rearranged(entry: Entry, target: str, patterns: Sequence[tuple[str, Mapping[str, int]]], shape: Shape) -> Step:
-    """Return the step of a tensor that goes through patterns, one after another, to a shape.
+def formed(entry: Entry, target: str, ops: tuple[Op, ...], shape: Shape) -> Step:
+    """Return the step of a tensor that operations bring to a shape.
 
-    >>> rearranged(Entry("w", 1, (2, 3), 0, 0, 24, 0), "w", [("x y -> y x", {"x": 2, "y": 3})], (3, 2)).is_transposed
+    >>> formed(Entry("w", 1, (2, 3), 0, 0, 24, 0), "w", (Rearrange("x y -> y x", {"x": 2, "y": 3}),), (3, 2)).is_transposed
     True
     """
-    ops = tuple(Rearrange(pattern, letters) for pattern, letters in patterns)
-    return Step(
-        target=target,
-        inputs=(Input(entry.name, entry.data_type, entry.shape, ops=ops),),
-        shape=shape,
-        nbytes=entry.nbytes,
-    )
+    return Step(target, (Input(entry.name, entry.data_type, entry.shape, None, None, ops),), shape, entry.nbytes)

@@ -87,7 +87,10 @@ class _Names:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         by_name = {entry.name: entry for entry in entries}
-        self.entries = {_own_name(name, by_name): entry for name, entry in by_name.items()}
+        self._has_outputs = any(name.endswith(":0") for name in by_name)
+        self.entries = {_own_name(name, by_name): e for name, e in by_name.items()} if self._has_outputs else by_name
+        self._firsts = {name.partition("/")[0] for name in self.entries}
+        self._touching: dict[str, bool] = {}  # whether a name below a scope touches another one by that scope
 
     def roles(self) -> dict[str, str]:
         """Return the role of each."""
@@ -95,7 +98,8 @@ class _Names:
         open_places: dict[str, _Place] = {}
         for name, entry in self.entries.items():
             role = self.told_alone(name, entry)
-            place = self.place(name, entry) if role is None else None
+            may_be_placed = role is None and name.count("/") <= MOST_PARTS and self._touches_another(name)
+            place = self.place(name, entry) if may_be_placed else None
             if place is not None:
                 role = told_at(place)
                 if role is None:
@@ -103,14 +107,15 @@ class _Names:
             elif role is None:
                 role = told_by_last(name)
             roles[name] = MODEL if role is None else role
-        slots = self._slots_by_number(open_places, {n for n in roles if roles[n] == MODEL and n not in open_places})
+        weights = {name for name in roles if roles[name] == MODEL and name not in open_places} if open_places else ()
+        slots = self._slots_by_number(open_places, weights)
         for name, place in open_places.items():
             if (place.scope, place.suffix) in slots:
                 roles[name] = OPTIMIZER
             elif not place.scope:
                 roles[name] = UNKNOWN
         roles.update(dict.fromkeys(self._metrics(), METRIC))
-        return {self.entries[name].name: role for name, role in roles.items()}
+        return {self.entries[name].name: role for name, role in roles.items()} if self._has_outputs else roles
 
     def told_alone(self, name: str, entry: Entry) -> str | None:
         """Return the role that a name has whatever else is there, if it tells."""
@@ -128,9 +133,10 @@ class _Names:
             return TRAINING_STATE
         if last in RANDOM_NAMES and entry.data_type not in FLOATS:
             return RANDOM_STATE
-        parts = above.split("/") if f"{TRAINS}/" in above else []
-        below_trainer = any(a == TRAINS and _is_optimizer(b) for a, b in pairwise(parts))
-        return OPTIMIZER if below_trainer or SLOT_TAIL.fullmatch(last) else None
+        if _is_slot_tail(last):
+            return OPTIMIZER
+        parts = above.split("/") if f"{TRAINS}/" in above else ()
+        return OPTIMIZER if any(a == TRAINS and _is_optimizer(b) for a, b in pairwise(parts)) else None
 
     def place(self, name: str, entry: Entry) -> _Place | None:
         """Return where a name stands: behind its variable's if it can, else with a scope before it, too."""
@@ -162,6 +168,15 @@ class _Names:
                 has_suffix = end < len(name)
                 if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
                     yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
+
+    def _touches_another(self, name: str) -> bool:
+        """Whether a name begins with another one, or may end with one: most do neither."""
+        above, _, last = name.rpartition("/")
+        if above not in self._touching:
+            scope, part = above.rpartition("/")[::2]
+            inner = scope and (part in self._firsts or self._touches_another(above))
+            self._touching[above] = bool(inner) or above in self.entries
+        return self._touching[above] or (above != "" and last in self._firsts)
 
     def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
         """Return the scopes and suffixes that stand around nearly every variable that training moves."""
@@ -250,10 +265,20 @@ def told_by_last(name: str) -> str | None:
     ('optimizer state', None)
     """
     above, _, last = name.rpartition("/")
+    return _told_by_part(last) if above else None
+
+
+@lru_cache(maxsize=4096)
+def _told_by_part(last: str) -> str | None:
     word = _unnumbered(last)
-    if above and word in AVERAGE_NAMES:
+    if word in AVERAGE_NAMES:
         return MOVING_AVERAGE
-    return OPTIMIZER if above and (_is_optimizer(last, exactly=True) or LETTERED.fullmatch(word)) else None
+    return OPTIMIZER if _is_optimizer(last, exactly=True) or LETTERED.fullmatch(word) else None
+
+
+@lru_cache(maxsize=4096)
+def _is_slot_tail(last: str) -> bool:
+    return SLOT_TAIL.fullmatch(last) is not None
 
 
 def _is_slot(part: str) -> bool:

@@ -40,6 +40,8 @@ def escape(local_name: str) -> str:
 
 def unescape(key_part: str) -> str:
     """Return the edge name of one part of a checkpoint key; the inverse of `escape`."""
+    if "." not in key_part:  # most have nothing to undo
+        return key_part
     return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key_part)
 
 
@@ -273,12 +275,16 @@ class ObjectGraph:
         """Return the number of the node at ``path``, adding what is missing on the way."""
         number = ROOT
         for name in path:
-            children = self.nodes[number].children
-            if name not in children:
-                children[name] = len(self.nodes)
-                self.nodes.append(Node())
-            number = children[name]
+            number = self.child_of(number, name)
         return number
+
+    def child_of(self, number: int, name: str) -> int:
+        """Return the number of the node that an edge of a node leads to, adding it if it is missing."""
+        children = self.nodes[number].children
+        if name not in children:
+            children[name] = len(self.nodes)
+            self.nodes.append(Node())
+        return children[name]
 
     def add_edge(self, alias: Path, number: int) -> None:
         """Let ``alias`` lead to an existing node as well."""

@@ -82,7 +82,7 @@ def find_roles(
         # A name beside an object's key may share its bytes.
         places = {stored_at(by_name[name]) for name in found if name in by_name and by_name[name].nbytes}
         named.update((e.name, COPY) for e in rest if named[e.name] == MODEL and stored_at(e) in places)
-    return {name: found[name] if name in found else named[name] for name in by_name}
+    return named if len(rest) == len(by_name) else {n: found[n] if n in found else named[n] for n in by_name}
 
 
 def guessed_suffixes(entries: Collection[Entry], roles: Mapping[str, str]) -> list[str]:

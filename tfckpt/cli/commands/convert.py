@@ -6,7 +6,7 @@ import argparse
 
 import tfckpt
 from tfckpt.base.flags import add_flags, options_from
-from tfckpt.base.options import AUTO, ConvertOptions, PlanOptions, ProveOptions, for_shell
+from tfckpt.base.options import AUTO, ConvertOptions, ModelOptions, PlanOptions, ProveOptions, for_shell
 from tfckpt.cli.options import CHECKPOINT, add_dest
 from tfckpt.cli.ui.output import GOOD, add_all, print_json, print_json_rows, print_notes, print_rows, printable, say
 from tfckpt.cli.ui.planned import load_lines, print_loading, print_plan, print_written, what_holds
@@ -42,6 +42,7 @@ def add_commands(
     prove.set_defaults(run=cmd_prove, reports=True)
 
     layouts = commands.add_parser("layouts", parents=[common], help="list the targets")
+    add_flags(layouts, ModelOptions, only=("families",))
     layouts.set_defaults(run=cmd_layouts)
 
 
@@ -92,8 +93,10 @@ def cmd_prove(args: argparse.Namespace) -> int:
 def cmd_layouts(args: argparse.Namespace) -> int:
     """List the targets."""
     from tfckpt.families.catalog import CATALOG
+    from tfckpt.families.folder import read_families
 
-    rows = [(o.name, o.family.name if o.family else "any", for_shell(o.about)) for o in CATALOG.layouts]
+    catalog = CATALOG if args.families is None else read_families(args.families)
+    rows = [(o.name, o.family.name if o.family else "any", for_shell(o.about)) for o in catalog.layouts]
     if args.json:
         print_json([{"name": name, "family": family, "about": about} for name, family, about in rows])
     else:

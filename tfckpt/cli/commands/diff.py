@@ -73,7 +73,7 @@ def add_commands(
 def cmd_diff(args: argparse.Namespace) -> int:
     """Compare two checkpoints, and list what differs. Reads both, in bounded memory."""
     plan = None
-    if args.map is not None or args.layout is not None:
+    if any(given is not None for given in (args.map, args.layout, args.families)):
         plan = tfckpt.plan(args.a, to=args.map or AUTO, **options_from(args, ModelOptions))
     with progress_bar("comparing", quiet=args.quiet) as progress:
         comparison = tfckpt.diff(args.a, args.b, plan=plan, **options_from(args, DiffOptions), progress=progress)

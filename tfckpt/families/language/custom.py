@@ -1,15 +1,24 @@
-"""Layouts that a user writes: the same rows as those of this room, as tables of a TOML document.
+"""Families and layouts that a user writes: the same tables as those of this room, in TOML.
 
-    [family]            name, anchor
+    [family]            name, anchor, config_files, look_alikes
     [family.sizes]      letter = "field of the configuration"
     [config]            key of the configuration file = "field", where the file calls it otherwise
+    [defaults]          field = size, where no configuration and no shape tells it
+    [order]             paths, block; and [order.parts] target = [paths of its parts]
+    [[heads]]           rule, patterns
+
     [layout]            name, about, model, edges, roots, placeholders
     [parts.NAME]        rows, order, aliases, optional
     [[parts.NAME.each]] source, path, field, rows, aliases; and [[parts.NAME.each.each]] the same
     [[placement]]       part, path, only_with
     [[drops]]           rule, patterns
 
-`tfckpt.families.language.rules` says what they mean. Everything that is wrong is gathered, each with its table and row.
+    [names]             name, about, rows
+    [[names.each]]      source, path, field, rows; and [[names.each.each]] the same
+
+The first group is a family, the second an object-based layout of it, the third one by names. One file holds a family and an
+object-based layout; a folder has the family in one file, and each layout in one of its own. `tfckpt.families.language.rules`
+says what the tables mean. Everything that is wrong is gathered, each with its table and row.
 """
 
 from __future__ import annotations
@@ -21,9 +30,20 @@ from typing import Any
 
 from tfckpt.errors import LayoutError
 from tfckpt.families.language.axes import problems
-from tfckpt.families.language.family import Drop, Family
-from tfckpt.families.language.layouts import ObjectRows, Placed
-from tfckpt.families.language.rules import CHOICES, NUMBER_MARK, Alias, Each, Part, Row, Variable
+from tfckpt.families.language.family import Drop, Family, Order
+from tfckpt.families.language.layouts import NameRows, ObjectRows, Placed
+from tfckpt.families.language.rules import (
+    CHOICES,
+    FUSED,
+    JOINED,
+    NUMBER_MARK,
+    PADDED_MARK,
+    Alias,
+    Each,
+    Part,
+    Row,
+    Variable,
+)
 
 PATH_PART = r"(?:[^./]|\.\.|\.S)+"  # an edge's name in key form: its dots doubled, its slashes written .S
 PATH = re.compile(rf"{PATH_PART}(?:/{PATH_PART})*")
@@ -116,13 +136,14 @@ def _kind(value: object) -> str:
 
 @dataclass(slots=True)
 class _Found:
-    """The variables of one part with numbers still open, each with the place of its row."""
+    """The variables of one part with numbers still open, each with the place of its row; and whether paths lead to them."""
 
     variables: list[tuple[str, Variable]] = field(default_factory=list)
+    are_paths: bool = True
 
 
 def build_layout(document: Mapping[str, Any], origin: str) -> ObjectRows:
-    """Return the layout that a parsed TOML document describes.
+    """Return the object-based layout that a parsed TOML document describes, with its family.
 
     Args:
         document: tables as the module says.
@@ -131,24 +152,64 @@ def build_layout(document: Mapping[str, Any], origin: str) -> ObjectRows:
     """
     top = _Table("", dict(document), [])
     family = _family(top)
-    config = top.table("config")
-    keys = {name: name for name in family.sizes.values()} | config.strings()
+    layout = _objects(top, family)
+    _end(top, origin, "family, config, layout, parts, placement, drops")
+    fields = {each.field for placed in layout.parts for each in placed.part.each if each.field}
+    assert family.config is not None
+    return layout._replace(family=family._replace(config={name: name for name in sorted(fields)} | {**family.config}))
+
+
+def build_family(document: Mapping[str, Any], origin: str) -> Family:
+    """Return the family that a parsed TOML document describes; arguments and errors as `build_layout` has them."""
+    top = _Table("", dict(document), [])
+    family = _family(top)
+    _end(top, origin, "family, config, defaults, order, heads")
+    return family
+
+
+def build_layout_of(family: Family, document: Mapping[str, Any], origin: str) -> ObjectRows | NameRows:
+    """Return the layout of a family that a parsed TOML document describes; other arguments and errors as `build_layout`."""
+    top = _Table("", dict(document), [])
+    layout = _names(top, family) if "names" in document else _objects(top, family)
+    _end(top, origin, "names; or layout, parts, placement, drops")
+    return layout
+
+
+def _end(top: _Table, origin: str, known: str) -> None:
+    """Complain about tables that nobody took, and raise all complaints."""
+    for key in top.values:
+        top.lines.append(f"{key}: unknown; there are {known}")
+    if top.lines:
+        raise LayoutError([f"{origin}: {line}" for line in dict.fromkeys(top.lines)])
+
+
+def _names(top: _Table, family: Family) -> NameRows:
+    table = top.table("names", required=True)
+    found = _Found(are_paths=False)
+    rows = _rows(table, family.sizes, ("", ""), found)
+    each = tuple(_each(item, family.sizes, ("", ""), found, 1) for item in _closing(table, "each"))
+    layout = NameRows(table.text("name", required=True), table.text("about"), family, Part(rows, each))
+    if not any(family.anchor in variable.names for _, variable in found.variables):
+        table.complain(f"rows: no row has the name {family.anchor!r}, the family's anchor")
+    _check_twice(top, [(place, "name", variable.path) for place, variable in found.variables])
+    table.done()
+    return layout
+
+
+def _objects(top: _Table, family: Family) -> ObjectRows:
     table = top.table("layout", required=True)
     found: dict[str, _Found] = {}
     parts = _parts(top, family.sizes, found)
     placement = [_placed(item, parts) for item in top.tables("placement")]
     if not placement and len(parts) == 1:
         placement = [Placed(part) for part in parts.values()]
-    drops = tuple(
-        Drop(t.text("rule", required=True), t.texts("patterns", required=True)) for t in _closing(top, "drops")
-    )
     layout = ObjectRows(
         table.text("name", required=True),
         family,
         table.text("about"),
         table.text("model", required=True),
         tuple(placement),
-        drops,
+        _rules(top, "drops"),
         _aliases(table, "edges"),
         table.texts("roots"),
         table.texts("placeholders"),
@@ -156,12 +217,7 @@ def build_layout(document: Mapping[str, Any], origin: str) -> ObjectRows:
     _check_paths(table, (layout.model, *filter(None, layout.roots), *layout.placeholders))
     table.done()
     _check_whole(top, layout, parts, found)
-    for key in top.values:
-        top.lines.append(f"{key}: unknown; there are family, config, layout, parts, placement, drops")
-    if top.lines:
-        raise LayoutError([f"{origin}: {line}" for line in dict.fromkeys(top.lines)])
-    fields = {each.field for part in parts.values() for each in part.each if each.field}
-    return layout._replace(family=family._replace(config={name: name for name in sorted(fields)} | keys))
+    return layout
 
 
 def _closing(top: _Table, key: str) -> Iterator[_Table]:
@@ -178,9 +234,41 @@ def _family(top: _Table) -> Family:
     for letter in letters:
         if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", letter):
             sizes.complain(f"{letter}: expected a letter as axes patterns have them")
-    family = Family(table.text("name", required=True), table.text("anchor", required=True), letters)
+    family = Family(
+        table.text("name", required=True),
+        table.text("anchor", required=True),
+        letters,
+        heads=_rules(top, "heads"),
+        defaults=_defaults(top.table("defaults")),
+        config_files=table.texts("config_files"),
+        config={name: name for name in letters.values()} | top.table("config").strings(),
+        look_alikes=tuple(tuple(names) for names in table.take("look_alikes", list) if isinstance(names, list)),
+        order=_order(top.table("order")),
+    )
     table.done()
     return family
+
+
+def _rules(top: _Table, key: str) -> tuple[Drop, ...]:
+    return tuple(Drop(t.text("rule", required=True), t.texts("patterns", required=True)) for t in _closing(top, key))
+
+
+def _defaults(table: _Table) -> tuple[tuple[str, int, str], ...]:
+    for name, size in table.values.items():
+        if type(size) is not int or size < 1:
+            table.complain(f"{name}: expected a positive integer, got {size!r:.80}")
+    return tuple((name, size, "the family's default") for name, size in table.values.items())
+
+
+def _order(table: _Table) -> Order | None:
+    if not table.values:
+        return None
+    parts = table.table("parts", required=True)
+    order = Order(
+        {target: parts.texts(target) for target in list(parts.values)}, table.texts("paths"), table.texts("block")
+    )
+    table.done()
+    return order
 
 
 def _parts(top: _Table, sizes: Mapping[str, str], found: dict[str, _Found]) -> dict[str, Part]:
@@ -207,9 +295,9 @@ def _parts(top: _Table, sizes: Mapping[str, str], found: dict[str, _Found]) -> d
 def _each(table: _Table, sizes: Mapping[str, str], above: tuple[str, str], found: _Found, depth: int) -> Each:
     source, path = table.text("source", required=True), table.text("path", required=True)
     for key, text in (("source", source), ("path", path)):
-        if text and MARK.findall(text) != [NUMBER_MARK]:
+        if text and not (PADDED_MARK.search(text) and len(MARK.findall(text)) == 1):
             table.complain(f"{key}: expected {NUMBER_MARK} once in {text!r}, and no other mark")
-    if path and not (path.endswith("/") and PATH.fullmatch(path[:-1])):
+    if found.are_paths and path and not (path.endswith("/") and PATH.fullmatch(path[:-1])):
         table.complain(f"path: expected one in key form that ends in a slash, got {path!r}")
     inner = above[0] + source, above[1] + path
     each: tuple[Each, ...] = ()
@@ -226,17 +314,26 @@ def _rows(table: _Table, sizes: Mapping[str, str], above: tuple[str, str], found
     rows = []
     for number, (name, path, axes) in table.lists("rows", 3, "[hub name, path, axes]"):
         place = f"{table.place}: row {number} ({name!r})"
-        for problem in (*_row_problems(name, path), *problems(axes, sizes)):
+        wrong = (*_row_problems(name, path, are_paths=found.are_paths), *_joining_problems(name, axes))
+        for problem in (*wrong, *problems(axes.replace(JOINED, ""), sizes)):
             table.complain(problem, place)
         row = (name, path, axes)
         rows.append(row)
-        part = Part(rows=((above[0] + name, above[1] + path, axes),))
+        names = FUSED.join(above[0] + own for own in name.split(FUSED))
+        part = Part(rows=((names, above[1] + path, axes),))
         found.variables += [(place, variable) for variable in part.variables(lambda *prefixes: ())]
     return tuple(rows)
 
 
-def _row_problems(name: str, path: str) -> Iterator[str]:
-    marks = MARK.findall(name)
+def _joining_problems(name: str, axes: str) -> Iterator[str]:
+    """Yield what is wrong with a row that joins several hub names, or seems to."""
+    expected = FUSED in name
+    if axes.count(JOINED) != expected or (expected and JOINED not in axes.rpartition("->")[2]):
+        yield f"axes {axes!r}: expected {JOINED} once, before the axis along which the names of a row lie, and only there"
+
+
+def _row_problems(name: str, path: str, *, are_paths: bool) -> Iterator[str]:
+    marks = MARK.findall(name.partition(FUSED)[0])
     strange = [mark for mark in (*marks, *MARK.findall(path)) if mark not in CHOICES]
     if not name:
         yield "expected a hub name, got an empty one"
@@ -244,8 +341,10 @@ def _row_problems(name: str, path: str) -> Iterator[str]:
         yield f"unknown mark {strange[0]!r}; rows may have {', '.join(CHOICES)}, and `each` {NUMBER_MARK}"
     elif sorted(marks) != sorted(MARK.findall(path)):
         yield f"path {path!r}: expected the marks that the name has"
-    if not PATH.fullmatch(path):
+    if are_paths and not PATH.fullmatch(path):
         yield f"path {path!r}: expected edge names with slashes between, a dot in one doubled, a slash in one written .S"
+    elif not path:
+        yield "expected a name, got an empty one"
     if path.count("/") >= MAX_EDGES:
         yield f"path {path[:40]!r}...: expected at most {MAX_EDGES} edges, got {path.count('/') + 1}"
 
@@ -275,11 +374,11 @@ def _placed(table: _Table, parts: Mapping[str, Part]) -> Placed:
 
 def _check_whole(top: _Table, layout: ObjectRows, parts: Mapping[str, Part], found: Mapping[str, _Found]) -> None:
     """Complain about what no table shows alone: names and paths that come twice, names that no row has."""
-    names = {variable.name for part in found.values() for _, variable in part.variables}
+    names = {name for part in found.values() for _, variable in part.variables for name in variable.names}
     if layout.family.anchor and layout.family.anchor not in names:
         top.lines.append(f"[family]: anchor: no row has the name {layout.family.anchor!r}")
     for part in found.values():
-        _check_twice(top, [(place, "name", variable.name) for place, variable in part.variables])
+        _check_twice(top, [(place, "name", name) for place, variable in part.variables for name in variable.names])
     absolute = []
     for placed in layout.parts:
         if placed.only_with and placed.only_with not in names:

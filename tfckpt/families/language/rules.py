@@ -115,8 +115,8 @@ class Part(NamedTuple):
 
     def each_variable(self, numbers: Numbers, lacks: Collection[str] = ()) -> Iterator[Variable]:
         """Yield what `variables` returns; no number is asked for before it is needed."""
-        rows = (_variable(row) for block in _expand(self, numbers) for row in _fill(block.rows))
-        return (row for row in rows if not any(begins(row.name, prefix) for prefix in lacks))
+        rows = (variable for block in _expand(self, numbers) for variable in block.variables)
+        return (row for row in rows if not any(begins(row.name, prefix) for prefix in lacks)) if lacks else rows
 
     def all_aliases(self, numbers: Numbers) -> list[Alias]:
         """Return every second path of a model with these numbers."""
@@ -134,24 +134,31 @@ class Part(NamedTuple):
         {'_norm': 'layer_with_weights-0', '_layers/0': 'layer_with_weights-1', '_layers/1': 'layer_with_weights-2'}
         """
         present: dict[str, None] = {}
+        groups: dict[str, list[str]] = {}  # by the first edge
+        for path in paths:
+            groups.setdefault(path[: path.find("/")], []).append(path)
         for container in self.order:
-            pattern, start = _container(container), container.partition("*")[0]
-            matches = (pattern.match(path) for path in paths if path.startswith(start))
-            present.update(dict.fromkeys(match[1] for match in matches if match))
+            pattern, depth = _container(container), container.count("/") + 1
+            group = groups.get(container.partition("/")[0].partition("*")[0], paths)
+            begun = dict.fromkeys("/".join(path.split("/", depth)[:depth]) for path in group)
+            present.update(dict.fromkeys(path for path in begun if pattern.fullmatch(path)))
         return {container: f"{NUMBERED}{n}" for n, container in enumerate(present)}
 
 
 class _Block(NamedTuple):
-    """What a block has, with numbers filled in, but choices open; the iterables are made when they are asked for."""
+    """What a block has, with everything filled in; the iterables are made when they are asked for."""
 
-    rows: Iterable[Row]
+    variables: Iterable[Variable]
     aliases: list[Alias]
     not_zeros: Iterable[NotZeros]
 
 
 def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = "") -> Iterator[_Block]:
     """Yield a block, then those that repeat inside it, all prefixes and numbers filled in."""
-    rows = ((_under(source, name), path + key, axes) for name, key, axes in block.rows)
+    rows = (
+        Variable(source + name, path + key, axes, tuple(source + other for other in more) if more else more, axis)
+        for name, key, axes, more, axis in _filled(block.rows)
+    )
     aliases = [(path + alias, path + to) for alias, to in block.aliases]
     yield _Block(rows, aliases, (item.under(source) for item in block.not_zeros))
     for each in block.each:
@@ -162,11 +169,6 @@ def _expand(block: Part | Each, numbers: Numbers, source: str = "", path: str = 
             if each.last is not None and number == found[-1]:
                 under = source + each.last
             yield from _expand(each, numbers, under, at)
-
-
-def _under(prefix: str, names: str) -> str:
-    """Return a row's hub name, or several, with a prefix before each."""
-    return prefix + (names.replace(FUSED, f"{FUSED}{prefix}") if FUSED in names else names)
 
 
 def _variable(row: Row) -> Variable:
@@ -213,6 +215,12 @@ def pattern_of(text: str) -> re.Pattern[str]:
     return re.compile(found + re.escape(text[at:]))
 
 
+@lru_cache(maxsize=256)
+def _filled(rows: tuple[Row, ...]) -> tuple[Variable, ...]:
+    """Return the variables of rows, with every choice; those of a layer are asked for once for each layer."""
+    return tuple(map(_variable, _fill(rows)))
+
+
 def _fill(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield each row once for every choice that it leaves open."""
     for row in rows:
@@ -240,7 +248,7 @@ def _prefix(prefix: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=1024)
 def _container(path: str) -> re.Pattern[str]:
-    return re.compile(f"({re.escape(path)})/".replace(r"\*", NUMBER))
+    return re.compile(re.escape(path).replace(r"\*", NUMBER))
 
 
 def scopes_before(end: str, names: Iterable[str]) -> list[str]:
@@ -249,7 +257,8 @@ def scopes_before(end: str, names: Iterable[str]) -> list[str]:
     >>> scopes_before("x/y", ["b/x/y", "x/y", "ax/y", "x"])
     ['b/', '']
     """
-    return [name.removesuffix(end) for name in sorted(names) if f"/{name}".endswith(f"/{end}")]
+    ending = [name for name in names if name.endswith(end)]
+    return [name.removesuffix(end) for name in sorted(ending) if f"/{name}".endswith(f"/{end}")]
 
 
 def numbers_in(names: Iterable[str]) -> Numbers:

@@ -16,6 +16,7 @@ from tfckpt.checkpoint.graph.object_graph import (
     escape,
     join_path,
     split_path,
+    unescape,
     variable_key,
 )
 from tfckpt.errors import LayoutError
@@ -43,11 +44,6 @@ class TargetVariable(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """The hub names that its value comes from."""
         return (self.name, *self.more)
-
-    @property
-    def splits(self) -> bool:
-        """Whether an axis of the source stands for several letters."""
-        return self.axes is not None and any(len(axis) > 1 for axis in parse(self.axes)[0])
 
     @property
     def is_vector(self) -> bool:
@@ -110,8 +106,9 @@ def build_target(layout: ObjectRows, names: Collection[str]) -> Target:
     for number, (name, path, axes, more, axis) in found.items():
         key = variable_key(keys[number])
         graph.nodes[number].attributes.append(Attribute(VARIABLE_VALUE, key))
-        others = tuple(lent.get(other, other) for other in more)
-        variables.append(TargetVariable(lent.get(name, name), key, axes, split_path(path)[-1], others, axis))
+        own = lent.get(name, name) if lent else name
+        others = tuple(lent.get(other, other) for other in more) if more else more
+        variables.append(TargetVariable(own, key, axes, unescape(path[path.rfind("/") + 1 :]), others, axis))
     for placed, numbered in zip(parts, containers, strict=True):
         _add_part_aliases(graph, layout, placed, names, numbered)
     _add_roots(graph, layout)
@@ -153,10 +150,22 @@ def _add_variables(
         number = graph.node_at(split_path(below(base, alias)))
         if not container.startswith(NAMELESS):
             _link(graph, below(base, container), number)
+    known = {"": graph.node_at(split_path(base))}  # nodes by path
     for variable in variables:
-        path = below(base, _spell(variable.path, numbered))
-        found[graph.node_at(split_path(path))] = variable
+        path = variable.path
+        found[_node_at(graph, known, _spell(path, numbered) if path.startswith(NAMELESS) else path)] = variable
     return numbered
+
+
+def _node_at(graph: ObjectGraph, known: dict[str, int], path: str) -> int:
+    """Return the number of the node at a path, adding what is missing; what stands above it is looked up once."""
+    number = known.get(path)
+    if number is None:
+        owner, _, name = path.rpartition("/")
+        above = known.get(owner)
+        number = graph.child_of(_node_at(graph, known, owner) if above is None else above, unescape(name))
+        known[path] = number
+    return number
 
 
 def _add_part_aliases(
@@ -200,11 +209,15 @@ def _link(graph: ObjectGraph, alias: str, number: int) -> None:
 
 
 def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
-    heads = {ROOT: ""}  # paths, each with the slash that a longer one has behind it
-    for number, (parent, name) in graph.ways().items():
-        if number != ROOT:
-            heads[number] = f"{heads[parent]}{escape(name)}/"
-    return {number: head.removesuffix("/") for number, head in heads.items()}
+    paths = {ROOT: ""}
+    queue = [ROOT]
+    for number in queue:  # breadth first, as `ObjectGraph.ways`, and as long as nodes are added
+        head = f"{paths[number]}/" if number != ROOT else ""
+        for name, child in graph.nodes[number].children.items():
+            if child not in paths:
+                paths[child] = head + escape(name)
+                queue.append(child)
+    return paths
 
 
 def _add_roots(graph: ObjectGraph, layout: ObjectRows) -> None:
