@@ -16,7 +16,7 @@ from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.checkpoint.graph.roles import BESIDE, COPY, OPTIMIZER
 from tfckpt.errors import PlanError, located
 from tfckpt.families.catalog import Catalog
-from tfckpt.families.language.axes import ARROW, inverse
+from tfckpt.families.language.axes import inverse, moves_alike
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Substitutions
 from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, match_names, match_substituted
@@ -207,8 +207,7 @@ def _take(builder: PlanBuilder, brought: _Brought, name: str, places: Sequence[F
     for copy in copies:
         other = stored[copy.key]
         builder.drop(other, f"another copy of {name}")
-        axes = {copy.variable.axes, first.variable.axes}
-        if len(axes) > 1 and any(ARROW in pattern for pattern in axes):
+        if not moves_alike(copy.variable.axes, first.variable.axes):
             builder.notes.append(Issue("copy-in-another-form", copy.key, name, first.key))
         elif (other.crc32c, other.nbytes) != (entry.crc32c, entry.nbytes):
             builder.notes.append(Issue("copy-differs", copy.key, name, first.key))

@@ -81,6 +81,23 @@ def keeps_bytes(pattern: str) -> bool:
     return sum(source, ()) == sum(target, ())
 
 
+def moves_alike(pattern: str, other: str) -> bool:
+    """Whether two patterns do the same to values, whatever their letters are.
+
+    >>> moves_alike("h (a d) -> h a d", "g (b d) -> g b d"), moves_alike("v h", "v h -> h v")
+    (True, False)
+    """
+    return _numbered(pattern) == _numbered(other)
+
+
+def _numbered(pattern: str) -> tuple[tuple[int, ...], ...]:
+    """Return the axes on both sides with the number of each letter, counted as they first appear; none if nothing moves."""
+    source, target = parse(pattern)
+    letters = {letter: number for number, letter in enumerate(dict.fromkeys(sum(source, ())))}
+    both = () if source == target else (*source, (), *target)
+    return tuple(tuple(letters[letter] for letter in axis) for axis in both)
+
+
 @in_notebooks
 class Size(NamedTuple):
     """A size of the model.
