@@ -137,8 +137,8 @@ def convert(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.
@@ -299,8 +299,8 @@ def export(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.
@@ -402,8 +402,8 @@ def import_(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.
@@ -539,8 +539,8 @@ def plan(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.
@@ -619,8 +619,8 @@ def prove(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.
@@ -708,8 +708,8 @@ def report(
         keep_names: also list each tensor under its TF1 name and with its TF1 shape, over the same bytes. So one file restores
             in both generations.
         scope: a prefix for every TF1 name, such as ``"module/"``; only with ``to="tf1"``.
-        model: which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or
-            ``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
+        model: which model an object-based source contains, if several are possible. It is a family or ``"FAMILY/TARGET"``,
+            such as ``"ELECTRA/generator"``: an encoder's objects of ELECTRA may be BERT's.
         vocab_size: cut or extend the vocabulary to this number of words. It is the number of rows of the word table, and of
             all else that has one for each word.
         max_positions: cut or extend the position table to this number of rows.

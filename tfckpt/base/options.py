@@ -166,7 +166,7 @@ class ModelOptions(TypedDict, total=False):
         str,
         Option(
             "",
-            'which model the source contains, if several are possible; only with ``to="tf1"``. It is a family or '
+            "which model an object-based source contains, if several are possible. It is a family or "
             '``"FAMILY/TARGET"``, such as ``"ELECTRA/generator"``: an encoder\'s objects of ELECTRA may be BERT\'s.',
             "--model",
             "FAMILY[/TARGET]",

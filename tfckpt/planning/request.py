@@ -8,7 +8,7 @@ from typing import Any
 
 from tfckpt.base.arguments import whole_number
 from tfckpt.base.issues import Issue, leave_out, rename
-from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, PathLike, Request, options_of
+from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, Request, options_of
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
@@ -133,11 +133,19 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
             raise PlanError(all_kept(error.issues)) from None
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
-    entries, names = checkpoint.entries(), list(checkpoint)
+    names = list(checkpoint)
     match, graph = _find_model(checkpoint, request, catalog, names, to)
     layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
     notes = check_request(request, layout, match)
-    plan = _plan(checkpoint, request, layout, catalog, match, graph, entries, excluded)
+    family = match.family if match else layout.family
+    config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
+    ask = _ask(checkpoint.prefix, request, layout)
+    entries = checkpoint.entries()
+    builder = PlanBuilder(checkpoint.prefix, entries, excluded, _roles(entries, layout, match, graph, ask), config)
+    builder.know(family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}, ask.num_heads)
+    bound = _bind(builder, request, layout, match, graph)
+    plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
+    plan = keep_names(plan) if request["keep_names"] else plan
     return noting(plan, [*notes, *excluded.unused(names)])
 
 
@@ -189,7 +197,7 @@ def _with_renames(
         return True
 
     entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
-    config = _known_config(checkpoint.prefix, request["config"], catalog, layouts[0].family) if layouts else None
+    config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
     known = config.sizes if config else {}
     found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
     family = catalog.find_family(list(checkpoint))
@@ -219,62 +227,45 @@ def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[
     return [layout for layout in catalog.models if layout.name == to]
 
 
-def _plan(
-    checkpoint: Source,
-    request: Request,
-    layout: Layout,
-    catalog: Catalog,
-    match: Match | None,
-    graph: ObjectGraph | None,
-    entries: Sequence[Entry],
-    excluded: Exclusion,
-) -> Plan:
-    state = parse_options(request["slots"], request["optimizer"], request["learning_rate"])
-    resizing = parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"])
-    fill = None if request["fill"] is None else parse_fill(request["fill"])
-    renames = isinstance(layout, Substitutions)
-    family = match.family if match else layout.family
-    config = None if renames or family is None else _known_config(checkpoint.prefix, request["config"], catalog, family)
-    second = (
-        find_beside(checkpoint.prefix, family.second.config_file)
-        if _is_model(layout) and family and family.second
-        else None
-    )
-    ask = Ask(
+def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
+    """Return what is asked for beside the target.
+
+    Raises: UsageError, ConfigError.
+    """
+    network = layout.family.second if isinstance(layout, ObjectRows) else None
+    return Ask(
         request["num_heads"],
-        fill,
-        second,
-        resizing,
-        state,
+        None if request["fill"] is None else parse_fill(request["fill"]),
+        None if network is None else find_beside(prefix, network.config_file),
+        parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"]),
+        parse_options(request["slots"], request["optimizer"], request["learning_rate"]),
         request["scope"],
-        renames and request["slots"] == DROP,
+        isinstance(layout, Substitutions) and request["slots"] == DROP,
     )
-    roles = {} if renames and match is None and not ask.drop_state else _roles(entries, graph, match)
-    builder = PlanBuilder(checkpoint.prefix, entries, excluded, roles, config)
-    fields: Mapping[str, str] = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
-    builder.know(fields, ask.num_heads)
-    bound = _bind(builder, request, layout, match, graph)
-    plan = plan_target(builder, bound, layout, ask)
-    if isinstance(layout, ObjectRows) and layout.calls:
-        sources = {item.source for step in plan.steps for item in step.inputs}
-        shapes = {name: entry.shape for name, entry in bound.hub.items() if entry.name in sources}
-        resized = resizing.sizes
-        heads = request["num_heads"]
-        plan = add_constructors(plan, layout, shapes, config, second=second, num_heads=heads, resized=resized)
-    elif config:
-        plan = plan._replace(facts=config.facts)
-    return keep_names(plan) if request["keep_names"] else plan
 
 
-def _is_model(layout: Layout) -> bool:
-    return isinstance(layout, ObjectRows)
+def _roles(
+    entries: Sequence[Entry], layout: Layout, match: Match | None, graph: ObjectGraph | None, ask: Ask
+) -> Mapping[str, str]:
+    """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count.
 
-
-def _roles(entries: Sequence[Entry], graph: ObjectGraph | None, match: Match | None) -> Mapping[str, str]:
-    """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count."""
+    A target that only renames asks for it only if it drops by it.
+    """
     if match is not None:
         return find_roles(entries, graph)
+    if isinstance(layout, Substitutions) and not ask.drop_state:
+        return {}
     return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
+
+
+def _told(plan: Plan, layout: Layout, bound: Bound, ask: Ask, config: Config | None) -> Plan:
+    """Return the plan with what the configuration states, and how the target's model is built."""
+    if not isinstance(layout, ObjectRows) or not layout.calls:
+        return plan._replace(facts=config.facts) if config else plan
+    sources = {item.source for step in plan.steps for item in step.inputs}
+    shapes = {name: entry.shape for name, entry in bound.hub.items() if entry.name in sources}
+    resized = ask.resizing.sizes if ask.resizing else {}
+    return add_constructors(plan, layout, shapes, config, second=ask.second, num_heads=ask.num_heads, resized=resized)
 
 
 def _bind(
@@ -296,11 +287,14 @@ def _bind(
     return bound
 
 
-def _known_config(prefix: str, config: PathLike | None, catalog: Catalog, family: Family) -> Config | None:
-    """Return the configuration that was given, or that lies beside the checkpoint; None if its family has none."""
+def _config(prefix: str, request: Request, layout: Layout | None, catalog: Catalog, family: Family) -> Config | None:
+    """Return the configuration that was given, or that lies beside the checkpoint; None if its family has none.
+
+    Nor does a target read one that only renames.
+    """
     fields = FIELDS if family.config is None else family.config
-    if not fields:
+    if not fields or isinstance(layout, Substitutions):
         return None
-    if config is not None:
-        return read_config(os.fspath(config), fields)
-    return find_config(prefix, fields, tuple(dict.fromkeys((*family.config_files, *catalog.config_files))) or None)
+    if request["config"] is not None:
+        return read_config(os.fspath(request["config"]), fields)
+    return find_config(prefix, fields, tuple(dict.fromkeys((*family.config_files, *catalog.config_files))))
