@@ -113,6 +113,24 @@ def test_a_missing_or_a_foreign_variable_stops_the_plan(tmp_path: Path) -> None:
         tfckpt.plan(tmp_path / "more", families=TABLES, num_heads=2)
 
 
+def test_what_a_table_of_names_has_no_name_for_is_said(tmp_path: Path) -> None:
+    shutil.copytree(TABLES, tmp_path / "families")
+    path = tmp_path / "families" / "nano" / "tf1.toml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('    ["out/kernel", "attn/c_proj/w", "k h"],\n', ""), "utf-8"
+    )
+    tfckpt.convert(nano.save(tmp_path), tmp_path / "tf2", families=TABLES, sync=False)
+    with pytest.raises(PlanError, match=r"attention/output/kernel.*'tf1'"):
+        tfckpt.plan(tmp_path / "tf2", to="tf1", families=tmp_path / "families")
+
+
+def test_a_part_of_a_joined_tensor_that_is_missing_is_said(tmp_path: Path) -> None:
+    tfckpt.convert(nano.save(tmp_path), tmp_path / "tf2", families=TABLES, sync=False)
+    key = "model/layer_with_weights-2/attention/key/kernel/.ATTRIBUTES/VARIABLE_VALUE"
+    with pytest.raises(PlanError, match=r"excluded by '=model/layer_with_weights-2/attention/key/kernel"):
+        tfckpt.plan(tmp_path / "tf2", to="tf1", families=TABLES, exclude=[f"={key}"])
+
+
 def test_fused_shapes_that_do_not_fit_are_said_once(tmp_path: Path) -> None:
     tensors = nano.tensors() | {"transformer/block_000/attn/c_attn/w": np.zeros((6, 17), np.float32)}
     tfckpt.save(tmp_path / "c", tensors)

@@ -25,6 +25,7 @@ from tfckpt.planning.bind import Bound, drop_rest, unknown_rule
 from tfckpt.planning.builder import PlanBuilder, average_notes, dtype_notes, guess_notes
 from tfckpt.planning.checks import check_model, check_optional, lacks_heads
 from tfckpt.planning.config import Config
+from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.mending.strays import complain_of_strays
 from tfckpt.planning.mending.withheld import NOT_WITHHELD, Withheld, complain_of_lost, complain_of_taken, find_withheld
 from tfckpt.planning.missing import check_heads, fill_missing
@@ -308,6 +309,7 @@ def _missing(
     missing = list(dict.fromkeys(v for name in wanted if name not in hub for v in wanted[name]))
     if not isinstance(layout, ObjectRows):
         complain_of_lost(builder, bound.lost, layout.name)
+        _complain_of_names(builder, bound, layout, missing, left_over)
         return []
     complain_of_strays(left_over, hub, wanted.keys(), bound.scope, layout, builder, is_whole=not missing)
     hubs = {entry.name: name for name, entry in bound.taken.items()}
@@ -322,6 +324,24 @@ def _missing(
     if missing and ask.fill is None:
         missing = check_heads(builder, missing, hub, wanted.keys(), layout)
     return missing
+
+
+def _complain_of_names(
+    builder: PlanBuilder,
+    bound: Bound,
+    layout: Layout,
+    missing: Sequence[TargetVariable],
+    left_over: Sequence[Entry],
+) -> None:
+    """Complain about what a table of names has no name for, and about what it joins of which a part is missing."""
+    for entry in left_over:
+        builder.complain("stray-variable", entry.name, repr(layout.name), str(list(entry.shape)), leaving_out(entry))
+    for variable in missing:
+        absent = [name for name in variable.names if name not in bound.hub and name not in bound.lost]
+        if len(absent) < len(variable.names):
+            needed = f"{layout.name!r} needs it for {variable.key}"
+            for name in absent:
+                builder.complain("missing-variable", name, needed)
 
 
 def _entry(builder: PlanBuilder, name: str) -> Entry:

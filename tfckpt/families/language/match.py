@@ -31,7 +31,7 @@ from tfckpt.families.language.rules import (
 # Variables that are looked up for each node and edge of a graph, and for any graph: real ones need a tenth of that.
 LOOKUPS = 20
 FREE_LOOKUPS = 100_000
-MOST_LAYERS = 1000  # of a model whose names tell them
+MOST_LAYERS = 128  # of a model whose names tell them
 
 
 NOWHERE = -1  # the node of what no graph holds
