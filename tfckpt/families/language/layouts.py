@@ -86,16 +86,10 @@ class NameRows(NamedTuple):
     about: str
     family: Family | None = None
     part: Part | None = None
-
-    @property
-    def parts(self) -> tuple[Placed, ...]:
-        """Parts that a target must be whole for; none, since what the source holds is all there is to name."""
-        return ()
-
-    @property
-    def drops(self) -> tuple[Drop, ...]:
-        """Names that it has no place for; none."""
-        return ()
+    parts: tuple[
+        Placed, ...
+    ] = ()  # that a model must be whole for: none, since what the source holds is all there is to name
+    drops: tuple[Drop, ...] = ()
 
     @property
     def options(self) -> Mapping[str, tuple[str, ...]]:
@@ -115,21 +109,8 @@ class Substitutions(NamedTuple):
     substitutions: tuple[tuple[str, str], ...]
     reshapes: tuple[tuple[tuple[str, ...], str], ...] = ()
     sizes: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def family(self) -> None:
-        """The family: none, since every name passes."""
-        return
-
-    @property
-    def parts(self) -> tuple[Placed, ...]:
-        """Parts that a target must be whole for; none, since every name passes."""
-        return ()
-
-    @property
-    def drops(self) -> tuple[Drop, ...]:
-        """Names that it has no place for; none."""
-        return ()
+    family: None = None  # every name passes, of whatever family
+    drops: tuple[Drop, ...] = ()
 
     @property
     def options(self) -> Mapping[str, tuple[str, ...]]:
