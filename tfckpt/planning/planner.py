@@ -82,7 +82,7 @@ def plan_target(builder: PlanBuilder, bound: Bound, layout: Layout, ask: Ask) ->
     else:
         target = name_target(layout, _names(builder, bound, ask), ask.scope, ask.num_heads)
     wanted = _wanted(builder, bound, target)
-    steps = _steps(builder, bound, wanted, target, layout)
+    steps = _steps(builder, bound, wanted, target)
     settled = {*wanted, *refused, *(state_names(hub, [name for name in wanted if name in hub]) if ask.slots else ())}
     left_over = _drop(builder, bound, settled, layout)
     if isinstance(layout, ObjectRows):
@@ -126,7 +126,7 @@ def _plan(
     notes: Sequence[Issue],
     ask: Ask,
 ) -> Plan:
-    is_model = isinstance(layout, ObjectRows)
+    is_model = target.graph is not None
     heads = next((letter for letter, name in builder.sizes.fields.items() if name == NUM_HEADS), "")
     return Plan(
         builder.source,
@@ -163,14 +163,12 @@ def _wanted(builder: PlanBuilder, bound: Bound, target: Target) -> Wanted:
     return wanted
 
 
-def _steps(
-    builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target, layout: Layout
-) -> list[tuple[Entry, Step]]:
+def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target) -> list[tuple[Entry, Step]]:
     """Return a step for each variable that the target wants and the source has, with the first entry that it is made of."""
     hub = bound.hub
     steps: list[tuple[Entry, Step]] = []
     patterns = {variable.axes for variable in target.variables if variable.axes is not None}
-    is_model = isinstance(layout, ObjectRows)  # the only kind that cannot leave attention as it is
+    is_model = target.graph is not None  # the only kind that cannot leave attention as it is
     headless = {axes for axes in patterns if is_model and lacks_heads(builder, axes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
     splits = {axes for axes in patterns if any(len(axis) > 1 for axis in parse(axes)[0])}

@@ -56,7 +56,7 @@ def check_request(request: Request, layout: Layout, match: Match | None = None) 
     Raises: UsageError for what it has no place for, and for a head count that no model has.
     """
     heads = request["num_heads"]
-    if heads is not None and not (heads == 0 and isinstance(layout, Substitutions)):  # as in 2019
+    if heads is not None and not (heads == 0 and layout.renames):  # as in 2019
         whole_number("number of attention heads", heads)
     if request["layout"] is not None and request["families"] is not None:
         raise UsageError("layout and families: expected one of both")
@@ -232,7 +232,7 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
 
     Raises: UsageError, ConfigError.
     """
-    network = layout.family.second if isinstance(layout, ObjectRows) else None
+    network = layout.family.second if layout.family else None
     return Ask(
         request["num_heads"],
         None if request["fill"] is None else parse_fill(request["fill"]),
@@ -240,7 +240,7 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
         parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"]),
         parse_options(request["slots"], request["optimizer"], request["learning_rate"]),
         request["scope"],
-        isinstance(layout, Substitutions) and request["slots"] == DROP,
+        layout.renames and request["slots"] == DROP,
     )
 
 
@@ -253,7 +253,7 @@ def _roles(
     """
     if match is not None:
         return find_roles(entries, graph)
-    if isinstance(layout, Substitutions) and not ask.drop_state:
+    if layout.renames and not ask.drop_state:
         return {}
     return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
 
@@ -277,7 +277,7 @@ def _bind(
     """
     if match is not None:
         return bind_rows(builder, match, graph, layout, slots=request["slots"] in (CONVERT, KEEP))
-    if isinstance(layout, Substitutions):
+    if layout.renames:
         return bind_names(builder)
     if not isinstance(layout, ObjectRows):
         raise PlanError([Issue("no-graph", origin=builder.source, remedies=(leave_out("to"),))])
@@ -293,7 +293,7 @@ def _config(prefix: str, request: Request, layout: Layout | None, catalog: Catal
     Nor does a target read one that only renames.
     """
     fields = FIELDS if family.config is None else family.config
-    if not fields or isinstance(layout, Substitutions):
+    if not fields or (layout is not None and layout.renames):
         return None
     if request["config"] is not None:
         return read_config(os.fspath(request["config"]), fields)

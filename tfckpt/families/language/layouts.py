@@ -75,6 +75,11 @@ class ObjectRows(NamedTuple):
         """The options that it takes."""
         return OF_OBJECTS
 
+    @property
+    def renames(self) -> bool:
+        """Whether it takes names of every kind, and changes what it knows of them."""
+        return False
+
 
 class NameRows(NamedTuple):
     """A name-based layout: rows of hub names, the names that variables have here, and their forms.
@@ -96,6 +101,11 @@ class NameRows(NamedTuple):
         """The options that it takes."""
         return OF_THE_WAY_BACK
 
+    @property
+    def renames(self) -> bool:
+        """Whether it takes names of every kind, and changes what it knows of them."""
+        return False
+
 
 class Substitutions(NamedTuple):
     """A name-based target: ordered substitutions, each applied to every name; a name without a match passes through.
@@ -116,6 +126,11 @@ class Substitutions(NamedTuple):
     def options(self) -> Mapping[str, tuple[str, ...]]:
         """The options that it takes."""
         return OF_NAMES
+
+    @property
+    def renames(self) -> bool:
+        """Whether it takes names of every kind, and changes what it knows of them."""
+        return True
 
     def rename(self, name: str) -> str:
         """Return the name in this layout."""
