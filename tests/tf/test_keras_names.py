@@ -70,6 +70,7 @@ def test_without_a_head_count_the_2_20_script_agrees(tf: Any, bert: str, tmp_pat
     assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
 
 
+@pytest.mark.exhaustive
 def test_the_206_variables_of_bert_base_get_the_names_of_2019(
     tf: Any, convert_2019: Convert, tmp_path: Path, bert_base: str
 ) -> None:

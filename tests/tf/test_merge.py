@@ -223,7 +223,9 @@ LISTED += ["amsgrad", "accumulating", "centered", "scaled"]
 SLOTTED = ["Adadelta", "Adagrad", "Adam", "Adamax", "Ftrl", "Nadam", "RMSprop"]
 
 
-@pytest.mark.parametrize(("library", "kinds"), [("keras3", LISTED), ("legacy", SLOTTED)])
+@pytest.mark.parametrize(
+    ("library", "kinds"), [pytest.param("keras3", LISTED, marks=pytest.mark.exhaustive), ("legacy", SLOTTED)]
+)
 def test_an_optimizer_goes_to_a_model_that_was_made_in_another_order(
     tmp_path: Path, library: str, kinds: list[str]
 ) -> None:

@@ -18,9 +18,12 @@ PROGRAM = Path(__file__).parents[1] / "support" / "training.py"
 
 
 COUNTS = {"keras3": 82, "tf_keras": 80, "garden": 25, "tf1": 26, "graph_keras": 8}  # of checkpoints, at least
+LONG = ("tf_keras", "tf1", "graph_keras")
 
 
-@pytest.mark.parametrize("kind", COUNTS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.exhaustive] if kind in LONG else []) for kind in COUNTS]
+)
 def test_roles_are_what_the_optimizer_says_that_it_keeps(tf: Any, tmp_path: Path, kind: str) -> None:
     result = run_warm(PROGRAM, kind, tmp_path, legacy_keras=kind != "keras3")
     assert result.returncode == 0, result.stderr[-3000:]
