@@ -27,6 +27,40 @@ settings.register_profile("tfckpt", suppress_health_check=[HealthCheck.too_slow]
 settings.load_profile("tfckpt")
 
 DATA = Path(__file__).parent / "data"
+EXHAUSTIVE = "exhaustive"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(f"--{EXHAUSTIVE}", action="store_true", help="also run the tests that are marked exhaustive")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the exhaustive tests, unless an option asks for them, or the command line names their file."""
+    if _asks_for_exhaustive_tests(config):
+        return
+    named = _named_files(config)
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        is_left_out = item.get_closest_marker(EXHAUSTIVE) is not None and item.path.resolve() not in named
+        (left_out if is_left_out else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, also where `-q` hides the header."""
+    if not _asks_for_exhaustive_tests(config) and not all(path.is_file() for path in _named_files(config)):
+        terminalreporter.write_line("The tests marked exhaustive were left out: pytest --exhaustive runs them as well.")
+
+
+def _asks_for_exhaustive_tests(config: pytest.Config) -> bool:
+    return config.getoption(EXHAUSTIVE) or EXHAUSTIVE in config.getoption("markexpr")
+
+
+def _named_files(config: pytest.Config) -> set[Path]:
+    """Return the files and directories of the tests that the command line names."""
+    return {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
 
 
 @pytest.fixture(scope="session")

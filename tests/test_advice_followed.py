@@ -45,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("first", NUMBERS[::AT_ONCE])
-def test_a_dialect_ends_as_it_must(first: int) -> None:
+def test_commands_after_next_lead_to_the_end_for_every_variant_of_a_model(first: int) -> None:
     results = results_of(1, NUMBERS[first : first + AT_ONCE])
     bad = [result for result in results if result.is_bad]
     assert not bad, "\n\n".join([f"{len(bad)} of {len(results)}", *(result.text for result in bad)])
@@ -249,7 +249,9 @@ CONVERT = "tfckpt convert a b"
         ),
     ],
 )
-def test_every_end_is_known(answers: Mapping[str, tuple[int | None, str]], end: str, why: str) -> None:
+def test_each_end_of_a_chain_of_commands_is_told(
+    answers: Mapping[str, tuple[int | None, str]], end: str, why: str
+) -> None:
     chain = follow(shlex.split(CONVERT)[1:], saying(answers))
     assert (chain.end, chain.why) == (end, why)
     assert {said.command for said in chain.said} == set(answers)

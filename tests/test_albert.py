@@ -119,7 +119,7 @@ def test_shapes_are_those_that_model_garden_saves(to: str, tensors: dict[str, An
     assert {step.target: step.shape for step in plan.steps} | {OBJECT_GRAPH_KEY: ()} == shapes
 
 
-def test_shapes_where_the_widths_are_equal(tensors: dict[str, Any], tmp_path: Path) -> None:
+def test_equal_widths_give_the_shapes_of_the_real_model(tensors: dict[str, Any], tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "source", equal_widths(tensors))
     plan = tfckpt.plan(tmp_path / "source", num_heads=2)
     shapes = {key: tuple(tensor["shape"]) for key, tensor in dump("albert_encoder_embw_eq")["tensors"].items()}
@@ -202,13 +202,13 @@ def test_a_configuration_of_several_groups_is_of_another_model(tensors: dict[str
     ]
 
 
-def test_a_projection_that_is_missing(tensors: dict[str, Any], tmp_path: Path) -> None:
+def test_a_missing_projection_is_a_complaint(tensors: dict[str, Any], tmp_path: Path) -> None:
     kept = {name: value for name, value in tensors.items() if PROJECTION not in name}
     (line,) = complaints(tmp_path, kept, CONFIG)
     assert line == f"{PROJECTION}*: missing, though embedding_size = 4 and hidden_size = 8 are not equal"
 
 
-def test_a_projection_that_no_model_has(tensors: dict[str, Any], tmp_path: Path) -> None:
+def test_a_projection_between_equal_widths_is_a_complaint(tensors: dict[str, Any], tmp_path: Path) -> None:
     kept = equal_widths(tensors)
     kept |= {f"{PROJECTION}kernel": np.eye(8, dtype=np.float32), f"{PROJECTION}bias": np.zeros(8, np.float32)}
     (line,) = complaints(tmp_path, kept, {"num_attention_heads": 2})

@@ -51,7 +51,7 @@ def test_no_heads_are_some_to_a_name_based_target_alone(bert: str) -> None:
         tfckpt.plan(bert, to="keras", num_heads=-1)
 
 
-def test_numpys_whole_numbers_are_some(bert: str) -> None:
+def test_whole_numbers_of_numpy_are_taken_for_whole_numbers(bert: str) -> None:
     assert tfckpt.plan(bert, num_heads=np.int64(2)).num_heads == 2  # type: ignore[arg-type]
 
 

@@ -67,7 +67,7 @@ def test_another_rank_is_a_mismatch() -> None:
     assert sizes().bind("kernel", (8,), "h k") == Mismatch("2 axes (h k)", "1")
 
 
-def test_a_mismatch_teaches_no_size() -> None:
+def test_a_shape_that_does_not_fit_tells_no_size() -> None:
     known = sizes(num_attention_heads=3)
     known.bind("kernel", (7, 8), "h (a d) -> h a d")
     assert "hidden_size" not in known.known

@@ -159,7 +159,7 @@ def test_an_impossible_restart_count_is_an_error(n: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 127, 128, 2**14 - 1, 2**14, 2**21])
-def test_lengths_of_several_bytes(size: int) -> None:
+def test_lengths_that_take_several_bytes_are_read_back(size: int) -> None:
     entries = [(b"k" * size, b"v" * size), (b"k" * size + b"l" * size, b"")]
     block = build(entries, 16)
     assert list(iter_entries(block)) == entries

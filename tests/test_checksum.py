@@ -24,7 +24,7 @@ RFC_3720_B4 = [
 
 
 @pytest.mark.parametrize(("data", "crc"), RFC_3720_B4, ids=["zeros", "ones", "ascending", "descending", "iscsi"])
-def test_vectors_of_rfc_3720(data: bytes, crc: int) -> None:
+def test_checksums_are_those_of_rfc_3720(data: bytes, crc: int) -> None:
     assert crc32c(data) == crc
     assert crc32c(data[11:], crc32c(data[:11])) == crc
     assert unmask(masked_crc32c(memoryview(data))) == crc

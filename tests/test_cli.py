@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.commands import Captured, fail, on_terminal, plain, run, succeed, succeed_json
 from support.files import bundle_bytes
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.base.flags import home_path, nbytes
@@ -437,7 +438,7 @@ def test_names_that_the_output_cannot_encode_are_no_crash(tmp_path: Path) -> Non
 
 def test_a_closed_output_is_no_crash(bert: str) -> None:
     command = f'"{sys.executable}" -m tfckpt ls "{bert}" >&-'
-    result = subprocess.run(["sh", "-c", command], check=False, stderr=subprocess.PIPE, timeout=30)
+    result = subprocess.run(["sh", "-c", command], check=False, stderr=subprocess.PIPE, timeout=PATIENCE)
     assert (result.returncode, result.stderr) == (0, b"")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.commands import Captured, fail, succeed
 from support.missing import missing
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, Attribute, ObjectGraph, variable_key
@@ -63,10 +64,10 @@ def script(tmp_path: Path, capsys: Captured) -> Path:
     ],
     ids=" ".join,
 )
-def test_bash_completes(script: Path, tmp_path: Path, words: list[str], expected: list[str]) -> None:
+def test_bash_completes_every_kind_of_word(script: Path, tmp_path: Path, words: list[str], expected: list[str]) -> None:
     (tmp_path / "here_it_is.index").touch()
     command = ["bash", "-c", COMPLETE, "bash", str(script), "tfckpt", *words]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE)
     assert sorted(result.stdout.split()) == expected
 
 
@@ -110,7 +111,7 @@ def test_bash_completes_names_of_tensors(
     environment = {**os.environ, "PATH": f"{door.parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["bash", "-c", COMPLETE, "bash", str(script), "tfckpt", *words]
     result = subprocess.run(
-        command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=30, env=environment
+        command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, env=environment
     )
     assert sorted(result.stdout.split()) == expected
     assert result.stderr == ""

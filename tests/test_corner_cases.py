@@ -131,7 +131,7 @@ def test_the_header_says_how_many_files_there_are_not_the_directory(prefix: str,
         checkpoint["w"]
 
 
-def test_a_bundle_without_tensors(tmp_path: Path) -> None:
+def test_a_bundle_without_tensors_is_empty(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "m", {})
     with tfckpt.open(tmp_path / "m") as checkpoint:
         assert (len(checkpoint), list(checkpoint), checkpoint.entries()) == (0, [], [])
@@ -248,7 +248,7 @@ def test_tensors_may_share_their_bytes(prefix: str, tmp_path: Path) -> None:
         out.verify()
 
 
-def test_a_tensor_beyond_four_gibibytes(tmp_path: Path) -> None:
+def test_a_tensor_beyond_four_gibibytes_is_read(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "m", {"w": W})
     data = tmp_path / "m.data-00000-of-00001"
     far = (1 << 32) + 12
@@ -263,7 +263,7 @@ def test_a_tensor_beyond_four_gibibytes(tmp_path: Path) -> None:
         checkpoint.verify()
 
 
-def test_a_huge_shape_without_elements(tmp_path: Path) -> None:
+def test_a_huge_shape_without_elements_is_listed_and_not_read(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "m", {"w": np.empty((0,), np.float32)})
     with edited_entry(tmp_path / "m", "w") as proto:
         proto.shape.dim.add(size=2**62)
@@ -300,7 +300,7 @@ def test_a_string_tensor_without_elements_may_store_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.exhaustive
-def test_a_string_of_four_gibibytes(tmp_path: Path) -> None:
+def test_a_string_of_four_gibibytes_is_read(tmp_path: Path) -> None:
     """Sizes and checksums are what TensorFlow 2.20 stored of "ab", 2**32 zeros and "cd"; the zeros are a hole here."""
     tfckpt.save(tmp_path / "m", {"s": ["ab", "", "cd"]})
     size = 1 + 5 + 1 + 4 + 2 + (1 << 32) + 2
@@ -523,7 +523,7 @@ def test_a_graph_beside_a_checkpoint_is_not_part_of_it(prefix: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("data_type", FIELDS, ids=types_pb2.DataType.Name)
-def test_v1_slices_of_every_dtype(tmp_path: Path, data_type: types_pb2.DataType) -> None:
+def test_v1_slices_of_every_dtype_are_read(tmp_path: Path, data_type: types_pb2.DataType) -> None:
     """TensorFlow's Python reader returns none of these: sliced checkpoints are not supported."""
     if data_type == types_pb2.DT_STRING:
         value = np.array([[b"", b"a\0", b"b"], [b"c" * 300, b"\xff", b"d"]], object)
@@ -545,7 +545,7 @@ def test_v1_slices_of_every_dtype(tmp_path: Path, data_type: types_pb2.DataType)
 @pytest.mark.parametrize(
     ("field", "value"), [("shape", -1), ("shape", -(2**63)), ("dtype", 0), ("dtype", 77), ("dtype", 101)]
 )
-def test_v1_tensors_that_make_no_sense(tmp_path: Path, field: str, value: int) -> None:
+def test_v1_tensors_that_make_no_sense_are_an_error(tmp_path: Path, field: str, value: int) -> None:
     rows = to_rows({"w": W})
     meta = SavedTensorSlices.FromString(rows[b""])
     if field == "shape":

@@ -53,7 +53,7 @@ def distance(directory: Path, a: Any, b: Any, **options: Any) -> Distance:
     ],
     ids=["float32", "sign", "int64", "ends", "uint64", "bool", "complex", "bfloat16", "int4", "nan", "over", "str"],
 )
-def test_distances(
+def test_the_largest_differences_and_the_first_place_are_found(
     tmp_path: Path, a: Any, b: Any, max_absolute: float | None, max_relative: float | None, differing: int
 ) -> None:
     for found in (distance(tmp_path, a, b), distance(tmp_path, b, a)):
@@ -224,7 +224,7 @@ def test_the_command_compares_across_layouts(bert: str, tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("argv", [["{0}/none", "{0}/none"], ["{0}/a", "{0}/a", "--atol=-1"]])
-def test_trouble_exits_with_2(tmp_path: Path, capsys: Captured, argv: list[str]) -> None:
+def test_what_cannot_be_compared_exits_with_2(tmp_path: Path, capsys: Captured, argv: list[str]) -> None:
     tfckpt.save(tmp_path / "a", {"w": 1})
     assert main(["diff", *(argument.format(tmp_path) for argument in argv)]) == 2
     out, err = capsys.readouterr()

@@ -116,7 +116,7 @@ def test_a_quantized_array_is_a_record_named_after_its_type(member: DataType) ->
         (">f2", types_pb2.DT_HALF),
     ],
 )
-def test_other_ways_to_say_a_dtype(dtype: str, expected: DataType) -> None:
+def test_other_spellings_of_a_dtype_mean_the_same(dtype: str, expected: DataType) -> None:
     assert data_type_of(np.dtype(dtype)) == expected
 
 

@@ -326,7 +326,7 @@ def test_an_encoder_with_a_projection_is_not_berts(tmp_path: Path) -> None:
         ("ELECTRA/classifier", "no model 'ELECTRA/classifier'; there are pretrainer, encoder, generator"),
     ],
 )
-def test_a_model_that_is_not_known(model: str, message: str, tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused(model: str, message: str, tmp_path: Path) -> None:
     tfckpt.convert(ELECTRA, tmp_path / "there", fill="zeros")
     with pytest.raises(UsageError, match=message):
         tfckpt.plan(tmp_path / "there", to="tf1", model=model)

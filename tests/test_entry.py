@@ -51,7 +51,7 @@ def entry_bytes(
 
 
 @pytest.mark.parametrize(("value", "header"), HEADERS, ids=["one", "two", "big-endian"])
-def test_known_headers_both_ways(value: str, header: Header) -> None:
+def test_known_headers_are_encoded_and_decoded(value: str, header: Header) -> None:
     assert Header.parse(bytes.fromhex(value)) == header
     assert header.encode().hex() == value
 
@@ -67,7 +67,7 @@ def test_known_headers_both_ways(value: str, header: Header) -> None:
         "1a0508011a0102",  # the same, packed
     ],
 )
-def test_headers_that_this_version_may_read(version: str) -> None:
+def test_headers_that_allow_this_version_are_read(version: str) -> None:
     assert Header.parse(bytes.fromhex("0801" + version)) == Header()
 
 
@@ -114,7 +114,7 @@ def test_garbage_is_no_header_and_no_entry(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(("value", "entry"), TF_ENTRIES, ids=ENTRY_IDS)
-def test_entries_that_tensorflow_wrote_both_ways(value: str, entry: Entry) -> None:
+def test_entries_that_tensorflow_wrote_are_decoded_and_encoded(value: str, entry: Entry) -> None:
     assert Entry.parse(b"t", bytes.fromhex(value)) == entry
     assert entry.encode().hex() == value
 

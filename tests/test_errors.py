@@ -100,7 +100,7 @@ def test_a_place_that_is_not_there_to_write_to_is_a_refusal() -> None:
     assert refused.value.errno == errno.ENOENT
 
 
-def test_these_tables_hold_every_error() -> None:
+def test_every_error_class_is_tried_here() -> None:
     defined = {cls for cls in descendants(TfckptError) if cls.__module__ == TfckptError.__module__}
     assert defined == set(BUILTINS) == {type(error) for error in ERRORS}
 

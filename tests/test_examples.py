@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.patience import PATIENCE
 
 import tfckpt
 
@@ -31,7 +32,7 @@ def load(name: str) -> Callable[[list[str]], Any]:
 def run(name: str, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run an example as a user does."""
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *argv]
-    return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_every_example_is_tested_and_says_how_to_run_it() -> None:

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save, save_file
 from support.archives import KINDS, bits, deserialize, export, listed
 from support.commands import Captured, fail, run, succeed, succeed_json
 from support.files import bundle_bytes
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_QINT8
@@ -412,7 +413,9 @@ def _content(path: Path) -> bytes:
 @pytest.mark.exhaustive
 def test_an_export_that_is_killed_at_any_call_leaves_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "support.killed", str(tmp_path)]
-    result = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True, timeout=PATIENCE
+    )
     counts = re.findall(r"^(\w+) (\w+) old (\d+) new (\d+) none (\d+)$", result.stdout, re.MULTILINE)
     assert [kind for kind, _, _, _, _ in counts] == [kind for kind in KINDS for _ in range(2)]
     for _, how, old, new, none in counts:

@@ -244,7 +244,7 @@ def test_reading_beyond_the_end_is_an_error(ten_bytes: InputFile, read: str, off
 
 @pytest.mark.parametrize("read", ["read_at", "view"])
 @pytest.mark.parametrize(("offset", "nbytes"), [(0, 10), (3, 4), (9, 1), (10, 0)])
-def test_reading_within_the_file(ten_bytes: InputFile, read: str, offset: int, nbytes: int) -> None:
+def test_as_many_bytes_are_read_as_the_file_has(ten_bytes: InputFile, read: str, offset: int, nbytes: int) -> None:
     assert list(getattr(ten_bytes, read)(offset, nbytes)) == list(range(10))[offset : offset + nbytes]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.missing import missing
+from support.patience import PATIENCE
 
 import tfckpt
 
@@ -80,7 +81,9 @@ def test_a_framework_takes_what_is_read_and_gives_it_back_without_a_warning(fram
     """In a process of its own: these have threads, and warn whoever forks later."""
     need(framework)
     program = f"import warnings, {framework}\nwarnings.simplefilter('error')\n" + "".join(blocks)
-    result = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -89,5 +92,7 @@ def test_a_framework_takes_what_is_read_and_gives_it_back_without_a_warning(fram
 def test_the_view_itself_would_make_pytorch_warn() -> None:
     need("torch")
     program = "import torch, tfckpt; torch.from_numpy(tfckpt.open('bert_model.ckpt')['bert/pooler/dense/bias'])"
-    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert "not writable" in result.stderr

@@ -57,7 +57,7 @@ def test_what_a_fuzzer_found_once_stays_repaired(path: Path) -> None:
     harnesses.run_one(path.parent.name, path.read_bytes())
 
 
-def test_a_finding_is_one() -> None:
+def test_the_check_sees_an_error_that_is_not_ours() -> None:
     def broken(_: bytes) -> None:
         raise KeyError
 

@@ -113,7 +113,7 @@ def refuse(constant: str) -> NoReturn:
     raise AssertionError(f"{constant} is not JSON")
 
 
-def test_every_schema_is_one() -> None:
+def test_every_schema_is_a_valid_json_schema() -> None:
     for schema in SCHEMAS.values():
         jsonschema.Draft202012Validator.check_schema(schema)
 

@@ -132,7 +132,7 @@ def test_name_based_targets_keep_no_names(bert: str, to: str) -> None:
         tfckpt.plan(bert, to=to, keep_names=True)
 
 
-def test_a_second_entry_over_written_bytes(tmp_path: Path) -> None:
+def test_a_second_name_may_stand_for_the_bytes_of_a_first_one(tmp_path: Path) -> None:
     with BundleWriter(str(tmp_path / "shared")) as writer:
         writer.add("a", np.arange(6, dtype=np.float32).reshape(2, 3))
         writer.alias("b", (3, 2), of="a")

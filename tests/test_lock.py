@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.bundle.writer import BundleWriter
@@ -22,9 +23,9 @@ from tfckpt.storage.lock import Lock
 
 VALUE = np.arange(3.0)
 
-# Writes until it is told to die; what follows the arguments is what it does before.
+# Writes until it is killed; what follows the arguments is what it does before.
 WRITER = """
-import os, sys, time
+import os, signal, sys
 import numpy as np
 from tfckpt.storage import files
 from tfckpt.bundle.writer import BundleWriter
@@ -33,26 +34,31 @@ for name in "ab":
     writer.add(name, np.arange(3.0))
 def stop(*args):
     print("here", flush=True)
-    time.sleep(60)
+    signal.pause()
 {before}
 stop()
 """
 
 
 @pytest.fixture
-def writing(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Return a function that starts another process which writes ``out`` and stops in the middle of it."""
+def writing(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts another process which writes ``out`` and stops in the middle until the test ends."""
+    started = []
 
     def start(before: str = "") -> subprocess.Popen[str]:
         program = WRITER.format(before=before)
         process = subprocess.Popen(
             [sys.executable, "-c", program, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
         )
+        started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         return process
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:
+            end(process)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -63,14 +69,13 @@ def end(process: subprocess.Popen[str]) -> None:
 def test_a_second_writer_is_refused_and_disturbs_nothing(
     tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    process = writing()
+    writing()
     before = sorted(os.listdir(tmp_path))
     assert len(before) == 3  # two data files, the lock
     with pytest.raises(StorageError, match=r"out: another process is writing it, and holds .*out\.tfckpt-lock"):
         tfckpt.save(tmp_path / "out", {"w": VALUE}, overwrite=True)
     assert sorted(os.listdir(tmp_path)) == before
     tfckpt.save(tmp_path / "out-2", {"w": VALUE})  # another prefix is free
-    end(process)
 
 
 def test_what_a_dead_writer_left_goes_with_the_next_one(
@@ -162,7 +167,7 @@ def test_of_many_writers_at_a_time_each_has_the_lock_alone(tmp_path: Path) -> No
 
     def count() -> None:
         for _ in range(25):
-            lock = Lock(str(tmp_path / "out"), wait=60)
+            lock = Lock(str(tmp_path / "out"), wait=PATIENCE)
             counter.write_text(str(int(counter.read_text()) + 1))
             lock.release()
 
@@ -181,7 +186,7 @@ def test_no_line_of_a_state_file_is_lost_to_another_process(tmp_path: Path) -> N
         "for n in range(10): update_state(f'{sys.argv[1]}-{n}')"
     )
     both = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / name)]) for name in ("a", "b")]
-    assert [process.wait() for process in both] == [0, 0]
+    assert [process.wait(PATIENCE) for process in both] == [0, 0]
     state = read_state(str(tmp_path))
     assert state is not None
     assert sorted(state.all_model_checkpoint_paths) == [f"{name}-{n}" for name in "ab" for n in range(10)]
@@ -205,21 +210,16 @@ with BundleWriter(prefix) as writer:
         except UsageError as error:
             print(error, flush=True)
         os.kill(os.getppid(), {signal})
-        import time
-        time.sleep({pause})
+        sys.stdin.read()
         os._exit(0)
     os.waitpid(child, 0)
     writer.finish()
 """
 
 
-def fork(prefix: Path, number: int, pause: float) -> subprocess.CompletedProcess[bytes]:
-    program = FORK.format(signal=number, pause=pause)
-    return subprocess.run([sys.executable, "-c", program, prefix], check=False, stdout=subprocess.PIPE)
-
-
 def test_a_forked_child_neither_writes_nor_removes_what_its_parent_writes(tmp_path: Path) -> None:
-    done = fork(tmp_path / "out", 0, 0)
+    command = [sys.executable, "-c", FORK.format(signal=0), str(tmp_path / "out")]
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert done.returncode == 0
     assert b"a writer stays in the process that made it" in done.stdout
     with tfckpt.open(tmp_path / "out") as checkpoint:
@@ -228,10 +228,10 @@ def test_a_forked_child_neither_writes_nor_removes_what_its_parent_writes(tmp_pa
 
 
 def test_a_forked_child_does_not_hold_the_lock_of_a_parent_that_died(tmp_path: Path) -> None:
-    program = FORK.format(signal=int(signal.SIGKILL), pause=30)
-    parent = subprocess.Popen([sys.executable, "-c", program, tmp_path / "out"], stdout=subprocess.DEVNULL)
-    assert parent.wait() == -signal.SIGKILL
-    tfckpt.save(tmp_path / "out", {"w": VALUE})  # while the child sleeps
+    command = [sys.executable, "-c", FORK.format(signal=int(signal.SIGKILL)), str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as parent:
+        assert parent.wait(PATIENCE) == -signal.SIGKILL
+        tfckpt.save(tmp_path / "out", {"w": VALUE})  # while the child waits for its input to end
     assert sorted(os.listdir(tmp_path)) == ["out.data-00000-of-00001", "out.index"]
 
 

@@ -75,7 +75,7 @@ def test_every_column_can_be_chosen_and_says_what_the_index_says(prefix: str, ca
     ],
     ids=" ".join,
 )
-def test_the_order(prefix: str, capsys: Captured, options: list[str], expected: list[str]) -> None:
+def test_ls_sorts_as_asked(prefix: str, capsys: Captured, options: list[str], expected: list[str]) -> None:
     assert names(succeed(capsys, "ls", prefix, *options)) == expected
 
 
@@ -113,14 +113,14 @@ def test_a_pattern_may_follow_an_option(prefix: str, capsys: Captured) -> None:
         (["--total", "prefix", "--depth", "0"], "expected a whole number from 1 to 1000, got '0'"),
     ],
 )
-def test_wrong_usage(prefix: str, capsys: Captured, options: list[str], complaint: str) -> None:
+def test_ls_refuses_wrong_options(prefix: str, capsys: Captured, options: list[str], complaint: str) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["ls", prefix, *options])
     assert caught.value.code == 2
     assert complaint in capsys.readouterr().err
 
 
-def test_totals(prefix: str, capsys: Captured) -> None:
+def test_totals_add_up_by_prefix_dtype_shard_and_role(prefix: str, capsys: Captured) -> None:
     assert succeed(capsys, "ls", prefix, "--total", "prefix") == [
         "layer_2\t2\t103\t224\t85.2 %".replace("85.2", f"{22400 / 264:.1f}"),
         f"layer_10\t1\t8\t32\t{3200 / 264:.1f} %",
@@ -157,7 +157,7 @@ def test_totals_of_objects_do_not_count_the_end_of_every_key(bert: str, tmp_path
     ]
 
 
-def test_nothing_has_totals_too(prefix: str, capsys: Captured) -> None:
+def test_totals_of_no_tensor_are_empty(prefix: str, capsys: Captured) -> None:
     said = "tfckpt ls: none of 4 tensors matches; a glob matches whole names, as '*nothing*' does\n"
     assert main(["ls", prefix, "nothing", "--total", "dtype"]) == 0
     assert capsys.readouterr() == ("", said)
@@ -176,7 +176,7 @@ def test_nothing_has_totals_too(prefix: str, capsys: Captured) -> None:
         ("_CHECKPOINTABLE_OBJECT_GRAPH", "object graph"),
     ],
 )
-def test_the_role_of_a_tensor(name: str, role: str) -> None:
+def test_the_role_of_a_tensor_follows_from_its_name(name: str, role: str) -> None:
     assert find_roles([Entry(name, DT_FLOAT, (), 0, 0, 4, 0)], None) == {name: role}
 
 
@@ -191,7 +191,7 @@ def test_the_role_of_a_tensor(name: str, role: str) -> None:
         (5 << 60, "5120.0 PiB"),
     ],
 )
-def test_sizes_for_people(nbytes: int, text: str) -> None:
+def test_human_sizes_have_units(nbytes: int, text: str) -> None:
     assert human(nbytes) == text
 
 

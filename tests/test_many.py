@@ -107,7 +107,7 @@ def test_without_an_executor_processes_do_it(job: Job, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-def test_nothing_to_do_is_done() -> None:
+def test_no_jobs_have_no_outcomes() -> None:
     assert tfckpt.convert_many([]) == []
 
 

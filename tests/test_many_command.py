@@ -95,7 +95,7 @@ def test_a_manifest_that_cannot_be_used_starts_nothing(manifest: str, bert: str,
 
 
 @pytest.mark.usefixtures("capfd")
-def test_processes_do_it(manifest: str, capfd: Captured) -> None:
+def test_one_worker_process_does_all_rows(manifest: str, capfd: Captured) -> None:
     assert main(["convert-many", manifest, "--jobs", "1"]) == 1
     assert "2 done, 0 proven before and skipped, 1 failed" in capfd.readouterr().out
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.files import bundle_bytes
 from support.many import hold_at
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.cli.main import main
@@ -20,7 +21,6 @@ from tfckpt.storage.local_output import TEMPORARY_MARK
 
 pytestmark = pytest.mark.dask
 
-PATIENCE = 60  # seconds, before a worker that does not come to the moment fails the test
 MOMENTS = {
     "all-written": ".data-00000-of-00001",
     "half-renamed": ".index",
@@ -84,7 +84,7 @@ def test_everything_is_done_as_if_nothing_had_happened(killing: Killing, bert: s
             assert (killing.out / f"{to}{suffix}").read_bytes() == content
 
 
-def test_nothing_else_is_left(killing: Killing) -> None:
+def test_only_the_results_are_left_in_the_folder(killing: Killing) -> None:
     names = {f"{to}{suffix}" for to in TARGETS for suffix in (".index", ".data-00000-of-00001")}
     assert set(os.listdir(killing.out)) == names
 

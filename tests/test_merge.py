@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.patience import ends
 
 import tfckpt
 from tfckpt.base.issues import compare
@@ -476,9 +476,8 @@ def chain(length: int, value: float, prefix: str, make: Callable[[int], dict[str
 def test_a_crafted_graph_takes_no_longer_than_its_size(make: Callable[[int], dict[str, int]]) -> None:
     chain(3000, 1, "a", make)
     chain(3000, 2, "b", make)
-    began = time.process_time()
-    tfckpt.merge(["a", "b"], "ab", prefer=["*a*b*a*=b"] if "a" in make(0) else ["*n*=b"])
-    assert time.process_time() - began < 10
+    with ends(10):
+        tfckpt.merge(["a", "b"], "ab", prefer=["*a*b*a*=b"] if "a" in make(0) else ["*n*=b"])
     assert [float(value) for value in values("ab").values()] == [2]
 
 
@@ -490,9 +489,8 @@ def test_many_optimizers_may_lead_to_one_list() -> None:
         nodes += [Node({"_iterations": 3, "_variables": 1, "_momentums": 2}) for _ in range(3000)]
         tensors = {variable_key(f"k{n}"): value for n in range(3)}
         tfckpt.save(name, {**tensors, OBJECT_GRAPH_KEY: ObjectGraph(nodes).serialize()})
-    began = time.process_time()
-    tfckpt.merge(["a", "b"], "ab", prefer=["b"])
-    assert time.process_time() - began < 10
+    with ends(10):
+        tfckpt.merge(["a", "b"], "ab", prefer=["b"])
     assert set(values("ab").values()) == {2}
 
 
@@ -554,7 +552,7 @@ def test_a_glob_means_what_any_way_spells(graph: ObjectGraph, pattern: str) -> N
     assert PathGlob(pattern).matching(graph) - {0} == expected - {0}
 
 
-def test_an_edge_back_is_no_way() -> None:
+def test_an_edge_that_leads_back_makes_no_second_path() -> None:
     graph = ObjectGraph([Node({"model": 1}), Node({"enc": 2, "dec": 3}), Node({"up": 1, "w": 4}), Node(), Node()])
     assert PathGlob("model/enc/*").matching(graph) == {4}
 

@@ -33,7 +33,7 @@ def weights(name: str) -> dict[str, Any]:
         return {n: v for n, v in checkpoint.items() if not re.search("/adam_|global_step|seq_relationship", n)}
 
 
-def test_the_family_is_found_before_berts() -> None:
+def test_a_mobilebert_is_not_taken_for_a_bert() -> None:
     family = CATALOG.find_family(
         ["module/bert/embeddings/embedding_transformation/kernel", "bert/embeddings/word_embeddings"]
     )

@@ -154,7 +154,7 @@ def test_every_result_has_a_repr_of_a_line_a_document_and_html(bert: str, tmp_pa
     assert named >= {"Entry", "Step", "Dropped", "Checked", "Pair", "Proof", "Comparison", "Outcome", "Statistics"}
 
 
-def test_results_keep_their_kind(bert: str, tmp_path: Path) -> None:
+def test_results_that_a_notebook_shows_are_still_tuples(bert: str, tmp_path: Path) -> None:
     plan = tfckpt.convert(bert, tmp_path / "m", sync=False)
     assert isinstance(plan, tuple)
     assert isinstance(tfckpt.prove(bert, tmp_path / "m"), tuple)

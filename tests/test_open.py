@@ -138,7 +138,7 @@ def test_the_only_checkpoint_of_a_directory_needs_no_state_file(tmp_path: Path) 
     assert tfckpt.open(tmp_path)["w"] == 5
 
 
-def test_a_directory_without_a_checkpoint(tmp_path: Path) -> None:
+def test_a_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
     write_state_text(tmp_path, 'model_checkpoint_path: "model-4"')
     with pytest.raises(CheckpointNotFoundError, match=r"the directory has no checkpoint: no file in it ends in .index"):
         tfckpt.open(tmp_path)
@@ -239,7 +239,7 @@ def test_a_missing_tensor_is_told_the_nearest_names(bert: str) -> None:
     )
 
 
-def test_a_missing_tensor_without_near_names(bert: str) -> None:
+def test_an_error_suggests_no_name_if_none_is_near(bert: str) -> None:
     with tfckpt.open(bert) as checkpoint, pytest.raises(KeyError) as caught:
         checkpoint["resnet"]
     assert str(caught.value) == f"{bert}: no tensor 'resnet'"
@@ -553,7 +553,7 @@ def test_latest_checkpoint_follows_the_state_file(several: Path, text: str, expe
     assert tfckpt.latest_checkpoint(several) == (expected and expected.format(several))
 
 
-def test_latest_checkpoint_without_a_state_file(several: Path) -> None:
+def test_latest_checkpoint_without_a_state_file_is_none(several: Path) -> None:
     assert tfckpt.latest_checkpoint(several) is None
     assert tfckpt.latest_checkpoint(several / "gone") is None
 

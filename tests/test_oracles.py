@@ -53,7 +53,7 @@ def assert_is(value: Array, expected: Array) -> None:
         assert (value.shape, value.tobytes()) == (expected.shape[:-1], expected.tobytes())
 
 
-def test_nothing_is_missing() -> None:
+def test_every_dtype_is_in_the_files_that_tensorflow_wrote() -> None:
     """Every dtype is there, whole and in slices, and everything that the generator writes is."""
     assert [oracle.partition("/")[2] for oracle in ORACLES if oracle.startswith("tf220/")] == [
         *("basename/", "dtypes", "max_shard_size", "merged", "names", "objects-1", "saver", "sharded", "slices"),
@@ -162,7 +162,7 @@ def test_slices_lie_where_tensorflow_was_told() -> None:
         assert len({stored.shard for _, stored in checkpoint.reader.pieces(checkpoint.entry(name))}) > 2
 
 
-def test_an_index_of_several_blocks(tmp_path: Path) -> None:
+def test_an_index_of_several_blocks_is_read_whole(tmp_path: Path) -> None:
     """Whoever looks at the first block alone would lose most of the names."""
     index = gzip.decompress((BUNDLES / "tf220" / "blocks.index.gz").read_bytes())
     (tmp_path / "blocks.index").write_bytes(index)

@@ -15,7 +15,7 @@ STRINGS = st.lists(st.sampled_from([b"\x00", b"\x01", b"a", b"\xfe", b"\xff"]), 
     ("value", "encoded"),
     [(0, "00"), (1, "0101"), (255, "01ff"), (256, "020100"), (258, "020102"), (2**64 - 1, "08" + "ff" * 8)],
 )
-def test_known_unsigned_encodings(value: int, encoded: str) -> None:
+def test_unsigned_numbers_have_the_encodings_that_tensorflow_gives(value: int, encoded: str) -> None:
     assert encode_num(value).hex() == encoded
 
 
@@ -30,7 +30,7 @@ def test_known_unsigned_encodings(value: int, encoded: str) -> None:
         (b"\x00\x01", "00ff010001"),
     ],
 )
-def test_known_string_encodings(value: bytes, encoded: str) -> None:
+def test_strings_have_the_encodings_that_tensorflow_gives(value: bytes, encoded: str) -> None:
     assert encode_string(value).hex() == encoded
 
 
@@ -52,7 +52,7 @@ def test_known_string_encodings(value: bytes, encoded: str) -> None:
         (-(2**63), "003f8000000000000000"),
     ],
 )
-def test_known_signed_encodings(value: int, encoded: str) -> None:
+def test_signed_numbers_have_the_encodings_that_tensorflow_gives(value: int, encoded: str) -> None:
     assert encode_signed(value).hex() == encoded
 
 
@@ -82,7 +82,7 @@ def test_string_encodings_sort_like_their_values_whatever_follows(a: bytes, b: b
         (b"a\x00", [(0, -1)], "006100ff00010101807f"),
     ],
 )
-def test_known_slice_keys(name: bytes, extents: list[tuple[int, int]], encoded: str) -> None:
+def test_slices_have_the_keys_that_tensorflow_gives(name: bytes, extents: list[tuple[int, int]], encoded: str) -> None:
     assert encode_slice_key(name, extents).hex() == encoded
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.patience import PATIENCE
 from support.processes import contents
 
 import tfckpt
@@ -56,7 +57,7 @@ print(codes)
 
 def test_forked_children_read_what_their_parent_opened_while_its_threads_read(bert: str) -> None:
     program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS, bert]
-    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == f"{[0] * 8}\n"
 
 
@@ -91,7 +92,7 @@ end.set()
 @pytest.mark.parametrize("name", ["bundles/tf220/objects-1", "v1/slices"])
 def test_a_lock_that_another_thread_had_does_not_stop_a_forked_child(name: str) -> None:
     program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", HELD, str(DATA / name)]
-    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "0\n", done.stderr
 
 

@@ -43,7 +43,7 @@ NAMES = [
 ]
 
 
-def test_the_public_names() -> None:
+def test_the_public_names_are_listed_and_have_their_own_names() -> None:
     assert tfckpt.__all__ == NAMES
     assert set(NAMES) <= set(dir(tfckpt))
     assert all(getattr(tfckpt, name).__name__ == name for name in NAMES)

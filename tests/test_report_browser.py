@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from support.browser import MISSING, chromium, find_chromium
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.cli.commands.demo import make_bert
@@ -52,7 +53,7 @@ def look(browser: Browser) -> Iterator[Look]:
     def open_page(path: Path, *, asks: bool = False, **options: Any) -> Page:
         context = browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         page.on("pageerror", lambda error: said.append(str(error)))
         if not asks:
@@ -304,8 +305,7 @@ def test_a_large_model_with_slots_opens_at_once(look: Look, tmp_path: Path) -> N
     tfckpt.save(tmp_path / "c", tensors)
     tfckpt.report(tmp_path / "c", output=tmp_path / "r.html")
     page = look(tmp_path / "r.html")
-    timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
-    assert timing < 5000  # milliseconds, on a machine that is busy with other things
+    assert _processor_seconds(page) < 5
     assert page.locator("*").count() < 20_000
     assert len(rows(page, "heat-grid")) == 200
     assert page.locator("#heat-grid > p").inner_text() == "and 448 layers more, which the tables have"
@@ -463,11 +463,17 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(
 def test_areas_fill_the_map_whatever_the_window_becomes(look: Look, bert_page: Path) -> None:
     page = look(bert_page, viewport={"width": 1200, "height": 800})
     page.set_viewport_size({"width": 390, "height": 800})
-    deadline = (
-        time.monotonic() + 30
-    )  # it is drawn anew some time after the window has changed, and lets nobody poll in it
+    deadline = time.monotonic() + PATIENCE  # it is drawn anew some time later, and lets nobody poll in it
     while (share := _share_of_map(page)) != pytest.approx(1, rel=0.02):
         assert time.monotonic() < deadline, share
+
+
+def _processor_seconds(page: Page) -> float:
+    """Return how much of the processor's time the page has taken, whatever else the machine does."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
 
 
 def _share_of_map(page: Page) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.commands import Captured, succeed, succeed_json
+from support.patience import ends
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_FLOAT, DT_INT64, DataType
@@ -342,9 +342,8 @@ def slots_of_themselves(count: int) -> ObjectGraph:
     "graph", [chain(100_000), star(20_000), slots_of_themselves(100_000)], ids=["chain", "star", "loop"]
 )
 def test_hostile_graphs_take_no_longer_than_their_size(graph: ObjectGraph) -> None:
-    start = time.perf_counter()
-    roles = find_roles([entry("v"), entry("w")], graph)
-    assert time.perf_counter() - start < 10
+    with ends(10):
+        roles = find_roles([entry("v"), entry("w")], graph)
     assert set(roles.values()) <= set(ROLES)
 
 
@@ -369,17 +368,15 @@ def test_hostile_graphs_take_no_longer_than_their_size(graph: ObjectGraph) -> No
     ids=["deep", "deep_keys", "nested_slots", "odd"],
 )
 def test_hostile_names_take_no_longer_than_their_size(names: list[str]) -> None:
-    start = time.perf_counter()
-    assert find_roles([entry(name, B) for name in names], None).keys() == set(names)
-    assert time.perf_counter() - start < 10
+    with ends(10):
+        assert find_roles([entry(name, B) for name in names], None).keys() == set(names)
 
 
-def test_a_hundred_thousand_variables_take_a_second_or_two() -> None:
+def test_a_hundred_thousand_variables_take_no_longer_than_their_number() -> None:
     shapes = {f"scope/net/layer_{n // 6}/part_{n % 6}/kernel": K for n in range(33_000)}
     entries = [entry(f"{name}{end}", K) for name in shapes for end in ("", "/adam_m", "/Frob")]
-    start = time.perf_counter()
-    roles = find_roles(entries, None)
-    assert time.perf_counter() - start < 15  # a loaded machine is several times slower
+    with ends(15):
+        roles = find_roles(entries, None)
     assert list(roles.values()).count(MODEL) == 33_000
 
 

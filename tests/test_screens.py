@@ -25,7 +25,7 @@ def test_a_command_shows_what_is_kept(drawn: Mapping[tuple[str, int], str], name
 
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize("name", SCENES)
-def test_what_is_kept_fits(name: str, columns: int) -> None:
+def test_every_kept_screen_fits_its_width(name: str, columns: int) -> None:
     _, *lines = kept(name, columns).read_text(encoding="utf-8").splitlines()
     assert max(map(len, lines)) <= columns
     assert len(lines) <= MOST_LINES
@@ -40,5 +40,5 @@ def test_names_break_at_slashes_alone(name: str, columns: int) -> None:
         assert re.match(r" *(erNorm|ayer_|rd_emb|nel\b|ias\b|ense/|ATTRIBUTES)", line) is None
 
 
-def test_nothing_else_is_kept() -> None:
+def test_the_folder_has_a_file_for_each_scene_and_width_and_no_other() -> None:
     assert {path.name for path in SCREENS.iterdir()} == {kept(name, n).name for name in SCENES for n in WIDTHS}

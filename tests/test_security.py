@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import struct
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +17,7 @@ import pytest
 import snappy
 from support import v1
 from support.bundles import edited_entry, edited_rows, write_rows
+from support.patience import ends
 
 import tfckpt
 from tfckpt._proto.tensor_bundle_pb2 import BundleEntryProto
@@ -60,7 +59,7 @@ from tfckpt.sstable.varint import encode_varint
 pytestmark = pytest.mark.exhaustive
 
 Captured = pytest.CaptureFixture[str]
-SECONDS = 20  # for what takes one or two; without the bound it would be minutes, or never end
+SECONDS = 20  # of the processor, for what takes one or two; without the bound it would be minutes, or never end
 ESCAPE = "w\x1b[2J\x1b]0;owned\x07\u202e"
 EMPTY_BLOCK = b"\0" * 4 + b"\1\0\0\0"
 
@@ -69,14 +68,8 @@ EMPTY_BLOCK = b"\0" * 4 + b"\1\0\0\0"
 def _soon() -> Iterator[None]:
     """Fail a test that hangs."""
 
-    def stop(*_: object) -> None:
-        raise AssertionError(f"still running after {SECONDS} seconds")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with ends(SECONDS):
+        yield
 
 
 @contextmanager
@@ -504,7 +497,6 @@ WAYS: dict[str, Callable[[], ObjectGraph]] = {
 def test_the_ways_of_an_object_graph_of_any_form_are_found_in_time(make: Callable[[], ObjectGraph]) -> None:
     graph = make()
     lookup = Lookup(graph, ["k", *(f"/.ATTRIBUTES/{n:04}" for n in range(2000))])
-    start = time.process_time()
     with at_most(192 << 20):
         for pattern in ("a*b", "*[0-9]/zzz"):
             lookup.match(pattern)
@@ -512,7 +504,6 @@ def test_the_ways_of_an_object_graph_of_any_form_are_found_in_time(make: Callabl
             lookup.called("path")
         lookup.near("zzz", 5000)
         list(against_restoring(graph.serialize(), ["k"]))
-    assert time.process_time() - start < 30
 
 
 SHORT_NAMES = ["".join(pair) for pair in product("0123456789abcdefghijklmnopqrstuvwxyz", repeat=2)]

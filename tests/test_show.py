@@ -30,7 +30,7 @@ def rows(lines: list[str], label: str) -> list[list[str]]:
     return [line.split("\t")[1:] for line in lines if line.split("\t")[0] == label]
 
 
-def test_facts_statistics_histogram_and_values(tmp_path: Path, capsys: Captured) -> None:
+def test_show_prints_facts_statistics_a_histogram_and_values(tmp_path: Path, capsys: Captured) -> None:
     lines = succeed(capsys, "show", save(tmp_path, WEIGHTS), "w", "--bins", "2", "--slice", "1:, :2")
     assert lines[:13] == [
         "name\tw",
@@ -73,7 +73,7 @@ def test_facts_statistics_histogram_and_values(tmp_path: Path, capsys: Captured)
     ],
     ids=["string", "bool", "complex", "bfloat16", "not finite", "empty", "scalar", "matrix", "int4"],
 )
-def test_kinds_of_values(
+def test_show_prints_values_of_each_kind(
     tmp_path: Path, capsys: Captured, value: Any, index: str, cells: list[str] | None, json: Any
 ) -> None:
     prefix = save(tmp_path, value)
@@ -105,7 +105,7 @@ def test_an_index_means_what_it_does_in_numpy(tmp_path: Path, capsys: Captured, 
 @pytest.mark.parametrize(
     "text", ["a", "1.5", "__import__('os')", "1:2:3:4", "0,,1", "1 2", "(0)", "[0", "٣", "None", "9" * 5000, "True"]
 )
-def test_nothing_else_is_an_index(tmp_path: Path, capsys: Captured, text: str) -> None:
+def test_a_slice_that_makes_no_sense_is_refused(tmp_path: Path, capsys: Captured, text: str) -> None:
     (line,) = fail(capsys, "show", save(tmp_path, WEIGHTS), "w", f"--slice={text}")
     assert line.startswith(f"index {text!r}: expected whole numbers, slices and ..., as in '0, 2:5, ::-1', got ")
 

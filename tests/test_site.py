@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.browser import chromium
 from support.missing import missing
+from support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -51,6 +52,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page, which may load nothing but files, and may not complain."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE * 1000)
     page, asked, said = context.new_page(), list[str](), list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.on("requestfailed", lambda request: said.append(request.url))

@@ -31,7 +31,7 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("message", "extents"), MESSAGES)
-def test_known_messages_both_ways(message: str, extents: tuple[tuple[int, int], ...]) -> None:
+def test_known_messages_are_encoded_and_decoded(message: str, extents: tuple[tuple[int, int], ...]) -> None:
     serialized = bytes.fromhex(message)
     assert TensorSlice.parse(TensorSliceProto.FromString(serialized)) == TensorSlice(extents)
     assert TensorSlice(extents).to_proto().SerializeToString() == serialized

@@ -48,12 +48,12 @@ def test_timestamps_are_read_and_written(tmp_path: Path) -> None:
     assert read(tmp_path / "copy") == MANAGED
 
 
-def test_the_first_checkpoint_of_a_directory(tmp_path: Path) -> None:
+def test_the_first_checkpoint_of_a_directory_makes_its_state_file(tmp_path: Path) -> None:
     assert update_state(str(tmp_path / "new" / "model")) == str(tmp_path / "new" / "checkpoint")
     assert read(tmp_path / "new") == 'model_checkpoint_path: "model"\nall_model_checkpoint_paths: "model"\n'
 
 
-def test_a_prefix_without_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prefix_without_a_directory_is_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert update_state("model") == "checkpoint"

@@ -48,7 +48,7 @@ def statistics(directory: Path, value: Any, **options: Any) -> Statistics:
     ],
 )
 @pytest.mark.parametrize("big_endian", [False, True])
-def test_numbers_are_numpys(tmp_path: Path, dtype: Any, big_endian: bool) -> None:
+def test_statistics_are_those_that_numpy_computes(tmp_path: Path, dtype: Any, big_endian: bool) -> None:
     values = RNG.normal(scale=3, size=(70, 50)).astype(dtype)
     wide = values.astype(np.float64)
     found = statistics(tmp_path, values, big_endian=big_endian)
@@ -131,7 +131,7 @@ def test_integers_beyond_a_double_are_exact(tmp_path: Path) -> None:
     ],
     ids=["empty", "not finite", "scalar", "bool", "complex", "string"],
 )
-def test_other_kinds_of_tensors(tmp_path: Path, value: Any, expected: Statistics) -> None:
+def test_statistics_of_other_kinds(tmp_path: Path, value: Any, expected: Statistics) -> None:
     assert statistics(tmp_path, value) == expected
 
 

@@ -30,7 +30,9 @@ def test_runs_make_up_the_whole_in_its_order(shape: tuple[int, ...], most: int) 
 
 @pytest.mark.parametrize("value", [np.arange(24.0).reshape(2, 3, 4), np.array(["a", "bc"]), np.complex64(1 + 2j)])
 @pytest.mark.parametrize("big_endian", [False, True])
-def test_pieces_are_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, big_endian: bool) -> None:
+def test_pieces_add_up_to_the_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, big_endian: bool
+) -> None:
     monkeypatch.setattr(local_input, "CHUNK_SIZE", 16)
     tfckpt.save(tmp_path / "c", {"w": value}, big_endian=big_endian)
     with tfckpt.open(tmp_path / "c") as checkpoint:

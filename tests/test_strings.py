@@ -40,14 +40,14 @@ def by_hand(strings: list[bytes], order: str) -> tuple[bytes, int]:
     ],
     ids=["three", "none", "long"],
 )
-def test_strings_as_tensorflow_stored_them(strings: list[bytes], stored: bytes, crc: int) -> None:
+def test_strings_are_stored_as_tensorflow_stores_them(strings: list[bytes], stored: bytes, crc: int) -> None:
     assert encode_strings(strings) == (stored, crc)
     assert decode_strings(stored, len(strings), big_endian=False) == (strings, crc)
 
 
 @pytest.mark.parametrize(("order", "big_endian"), [("<", False), (">", True)])
 @pytest.mark.parametrize("strings", [[], [b""], STRINGS, [b"\x00" * 127, b"\xff"]])
-def test_strings_as_the_format_says(strings: list[bytes], order: str, big_endian: bool) -> None:
+def test_strings_are_stored_as_the_format_says(strings: list[bytes], order: str, big_endian: bool) -> None:
     stored, crc = by_hand(strings, order)
     assert encode_strings(strings, big_endian=big_endian) == (stored, crc)
     assert decode_strings(stored, len(strings), big_endian=big_endian) == (strings, crc)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.base.windows import LINE
@@ -93,7 +94,7 @@ def test_macos_begins_with_the_disk_while_the_rest_is_written(
 
     def carry_slowly(*args: Any, **options: Any) -> None:
         carry.carry(*args, **options)
-        assert begun.wait(10), "the thread has not synced"
+        assert begun.wait(PATIENCE), "the thread has not synced"
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(writer, "LONG", 1)

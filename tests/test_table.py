@@ -171,7 +171,7 @@ def test_opening_reads_the_footer_and_the_index_and_get_one_block() -> None:
         ([199, 199], [1, 1]),
     ],
 )
-def test_when_a_block_is_written_out(sizes: list[int], blocks: list[int]) -> None:
+def test_a_block_is_written_out_when_it_is_full(sizes: list[int], blocks: list[int]) -> None:
     file = written([(bytes([97 + i]), bytes(size)) for i, size in enumerate(sizes)], 100)
     counts = [
         len(list(iter_entries(unwrap_block(file[handle.offset : handle.offset + handle.nbytes + 5]))))
@@ -222,7 +222,7 @@ def test_a_separator_lies_between_its_blocks(a: bytes, b: bytes) -> None:
         (b"layer_1/kernel", b"layer_9/bias", b"layer_2"),
     ],
 )
-def test_known_separators(start: bytes, limit: bytes, separator: bytes) -> None:
+def test_separators_are_those_that_leveldb_gives(start: bytes, limit: bytes, separator: bytes) -> None:
     assert shortest_separator(start, limit) == separator
 
 
@@ -238,13 +238,13 @@ def test_a_successor_is_no_smaller_and_no_longer(key: bytes) -> None:
     ("key", "successor"),
     [(b"word", b"x"), (b"\xff\xffab", b"\xff\xffb"), (b"\xff\xff", b"\xff\xff"), (b"", b""), (b"\xfe\xff", b"\xff")],
 )
-def test_known_successors(key: bytes, successor: bytes) -> None:
+def test_successors_are_those_that_leveldb_gives(key: bytes, successor: bytes) -> None:
     assert short_successor(key) == successor
 
 
 @pytest.mark.parametrize("wrap_index", [wrap_block, snapped])
 @pytest.mark.parametrize("wrap", [wrap_block, snapped])
-def test_blocks_may_be_compressed(wrap: Callable[[bytes], bytes], wrap_index: Callable[[bytes], bytes]) -> None:
+def test_compressed_blocks_are_read(wrap: Callable[[bytes], bytes], wrap_index: Callable[[bytes], bytes]) -> None:
     read = table(assembled([(rows[-1][0], wrap(block(rows))) for rows in TWO_BLOCKS], wrap_index=wrap_index))
     assert list(read) == FLAT
     assert [read.get(key) for key in (b"c", b"d", b"g", b"j")] == [b"2", None, b"3", None]

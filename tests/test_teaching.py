@@ -61,7 +61,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-def test_a_failure_teaches(directory: Path, bin_directory: Path, case: Case) -> None:
+def test_a_failure_says_what_to_type_next(directory: Path, bin_directory: Path, case: Case) -> None:
     case.make(directory)
     before = contents(directory)
     said = provoke(case, directory)

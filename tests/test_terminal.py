@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.commands import Captured, on_terminal, plain, run, shown_here, succeed, succeed_json
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt.cli.main import EXIT_CODES, build_parser, main
@@ -240,7 +241,7 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(
 ) -> None:
     words = [word.format(bert=bert, out=tmp_path / "new" / "deeper" / "out") for word in line.split()]
     argv = [sys.executable, "-c", SLOW.format(signal=name), *words]
-    result = subprocess.run(argv, check=False, capture_output=True, timeout=60)
+    result = subprocess.run(argv, check=False, capture_output=True, timeout=PATIENCE)
     assert (result.returncode, result.stdout, result.stderr) == (code, b"", b"")
     assert list(tmp_path.iterdir()) == []
 
@@ -249,7 +250,7 @@ def test_a_signal_spares_what_was_there(bert: str, tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "out", {"mine": np.ones(3)})
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     argv = [sys.executable, "-c", SLOW.format(signal="SIGINT"), "convert", bert, str(tmp_path / "out"), "--overwrite"]
-    assert subprocess.run(argv, check=False, timeout=60).returncode == 130
+    assert subprocess.run(argv, check=False, timeout=PATIENCE).returncode == 130
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -59,13 +59,15 @@ def graph_of(variables: dict[str, str], aliases: dict[str, str] | None = None) -
     return graph
 
 
-def test_a_converted_bert(bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tree_of_a_converted_bert_is_as_expected(
+    bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tfckpt.convert(bert, tmp_path / "bert_encoder")
     golden = (DATA / "trees" / "bert_encoder.txt").read_text(encoding="utf-8").splitlines()
     assert draw(capsys, tmp_path / "bert_encoder") == golden
 
 
-def test_a_name_based_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_without_an_object_graph_are_drawn_as_a_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shapes = {"bert/layer_10/w": (2, 3), "bert/layer_9/w": (3,), "bert/layer_9/w/adam_m": (3,), "global_step": ()}
     tfckpt.save(tmp_path / "c", {name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     assert draw(capsys, tmp_path / "c") == [
@@ -231,7 +233,7 @@ def test_tables_values_without_tensors_and_tensors_without_objects(
     ]
 
 
-def test_a_root_that_is_a_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_root_that_is_a_variable_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prefix = save(tmp_path / "c", graph_of({"": "w"}))
     assert main(["tree", str(prefix)]) == 0
     assert capsys.readouterr().out == f"{prefix}  float32 []\n1 variable, 4 bytes\n"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from support.files import bundle_bytes
 from support.missing import missing
+from support.patience import PATIENCE
 
 import tfckpt
 from tfckpt._proto.types_pb2 import DT_QINT8, DT_QINT16, DT_QINT32, DT_QUINT8, DT_VARIANT
@@ -169,7 +170,7 @@ def test_what_is_computed_is_plain(saved: str, change: Any) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_number_is_a_number(saved: str) -> None:
+def test_one_quantized_number_is_computed_with_like_a_number(saved: str) -> None:
     value = tfckpt.open(saved)["q"]
     assert type(np.mean(value)) is np.float64
     assert np.mean(value) == value.mean() == NUMBERS.mean()
@@ -252,10 +253,10 @@ def test_it_can_be_stored_in_the_other_byte_order(tmp_path: Path) -> None:
         ("jax", "import jax; assert jax.jit(lambda x: x + 1)(q).tolist() == (q + 1).tolist()"),
     ],
 )
-def test_frameworks_take_it(saved: str, framework: str, program: str) -> None:
+def test_quantized_values_go_into_frameworks_without_a_warning(saved: str, framework: str, program: str) -> None:
     if find_spec(framework) is None:
         missing(f"{framework} is not installed")
     begin = f"import warnings, {framework}, tfckpt\nwarnings.simplefilter('error')\nq = tfckpt.open({saved!r})['q'].copy()\n"
     command = [sys.executable, "-c", begin + program]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (result.returncode, result.stderr) == (0, "")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import pytest
+from support.patience import PATIENCE
 
 from tfckpt.base.options import ConvertOptions, options_of
 
@@ -41,7 +42,7 @@ class Site(NamedTuple):
         environment["PATH"] = f"{self.python.parent}{os.pathsep}{environment['PATH']}"
         line = [sys.executable, "-m", *command]
         return subprocess.run(
-            line, cwd=project, env=environment, check=False, capture_output=True, text=True, timeout=300
+            line, cwd=project, env=environment, check=False, capture_output=True, text=True, timeout=PATIENCE
         ).stdout
 
     def mypy(self, project: Path, *more: str) -> str:

@@ -114,14 +114,14 @@ def test_shards_are_one_checkpoint() -> None:
         }
 
 
-def test_arrays_are_new_ones() -> None:
+def test_arrays_that_are_read_may_be_changed() -> None:
     with tfckpt.open(V1 / "saver") as checkpoint:
         checkpoint["layer/matrix"][:] = 0
         assert bits(checkpoint["layer/matrix"]) == bits(expected("saver")["layer/matrix"])
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_parts_of_tensors(oracle: str) -> None:
+def test_a_part_of_a_tensor_equals_that_part_of_the_whole(oracle: str) -> None:
     with tfckpt.open(V1 / oracle) as checkpoint:
         for name, value in expected(oracle).items():
             part = checkpoint.get_slice(name)
@@ -168,7 +168,7 @@ def test_files_of_2016_have_no_versions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("oracle", ["saver", "slices"])
-def test_blocks_may_be_compressed(tmp_path: Path, oracle: str) -> None:
+def test_compressed_blocks_are_read(tmp_path: Path, oracle: str) -> None:
     rows = read_rows(V1 / oracle)
     write_rows(tmp_path / "v1", rows, SnappyBuilder)
     assert (tmp_path / "v1").read_bytes() != (V1 / oracle).read_bytes()
@@ -274,7 +274,7 @@ def test_a_v2_checkpoint_of_the_same_prefix_wins(tmp_path: Path) -> None:
                 assert (checkpoint.prefix, list(checkpoint)) == (str(tmp_path / "model"), names)
 
 
-def test_a_format_that_is_not_there(tmp_path: Path) -> None:
+def test_asking_for_a_format_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     tfckpt.save(tmp_path / "model", {"w": 1})
     with pytest.raises(CheckpointNotFoundError, match=r"model: no V1 checkpoint: no file .*; it is a V2 checkpoint$"):
         tfckpt.open(tmp_path / "model", format="v1")
@@ -387,7 +387,7 @@ def test_a_v1_checkpoint_is_rewritten_and_merged_as_v2(tmp_path: Path) -> None:
     assert_holds(tmp_path / "merged", values | expected("saver") | {"whole": expected("shards")["parts"]})
 
 
-def test_commands_take_v1(bert_v1: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_takes_a_v1_checkpoint(bert_v1: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tfckpt.save(bert_v1, {"new": 1})
     for command, key in (("ls", None), ("verify", "tensors"), ("plan", "steps")):
         assert main([command, str(bert_v1), "--format", "v1", "--json"]) == 0
@@ -434,14 +434,16 @@ META = {
 
 
 @pytest.mark.parametrize(("value", "message"), META.values(), ids=META)
-def test_a_meta_that_is_none(tmp_path: Path, value: Callable[[bytes], bytes], message: str) -> None:
+def test_an_unreadable_list_of_tensors_is_an_error(
+    tmp_path: Path, value: Callable[[bytes], bytes], message: str
+) -> None:
     rows = to_rows({"w": W})
     write_rows(tmp_path / "v1", rows | {b"": value(rows[b""])})
     with pytest.raises(FormatError, match=f"v1: {message}"):
         tfckpt.open(tmp_path / "v1")
 
 
-def test_a_table_without_a_meta(tmp_path: Path) -> None:
+def test_a_table_without_a_list_of_tensors_is_an_error(tmp_path: Path) -> None:
     rows = to_rows({"w": W})
     del rows[b""]
     write_rows(tmp_path / "v1", rows)
@@ -468,7 +470,7 @@ def _row(m: SavedTensorSlices) -> Any:
     ],
     ids=["dtype", "variant", "negative", "rank", "producer", "twice"],
 )
-def test_a_meta_that_makes_no_sense(
+def test_a_list_of_tensors_that_makes_no_sense_is_an_error(
     tmp_path: Path, change: Callable[[SavedTensorSlices], object], message: str
 ) -> None:
     with pytest.raises(FormatError, match=f"v1: {message}"):
@@ -476,7 +478,7 @@ def test_a_meta_that_makes_no_sense(
 
 
 @pytest.mark.parametrize("field", ["min_consumer", "bad_consumers"])
-def test_a_writer_that_refuses_us(tmp_path: Path, field: str) -> None:
+def test_a_file_that_demands_another_version_is_refused(tmp_path: Path, field: str) -> None:
     def refuse(m: SavedTensorSlices) -> None:
         m.meta.versions.min_consumer = 2 if field == "min_consumer" else 0
         m.meta.versions.bad_consumers.extend([1] if field == "bad_consumers" else [])
@@ -538,7 +540,7 @@ def test_slices_that_claim_more_than_memory_holds_are_not_believed(tmp_path: Pat
         checkpoint["w"]
 
 
-def test_a_shape_that_numpy_refuses(tmp_path: Path) -> None:
+def test_a_shape_that_numpy_refuses_is_an_error(tmp_path: Path) -> None:
     def deepen(m: SavedTensorSlices) -> None:
         for _ in range(70):
             _row(m).shape.dim.add(size=1)
@@ -567,7 +569,7 @@ def test_a_shape_that_numpy_refuses(tmp_path: Path) -> None:
     ],
     ids=["fewer", "more", "name", "slice", "no data"],
 )
-def test_a_value_that_makes_no_sense(
+def test_a_value_that_makes_no_sense_is_an_error_that_says_where(
     tmp_path: Path, change: Callable[[SavedTensorSlices], object], message: str
 ) -> None:
     where = r" of slice \[0:2, 0:3\] of tensor 'w', in the block at byte 0"
@@ -576,7 +578,7 @@ def test_a_value_that_makes_no_sense(
         checkpoint["w"]
 
 
-def test_a_value_that_is_no_message(tmp_path: Path) -> None:
+def test_a_value_that_is_no_message_is_an_error(tmp_path: Path) -> None:
     rows = to_rows({"w": W})
     rows[TensorSlice(((0, -1), (0, -1))).key(b"w")] = b"\x12\xff"
     write_rows(tmp_path / "v1", rows)
@@ -622,7 +624,7 @@ def test_shards_that_disagree_are_both_named(tmp_path: Path) -> None:
     )
 
 
-def test_shards_that_overlap(tmp_path: Path) -> None:
+def test_shards_that_hold_the_same_values_twice_are_an_error(tmp_path: Path) -> None:
     for shard in (0, 1):
         write_rows(tmp_path / f"m-0000{shard}-of-00002", to_rows({"w": W}))
     with tfckpt.open(tmp_path / "m") as checkpoint, pytest.raises(FormatError, match=r"m-.*: slices of tensor 'w'"):
@@ -696,7 +698,7 @@ def test_messages_changed_at_any_byte_behind_good_checksums(tmp_path: Path, at: 
             checkpoint.close()
 
 
-def test_a_checksum_is_the_blocks(tmp_path: Path) -> None:
+def test_a_changed_byte_fails_the_checksum_of_its_block(tmp_path: Path) -> None:
     data = bytearray((V1 / "saver").read_bytes())
     data[data.index(b"\xeb\xac\xbc")] ^= 1
     (tmp_path / "v1").write_bytes(data)

@@ -25,7 +25,7 @@ ENCODINGS = [
 
 
 @pytest.mark.parametrize(("value", "encoded"), ENCODINGS)
-def test_known_encodings_both_ways(value: int, encoded: str) -> None:
+def test_known_numbers_are_encoded_and_decoded(value: int, encoded: str) -> None:
     assert encode_varint(value).hex() == encoded
     assert read_varint(bytes.fromhex(encoded), 0) == (value, len(encoded) // 2)
 

@@ -179,7 +179,7 @@ def test_a_server_that_ends_in_the_middle_of_a_conversion_leaves_nothing(site: S
     assert not (tmp_path / "dest").exists()
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     with serve(tmp_path) as gone:
         url = gone.url
     with pytest.raises(StorageError, match=r"127\.0\.0\.1.*: cannot look for it: .*[Cc]onnect"):
@@ -214,7 +214,7 @@ def test_nothing_is_written_to_a_web_server(site: Site, bert: str) -> None:
         tfckpt.convert(bert, f"{site.url}/new/encoder")
 
 
-def test_a_scheme_that_nobody_knows() -> None:
+def test_a_url_with_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(UsageError, match=r"what://is/this\.index: .* Protocol not known: what"):
         tfckpt.open("what://is/this")
 

@@ -44,7 +44,7 @@ def test_an_upload_that_is_given_up_costs_no_storage(s3: Store) -> None:
     assert s3.content() == {}
 
 
-def test_a_bucket_that_does_not_exist(s3_server: str) -> None:
+def test_a_bucket_that_does_not_exist_is_an_error_that_names_it(s3_server: str) -> None:
     with pytest.raises(CheckpointNotFoundError, match=r"s3://nowhere/run/model: no checkpoint"):
         tfckpt.open("s3://nowhere/run/model")
     with pytest.raises((CheckpointNotFoundError, StorageError), match=r"s3://nowhere/run/model\.data-.*: cannot "):

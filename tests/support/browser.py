@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.missing import missing
+from support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,5 +37,7 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         path = find_chromium(playwright.chromium.executable_path)
         # As root, which containers run as, Chromium refuses to start in its sandbox; the pages are our own.
-        with playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser:
+        with playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE * 1000
+        ) as browser:
             yield browser

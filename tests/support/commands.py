@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.patience import PATIENCE
 from tfckpt.cli.main import main
 
 Captured = pytest.CaptureFixture[str]
@@ -55,7 +56,7 @@ def fail_and_advise(capsys: Captured, *argv: str, code: int = 1) -> tuple[list[s
 
 def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "tfckpt", *argv], check=False, timeout=30, **options)
+    return subprocess.run([sys.executable, "-m", "tfckpt", *argv], check=False, timeout=PATIENCE, **options)
 
 
 class Terminal(io.StringIO):
@@ -99,7 +100,7 @@ def left_on_terminal(streams: Sequence[str], *argv: str, columns: int, code: int
     except OSError:  # how Linux says that the other side is closed
         pass
     os.close(ours)
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=PATIENCE) == code
     return shown.decode()
 
 

@@ -7,11 +7,11 @@ optimizers), JOBS a JSON list of [function, arguments]; prints a JSON list of wh
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from support.warm import run_warm
 
 KINDS = ("keras3", "new", "legacy")
 RATE = 0.01
@@ -19,11 +19,7 @@ RATE = 0.01
 
 def run(which: str, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
     """Run jobs in a process with the Keras that is asked for; return what each returned."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    environment["TF_USE_LEGACY_KERAS"] = "0" if which == "keras3" else "1"
-    command = [sys.executable, __file__, which, json.dumps(jobs)]
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")])
-    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    result = run_warm(Path(__file__), which, json.dumps(jobs), legacy_keras=which != "keras3")
     assert result.returncode == 0, result.stderr[-3000:]
     found: list[Any] = json.loads(result.stdout.splitlines()[-1])
     return found

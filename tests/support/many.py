@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.patience import PATIENCE
+
 if TYPE_CHECKING:
     from tfckpt.many.many import Outcome
 
 
-SLEEP = 60  # seconds: longer than anyone waits
+SLEEP = 2 * PATIENCE  # seconds: longer than anyone waits
 
 
 def touch_and_sleep(path: str) -> None:

@@ -30,6 +30,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENCE
 from tfckpt.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -252,7 +253,7 @@ def _run_in_shell(text: str, directory: Path) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return done.returncode, done.stdout
 

@@ -16,7 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -145,28 +145,39 @@ def main(source: str, directory: Path) -> Iterator[str]:
     yield from changed(package, of_package())
 
 
-def _start_thread(patch: pytest.MonkeyPatch) -> None:
-    threading.Thread(target=threading.Event().wait, args=(1.0,), daemon=True).start()
+@contextmanager
+def _thread() -> Iterator[None]:
+    """Have one thread more for as long as the block lasts."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
-# One change of each kind, to see that it is seen. What a patch undoes is undone.
-CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
-    "warnings": lambda patch: patch.setattr(
+# One change of each kind, to see that it is seen. What a patch or a stack undoes is undone.
+CHANGES: dict[str, Callable[[pytest.MonkeyPatch, ExitStack], object]] = {
+    "warnings": lambda patch, _: patch.setattr(
         warnings, "filters", [*warnings.filters, ("ignore", None, Warning, None, 0)]
     ),
-    "logging": lambda patch: patch.setattr(logging.getLogger(), "level", logging.CRITICAL),
-    "logger": lambda patch: patch.setattr(logging.getLogger("tfckpt"), "propagate", False),
-    "numpy": lambda patch: patch.setattr(np, "geterr", dict),
-    "signals": lambda patch: patch.setattr(signal, "getsignal", lambda number: None),
-    "hooks": lambda patch: patch.setattr(sys, "excepthook", print),
-    "streams": lambda patch: patch.setattr(sys, "stdin", None),
-    "imports": lambda patch: patch.syspath_prepend("/nowhere"),
-    "builtins": lambda patch: patch.setattr(builtins, "open", None),
-    "environ": lambda patch: patch.setenv("TFCKPT", "1"),
-    "directory": lambda patch: patch.chdir("/"),
-    "threads": _start_thread,
-    "tfckpt.families.catalog.CATALOG": lambda patch: patch.setattr(tfckpt.families.catalog, "CATALOG", ()),
-    "tfckpt.storage.local_output.REFUSALS": lambda patch: patch.setattr(tfckpt.storage.local_output, "REFUSALS", set()),
+    "logging": lambda patch, _: patch.setattr(logging.getLogger(), "level", logging.CRITICAL),
+    "logger": lambda patch, _: patch.setattr(logging.getLogger("tfckpt"), "propagate", False),
+    "numpy": lambda patch, _: patch.setattr(np, "geterr", dict),
+    "signals": lambda patch, _: patch.setattr(signal, "getsignal", lambda number: None),
+    "hooks": lambda patch, _: patch.setattr(sys, "excepthook", print),
+    "streams": lambda patch, _: patch.setattr(sys, "stdin", None),
+    "imports": lambda patch, _: patch.syspath_prepend("/nowhere"),
+    "builtins": lambda patch, _: patch.setattr(builtins, "open", None),
+    "environ": lambda patch, _: patch.setenv("TFCKPT", "1"),
+    "directory": lambda patch, _: patch.chdir("/"),
+    "threads": lambda _, stack: stack.enter_context(_thread()),
+    "tfckpt.families.catalog.CATALOG": lambda patch, _: patch.setattr(tfckpt.families.catalog, "CATALOG", ()),
+    "tfckpt.storage.local_output.REFUSALS": lambda patch, _: patch.setattr(
+        tfckpt.storage.local_output, "REFUSALS", set()
+    ),
 }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from support.numpy_bert import bert as numpy_bert
 from support.release_2019 import fetch
+from support.warm import run_warm
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
@@ -35,8 +34,7 @@ def restore_2019() -> Restore:
 
     def restore(source: str, directory: Path, pairs: tuple[str, ...]) -> None:
         config = Path(source).parent / "bert_config.json"
-        arguments = [sys.executable, SCRIPT, release, config, source, directory, *pairs]
-        done = subprocess.run([*map(str, arguments)], capture_output=True, text=True, check=False)
+        done = run_warm(SCRIPT, release, config, source, directory, *pairs, legacy_keras=True)
         assert done.returncode == 0, done.stderr
 
     return restore
@@ -95,6 +93,5 @@ def test_the_lines_of_the_report_build_what_computes_as_the_source_did(
         outputs = numpy_bert(weights, config, *given.values())
     np.savez(tmp_path / "expected.npz", sequence=outputs.sequence, pooled=outputs.pooled, **given)
     paths = (fetch(), tmp_path / "lines.py", tmp_path / "out", ROOTS[to][0], tmp_path / "expected.npz")
-    command = [sys.executable, SUPPORT / "build_2019.py", *paths]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    done = run_warm(SUPPORT / "build_2019.py", *paths, legacy_keras=True)
     assert done.returncode == 0, done.stderr

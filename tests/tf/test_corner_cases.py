@@ -58,7 +58,7 @@ def test_an_index_may_be_laid_out_in_any_way(tf: Any, prefix: str, options: dict
     assert_both_read(tf, prefix)
 
 
-def test_bytes_between_behind_and_shared(tf: Any, prefix: str) -> None:
+def test_bytes_that_no_tensor_owns_or_two_tensors_share_do_no_harm(tf: Any, prefix: str) -> None:
     data = Path(f"{prefix}.data-00000-of-00001")
     data.write_bytes(b"gap" + data.read_bytes() + b"tail")
     for name in TENSORS:
@@ -153,7 +153,7 @@ def test_slices_in_any_order_and_a_stale_place(tf: Any, tmp_path: Path) -> None:
     assert restore_v2(tf, tmp_path / "m", "w", tf.float32).numpy().tolist() == W.tolist()
 
 
-def test_slices_that_are_not_all_there(tf: Any, tmp_path: Path) -> None:
+def test_a_missing_slice_is_an_error(tf: Any, tmp_path: Path) -> None:
     save_slices(tf, tmp_path / "m", [("w", "2 3 0,1:-", W[:1])])
     with pytest.raises(tf.errors.OpError):
         restore_v2(tf, tmp_path / "m", "w", tf.float32)

@@ -27,7 +27,7 @@ def mixed(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(directory)
 
 
-def test_list_variables(tf: Any, bert: str, mixed: str) -> None:
+def test_list_variables_returns_what_tensorflow_returns(tf: Any, bert: str, mixed: str) -> None:
     assert tfckpt.list_variables(bert) == tf.train.list_variables(bert)
     assert tfckpt.list_variables(mixed) == tf.train.list_variables(mixed)
 
@@ -58,7 +58,7 @@ def test_tensors_read_may_be_written_to(bert: str) -> None:
     tensor += 1
 
 
-def test_latest_checkpoint(tf: Any, mixed: str, tmp_path: Path) -> None:
+def test_latest_checkpoint_returns_what_tensorflow_returns(tf: Any, mixed: str, tmp_path: Path) -> None:
     assert tfckpt.latest_checkpoint(mixed) == tf.train.latest_checkpoint(mixed) == f"{mixed}/ckpt-1"
     assert tfckpt.latest_checkpoint(tmp_path) is tf.train.latest_checkpoint(str(tmp_path)) is None
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gone"\n', encoding="utf-8")

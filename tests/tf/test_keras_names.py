@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from support.commands import Captured
 from support.files import bundle_bytes
 from support.release_2019 import fetch
 from support.script_log import PREFIX, logged, parts
+from support.warm import run_warm
 
 import tfckpt
 
@@ -32,8 +31,7 @@ def convert_2019(release_2019: Path) -> Convert:
     script = Path(__file__).parents[1] / "support" / "convert_2019.py"
 
     def convert(source: str, dest: Path, num_heads: int = 0, exclude: tuple[str, ...] = ()) -> None:
-        arguments = [release_2019, source, dest, num_heads, *exclude]
-        subprocess.run([sys.executable, script, *map(str, arguments)], check=True, capture_output=True)
+        run_warm(script, release_2019, source, dest, num_heads, *exclude, legacy_keras=True).check_returncode()
 
     return convert
 
@@ -72,6 +70,7 @@ def test_without_a_head_count_the_2_20_script_agrees(tf: Any, bert: str, tmp_pat
     assert bundle_bytes(tmp_path / "ours") == bundle_bytes(tmp_path / "theirs")
 
 
+@pytest.mark.exhaustive
 def test_the_206_variables_of_bert_base_get_the_names_of_2019(
     tf: Any, convert_2019: Convert, tmp_path: Path, bert_base: str
 ) -> None:
@@ -99,7 +98,8 @@ def test_the_command_line_of_the_script_gives_its_files_and_its_log(
 ) -> None:
     script = Path(__file__).parents[1] / "support" / "script_2019.py"
     flags = [f"--checkpoint_from_path={bert}", f"--checkpoint_to_path={tmp_path}/out", *flags]
-    done = subprocess.run([sys.executable, script, release_2019, *flags], check=True, capture_output=True, text=True)
+    done = run_warm(script, release_2019, *flags, legacy_keras=True)
+    done.check_returncode()
     expected = bundle_bytes(tmp_path / "out")
     ours = logged(capsys, "tf1-to-keras", *flags)
     assert bundle_bytes(tmp_path / "out") == expected

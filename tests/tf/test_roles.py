@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.warm import run_warm
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
@@ -20,13 +18,14 @@ PROGRAM = Path(__file__).parents[1] / "support" / "training.py"
 
 
 COUNTS = {"keras3": 82, "tf_keras": 80, "garden": 25, "tf1": 26, "graph_keras": 8}  # of checkpoints, at least
+LONG = ("tf_keras", "tf1", "graph_keras")
 
 
-@pytest.mark.parametrize("kind", COUNTS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.exhaustive] if kind in LONG else []) for kind in COUNTS]
+)
 def test_roles_are_what_the_optimizer_says_that_it_keeps(tf: Any, tmp_path: Path, kind: str) -> None:
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "0" if kind == "keras3" else "1"}
-    command = [sys.executable, str(PROGRAM), kind, str(tmp_path)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    result = run_warm(PROGRAM, kind, tmp_path, legacy_keras=kind != "keras3")
     assert result.returncode == 0, result.stderr[-3000:]
     cases = json.loads(result.stdout.splitlines()[-1])
     assert len(cases) >= COUNTS[kind]

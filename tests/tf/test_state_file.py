@@ -141,7 +141,9 @@ def test_latest_checkpoint_answers_as_tensorflow_does(tf: Any, directory: Path, 
     assert answer(tfckpt.latest_checkpoint, directory, "best") == theirs
 
 
-def test_latest_checkpoint_of_a_relative_directory(tf: Any, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_checkpoint_follows_a_relative_directory(
+    tf: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (directory / "checkpoint").write_text('model_checkpoint_path: "b"', encoding="utf-8")
     monkeypatch.chdir(directory)
     for path in ("", ".", "../in", "sub/.."):

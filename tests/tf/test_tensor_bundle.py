@@ -1,4 +1,4 @@
-"""TensorFlow's own tests of tensor bundles (tensor_bundle_test.cc), one here for each there, in its order and by its name.
+"""TensorFlow's own tests of tensor bundles (tensor_bundle_test.cc), one here for each there, in its order.
 
 TensorFlow judges both ways: its SaveV2 writes what we read, its RestoreV2 reads what we write. What its tests reach through
 C++ alone (a flipped header, padded data) is made by hand, and read by both.
@@ -86,7 +86,7 @@ def flip_byte(prefix: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_basic(tf: Any, tmp_path: Path, dtype: str) -> None:
+def test_every_tensor_is_read_from_a_bundle_and_from_two_merged_ones(tf: Any, tmp_path: Path, dtype: str) -> None:
     for name in ("foo", "bar"):
         tensors = {f"{name}_00{i}": filled(tf, dtype, i) for i in (3, 0, 2, 1)}
         save_v2(tf, tmp_path / f"{name}_theirs", tensors)
@@ -125,7 +125,7 @@ def swapped_by_hand(prefix: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_endianness(tf: Any, tmp_path: Path, dtype: str) -> None:
+def test_big_endian_bundles_are_read_and_written_as_by_tensorflow(tf: Any, tmp_path: Path, dtype: str) -> None:
     for name in ("foo", "bar"):
         tensors = {f"{name}_00{i}": filled(tf, dtype, i + 1) for i in (3, 0, 2, 1)}
         save_v2(tf, tmp_path / name, tensors)
@@ -144,7 +144,7 @@ def test_endianness(tf: Any, tmp_path: Path, dtype: str) -> None:
         assert_reads(tf, tmp_path / "merged", f"{name}_00{i}", filled(tf, dtype, i + 1), dtype)
 
 
-def test_swap_bytes(tf: Any) -> None:
+def test_swapping_turns_each_component_of_an_array_round(tf: Any) -> None:
     for dtype in ("int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "bfloat16", "float32", "float64"):
         array = np.frombuffer(bytes(range(1, 49)), tf.dtypes.as_dtype(dtype).as_numpy_dtype)
         width = array.itemsize
@@ -161,7 +161,7 @@ def test_swap_bytes(tf: Any) -> None:
     assert swap(matrix).tobytes() == matrix.astype(">i4").tobytes()
 
 
-def test_partitioned_variables(tf: Any, tmp_path: Path) -> None:
+def test_a_tensor_in_two_slices_is_read_whole_and_in_any_part(tf: Any, tmp_path: Path) -> None:
     zeros, ones = np.zeros((5, 1), np.float32), np.ones((5, 9), np.float32)
     whole = np.hstack([zeros, ones])
     save_slices(tf, tmp_path / "theirs", [("foo", "5 10 -:0,1", zeros), ("foo", "5 10 -:1,9", ones)])
@@ -185,7 +185,7 @@ def test_partitioned_variables(tf: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", ["5 10 -:-", "5 10 0,5:0,10", "5 10 0,5:-", ""])
-def test_equivalent_slice(tf: Any, tmp_path: Path, stored: str) -> None:
+def test_a_slice_that_covers_all_is_stored_and_read_as_the_whole(tf: Any, tmp_path: Path, stored: str) -> None:
     value = np.arange(50, dtype=np.float32).reshape(5, 10)
     save_slices(tf, tmp_path / "full", [("no_extents", stored, value)])
     for asked in ("", "5 10 -:-", "5 10 0,5:0,10", "5 10 -:0,10"):
@@ -202,7 +202,7 @@ def test_equivalent_slice(tf: Any, tmp_path: Path, stored: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_non_standard_shapes(tf: Any, tmp_path: Path, dtype: str) -> None:
+def test_scalars_and_tensors_without_elements_are_read(tf: Any, tmp_path: Path, dtype: str) -> None:
     shapes: dict[str, tuple[int, ...]] = {"scalar": (), "non_standard0": (0, 1618), "non_standard1": (16, 0, 18)}
     tensors = {name: filled(tf, dtype, 0, shape) for name, shape in shapes.items()}
     save_v2(tf, tmp_path / "theirs", tensors)
@@ -211,7 +211,7 @@ def test_non_standard_shapes(tf: Any, tmp_path: Path, dtype: str) -> None:
         assert_reads(tf, tmp_path / prefix, name, value, dtype)
 
 
-def test_string_tensors_old_format(tf: Any, tmp_path: Path) -> None:
+def test_strings_with_lengths_of_four_bytes_are_read(tf: Any, tmp_path: Path) -> None:
     """Before they were varint64, lengths were varint32, each summed as u32: for all that could be stored, the same bytes."""
     strings = [b"hello", b"", b"x01", b"c" * 70_000]
     lengths = struct.pack("<4I", *map(len, strings))
@@ -227,7 +227,7 @@ def test_string_tensors_old_format(tf: Any, tmp_path: Path) -> None:
     assert data_path(tmp_path / "old").read_bytes() == data_path(tmp_path / "new").read_bytes()
 
 
-def test_string_tensors(tf: Any, tmp_path: Path) -> None:
+def test_strings_are_read_beside_tensors_of_other_dtypes(tf: Any, tmp_path: Path) -> None:
     strings: dict[str, npt.ArrayLike] = {
         "string_tensor": np.array([b""], object),
         "scalar": np.array([b"hello"], object),
@@ -248,7 +248,7 @@ def test_string_tensors(tf: Any, tmp_path: Path) -> None:
     assert _pack_lengths([3, 1 << 32], True) == struct.pack(">IQ", 3, 1 << 32)
 
 
-def test_variant_tensors(tf: Any, tmp_path: Path) -> None:
+def test_variants_are_read_and_their_damage_is_noticed(tf: Any, tmp_path: Path) -> None:
     variants = tf.raw_ops.EmptyTensorList(element_shape=[2], max_num_elements=-1, element_dtype=tf.float32)
     variants = tf.stack([variants, tf.raw_ops.TensorListPushBack(input_handle=variants, tensor=[1.0, 2.0])])
     names, prefixes = ["variants", "floats"], (tmp_path / "theirs", tmp_path / "ours")
@@ -276,7 +276,7 @@ def test_variant_tensors(tf: Any, tmp_path: Path) -> None:
         flip_byte(prefixes[0], at)
 
 
-def test_directory_structure(tf: Any, tmp_path: Path) -> None:
+def test_a_merge_writes_the_files_that_tensorflows_merge_writes(tf: Any, tmp_path: Path) -> None:
     for writer in ("theirs", "ours"):
         directory = tmp_path / writer
         directory.mkdir()
@@ -301,7 +301,9 @@ def test_directory_structure(tf: Any, tmp_path: Path) -> None:
     assert merged == bundle_bytes(tmp_path / "theirs" / "merged")
 
 
-def test_sort_for_sequential_access(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_reads_each_data_file_from_start_to_end(
+    tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever copies a whole checkpoint reads each data file from its start to its end."""
     names = ["w", "z", "b", "y", "a", "x"]
     for shard in range(2):
@@ -325,7 +327,7 @@ def test_sort_for_sequential_access(tf: Any, tmp_path: Path, monkeypatch: pytest
     assert bundle_bytes(tmp_path / "copy") == bundle_bytes(tmp_path / "bundle")
 
 
-def test_error(tf: Any, tmp_path: Path) -> None:
+def test_duplicate_keys_and_uses_after_the_end_are_refused(tf: Any, tmp_path: Path) -> None:
     one = np.ones((2, 3), np.float32)
     # Duplicate keys.
     with pytest.raises(tf.errors.InvalidArgumentError, match="Adding duplicate key: foo"):
@@ -352,7 +354,7 @@ def test_error(tf: Any, tmp_path: Path) -> None:
         tfckpt.open(tmp_path / "nonexist")
 
 
-def test_checksum(tf: Any, tmp_path: Path) -> None:
+def test_any_changed_byte_fails_the_checksum_of_its_tensor(tf: Any, tmp_path: Path) -> None:
     def assert_fails(name: str, dtype: Any, theirs: str, ours: str) -> None:
         with pytest.raises(tf.errors.DataLossError, match=theirs):
             restore_v2(tf, tmp_path / name, "foo", dtype)
@@ -386,7 +388,7 @@ def test_checksum(tf: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.ones((2, 3), np.float32), np.array([b"hello", b"world"], object)], ids=["f", "s"])
-def test_truncated_tensor_contents(tf: Any, tmp_path: Path, value: Array) -> None:
+def test_a_data_file_that_is_cut_short_is_named_with_both_sizes(tf: Any, tmp_path: Path, value: Array) -> None:
     save_v2(tf, tmp_path / "end", {"key": value})
     size = data_path(tmp_path / "end").stat().st_size
     os.truncate(data_path(tmp_path / "end"), size - 1)
@@ -403,7 +405,7 @@ def test_truncated_tensor_contents(tf: Any, tmp_path: Path, value: Array) -> Non
             )
 
 
-def test_header_entry(tf: Any, tmp_path: Path) -> None:
+def test_the_header_is_the_one_that_tensorflow_writes(tf: Any, tmp_path: Path) -> None:
     save_v2(tf, tmp_path / "theirs", {"key": np.ones((2, 3), np.float32)})
     tfckpt.save(tmp_path / "ours", {"key": np.ones((2, 3), np.float32)})
     assert read_rows(tmp_path / "ours")[HEADER_KEY] == read_rows(tmp_path / "theirs")[HEADER_KEY]
@@ -426,7 +428,9 @@ def test_header_entry(tf: Any, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_version_test(tf: Any, tmp_path: Path, version: dict[str, Any], theirs: str | None) -> None:
+def test_a_version_that_tensorflow_refuses_is_refused(
+    tf: Any, tmp_path: Path, version: dict[str, Any], theirs: str | None
+) -> None:
     prefix = tmp_path / "version_test"
     save_v2(tf, prefix, {"x": np.float32(3)})
     with edited_rows(prefix) as rows:
@@ -447,7 +451,7 @@ def test_version_test(tf: Any, tmp_path: Path, version: dict[str, Any], theirs: 
         tfckpt.open(prefix)
 
 
-def test_large_variable_loading(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_threads_read_one_large_tensor(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorFlow reads a large tensor by several threads at once; so may the users of one of our checkpoints."""
     value = np.random.default_rng(seed=0).random((6 * CHUNK_SIZE // 4 + 5, 2), np.float32)
     save_v2(tf, tmp_path / "large", {"small": np.float32(1), "large": value})
@@ -471,7 +475,9 @@ def test_large_variable_loading(tf: Any, tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(restore_v2(tf, tmp_path / "large", "large", tf.float32), value)
 
 
-def test_bundle_cache(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_file_is_opened_once_and_looked_for_again_if_missing(
+    tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reader opens each file once, whoever asks and how often; and a file that was missing is looked for again."""
     for shard in range(2):
         save_v2(tf, tmp_path / f"part{shard}", {f"{name}{shard}": np.full(3, shard, np.int8) for name in "abcd"})
@@ -506,7 +512,7 @@ def test_bundle_cache(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not [link for link in links if link.startswith(str(tmp_path))]
 
 
-def test_alignment(tf: Any, tmp_path: Path) -> None:
+def test_padding_between_tensors_is_skipped(tf: Any, tmp_path: Path) -> None:
     """TensorFlow's writer can pad each tensor to a multiple of 42 bytes; ours never does, and reads it."""
     tensors = {f"foo_00{i}": np.full((2, 3), i, np.float32) for i in (3, 0, 2, 1)}
     save_v2(tf, tmp_path / "padded", tensors)

@@ -91,7 +91,7 @@ def test_slices_that_it_writes_are_those_that_it_restores(tf: Any, tmp_path: Pat
             assert checkpoint.entry(name).data_type == number
 
 
-def test_string_slices(tf: Any, tmp_path: Path) -> None:
+def test_strings_in_slices_are_read(tf: Any, tmp_path: Path) -> None:
     path = str(tmp_path / "v1")
     strings = np.array([[b"", b"a\0"], [b"\xff" * 300, "물".encode()]], object)
     tf.raw_ops.SaveSlices(
