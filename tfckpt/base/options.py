@@ -414,7 +414,9 @@ class NameOptions(TypedDict, total=False):
     ]
 
 
-class ImportOptions(FileOptions, EditOptions, ModelOptions, WriteOptions, TrialOptions, ProgressOptions, total=False):
+class ImportOptions(
+    FileOptions, EditOptions, ModelOptions, ModeOptions, WriteOptions, TrialOptions, ProgressOptions, total=False
+):
     """The options of `tfckpt.import_`."""
 
 
