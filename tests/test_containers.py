@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -225,7 +225,9 @@ def test_what_is_noted_goes_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["link", "auto"])
-def test_a_checkpoint_shares_the_bytes_of_a_safetensors_file(bert: str, tmp_path: Path, mode: str) -> None:
+def test_a_checkpoint_shares_the_bytes_of_a_safetensors_file(
+    bert: str, tmp_path: Path, mode: Literal["link", "auto"]
+) -> None:
     path = tmp_path / "model.safetensors"
     tfckpt.export(bert, path)
     copied = tfckpt.import_(path, tmp_path / "copied")
@@ -271,11 +273,16 @@ def test_bytes_of_other_files_are_carried_by_runs_that_compute_their_checksums(
     bert: str, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tfckpt.export(bert, f"{tmp_path}/{PATHS[kind]}")
-    carried: list[int] = []
+    runs: list[carry.Run] = []
     real = carry.do
-    monkeypatch.setattr(carry, "do", lambda run: carried.append(run.nbytes) or real(run))
+
+    def do(run: carry.Run) -> list[Any]:
+        runs.append(run)
+        return list(real(run))
+
+    monkeypatch.setattr(carry, "do", do)
     plan = tfckpt.import_(f"{tmp_path}/{PATHS[kind]}", tmp_path / "back", sync=False)
-    assert sum(carried) == plan.nbytes
+    assert sum(run.nbytes for run in runs) == plan.nbytes
     with tfckpt.open(bert) as a, tfckpt.open(tmp_path / "back") as b:
         assert {e.name: e.crc32c for e in a.entries()} == {e.name: e.crc32c for e in b.entries()}
 

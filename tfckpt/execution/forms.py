@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tfckpt.base.issues import Issue
 from tfckpt.errors import PlanError
 from tfckpt.execution.compute import compute
-from tfckpt.formats.container import SinkMaker, Tensor, TensorSource
+from tfckpt.formats.container import Tensor, TensorSink, TensorSource
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.steps import Step
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
 
-def check_forms(plan: Plan, sink: SinkMaker, source: TensorSource) -> None:
+def check_forms(plan: Plan, sink: type[TensorSink], source: TensorSource) -> None:
     """Raise PlanError, with everything that cannot go. Strings are read, to see whether they can be given one width."""
     complaints = [
         why._replace(subject=repr(step.source or step.target))
@@ -27,7 +27,7 @@ def check_forms(plan: Plan, sink: SinkMaker, source: TensorSource) -> None:
         raise PlanError([why._replace(origin=plan.source) for why in complaints])
 
 
-def _against(step: Step, sink: SinkMaker, source: TensorSource) -> Issue | None:
+def _against(step: Step, sink: type[TensorSink], source: TensorSource) -> Issue | None:
     """Return why a tensor cannot go, if it cannot."""
 
     def read() -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.bundle.carry import Count, StoredBytes
@@ -15,6 +15,7 @@ from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import some
 from tfckpt.formats.container import BUNDLE, Chunk, Container, Destination, Tensor, register
+from tfckpt.formats.sinks import PlainSink
 from tfckpt.storage.files import Input
 from tfckpt.storage.paths import V1
 
@@ -95,15 +96,16 @@ class BundleSource:
         self.reader.check_sharing(entries)
 
 
-class BundleSink:
+class BundleSink(PlainSink):
     """A bundle on its way: a `TensorSink` over a writer, which has the same options."""
 
-    takes_stored = True
+    kind, takes_stored = BUNDLE, True
 
     def __init__(
         self, to: Destination, *, big_endian: bool = False, max_shard_size: int | None = None, stream: bool = False
     ) -> None:
-        self.to, self.big_endian = to, big_endian
+        super().__init__(to)
+        self.big_endian = big_endian
         self._max_shard_size, self._stream = max_shard_size, stream
         self.writer: BundleWriter
 
@@ -130,18 +132,6 @@ class BundleSink:
     @classmethod
     def complain(cls, tensor: Tensor, read: Callable[[], Array]) -> Issue | None:
         """Return None: whatever a source holds can go."""
-
-    @classmethod
-    def ambiguous(cls, names: Sequence[str]) -> Iterator[Issue]:
-        """Yield nothing: each name is a key."""
-        yield from ()
-
-    def rank(self, tensor: Tensor) -> Any:
-        """Return by what tensors are sorted: they stay in the order in which they come."""
-        return 0
-
-    def begin(self, tensors: Sequence[Tensor]) -> None:
-        """Learn of all tensors, which is of no use here."""
 
     def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
         """Write a tensor or a slice from its bytes; those that lie in a file are carried by all cores, or by the kernel."""

@@ -114,11 +114,28 @@ class Tensor(NamedTuple):
 
 
 class TensorSink(Protocol):
-    """What tensors are written to: used as a context manager, in which all of it appears by `commit`, or nothing."""
+    """What tensors are written to: used as a context manager, in which all of it appears by `commit`, or nothing.
+
+    Nothing is made or checked before the block begins. What its class can hold is known before.
+    """
 
     to: Destination
     big_endian: bool  # the byte order that numbers must have
     takes_stored: bool  # whether slices, and strings as bundles store them, have a place here
+
+    def __init__(self, to: Destination) -> None: ...
+
+    @classmethod
+    def form(cls, data_type: DataType) -> DataType | None:
+        """Return the dtype that one is written as; None if it has no form here."""
+
+    @classmethod
+    def complain(cls, tensor: Tensor, read: Callable[[], Array]) -> Issue | None:
+        """Return why a tensor cannot go, if it cannot; ``read`` returns its values."""
+
+    @classmethod
+    def ambiguous(cls, names: Sequence[str]) -> Iterator[Issue]:
+        """Yield complaints of names that readers would take for one another."""
 
     def __enter__(self) -> Self:
         """Make the files, under temporary names.
@@ -128,9 +145,6 @@ class TensorSink(Protocol):
 
     def __exit__(self, *exception: object) -> None:
         """Remove what has no name yet."""
-
-    def form(self, data_type: DataType) -> DataType | None:
-        """Return the dtype that one is written as; None if it has no form here."""
 
     def rank(self, tensor: Tensor) -> Any:
         """Return by what tensors are sorted; those of equal rank stay in the order in which they come."""
@@ -185,22 +199,6 @@ class Destination(NamedTuple):
     note: Mapping[str, Any] = NO_NOTE
 
 
-class SinkMaker(Protocol):
-    """The class of a container's sinks: what it can hold is known before one is made."""
-
-    def __call__(self, to: Destination) -> TensorSink:
-        """Return a sink; nothing is made or checked before its block begins."""
-
-    def form(self, data_type: DataType) -> DataType | None:
-        """Return the dtype that one is written as; None if it has no form there."""
-
-    def complain(self, tensor: Tensor, read: Callable[[], Array]) -> Issue | None:
-        """Return why a tensor cannot go, if it cannot; ``read`` returns its values."""
-
-    def ambiguous(self, names: Sequence[str]) -> Iterator[Issue]:
-        """Yield complaints of names that readers would take for one another."""
-
-
 class Container(NamedTuple):
     """A kind of file that holds tensors, or a directory of files.
 
@@ -215,7 +213,7 @@ class Container(NamedTuple):
 
     name: str
     open: Callable[[str], TensorSource]
-    sink: SinkMaker
+    sink: type[TensorSink]
     suffixes: tuple[str, ...] = ()
     detect: Callable[[bytes], bool] | None = None
     is_directory: bool = False

@@ -102,7 +102,7 @@ class DirectorySink(ArraySink):
 
     def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
         """Write an array of numbers."""
-        self._add(tensor, self.header(tensor), self.counted(chunks))
+        self._add(tensor, self.header(tensor), self.counted(tensor, chunks))
 
     def put_strings(self, tensor: Tensor, values: Array) -> None:
         """Write an array of strings."""

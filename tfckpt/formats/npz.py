@@ -182,7 +182,7 @@ class NpzSink(ArraySink, FileSink):
     def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
         """Write an array of numbers."""
         name = dtype_name(tensor.data_type)
-        self._zip.add(tensor.name, name if name in NAMES else "", self.header(tensor), self.counted(chunks))
+        self._zip.add(tensor.name, name if name in NAMES else "", self.header(tensor), self.counted(tensor, chunks))
 
     def put_strings(self, tensor: Tensor, values: Array) -> None:
         """Write an array of strings."""

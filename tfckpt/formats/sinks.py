@@ -90,12 +90,15 @@ class PlainSink:
     def begin(self, tensors: Sequence[Tensor]) -> None:
         """Learn of all tensors, in the order in which they will come."""
 
-    def counted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yield chunks that are written one by one, and count them."""
+    def counted(self, tensor: Tensor, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yield the bytes of a tensor, which are written one by one, and count them."""
+        done = 0
         for chunk in chunks:
             yield chunk
+            done += len(chunk)
             if self.to.progress is not None:
                 self.to.progress(len(chunk))
+        assert done == tensor.nbytes, (tensor, done)
 
     def put_strings(self, tensor: Tensor, values: Array) -> None:
         """Never called: strings have no `form`."""
@@ -137,7 +140,7 @@ class FileSink(PlainSink):
 
     def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
         """Write a tensor's bytes behind what is there."""
-        for chunk in self.counted(chunks):
+        for chunk in self.counted(tensor, chunks):
             self.out.write(chunk)
 
     def finish(self) -> None:
