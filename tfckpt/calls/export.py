@@ -15,9 +15,8 @@ from tfckpt.edit.edits import Edits
 from tfckpt.edit.exchange import make, without_graph
 from tfckpt.execution.forms import check_forms
 from tfckpt.execution.run import run
-from tfckpt.formats import safetensors
 from tfckpt.formats.bundle import BundleSource
-from tfckpt.formats.container import SAFETENSORS, Destination, Writable
+from tfckpt.formats.container import Destination, Writable
 from tfckpt.formats.opening import container_of
 from tfckpt.planning.plan import Plan
 from tfckpt.storage.local_input import check_path
@@ -55,8 +54,6 @@ def export(source: PathLike, dest: PathLike | Writable, **options: Unpack[Export
     """
     to = _destination(dest)
     container = container_of(to, options["kind"])
-    if container.name == SAFETENSORS:
-        safetensors.check_library()
     with open_checkpoint(source, format=options["source_format"]) as checkpoint:
         edits = Edits(options["rename"], options["drop"], options["keep"])
         plan = without_graph(make(checkpoint, given(Request, options), edits, options["names"]))

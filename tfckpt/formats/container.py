@@ -209,6 +209,7 @@ class Container(NamedTuple):
         suffixes: what names of such files end in, in lower case.
         detect: whether a file with these first bytes is one.
         is_directory: whether it is a directory; then it takes no stream.
+        check: raises UnsupportedError if a package is missing that it needs.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Container(NamedTuple):
     suffixes: tuple[str, ...] = ()
     detect: Callable[[bytes], bool] | None = None
     is_directory: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 registered: dict[

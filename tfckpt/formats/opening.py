@@ -30,6 +30,7 @@ def open_source(path: str, kind: str | None) -> TensorSource:
     container = _asked_for(kind) or _container_at(path)
     with located(path, None):
         try:
+            container.check()
             return container.open(path)
         except FormatError as error:
             explain(error, stub_at(path), EXPECTED, path)
@@ -46,8 +47,14 @@ def container_of(to: Destination, kind: str | None) -> Container:
     >>> [container_of(Destination(path), None).name for path in ("model.safetensors", "model.NPZ", "arrays/")]
     ['safetensors', 'npz', 'npy']
 
-    Raises: UsageError if neither tells.
+    Raises: UsageError if neither tells; UnsupportedError if a package is missing that it needs.
     """
+    found = _found(to, kind)
+    found.check()
+    return found
+
+
+def _found(to: Destination, kind: str | None) -> Container:
     asked = _asked_for(kind)
     if to.write is not None:
         if asked is None or asked.is_directory:

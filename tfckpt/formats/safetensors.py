@@ -247,9 +247,8 @@ class SafetensorsSink(FileSink):
 def open_safetensors(path: str) -> Archive:
     """Open a safetensors file; ours and the library's reading of its header must agree.
 
-    Raises: FormatError; UnsupportedError, also if the library is not there.
+    Raises: FormatError, UnsupportedError.
     """
-    check_library()
     file = files.open_input(path)
     try:
         tensors, metadata, start = read_header(file)
@@ -289,5 +288,12 @@ def _is_safetensors(start: bytes) -> bool:
 
 
 container.register(
-    Container(SAFETENSORS, open_safetensors, SafetensorsSink, suffixes=(".safetensors",), detect=_is_safetensors)
+    Container(
+        SAFETENSORS,
+        open_safetensors,
+        SafetensorsSink,
+        suffixes=(".safetensors",),
+        detect=_is_safetensors,
+        check=check_library,
+    )
 )
