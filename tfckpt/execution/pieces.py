@@ -107,7 +107,8 @@ def spread(pieces: Sequence[Piece], count: int | None = None) -> list[Piece]:
     """Return pieces with the data file that each goes to: as in its source, or ``count`` files of about the same size."""
     if count is None:
         numbers = numbering(pieces)
-        return [piece._replace(shard=numbers[id(piece.source), stored(piece).shard]) for piece in pieces]
+        placed = ((piece, numbers[id(piece.source), stored(piece).shard]) for piece in pieces)
+        return [piece if number == piece.shard else piece._replace(shard=number) for piece, number in placed]
     sizes = [0 if piece.step.same_as is not None else stored(piece).nbytes for piece in pieces]
     starts = list(accumulate(sizes, initial=0))
     total = max(1, starts.pop())

@@ -192,7 +192,7 @@ def _tensor(piece: Piece, sink: TensorSink) -> Tensor:
     step, stored = piece.step, piece.stored
     data_type, nbytes = step.stored_type, step.nbytes if stored is None else stored.nbytes
     form = sink.form(data_type)
-    if form is not None and is_numeric(form):
+    if form is not None and is_numeric(form) and (stored is None or form != stored.data_type):
         nbytes = math.prod(step.shape if piece.part is None or stored is None else stored.shape) * item_size(form)
     return Tensor(step.target, data_type, step.shape, nbytes, piece.part, piece.shard)
 
