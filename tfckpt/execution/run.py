@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
 COPY, REFLINK, AUTO = "copy", "reflink", "auto"
-MODES = (COPY, LINK, REFLINK, AUTO)
 SHARING = {LINK: LINK, REFLINK: CLONE}  # a mode, and how it shares
 NOTHING: Mapping[str, Entry] = Fixed({})
 ATTEMPTS = {COPY: (COPY,), LINK: (LINK,), REFLINK: (REFLINK,), AUTO: (REFLINK, LINK, COPY)}
@@ -66,7 +65,7 @@ def run(plan: Plan, source: TensorSource, sink: TensorSink, *, mode: str = COPY,
         plan: what to write.
         source: what it was made for; it stays open.
         sink: where to; its block must not have begun.
-        mode: one of `MODES`; ``"auto"`` takes the first of reflink, link, copy that works.
+        mode: one of `ATTEMPTS`; ``"auto"`` takes the first of reflink, link, copy that works.
         verify: compare the checksum of each tensor that is written.
     Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError; UnsupportedError if ``mode`` is impossible here.
     """
