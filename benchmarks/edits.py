@@ -33,7 +33,7 @@ from tfckpt.checkpoint.graph.object_graph import (
 VARIABLES, BLOCK = 100_000, 10
 IMPORTS = """
 import crc32c, sys, resource, time
-import tfckpt, tfckpt.edit.rewrite, tfckpt.edit.merge, tfckpt.edit.average, tfckpt.checkpoint.graph.roles
+import tfckpt, tfckpt.calls.rewrite, tfckpt.calls.merge, tfckpt.calls.average, tfckpt.checkpoint.graph.roles
 import tfckpt._proto.trackable_object_graph_pb2
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY

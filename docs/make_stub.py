@@ -23,7 +23,7 @@ USED = (
     ("tfckpt.checkpoint.statistics", "CheckpointStatistics"),
     ("tfckpt.proof.proof", "Proof"),
     ("tfckpt.edit.diff", "Comparison"),
-    ("tfckpt.formats.targets", "Writable"),
+    ("tfckpt.formats.container", "Writable"),
     ("tfckpt.base.options", "PathLike"),
     ("tfckpt.page.document", "Report"),
     ("tfckpt.base.progress", "Progress"),

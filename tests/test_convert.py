@@ -11,7 +11,7 @@ from support.files import bundle_bytes
 import tfckpt
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.errors import CheckpointExistsError, FormatError, ProofError, UsageError
-from tfckpt.execution.execute import execute
+from tfckpt.execution.run import execute
 from tfckpt.proof.prove import prove
 
 

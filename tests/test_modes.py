@@ -25,7 +25,7 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.writer import BundleWriter
 from tfckpt.cli.main import main
 from tfckpt.errors import ChecksumError, FormatError, StorageError, UnsupportedError, UsageError
-from tfckpt.execution.execute import execute
+from tfckpt.execution.run import execute
 from tfckpt.storage.local_input import InputFile
 from tfckpt.storage.local_output import FICLONE
 from tfckpt.storage.paths import shard_path

@@ -20,7 +20,7 @@ from tfckpt.edit.draft import Draft as Draft
 from tfckpt.edit.salvage import Salvage as Salvage
 from tfckpt.errors import PlanError as PlanError
 from tfckpt.errors import TfckptError as TfckptError
-from tfckpt.formats.targets import Writable
+from tfckpt.formats.container import Writable
 from tfckpt.many.manifest import read_manifest as read_manifest
 from tfckpt.many.many import convert_many as convert_many
 from tfckpt.page.document import Report
@@ -354,6 +354,7 @@ def import_(
     resize_fill: Literal["zeros", "mean"] = "zeros",
     layout: PathLike | None = None,
     families: PathLike | None = None,
+    mode: Literal["copy", "link", "reflink", "auto"] = "copy",
     sync: bool = True,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -363,7 +364,8 @@ def import_(
 
     The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
     Values stream, but for what is transposed, arrays in column-major order, and strings. Where names are TF1's, ``to`` makes
-    a checkpoint for TensorFlow 2 of them at once, as `convert` would.
+    a checkpoint for TensorFlow 2 of them at once, as `convert` would. With another ``mode`` than ``"copy"``, the
+    checkpoint shares the bytes of a safetensors file: that becomes a data file, in which the index names the values.
 
     Args:
         source: the file or directory. It is only read.
@@ -411,6 +413,10 @@ def import_(
         layout: a TOML file that describes your own layout, which becomes the target. With ``to="tf1"``, the way back from it.
         families: a folder with families of models of your own, each a folder of TOML tables. Their targets are there beside
             all others.
+        mode: copy every byte; share the source's data files by hard links or reflinks; or use the first of reflink, link and
+            copy that works. A link makes ``dest``'s first data files the source's, and a reflink clones that share their
+            extents; what changes goes into one more. A linked file is one file: editing the source's in place would change
+            ``dest`` (docs/modes.md).
         sync: wait until the files have reached the disk.
         overwrite: replace ``dest`` if it exists.
         dry_run: show what would be done, and write nothing.
@@ -419,7 +425,8 @@ def import_(
         The `Plan`: what becomes of each tensor.
     Raises:
         FormatError: the file is damaged, or not what it says.
-        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing.
+        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing; or ``mode``
+            was asked for by name and is impossible: another file system, another kind of file.
         PlanError: names and target do not fit; lists all.
         CheckpointExistsError, CheckpointNotFoundError, ConfigError, LayoutError, StorageError, UsageError.
     Example:

@@ -25,7 +25,7 @@ from tfckpt.edit.diff import Comparison, Pair
 from tfckpt.edit.differences import Distance
 from tfckpt.families.language.axes import Size
 from tfckpt.families.language.facts import Fact
-from tfckpt.formats.targets import Writable
+from tfckpt.formats.container import Writable
 from tfckpt.many.many import Job, Outcome
 from tfckpt.page.document import Relation, Report
 from tfckpt.page.summary import Summary

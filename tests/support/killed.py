@@ -1,4 +1,6 @@
-"""Exports killed at each call that changes files: ``python -m support.killed``. A program, since it forks and has no threads.
+"""Exports killed at each call that changes files: ``python -m support.killed DIR [KIND...]``.
+
+A program, since it forks and has no threads.
 
 For each kind of file, over an older export and where there is none: what is there afterwards is the old one, whole, or the
 new one, whole, or none; and the next export leaves nothing of the dead one behind.
@@ -17,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
+import support.lines  # noqa: F401  # registers a kind of file
 import tfckpt
 from tfckpt.errors import CheckpointNotFoundError
 
 CALLS = ("pwrite", "replace", "unlink", "mkdir", "fsync", "ftruncate")
-KINDS = {"safetensors": "out.safetensors", "npz": "out.npz", "npy": "out/"}
+KINDS = {"safetensors": "out.safetensors", "npz": "out.npz", "npy": "out/", "lines": "out.lines"}
+BUILT_IN = [kind for kind in KINDS if kind != "lines"]
 OLD: dict[str, Any] = {"a": np.full(50, 1.0), "b": np.full(3, 2)}
 NEW: dict[str, Any] = {"a": np.full(70, 3.0), "c": np.full(2, 4), "d": np.float32(5)}  # the first has a name of the old
 
@@ -90,7 +94,7 @@ def count(kind: str, *, over: bool, directory: Path) -> dict[str, int]:
 def main() -> None:
     """Print a line for each kind, of how often what was there."""
     with tempfile.TemporaryDirectory(dir=sys.argv[1]) as directory:
-        for kind in KINDS:
+        for kind in sys.argv[2:] or BUILT_IN:
             for over in (False, True):
                 found = count(kind, over=over, directory=Path(directory))
                 counts = (f"{name} {times}" for name, times in found.items())

@@ -59,7 +59,7 @@ def run_job_dying_at(path: str, marker: str, job: dict[str, Any]) -> Outcome:
 def execute_pickled(pickled: bytes, dest: str) -> None:
     """Carry out a plan that was made elsewhere."""
     from tfckpt.bundle.tensor_reader import open_reader
-    from tfckpt.execution.execute import execute
+    from tfckpt.execution.run import execute
 
     plan = pickle.loads(pickled)
     reader = open_reader(plan.source, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tfckpt
-from tfckpt.execution.execute import execute
+from tfckpt.execution.run import execute
 from tfckpt.planning.plan import Plan
 
 

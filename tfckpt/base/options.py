@@ -425,7 +425,9 @@ class NameOptions(TypedDict, total=False):
     ]
 
 
-class ImportOptions(FileOptions, EditOptions, ModelOptions, WriteOptions, TrialOptions, ProgressOptions, total=False):
+class ImportOptions(
+    FileOptions, EditOptions, ModelOptions, ModeOptions, WriteOptions, TrialOptions, ProgressOptions, total=False
+):
     """The options of `tfckpt.import_`."""
 
 

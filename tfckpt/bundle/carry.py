@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tfckpt.base.html import in_notebooks
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
@@ -27,6 +27,7 @@ RUN_SIZE = 1 << 24  # bytes after which a run ends, so that all cores have some;
 COPY_SIZE = 1 << 26  # the same for bytes that nobody looks at, of which a tensor may be cut
 BUFFER_SIZE = 1 << 18  # bytes that a thread holds
 
+Where = tuple[str, int, int]  # a file's path, where bytes begin in it, and how many they are
 Count = Callable[[int], None]  # bytes that were done since the last call
 
 
@@ -56,7 +57,7 @@ class Piece(NamedTuple):
 
     name: str
     nbytes: int
-    crc32c: int  # masked
+    crc32c: int | None  # masked; None if it is to be computed
 
 
 class Run(NamedTuple):
@@ -73,35 +74,57 @@ class Run(NamedTuple):
     place: str = ""  # of the source, whatever directory the process is in meanwhile
 
 
+class Source(Protocol):
+    """A file that bytes are carried from: open, or opened when they are asked for."""
+
+    path: str
+    place: str
+    identity: Identity
+
+    def chunks(self, offset: int, nbytes: int) -> Iterator[bytes]:
+        """Yield bytes from ``offset`` on, in order, in bounded pieces."""
+
+
 class StoredBytes:
     """The bytes of one tensor in an open file. Iterating yields them in bounded chunks, and compares them in the end.
 
     Args:
-        crc: their masked checksum; None if it is believed.
+        crc: their masked checksum; None if nobody knows it.
+        compare: whether to compare it.
     Raises: ChecksumError after the last chunk; FormatError, StorageError.
     """
 
     name: str
-    file: Input
+    file: Source
     offset: int
     nbytes: int
     crc: int | None
+    compare: bool
 
-    def __init__(self, name: str, file: Input, offset: int, nbytes: int, crc: int | None) -> None:
+    def __init__(
+        self, name: str, file: Source, offset: int, nbytes: int, crc: int | None = None, *, compare: bool = True
+    ) -> None:
         self.name, self.file, self.offset, self.nbytes, self.crc = name, file, offset, nbytes, crc
+        self.compare = compare and crc is not None
 
     def __iter__(self) -> Iterator[bytes]:
         found = 0
         for chunk in self.file.chunks(self.offset, self.nbytes):
-            if self.crc is not None:
+            if self.compare:
                 found = crc32c(chunk, found)
             yield chunk
-        if self.crc is not None and mask(found) != self.crc:
+        if self.crc is not None and self.compare and mask(found) != self.crc:
             raise damaged(self.name, self.file.path, self.offset, self.nbytes, self.crc, mask(found))
 
+    @property
+    def where(self) -> Where:
+        """Which bytes they are."""
+        return self.file.path, self.offset, self.nbytes
+
     def to_run(self, temporary: str = "", path: str = "", dest_offset: int = 0) -> Run:
-        """Return what carries them to a place in another file, or only compares them."""
-        pieces = () if self.crc is None else (Piece(self.name, self.nbytes, self.crc),)
+        """Return what carries them to a place in another file, or only compares them; what lacks a checksum gets one."""
+        is_believed = self.crc is not None and not self.compare
+        pieces = () if is_believed else (Piece(self.name, self.nbytes, self.crc),)
         where = self.file.path, self.file.identity, self.offset, self.nbytes
         return Run(*where, pieces, temporary, path, dest_offset, self.file.place)
 
@@ -133,6 +156,16 @@ class Damage(NamedTuple):
         return f"<Damage of {self.name!r}: {str(self.error)!r}>"
 
 
+class Computed(NamedTuple):
+    """The checksum of bytes of which nobody knew it."""
+
+    where: Where
+    crc32c: int  # masked
+
+
+Checksums = dict[Where, int]  # what was computed
+
+
 def damaged(name: str, path: str, offset: int, nbytes: int, expected: int, got: int) -> ChecksumError:
     """Return the error of a tensor whose bytes do not match their checksum."""
     return ChecksumError(
@@ -145,8 +178,8 @@ def damaged(name: str, path: str, offset: int, nbytes: int, expected: int, got: 
     )
 
 
-def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Count | None = None) -> None:
-    """Carry every run; each tensor is in one of its own.
+def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Count | None = None) -> Checksums:
+    """Carry every run; each tensor is in one of its own. Return the checksums that were to be computed.
 
     Args:
         runs: neighbours in the order in which they lie in their files, so that they are joined.
@@ -154,24 +187,28 @@ def carry(runs: Iterable[Run], *, executor: Executor | None = None, progress: Co
         progress: called in this thread.
     Raises: ChecksumError, of the first damaged tensor that was met; FormatError, StorageError.
     """
+    checksums: Checksums = {}
     with closing(_map(join(runs), executor)) as done:
-        for run, damage in done:
-            if damage:
-                raise damage[0].error
+        for run, found in done:
+            for item in found:
+                if isinstance(item, Damage):
+                    raise item.error
+                checksums[item.where] = item.crc32c
             if progress is not None:
                 progress(run.nbytes)
+    return checksums
 
 
 def find_damage(
     runs: Iterable[Run], *, executor: Executor | None = None, progress: Count | None = None
 ) -> list[Damage]:
     """Compare the tensors of every run, which write nothing; return all that are damaged. Arguments as for `carry`."""
-    found: list[Damage] = []
-    for run, damage in _map(join(runs), executor):
-        found += damage
+    damage: list[Damage] = []
+    for run, found in _map(join(runs), executor):
+        damage += [item for item in found if isinstance(item, Damage)]
         if progress is not None:
             progress(run.nbytes)
-    return found
+    return damage
 
 
 def join(runs: Iterable[Run]) -> list[Run]:
@@ -194,8 +231,10 @@ def join(runs: Iterable[Run]) -> list[Run]:
     return [part for group in groups for part in _cut(_joined(group))]
 
 
-def do(run: Run) -> list[Damage]:
-    """Do one run; return what is wrong with its tensors, in order. A module's function, so that it pickles.
+def do(run: Run) -> list[Damage | Computed]:
+    """Do one run; return what is wrong with its tensors, and the checksums that nobody knew, in order.
+
+    A module's function, so that it pickles.
 
     Raises: FormatError, StorageError if it is to be carried and its source cannot be read, or is another file than the one
     that was planned for. If it is only compared, these are damage.
@@ -207,10 +246,10 @@ def do(run: Run) -> list[Damage]:
             raise
         if len(run.pieces) == 1:
             return [Damage(run.pieces[0].name, run.source, run.offset, run.nbytes, error)]
-        return [damage for part in _parts(run) for damage in do(part)]
+        return [item for part in _parts(run) for item in do(part)]
 
 
-def _do(run: Run) -> list[Damage]:
+def _do(run: Run) -> list[Damage | Computed]:
     source = open_input(run.source, place=run.place)
     try:
         if run.temporary and source.identity != run.identity:
@@ -240,8 +279,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _map(runs: Sequence[Run], executor: Executor | None) -> Generator[tuple[Run, list[Damage]], None, None]:
-    """Yield each run with what was wrong in it, in order. Whoever stops listening stops the rest."""
+def _map(runs: Sequence[Run], executor: Executor | None) -> Generator[tuple[Run, list[Damage | Computed]], None, None]:
+    """Yield each run with what was found in it, in order. Whoever stops listening stops the rest."""
     if executor is not None:
         yield from zip(runs, executor.map(do, runs), strict=True)
     elif len(runs) < 2 or cores() == 1:
@@ -256,25 +295,26 @@ def _map(runs: Sequence[Run], executor: Executor | None) -> Generator[tuple[Run,
             threads.shutdown(cancel_futures=True)
 
 
-def _pass_through(run: Run, source: Input, dest: FilePatch | None) -> list[Damage]:
+def _pass_through(run: Run, source: Input, dest: FilePatch | None) -> list[Damage | Computed]:
     buffer = memoryview(bytearray(min(BUFFER_SIZE, run.nbytes)))
     check = _Check(run)
     at = run.dest_offset
     for chunk in source.chunks_into(buffer, run.offset, run.nbytes):
         check.add(chunk)
         if dest is not None:
-            if check.damage:
+            if check.is_damaged:
                 break
             dest.write_at(chunk, at)
             at += len(chunk)
-    return check.damage
+    return check.found
 
 
 class _Check:
-    """Compares the tensors of a run while their bytes come by."""
+    """Compares the tensors of a run while their bytes come by, or computes their checksums."""
 
     def __init__(self, run: Run) -> None:
-        self.damage: list[Damage] = []
+        self.found: list[Damage | Computed] = []
+        self.is_damaged = False
         self._run, self._pieces = run, iter(run.pieces)
         self._offset, self._crc = run.offset, 0
         self._piece: Piece | None = next(self._pieces)
@@ -293,9 +333,12 @@ class _Check:
         """Compare what is complete: the current piece, and those without bytes that follow it."""
         while self._piece is not None and not self._left:
             name, nbytes, expected = self._piece
-            if mask(self._crc) != expected:
+            if expected is None:
+                self.found.append(Computed((self._run.source, self._offset, nbytes), mask(self._crc)))
+            elif mask(self._crc) != expected:
                 where = name, self._run.source, self._offset, nbytes
-                self.damage.append(Damage(*where, damaged(*where, expected, mask(self._crc))))
+                self.found.append(Damage(*where, damaged(*where, expected, mask(self._crc))))
+                self.is_damaged = True
             self._offset += nbytes
             self._crc, self._piece = 0, next(self._pieces, None)
             self._left = self._piece.nbytes if self._piece is not None else 0

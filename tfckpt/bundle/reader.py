@@ -212,8 +212,8 @@ class BundleReader:
         in_passing = verify and entry.is_numeric
         if verify and not in_passing:
             self.verify(entry)
-        crc = entry.crc32c if in_passing else None
-        return StoredBytes(entry.name, self._file(entry), entry.offset, entry.nbytes, crc)
+        where = self._file(entry), entry.offset, entry.nbytes
+        return StoredBytes(entry.name, *where, entry.crc32c, compare=in_passing)
 
     def verify(self, entry: Entry) -> None:
         """Compare a tensor's bytes with their checksum, reading them in bounded pieces.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.base.arguments import whole_number
 from tfckpt.base.issues import Issue
-from tfckpt.bundle.carry import Count, Run, StoredBytes, carry
+from tfckpt.bundle.carry import Count, Run, StoredBytes, Where, carry
 from tfckpt.bundle.values.arrays import encode_array
 from tfckpt.bundle.values.dtypes import is_sliceable
 from tfckpt.bundle.values.entry import HEADER_KEY, Entry, Header, decode_name, encode_name
@@ -74,6 +74,7 @@ class BundleWriter:
         self._shared: list[SharedFile] = []
         self._shards: list[files.Output] = []
         self._waiting: list[Run] = []
+        self._unknown: dict[bytes, Where] = {}  # keys of entries without a checksum, and where their bytes lie
         try:
             check_free(prefix, overwrite=overwrite)
             self.next_shard()
@@ -162,7 +163,8 @@ class BundleWriter:
     ) -> None:
         """Append a tensor from its stored bytes, in this bundle's byte order.
 
-        ``crc`` is their masked checksum, which is believed; None if it is to be computed from the bytes of a numeric tensor.
+        ``crc`` is their masked checksum, which is believed; None if it is to be computed from the bytes of a numeric tensor,
+        on the way.
         """
         most = self._max_shard_size
         if most is not None and nbytes > most and is_sliceable(data_type, len(shape)):
@@ -179,8 +181,11 @@ class BundleWriter:
         if entry is None or entry.slices or math.prod(shape) != entry.size:
             got = "none" if entry is None else f"{list(entry.shape)}" + (" in slices" if entry.slices else "")
             raise UsageError(f"tensor {name!r} {list(shape)} of {of!r}: expected a whole one of that size, got {got}")
-        self._check_name(encode_name(name))
-        self._entries[encode_name(name)] = entry._replace(name=name, shape=shape)
+        key = encode_name(name)
+        self._check_name(key)
+        self._entries[key] = entry._replace(name=name, shape=shape)
+        if encode_name(of) in self._unknown:
+            self._unknown[key] = self._unknown[encode_name(of)]
 
     def holds_whole(self, name: str) -> bool:
         """Whether a tensor is written, and not in slices: `alias` takes it."""
@@ -266,9 +271,12 @@ class BundleWriter:
             self.next_shard()
         data, offset = self._data, self._data.offset
         local = data if isinstance(data, OutputFile) and not self._stream else None  # stores take bytes in order
-        if isinstance(chunks, StoredBytes) and crc is not None and local is not None:
+        if isinstance(chunks, StoredBytes) and local is not None and (crc is not None or nbytes):
             local.reserve(nbytes)
             self._waiting.append(chunks.to_run(local.temporary, local.path, offset))
+            if crc is None:
+                self._unknown[key] = chunks.where
+                crc = 0
         else:
             crc = self._append(chunks, crc)
         assert self._data.offset - offset == nbytes, (name, nbytes)
@@ -290,7 +298,10 @@ class BundleWriter:
         waiting, self._waiting = self._waiting, []
         long, data = sum(run.nbytes for run in waiting) > LONG, self._data
         with data.syncing() if self._sync and long and isinstance(data, OutputFile) else nullcontext():
-            carry(waiting, progress=self._progress)
+            checksums = carry(waiting, progress=self._progress)
+        for key, where in self._unknown.items():
+            self._entries[key] = self._entries[key]._replace(crc32c=checksums[where])
+        self._unknown.clear()
 
     def _check_name(self, key: bytes) -> None:
         self._check_unfinished()

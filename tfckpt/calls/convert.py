@@ -12,7 +12,7 @@ from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.find import state_file
 from tfckpt.checkpoint.find.locate import check_prefix
-from tfckpt.execution.execute import execute
+from tfckpt.execution.run import execute
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.request import make_plan
 from tfckpt.proof.proof import Proof

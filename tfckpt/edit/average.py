@@ -10,10 +10,8 @@ is, that is no proof: the state of such an optimizer is the last source's whole.
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,44 +20,24 @@ import numpy.typing as npt
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.base import log
 from tfckpt.base.issues import Issue, compare
-from tfckpt.base.options import AverageOptions, PathLike
-from tfckpt.base.progress import finish, stages
-from tfckpt.base.signatures import takes
-from tfckpt.bundle.carry import counting
-from tfckpt.bundle.listing import collector_paused
+from tfckpt.bundle.carry import StoredBytes
 from tfckpt.bundle.stream import runs
-from tfckpt.bundle.values.arrays import swap
 from tfckpt.bundle.values.dtypes import NUMERIC, component_size, dtype_name, is_numeric, numpy_dtype
-from tfckpt.bundle.values.entry import Entry, stored_at
-from tfckpt.bundle.values.slices import Ranges, whole
-from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
-from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.find.locate import check_prefix
+from tfckpt.bundle.values.entry import Entry
+from tfckpt.bundle.values.slices import Ranges, TensorSlice, whole
+from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.agreement import Doubt, disagreement, doubts, without_optimizers
 from tfckpt.checkpoint.graph.graph_roles import contents, graph_of_keys, originals_of_copies
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph, path_to, quoted
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.checkpoint.graph.roles import COPY, MODEL, MOVING_AVERAGE, OPTIMIZER, UNKNOWN, find_roles
-from tfckpt.edit.rewrite import (
-    Piece,
-    arrange,
-    check_unchanged,
-    in_the_way,
-    numbering,
-    pieces_of,
-    source_paths,
-    spread,
-    write_piece,
-)
-from tfckpt.errors import PlanError, UsageError, are, count_of, printable, remedied, some
-from tfckpt.planning.plan import NO_SIZES, Plan, noting
+from tfckpt.errors import PlanError, are, count_of, printable, remedied, some
+from tfckpt.formats.bundle import BundleSource
+from tfckpt.planning.plan import NO_SIZES, Plan
 from tfckpt.planning.steps import Step, carrying
 from tfckpt.storage.paths import V1
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from tfckpt.bundle.values.arrays import Array
 
 AVERAGED = frozenset(
@@ -72,101 +50,11 @@ MOST_NAMED = 20  # tensors of other dtypes or shapes, in a message
 PIECE = 1 << 18  # elements of each source that are in memory at a time
 
 
-@takes(AverageOptions)
-def average(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[AverageOptions]) -> Plan:
-    """Write the average of checkpoints of one model: of its floating-point and complex tensors, each in its own dtype.
-
-    It is computed in float64 and rounded once; values that are equal in all sources stay as they are, bit for bit. Integers,
-    flags, strings, quantized tensors and the object graph are the last source's, byte for byte, and so are tables, iterators,
-    loss scales, metrics and random state, whatever their dtypes and sizes; the number of data files; and how tensors are
-    partitioned. A piece of a tensor at a time is in memory.
-
-    Optimizer state is averaged like the rest, if it is known for which variable each moment is: by its own name in a
-    checkpoint of names, by slot variables, by what ``_trainable_variables`` leads to (Keras 3), by full names that variables
-    of the model have (tf_keras). Of any other optimizer it is the last source's whole, with what only its lists lead to, and
-    a note says so. A scalar that is floating-point and differs, such as a learning rate that decays, is averaged too; the
-    plan's notes name it. The second list of weights that Keras 3 exports follows the first.
-
-    Args:
-        sources: checkpoints, each as for `open`, the newest last. They are only read.
-        dest: the exact prefix of the files to write.
-        **options: those of `AverageOptions`.
-    Returns:
-        The `Plan`: every tensor; its notes say what was not averaged, and where values are not finite.
-    Raises:
-        PlanError: the sources differ in names, in dtypes or shapes of what is averaged, or in what their object graphs mean
-            by a key; lists all.
-        UsageError: no source; weights that are not positive numbers, one for each; ``dest`` is one of the sources.
-        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
-    Example:
-        >>> for step in (1, 2, 3):
-        ...     tfckpt.save(f"run-{step}", {"w": [1.0, 2.0 * step], "step": step})
-        >>> plan = tfckpt.average(["run-1", "run-2", "run-3"], "averaged", weights=[1, 1, 2])
-        >>> {name: value.tolist() for name, value in tfckpt.open("averaged").items()}
-        {'step': 3, 'w': [1.0, 4.5]}
-    """
-    prefix = check_prefix(dest)
-    paths = source_paths(sources)
-    if not paths:
-        raise UsageError("average: expected one source or more, got none")
-    shares = _shares(options["weights"], len(paths))
-    with ExitStack() as stack:
-        checkpoints = [stack.enter_context(open_checkpoint(path)) for path in paths]
-        with collector_paused():  # of 100,000 objects it would make a quarter of the time
-            chosen = _choose(checkpoints)
-            plan = _plan(checkpoints, chosen)
-        for checkpoint in checkpoints:
-            check_apart(checkpoint, prefix)
-        if options["dry_run"]:
-            return noting(plan, in_the_way(prefix, overwrite=options["overwrite"]))
-        for checkpoint in checkpoints:
-            checkpoint.reader.check_sharing(checkpoint.entries())
-        last = checkpoints[-1]
-        compared = [n for n in dict.fromkeys(chosen.averaged.values()) if not _is_read_at_once(_entry(last, n))]
-        total = sum(_entry(c, name).nbytes for c in checkpoints for name in compared) if options["verify"] else 0
-        comparing, writing = stages(options["progress"], total, plan.nbytes)
-        if options["verify"]:
-            count = counting(comparing, total)
-            for checkpoint in checkpoints:
-                checkpoint.reader.compare([_entry(checkpoint, name) for name in compared], progress=count)
-        with BundleWriter(
-            prefix,
-            overwrite=options["overwrite"],
-            sync=options["sync"],
-            big_endian=checkpoints[-1].reader.big_endian,
-            progress=counting(writing, plan.nbytes),
-        ) as writer:
-            odd = _Mean(checkpoints, shares, chosen.averaged, verify=options["verify"]).write(plan.steps, writer)
-            writer.finish(check=lambda: check_unchanged(checkpoints))
-        finish(options["progress"], total + plan.nbytes)
-    log.info("%s: the average of %d checkpoints, written to %s", plan.source, len(paths), prefix)
-    return noting(plan, odd)
-
-
 def _entry(checkpoint: Checkpoint, name: str) -> Entry:
     return checkpoint.reader.entries[name]
 
 
-def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
-    """Return the weights as parts of the largest; equal ones are all 1, so that nothing is lost by multiplying.
-
-    Raises: UsageError.
-    """
-    if weights is None:
-        return [1.0] * count
-    try:
-        found = [float(weight) for weight in weights if not isinstance(weight, bool | str)]
-        given = len(weights)
-    except (TypeError, ValueError):
-        raise UsageError(f"weights: expected a list of numbers, got {weights!r}") from None
-    if given != count:
-        raise UsageError(f"weights: expected {count}, one for each source, got {given}")
-    if len(found) != count or not all(weight > 0 and math.isfinite(weight) for weight in found):
-        raise UsageError(f"weights: expected positive numbers, got {list(weights)!r}")
-    return [weight / max(found) for weight in found]
-
-
-class _Chosen(NamedTuple):
+class Chosen(NamedTuple):
     """What is averaged.
 
     Attributes:
@@ -180,7 +68,7 @@ class _Chosen(NamedTuple):
     doubted: Sequence[str] = ()
 
 
-def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
+def choose(checkpoints: Sequence[Checkpoint]) -> Chosen:
     """Return what is averaged.
 
     Raises: PlanError, with every difference of any source from the last.
@@ -202,7 +90,7 @@ def _choose(checkpoints: Sequence[Checkpoint]) -> _Chosen:
     for doubt in found:
         kept |= {name: UNKNOWN_ORDER for name in doubt.keys if name in entries and name not in kept}
     averaged = {name: originals.get(name, name) for name in entries if name not in kept}
-    return _Chosen(averaged, kept, _paths(graph, {doubt.optimizer for doubt in found}))
+    return Chosen(averaged, kept, _paths(graph, {doubt.optimizer for doubt in found}))
 
 
 def _paths(graph: ObjectGraph | None, numbers: Collection[int]) -> list[str]:
@@ -255,7 +143,7 @@ def _doubts(others: Sequence[Checkpoint], last: Checkpoint, graph: ObjectGraph) 
         yield from doubts(theirs, graph)
 
 
-def _plan(checkpoints: Sequence[Checkpoint], chosen: _Chosen) -> Plan:
+def plan_average(checkpoints: Sequence[Checkpoint], chosen: Chosen) -> Plan:
     """Return what becomes of each tensor."""
     last = checkpoints[-1]
     steps = tuple(map(carrying, last.entries()))
@@ -313,7 +201,7 @@ def _graphs_differ(other: Checkpoint, last: Checkpoint, copies: Collection[str])
     return Issue("optimizers-differ" if agree else "graphs-differ", last.prefix, "", line, other.prefix)
 
 
-def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: _Chosen) -> Iterator[Issue]:
+def _notes(checkpoints: Sequence[Checkpoint], steps: Sequence[Step], chosen: Chosen) -> Iterator[Issue]:
     """Yield what to know of an average."""
     last = checkpoints[-1].prefix
     averaged = [step for step in steps if step.target in chosen.averaged]
@@ -357,68 +245,74 @@ def _varies(name: str, checkpoints: Sequence[Checkpoint]) -> bool:
     return len({_value(checkpoint, name).tobytes() for checkpoint in checkpoints}) > 1
 
 
-class _Mean:
-    """The tensors of several checkpoints that are averaged, piece by piece, and the rest of the last one."""
+class MeanSource(BundleSource):
+    """The tensors of several checkpoints that are averaged, piece by piece, and the rest of the last one.
 
-    def __init__(
-        self, checkpoints: Sequence[Checkpoint], shares: Sequence[float], averaged: Mapping[str, str], *, verify: bool
-    ) -> None:
+    Args:
+        checkpoints: the last one says how tensors are partitioned.
+        shares: the weight of each.
+        averaged: the tensors, each with the one whose average it gets.
+    """
+
+    def __init__(self, checkpoints: Sequence[Checkpoint], shares: Sequence[float], averaged: Mapping[str, str]) -> None:
+        super().__init__(checkpoints[-1].reader)
         self._checkpoints, self._shares, self._averaged = checkpoints, shares, averaged
-        self._verify = verify
         self._odd: dict[str, int] = {}
 
-    def write(self, steps: Sequence[Step], writer: BundleWriter) -> list[Issue]:
-        """Write everything as the last source has it; return what to say of values that are not finite."""
-        listed = list(pieces_of(self._checkpoints[-1].reader, steps))
-        pieces = sorted(listed, key=lambda piece: stored_at(piece.stored))
-        for piece, shard in zip(pieces, spread(pieces, None), strict=True):
-            writer.extend_to(shard + 1)
-            if piece.step.target not in self._averaged:
-                write_piece(piece, writer, verify=self._verify)
-            else:
-                self._write(piece, writer)
-        arrange(listed, numbering(pieces), writer)
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return what is stored of a tensor in the last source; of slices, entries that say which they are."""
+        found = super().pieces(entry)
+        if entry.name not in self._averaged or found[0][0] is None:
+            return found
+        return [(part, own._replace(name=entry.name, slices=(part,) if part else ())) for part, own in found]
+
+    def stored_bytes(self, entry: Entry, *, verify: bool, big_endian: bool) -> StoredBytes | None:
+        """Return None if it is averaged, or else what the last source stores."""
+        if entry.name in self._averaged:
+            return None
+        return super().stored_bytes(entry, verify=verify, big_endian=big_endian)
+
+    def stream(self, entry: Entry, *, verify: bool) -> Iterator[Array]:
+        """Yield the values of an averaged tensor, or of a slice of it; of any other those that the last source has."""
+        if entry.name not in self._averaged:
+            return super().stream(entry, verify=verify)
+        shape = _entry(self._checkpoints[-1], entry.name).shape
+        box = whole(shape) if entry.shape == shape else entry.slices[0].within(shape)
+        return self._means(entry.name, box, verify=verify)
+
+    def issues(self) -> list[Issue]:
+        """Return, and log, what to say of values that are not finite."""
         for name, count in self._odd.items():
             log.warning("%s: %d values are not finite in the average", printable(name), count)
         if not self._odd:
             return []
-        names = [f"{name} ({count:,})" for name, count in self._odd.items()]
-        return [Issue("not-finite", some(names))]
+        return [Issue("not-finite", some([f"{name} ({count:,})" for name, count in self._odd.items()]))]
 
-    def _write(self, piece: Piece, writer: BundleWriter) -> None:
-        name, stored, part = piece.step.target, piece.stored, piece.part
-        box = whole(piece.step.shape) if part is None else part.within(piece.step.shape)
-        content = self._chunks(self._averaged[name], box, big_endian=writer.big_endian), stored.nbytes, None
-        if part is None:
-            writer.carry(name, stored.data_type, stored.shape, *content)
-        else:
-            writer.carry_slice(name, stored.data_type, piece.step.shape, part, *content)
-
-    def _chunks(self, name: str, box: Ranges, *, big_endian: bool) -> Iterator[memoryview]:
-        """Yield the bytes of a box of an averaged tensor."""
-        sources = [(checkpoint.reader, _entry(checkpoint, name)) for checkpoint in self._checkpoints]
+    def _means(self, name: str, box: Ranges, *, verify: bool) -> Iterator[Array]:
+        """Yield the values of a box of an averaged tensor."""
+        original = self._averaged[name]
+        sources = [(checkpoint.reader, _entry(checkpoint, original)) for checkpoint in self._checkpoints]
         shape = tuple(r.stop - r.start for r in box)
-        if _is_read_at_once(sources[-1][1]):  # and compared with its checksum on the way
+        if is_read_at_once(sources[-1][1]):  # and compared with its checksum on the way
             index: tuple[Any, ...] = (*box, ...)
-            arrays = (reader.read(entry, verify=self._verify, mapped=False)[index] for reader, entry in sources)
+            arrays = (reader.read(entry, verify=verify, mapped=False)[index] for reader, entry in sources)
             if math.prod(shape):
-                yield self._mean(name, arrays, big_endian=big_endian)
+                yield self._mean(original, arrays)
             return
         # Of a V1 checkpoint every read decodes all of a slice.
         most = math.prod(shape) if any(reader.format == V1 for reader, _ in sources) else PIECE
         for run in runs(shape, max(1, most)):
             at = tuple(slice(o.start + r.start, o.start + r.stop) for o, r in zip(box, run, strict=True))
-            arrays = (reader.read_box(entry, at, mapped=False) for reader, entry in sources)
-            yield self._mean(name, arrays, big_endian=big_endian)
+            yield self._mean(original, (reader.read_box(entry, at, mapped=False) for reader, entry in sources))
 
-    def _mean(self, name: str, arrays: Iterable[Array], *, big_endian: bool) -> memoryview:
+    def _mean(self, name: str, arrays: Iterable[Array]) -> Array:
         values, odd = mean(arrays, self._shares)
         if odd:
             self._odd[name] = self._odd.get(name, 0) + odd
-        return (swap(values) if big_endian != (sys.byteorder == "big") else values).view(np.uint8).data
+        return values
 
 
-def _is_read_at_once(entry: Entry) -> bool:
+def is_read_at_once(entry: Entry) -> bool:
     """Whether a tensor, as the last source has it, is read in one piece."""
     return not entry.slices and entry.size <= PIECE
 

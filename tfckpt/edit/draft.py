@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from tfckpt.base import log
 from tfckpt.base.options import PathLike
-from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.checkpoint import Checkpoint, check_apart
 from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.checkpoint.graph import graph_edit
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Node, ObjectGraph, split_path
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
-from tfckpt.edit.rewrite import write_plan
 from tfckpt.errors import UsageError, count_of, printable, some
-from tfckpt.planning.plan import NO_SIZES, Plan
-from tfckpt.planning.steps import carrying
+from tfckpt.execution.pieces import write_stored
+from tfckpt.formats.bundle import BundleSink, BundleSource
+from tfckpt.formats.container import Destination
+from tfckpt.planning.steps import Step, carrying
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -155,20 +155,19 @@ class Draft:
         if self._source is not None:
             check_apart(self._source, dest)
         order = self._source is not None and self._source.reader.big_endian
-        with BundleWriter(dest, overwrite=overwrite, sync=sync, big_endian=order) as writer:
+        with BundleSink(Destination(dest, overwrite=overwrite, sync=sync), big_endian=order) as sink:
             if self._source is not None:
-                write_plan(self._plan(self._source), self._source.reader, writer, verify=verify)
+                write_stored(self._steps(self._source), BundleSource(self._source.reader), sink, verify=verify)
             for key, value in self._added.items():
-                writer.add(key, value)
-            writer.add(OBJECT_GRAPH_KEY, self.graph.serialize())
-            writer.finish(check=None if self._source is None else self._source.reader.check_unchanged)
+                sink.writer.add(key, value)
+            sink.attach(OBJECT_GRAPH_KEY, self.graph.serialize())
+            sink.commit(None if self._source is None else self._source.reader.check_unchanged)
         log.info("%s: %d tensors written", dest, len(self._stored) + len(self._added) + 1)
 
-    def _plan(self, source: Checkpoint) -> Plan:
+    def _steps(self, source: Checkpoint) -> list[Step]:
         """Return the steps of what the source stores; the object graph comes last, as TensorFlow writes it."""
         stored = (entry for entry in source.entries() if entry.name in self._stored)
-        steps = tuple(carrying(entry, "".join(self._stored[entry.name])) for entry in stored)
-        return Plan(source.prefix, "", steps, (), NO_SIZES)
+        return [carrying(entry, "".join(self._stored[entry.name])) for entry in stored]
 
     def __repr__(self) -> str:
         source = "" if self._source is None else f" of {printable(self._source.prefix)!r}"

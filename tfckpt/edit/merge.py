@@ -8,24 +8,12 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.base.issues import Issue, compare
-from tfckpt.base.options import MergeOptions, PathLike
-from tfckpt.base.progress import finish
-from tfckpt.base.signatures import takes
-from tfckpt.bundle.carry import counting
-from tfckpt.bundle.listing import collector_paused
-from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values.entry import Entry, stored_at
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.bundle.values.slices import check_cover, check_disjoint, shape_of
-from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.checkpoint import check_apart
-from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.checkpoint.find.locate import check_prefix
 from tfckpt.checkpoint.graph.object_graph import (
     ATTRIBUTES,
     OBJECT_GRAPH_KEY,
@@ -39,114 +27,19 @@ from tfckpt.checkpoint.graph.optimizer_lists import elements, find_optimizers, k
 from tfckpt.edit.evidence import NOWHERE
 from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
 from tfckpt.edit.preferences import Choice, Origin, Preferences
-from tfckpt.edit.rewrite import (
-    Piece,
-    arrange,
-    check_unchanged,
-    in_the_way,
-    numbering,
-    pieces_of,
-    source_paths,
-    spread,
-    stored_once,
-    write_pieces,
-)
-from tfckpt.errors import FormatError, PlanError, UnsupportedError, UsageError, count_of, remedied, some
-from tfckpt.planning.plan import NO_SIZES, Dropped, Plan, noting
+from tfckpt.errors import FormatError, PlanError, UnsupportedError, count_of, remedied, some
+from tfckpt.execution.pieces import stored_once
+from tfckpt.planning.plan import NO_SIZES, Dropped, Plan
 from tfckpt.planning.steps import Step, carrying
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    pass
 
 # Of the path of a key that is spelled anew; a crafted graph may be a chain of any length, with names of any length.
 MOST_PARTS = 100
 MOST_CHARACTERS = 200  # of an edge
-
-
-@takes(MergeOptions)
-def merge(sources: Sequence[PathLike], dest: PathLike, **options: Unpack[MergeOptions]) -> Plan:
-    """Join checkpoints into one.
-
-    Without ``prefer``, as TensorFlow joins the parts of a sharded save: every data file goes along as it is, a partitioned
-    tensor may have slices in several sources, and any other name may come once. With it, what several sources have is taken
-    whole from one of them.
-
-    Object graphs are joined: the same path means the same object. The first source, or the one that is preferred for
-    everything, says how objects hang together, and how keys are spelled. The moments that Keras 3 keeps in lists go to the
-    place that their variable has in its optimizer; those of tf_keras, too, if their full names prove which variable that is.
-    Where an order is not known, or numbers of layers contradict attributes and full names, values of several sources are not
-    mixed: that is refused, and all of one is not. Copies of weights, which Keras 3 exports, follow their originals.
-
-    Args:
-        sources: checkpoints, each as for `open`. They are only read.
-        dest: the exact prefix of the files to write.
-        **options: those of `MergeOptions`.
-    Returns:
-        The `Plan`: every tensor; the ``origin`` of a step, and of what was not taken, is its source.
-    Raises:
-        PlanError: several sources have something, and nothing says which counts; object graphs contradict, or the order of an
-            optimizer's lists, or of layers, is not known; slices are of different tensors, or do not cover theirs; a
-            preference is for nothing.
-        UsageError: no source, sources of different byte order, or a preference that is none.
-        CheckpointExistsError, CheckpointNotFoundError, ChecksumError, FormatError, StorageError.
-    Example:
-        >>> tfckpt.save("part-0", {"a": 1}), tfckpt.save("part-1", {"b": 2})
-        (None, None)
-        >>> len(tfckpt.merge(["part-0", "part-1"], "whole").steps), sorted(tfckpt.open("whole"))
-        (2, ['a', 'b'])
-        >>> tfckpt.save("part-2", {"b": 3, "c": 4})
-        >>> plan = tfckpt.merge(["part-1", "part-2"], "new", prefer=["part-2"])
-        >>> [(item.source, item.origin, item.rule) for item in plan.dropped]
-        [('b', 'part-1', 'also in part-1, taken from part-2')]
-
-    Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, MergeBundles.
-    """
-    prefix = check_prefix(dest)
-    with ExitStack() as stack:
-        origins = [Origin(stack.enter_context(open_checkpoint(s)), os.fspath(s)) for s in source_paths(sources)]
-        orders = {origin.checkpoint.reader.big_endian for origin in origins}
-        if len(orders) != 1:
-            raise UsageError("merge: expected sources of one byte order, got " + ("both" if orders else "no source"))
-        with collector_paused():  # of 100,000 objects it would make a quarter of the time
-            plan, steps = _Planning(origins, options["prefer"]).plan(partial=options["partial"])
-        for origin in origins:
-            check_apart(origin.checkpoint, prefix)
-        if options["dry_run"]:
-            plan = noting(plan, in_the_way(prefix, overwrite=options["overwrite"]))
-        else:
-            with BundleWriter(
-                prefix,
-                overwrite=options["overwrite"],
-                sync=options["sync"],
-                big_endian=orders.pop(),
-                progress=counting(options["progress"], plan.nbytes),
-            ) as writer:
-                _write(origins, plan, steps, writer, verify=options["verify"])
-            finish(options["progress"], plan.nbytes)
-    return plan
-
-
-def _write(
-    origins: Sequence[Origin], plan: Plan, steps: Sequence[Sequence[Step]], writer: BundleWriter, *, verify: bool
-) -> None:
-    listed: list[Piece] = []
-    pieces: list[Piece] = []
-    with collector_paused():
-        for origin, part in zip(origins, steps, strict=True):
-            ranks = _order_of_use(origin.checkpoint.reader)
-            own = list(pieces_of(origin.checkpoint.reader, part))
-            listed += own
-            pieces += sorted(own, key=lambda p: (ranks[p.stored.shard], *stored_at(p.stored)))
-    write_pieces(plan, pieces, spread(pieces, None), writer, verify=verify)
-    arrange(listed, numbering(pieces), writer)
-    writer.finish(check=lambda: check_unchanged(origin.checkpoint for origin in origins))
-
-
-def _order_of_use(reader: TensorReader) -> dict[int, int]:
-    """Return each shard's rank in the order in which the index names them, which is how TensorFlow numbers them anew."""
-    return {shard: rank for rank, shard in enumerate(dict.fromkeys(entry.shard for entry in reader.stored.values()))}
 
 
 class _Held(NamedTuple):
@@ -159,7 +52,7 @@ class _Held(NamedTuple):
 _Thing = dict[int, _Held]  # by source
 
 
-class _Planning:
+class Merging:
     """A merge on its way to a plan."""
 
     def __init__(self, origins: Sequence[Origin], prefer: Sequence[str]) -> None:

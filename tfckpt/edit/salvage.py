@@ -11,42 +11,31 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfckpt._proto.types_pb2 import DT_STRING
-from tfckpt.base import log
-from tfckpt.base.issues import Issue, leave_out, lines_of, notes_to_json, take
-from tfckpt.base.options import PathLike, SalvageOptions
-from tfckpt.base.progress import finish, stages
-from tfckpt.base.signatures import takes
-from tfckpt.bundle.carry import counting
-from tfckpt.bundle.damage import Finding, find_all, remedy_for_all, survey
+from tfckpt.base.issues import Issue, lines_of, notes_to_json
+from tfckpt.base.options import PathLike
+from tfckpt.bundle.damage import Finding
 from tfckpt.bundle.tensor_reader import TensorReader
 from tfckpt.bundle.v1.files import has_any_file
 from tfckpt.bundle.values.dtypes import tensor_type
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.bundle.writer import BundleWriter
-from tfckpt.checkpoint.find.locate import check_prefix, find_prefix
+from tfckpt.checkpoint.find.locate import find_prefix
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.edit.rewrite import stored_once, write_plan
 from tfckpt.errors import (
     CheckpointNotFoundError,
     FormatError,
     TfckptError,
-    UsageError,
-    are,
     count_of,
     redacted,
-    remedied,
     some,
 )
-from tfckpt.planning.plan import NO_SIZES, Plan
-from tfckpt.planning.steps import carrying
+from tfckpt.formats.bundle import BundleSource
 from tfckpt.storage import files
-from tfckpt.storage.paths import V2, index_path, v1_pattern
+from tfckpt.storage.paths import V2, v1_pattern
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,86 +114,19 @@ class Salvage:
         return {**where, "saved": saved, **unsaved, **notes_to_json(self.issues)}
 
 
-@takes(SalvageOptions)
-def salvage(source: PathLike, dest: PathLike, **options: Unpack[SalvageOptions]) -> Salvage:
-    """Write what is intact of a damaged checkpoint: each tensor whose checksums match its bytes, and nothing else.
-
-    Data files may be missing or cut short, and the index damaged: blocks of it that are whole are found even without its
-    footer. A partitioned tensor goes as a whole or not at all, and so does an object of several tensors, such as a table. The
-    object graph goes along if it is intact, without what is known to be lost, so that TensorFlow restores the rest. The
-    result is V2, also of a V1 source.
-
-    Args:
-        source: the checkpoint: a prefix, one of its files, or its directory. It is only read.
-        dest: the exact prefix of the files to write.
-        **options: those of `SalvageOptions`.
-    Returns:
-        The `Salvage`: what was saved, and what was not and why. All was intact if its ``damage`` is empty.
-    Raises:
-        FormatError: no tensor is intact but perhaps the object graph; then nothing is written.
-        CheckpointNotFoundError: no checkpoint, or no index: without it nothing is known of a data file's tensors.
-        CheckpointExistsError, StorageError, UsageError.
-    Example:
-        >>> tfckpt.save("damaged", {"a": [1.0, 2.0], "b": 3})
-        >>> with open("damaged.data-00000-of-00001", "r+b") as file:
-        ...     _ = file.write(b"!")
-        >>> report = tfckpt.salvage("damaged", "saved")
-        >>> report.lost, report.damage[0].end, sorted(tfckpt.open("saved"))
-        (('a',), 16, ['b'])
-    """
-    prefix = check_prefix(dest)
-    found = survey(_find_prefix(source, options["source_format"]), options["source_format"])
-    reader = found.reader
-    try:
-        if reader.format == V2 and files.is_same(index_path(reader.prefix), index_path(prefix)):
-            error = UsageError(f"{prefix}: source and destination are the same checkpoint")
-            raise remedied(error, take(os.fspath(dest), f"{prefix}.new"), leave_out("overwrite"))
-        total = sum(entry.nbytes for entry in reader.entries.values())
-        reading, writing = stages(options["progress"], total, total)
-        damage = [*found.damage, *find_all(reader, progress=counting(reading, total))]
-        finish(reading, total)
-        left = find_intact(reader, damage)
-        if damage and not left.has_values:
-            places = dict.fromkeys(item.line for item in damage)
-            first = f"{len(places)} places are damaged, the first: " if len(places) > 1 else ""
-            hint = f"{first}{damage[0].reason}"
-            lost = FormatError("salvage", path=reader.prefix, expected="an intact tensor", got="none", hint=hint)
-            raise remedied(lost, remedy_for_all(damage))
-        saved, issues = left.entries, (*found.issues, *left.issues)
-        report = Salvage(
-            reader.prefix, prefix, saved, tuple(damage), issues, left.set_aside, _unsaved_roles(reader, saved)
-        )
-        if options["dry_run"]:
-            return report
-        count = counting(writing, sum(entry.nbytes for entry in saved))
-        with BundleWriter(
-            prefix, overwrite=options["overwrite"], sync=options["sync"], big_endian=reader.big_endian, progress=count
-        ) as writer:
-            steps = tuple(stored_once(map(carrying, saved), reader))
-            plan = Plan(reader.prefix, "", steps, (), NO_SIZES, object_graph=left.graph)
-            write_plan(plan, reader, writer, verify=True)
-            writer.finish(check=reader.check_unchanged)
-        finish(writing, total)
-    finally:
-        reader.close()
-    counts = count_of(saved, "tensor"), prefix, are(damage, "place")
-    log.info("%s: %s written to %s, %s damaged", reader.prefix, *counts)
-    return report
-
-
-def _unsaved_roles(reader: TensorReader, saved: Sequence[Entry]) -> dict[str, str]:
+def unsaved_roles(reader: TensorReader, saved: Sequence[Entry]) -> dict[str, str]:
     """Return what each tensor that the index knows and that is not saved is for."""
     unsaved = reader.entries.keys() - {entry.name for entry in saved}
     if not unsaved:
         return {}
     graph = None
     with suppress(TfckptError):  # the graph may be what is damaged
-        graph = _read_graph(reader)
+        graph = BundleSource(reader).object_graph
     roles = find_roles(reader.entries.values(), graph)
     return {name: roles[name] for name in sorted(unsaved)}
 
 
-def _find_prefix(source: PathLike, source_format: str | None) -> str:
+def find_damaged(source: PathLike, source_format: str | None) -> str:
     """Return the prefix of a checkpoint; a V1 file that has lost its end is one, too."""
     try:
         return find_prefix(source, source_format)
@@ -238,7 +160,7 @@ def find_intact(reader: TensorReader, damage: Sequence[Finding]) -> Intact:
     if OBJECT_GRAPH_KEY in lost:
         return intact._replace(issues=(Issue("graph-lost"),))
     try:
-        graph = _read_graph(reader)
+        graph = BundleSource(reader).object_graph
     except FormatError as error:
         return intact._replace(issues=(Issue("graph-as-it-is", got=str(error)),))
     if graph is None:
@@ -249,7 +171,7 @@ def find_intact(reader: TensorReader, damage: Sequence[Finding]) -> Intact:
 def dangling(reader: TensorReader) -> list[str]:
     """Return the keys in an undamaged checkpoint's object graph for which TensorFlow would look in vain."""
     try:
-        graph = _read_graph(reader)
+        graph = BundleSource(reader).object_graph
     except FormatError:
         return []
     if graph is None:
@@ -257,17 +179,6 @@ def dangling(reader: TensorReader) -> list[str]:
     tensors = ObjectTensors(graph, reader.entries)
     keys = dict.fromkeys(attribute.checkpoint_key for attribute in graph.attributes())
     return [key for key in keys if tensors.is_broken(key)]
-
-
-def _read_graph(reader: TensorReader) -> ObjectGraph | None:
-    """Return the object graph; None if there is none.
-
-    Raises: FormatError.
-    """
-    entry = reader.entries.get(OBJECT_GRAPH_KEY)
-    if entry is None or entry.data_type != DT_STRING or entry.shape != ():
-        return None
-    return ObjectGraph.parse(reader.read(entry, verify=True).item())
 
 
 def _fitted(intact: Intact, graph: ObjectGraph, lost: frozenset[str], *, unnamed: bool) -> Intact:

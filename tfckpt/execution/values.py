@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfckpt.bundle.values.dtypes import numpy_dtype
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle.values.dtypes import FLOATING, numpy_dtype
 from tfckpt.families.language import axes
 from tfckpt.planning.steps import Cast, Fill, Identity, Input, Op, Pad, Rearrange, Resize, Scale, Step
 
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
 
-def joined(step: Step, read: Callable[[Input], Array]) -> Array:
-    """Return a step's values; ``read`` returns the whole tensor that an input names."""
-    arrays = [_values(item, read) for item in step.inputs]
+Tell = Callable[[int, DataType], None]  # how many values a cast made infinite, and what it cast to
+
+
+def joined(step: Step, read: Callable[[Input], Array], tell: Tell | None = None) -> Array:
+    """Return a step's values.
+
+    Args:
+        step: what becomes of them.
+        read: returns the whole tensor that an input names.
+        tell: called if a cast makes values infinite that were not.
+    """
+    arrays = [_values(item, read, tell) for item in step.inputs]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, step.axis)
-    for op in step.ops:
-        array = apply(op, array)
-    return array
+    return _apply_all(step.ops, array, tell)
 
 
-def _values(item: Input, read: Callable[[Input], Array]) -> Array:
+def _values(item: Input, read: Callable[[Input], Array], tell: Tell | None) -> Array:
     """Return an input's values. Those that are all alike, or random, are made in their last shape."""
     ops = item.ops
     if isinstance(item.constant, Fill):
@@ -36,8 +44,17 @@ def _values(item: Input, read: Callable[[Input], Array]) -> Array:
         array = read(item)
         if item.part is not None:
             array = array.take(range(item.part.start, item.part.stop), item.part.axis)
+    return _apply_all(ops, array, tell)
+
+
+def _apply_all(ops: Iterable[Op], array: Array, tell: Tell | None) -> Array:
     for op in ops:
-        array = apply(op, array)
+        made = apply(op, array)
+        if tell is not None and isinstance(op, Cast) and op.data_type in FLOATING:
+            lost = int(np.isinf(made).sum() - np.isinf(array).sum())
+            if lost:
+                tell(lost, op.data_type)
+        array = made
     return array
 
 

@@ -1,1 +1,1 @@
-"""Tensors out to the files of other frameworks, and in from them: safetensors, npz, directories of .npy files."""
+"""The kinds of files that tensors come from and go to: bundles, safetensors, npz, directories of .npy files."""

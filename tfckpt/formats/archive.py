@@ -1,20 +1,23 @@
-"""A file of tensors, opened for reading: what a plan is made from, and the values piece by piece."""
+"""A file of tensors of another program, opened for reading: a source of which each tensor is a range of bytes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle.carry import Count, StoredBytes, carry
 from tfckpt.bundle.values.arrays import shaped, swap
 from tfckpt.bundle.values.dtypes import dtype_name, item_size, numpy_dtype
 from tfckpt.bundle.values.entry import Entry, encode_name
+from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.formats.npy import Header, strings_in
+from tfckpt.storage.files import Input
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
@@ -32,7 +35,17 @@ class Member(NamedTuple):
     data_type: DataType  # what it becomes
     header: Header  # what the file holds
     stored_nbytes: int  # what that takes there
-    chunks: Callable[[], Iterator[bytes]]  # its bytes as they are, in order, in pieces of whole elements
+    chunks: Callable[[], Iterable[bytes]]  # its bytes as they are, in order, in pieces of whole elements
+
+    @property
+    def stored(self) -> StoredBytes | None:
+        """The bytes where they lie in a file, if a bundle would store the same."""
+        if not self.is_streamed or (
+            self.data_type not in NAMELESS and self.header.dtype != numpy_dtype(self.data_type)
+        ):
+            return None
+        chunks = self.chunks()
+        return chunks if isinstance(chunks, StoredBytes) else None
 
     @property
     def is_streamed(self) -> bool:
@@ -83,14 +96,14 @@ class Member(NamedTuple):
 
 
 class Archive:
-    """The tensors of one file, or of a directory of files.
+    """The tensors of one file, or of a directory of files: a `TensorSource`.
 
     Args:
         path: of it.
         members: its tensors.
-        notes: what a user should know.
         check: raises if the file has changed since it was opened.
         close: closes it.
+        files: the one file, if its tensors lie in it as a bundle would store them.
     """
 
     object_graph: ObjectGraph | None = None  # none of these files has one
@@ -102,10 +115,12 @@ class Archive:
         *,
         check: Callable[[], None],
         close: Callable[[], None],
+        files: Sequence[Input] = (),
     ) -> None:
         self.prefix = path
         self.members: Mapping[str, Member] = {m.name: m for m in sorted(members, key=lambda m: encode_name(m.name))}
         self.check_unchanged, self.close = check, close
+        self._files = files
 
     def entries(self) -> list[Entry]:
         """Return what is known of each tensor, sorted by name; places mean nothing."""
@@ -114,21 +129,63 @@ class Archive:
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
 
+    def entry(self, name: str) -> Entry | None:
+        """Return one tensor's entry, or None."""
+        return _entry(self.members[name]) if name in self.members else None
+
+    def read(self, entry: Entry, *, verify: bool, mapped: bool = False) -> Array:
+        """Return a tensor's values; see `Member.read`."""
+        return self.members[entry.name].read()
+
+    def stream(self, entry: Entry, *, verify: bool) -> Iterator[Array]:
+        """Yield a tensor's values; see `Member.stream`."""
+        return self.members[entry.name].stream()
+
+    def stored_bytes(self, entry: Entry, *, verify: bool, big_endian: bool) -> StoredBytes | None:
+        """Return a tensor's bytes in the file, if a bundle of that byte order would store the same; None if not."""
+        return None if big_endian else self.members[entry.name].stored
+
+    def pieces(self, entry: Entry) -> list[tuple[TensorSlice | None, Entry]]:
+        """Return the tensor itself: none is stored in slices."""
+        return [(None, entry)]
+
+    def why_unshared(self, entries: Iterable[Entry]) -> str:
+        """Return why the file cannot be a data file of a bundle; empty if it can."""
+        if not self._files:
+            return "its tensors lie in many files, or are compressed"
+        return ""
+
+    def data_files(self) -> list[Input]:
+        """Return the one file that can be shared."""
+        return list(self._files)
+
+    def checksums(self, entries: Sequence[Entry], *, verify: bool, count: Count | None) -> list[int]:
+        """Compute the masked checksums of tensors, on all cores: no such file has any."""
+        found = [self.members[entry.name].stored for entry in entries]
+        stored = [item for item in found if item is not None]
+        assert len(stored) == len(entries)
+        computed = carry((item.to_run() for item in stored), progress=count)
+        return [computed[item.where] for item in stored]
+
+    def check(self, entries: Sequence[Entry], *, verify: bool) -> None:
+        """Do nothing: headers were compared with the size of the file when it was opened."""
+
 
 def _entry(member: Member) -> Entry:
-    header = member.header
-    nbytes = header.nbytes
+    header, nbytes = member.header, member.header.nbytes
     if header.dtype.kind not in "SU":
         nbytes = math.prod(header.shape) * item_size(member.data_type)
     return Entry(member.name, member.data_type, header.shape, 0, 0, nbytes, 0)
 
 
-def plain_header(data_type: DataType, shape: tuple[int, ...], nbytes: int) -> Header:
-    """Return the header of values that lie in a file as TensorFlow stores them."""
+def plain_member(name: str, data_type: DataType, shape: tuple[int, ...], file: Input, offset: int) -> Member:
+    """Return a tensor that lies in a file as TensorFlow stores it."""
     dtype = numpy_dtype(data_type)
     if data_type in NAMELESS:
         dtype = np.dtype(f"V{dtype.itemsize}")
-    return Header(dtype, shape, False, nbytes, 0)
+    header = Header(dtype, shape, False, math.prod(shape) * dtype.itemsize, 0)
+    stored = StoredBytes(name, file, offset, header.nbytes)
+    return Member(name, data_type, header, header.nbytes, lambda: stored)
 
 
 def noted_type(name: str, form: DataType, noted: str | None, names: Mapping[str, DataType]) -> DataType:

@@ -11,33 +11,38 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
 from tfckpt.base.issues import list_tensors, take
+from tfckpt.bundle.carry import StoredBytes
 from tfckpt.bundle.values.dtypes import NUMERIC, dtype_name
 from tfckpt.errors import (
     CheckpointExistsError,
     CheckpointNotFoundError,
     FormatError,
     UnsupportedError,
+    UsageError,
     located,
     remedied,
 )
 from tfckpt.formats.archive import Archive, Member
+from tfckpt.formats.container import NPY, Chunk, Container, Destination, Tensor, register
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
-from tfckpt.formats.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
+from tfckpt.formats.npy import MAX_HEADER_SIZE, ArraySink, Header, data_type_in, padded, parse_header
+from tfckpt.formats.sinks import VERSION
 from tfckpt.storage import files
-from tfckpt.storage.local_input import CHUNK_SIZE
+from tfckpt.storage.commit import FileSet
 from tfckpt.storage.paths import INDEX_SUFFIX, join
 from tfckpt.storage.sniff import explain, stub_at
 
 if TYPE_CHECKING:
-    from tfckpt.storage.commit import FileSet
+    from typing_extensions import Self
+
+    from tfckpt.bundle.values.arrays import Array
 
 INDEX = "index.json"
-VERSION = 1
 INDEX_LIMIT = 1 << 27  # bytes
 PREFIX_SIZE = 12  # before a .npy header, at most
 SLUG_SIZE = 100  # characters of a name that its file has
@@ -56,61 +61,76 @@ def file_name(number: int, name: str) -> str:
     return f"{number:05d}.{slug}.npy"
 
 
-def check_free(path: str, *, overwrite: bool) -> None:
-    """Raise CheckpointExistsError if something lies in the directory, or is no directory."""
-    if not files.exists(path):
-        return
-    if not files.is_directory(path):
-        error = CheckpointExistsError(f"{path}: there is a file of that name, and no directory")
-        raise remedied(error, take(f"{path}/", f"{path}.arrays/"))
-    if not overwrite and files.can_list(path) and (found := files.list_directory(path)):
-        raise CheckpointExistsError(f"{path}: not empty ({found[0]}); choose another directory, or overwrite it")
+class DirectorySink(ArraySink):
+    """A directory of arrays on its way."""
 
+    kind = NPY
 
-class DirectorySink:
-    """A directory of arrays on its way: `add` them, `finish`.
-
-    Args:
-        path: of the directory.
-        out: its files; whoever holds it has the directory for itself.
-    """
-
-    def __init__(self, path: str, out: FileSet, count: int) -> None:
-        self._path, self._out = path, out
+    def __init__(self, to: Destination) -> None:
+        super().__init__(to)
+        self._path = to.path.rstrip("/") or "/"
         self._rows: list[dict[str, Any]] = []
         self._arrays: list[files.Output] = []
-        names = files.list_directory(path) if files.is_directory(path) else []
+        self._old: list[str] = []
+        self._first = 0
+
+    def __enter__(self) -> Self:
+        self._check_free()
+        self.files = FileSet(join(self._path, INDEX), sync=self.to.sync)
+        return self
+
+    def _check_free(self) -> None:
+        """Raise CheckpointExistsError if something lies in the directory, or is no directory."""
+        path = self._path
+        if files.exists(path) and not files.is_directory(path):
+            error = CheckpointExistsError(f"{path}: there is a file of that name, and no directory")
+            raise remedied(error, take(f"{path}/", f"{path}.arrays/"))
+        found = files.list_directory(path) if files.exists(path) and files.can_list(path) else []
+        if found and not self.to.overwrite:
+            raise CheckpointExistsError(f"{path}: not empty ({found[0]}); choose another directory, or overwrite it")
+        if any(files.is_same(join(path, INDEX), source) for source in self.to.inputs):
+            raise UsageError(f"{path}: its {INDEX} is a file of the source")
+
+    def begin(self, tensors: Sequence[Tensor]) -> None:
+        """Find numbers that no array there has, as many as there are tensors."""
+        names = files.list_directory(self._path) if files.is_directory(self._path) else []
         self._old = [name for name in names if ARRAY.fullmatch(name)]
         for name in filter(TEMPORARY.fullmatch, names):  # of a writer that has died
-            files.remove(join(path, name))
+            files.remove(join(self._path, name))
         used = [int(name.partition(".")[0]) for name in self._old]
-        self._first = 0 if min(used, default=count) >= count else max(used) + 1
+        self._first = 0 if min(used, default=len(tensors)) >= len(tensors) else max(used) + 1
 
-    def add(
-        self,
-        name: str,
-        data_type: DataType,
-        shape: tuple[int, ...],
-        header: bytes,
-        chunks: Iterable[bytes | memoryview],
-    ) -> None:
-        """Write an array."""
-        called = file_name(self._first + len(self._rows), name)
-        file = self._out.create(join(self._path, called))
+    def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
+        """Write an array of numbers."""
+        self._add(tensor, self.header(tensor), self.counted(tensor, chunks))
+
+    def put_strings(self, tensor: Tensor, values: Array) -> None:
+        """Write an array of strings."""
+        header, content = padded(tensor, values)
+        self._add(tensor, header, [content])
+
+    def _add(self, tensor: Tensor, header: bytes, chunks: Iterable[Chunk]) -> None:
+        assert self.files is not None
+        called = file_name(self._first + len(self._rows), tensor.name)
+        file = self.files.create(join(self._path, called))
         self._arrays.append(file)
         file.write(header)
         for chunk in chunks:
             file.write(chunk)
-        self._out.seal(file)
-        self._rows.append({"name": name, "file": called, "dtype": dtype_name(data_type), "shape": list(shape)})
+        self.files.seal(file)
+        row = {"name": tensor.name, "file": called, "dtype": dtype_name(tensor.data_type), "shape": list(tensor.shape)}
+        self._rows.append(row)
 
-    def finish(self, note: dict[str, Any]) -> None:
+    def commit(self, check: Callable[[], None] | None = None) -> None:
         """Give all files their names, the index last, and remove the arrays of an older one."""
-        index = self._out.create(join(self._path, INDEX))
+        assert self.files is not None
+        if check is not None:
+            check()
+        index = self.files.create(join(self._path, INDEX))
         rows = ",\n".join(f"  {json.dumps(row)}" for row in self._rows)
-        head = json.dumps(note).removesuffix("}")
+        head = json.dumps(self.note).removesuffix("}")
         index.write(f'{head}, "tensors": [\n{rows}\n]}}\n'.encode())
-        self._out.commit_file(index, self._arrays)
+        self.files.commit_file(index, self._arrays)
         for name in self._old:  # whose numbers no new one has
             files.remove(join(self._path, name))
 
@@ -181,13 +201,14 @@ def _member(path: str, row: dict[str, Any]) -> Member:
     if row["dtype"] not in DATA_TYPES:
         raise UnsupportedError(f"{what}: no dtype {row['dtype']!r} is known")
     place, noted = join(path, called), DATA_TYPES[row["dtype"]]
-    header = _read_header(place, what, noted)
+    header, file = _read_header(place, what, noted)
     if header.shape != shape:
         raise FormatError(f"{what} in {called}", expected=f"the shape {list(shape)}", got=list(header.shape))
-    return Member(name, noted, header, header.nbytes, _chunks_of(place, header))
+    stored = StoredBytes(name, file, header.size, header.nbytes)
+    return Member(name, noted, header, header.nbytes, lambda: stored)
 
 
-def _read_header(place: str, what: str, noted: DataType) -> Header:
+def _read_header(place: str, what: str, noted: DataType) -> tuple[Header, files.ReopenedInput]:
     file = files.open_input(place)
     try:
         with located(place):
@@ -198,7 +219,7 @@ def _read_header(place: str, what: str, noted: DataType) -> Header:
             exact = noted if noted in WRITTEN_AS or noted in NAMELESS or noted == DT_STRING else None
             if data_type_in(header, exact) != noted:
                 raise FormatError(f"dtype of {what}", offset=0, expected=dtype_name(noted), got=header.dtype)
-            return header
+            return header, files.ReopenedInput(file)
     except FormatError as error:
         explain(error, stub_at(place), "a .npy file", place)
         raise
@@ -208,23 +229,12 @@ def _read_header(place: str, what: str, noted: DataType) -> Header:
         file.close()
 
 
-def _chunks_of(place: str, header: Header) -> Callable[[], Iterator[bytes]]:
-    def chunks() -> Iterator[bytes]:
-        file = files.open_input(place)
-        try:
-            size = max(1, CHUNK_SIZE // header.dtype.itemsize) * header.dtype.itemsize
-            for start in range(0, header.nbytes, size):
-                yield file.read_at(header.size + start, min(size, header.nbytes - start))
-            file.check_unchanged()
-        finally:
-            file.close()
-
-    return chunks
-
-
 def _is_key(name: str) -> bool:
     try:
         name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return False
     return True
+
+
+register(Container(NPY, open_directory, DirectorySink, is_directory=True))

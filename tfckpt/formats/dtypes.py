@@ -7,9 +7,8 @@ widened: the number is what counts. What such a tensor was stands in the file as
 from __future__ import annotations
 
 from tfckpt._proto import types_pb2
-from tfckpt._proto.types_pb2 import DT_STRING, DataType
-from tfckpt.bundle.values.dtypes import EXTENSIONS, NATIVE, dtype_name
-from tfckpt.formats.defaults import SAFETENSORS
+from tfckpt._proto.types_pb2 import DataType
+from tfckpt.bundle.values.dtypes import EXTENSIONS, dtype_name
 
 # Codes of safetensors, in the order in which its library lays tensors out: the last of its enumeration first, so that each
 # begins at a multiple of its size. Source: safetensors/src/tensor.rs, Dtype; FNUZ since 0.8, all others since 0.7
@@ -51,15 +50,3 @@ WRITTEN_AS: dict[DataType, DataType] = {
 # NumPy's files name these by their width alone: they come back as void, which ``.view(ml_dtypes.bfloat16)`` makes right.
 NAMELESS = tuple(data_type for data_type in EXTENSIONS if data_type not in WRITTEN_AS)
 NAMES = {dtype_name(data_type): data_type for data_type in (*WRITTEN_AS, *NAMELESS)}
-
-
-def form_of(data_type: DataType, kind: str) -> DataType | None:
-    """Return the dtype that one is written as in a kind of file; None if it has no form there.
-
-    >>> dtype_name(form_of(types_pb2.DT_INT4, SAFETENSORS)), form_of(DT_STRING, SAFETENSORS)
-    ('int8', None)
-    """
-    form = WRITTEN_AS.get(data_type, data_type)
-    if kind == SAFETENSORS:
-        return form if form in CODES else None
-    return form if form in NATIVE or form in EXTENSIONS or form == DT_STRING else None

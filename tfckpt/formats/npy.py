@@ -11,16 +11,20 @@ import io
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from tfckpt._proto.types_pb2 import DT_STRING, DataType
+from tfckpt.base.issues import Issue
 from tfckpt.bundle.values import entry
 from tfckpt.bundle.values.dtypes import EXTENSIONS, OBJECTS, data_type_of, dtype_name, numpy_dtype
 from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.formats.container import Tensor
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
+from tfckpt.formats.sinks import PlainSink
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
@@ -136,3 +140,41 @@ def strings_in(values: Array) -> Array:
     else:
         found[:] = flat.tolist()
     return found.reshape(values.shape)
+
+
+class ArraySink(PlainSink):
+    """What can be written as a .npy file, and the header of one: what .npz files and directories have in common."""
+
+    @classmethod
+    def form(cls, data_type: DataType) -> DataType | None:
+        """Return the dtype that one is written as; None if it has no form there."""
+        return data_type if data_type == DT_STRING else super().form(data_type)
+
+    @classmethod
+    def complain(cls, tensor: Tensor, read: Callable[[], Array]) -> Issue | None:
+        """Return why a tensor cannot go, if it cannot. Strings are read, to see whether they can be given one width."""
+        if (why := super().complain(tensor, read)) is not None:
+            return why
+        if len(tensor.shape) > MAX_RANK:
+            return Issue("no-form", got=f"rank {len(tensor.shape)}: NumPy reads at most {MAX_RANK}")
+        if tensor.data_type == DT_STRING and pad_strings(read()) is None:
+            got = "strings that end in NUL, or of very different lengths, have no form in NumPy's files"
+            return Issue("no-form", got=got)
+        return None
+
+    def header(self, tensor: Tensor) -> bytes:
+        """Return what stands before a number's values: void for what ml_dtypes brings, as `numpy.load` returns it.
+
+        `numpy.save` mostly writes that, too; but float8_e5m2 as ``<f1``, which nothing reads.
+        """
+        form = self.form(tensor.data_type)
+        assert form is not None, tensor
+        dtype = numpy_dtype(form)
+        return write_header(np.dtype(f"V{dtype.itemsize}") if form in EXTENSIONS else dtype, tensor.shape)
+
+
+def padded(tensor: Tensor, values: Array) -> tuple[bytes, bytes]:
+    """Return the header and the values of strings, which `ArraySink.complain` had nothing against."""
+    array = pad_strings(values)
+    assert array is not None, tensor
+    return write_header(array.dtype, tensor.shape), array.tobytes()

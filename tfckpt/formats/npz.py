@@ -9,21 +9,31 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from tfckpt.base.issues import Issue
+from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
 from tfckpt.formats.archive import Archive, Member
+from tfckpt.formats.container import NPZ, Chunk, Container, Tensor, register
 from tfckpt.formats.dtypes import NAMES
-from tfckpt.formats.npy import MAX_HEADER_SIZE, Header, data_type_in, parse_header
+from tfckpt.formats.npy import MAX_HEADER_SIZE, ArraySink, Header, data_type_in, padded, parse_header
+from tfckpt.formats.sinks import FileSink, Out
 from tfckpt.storage import files
 from tfckpt.storage.local_input import CHUNK_SIZE
 from tfckpt.storage.local_output import OutputFile
 from tfckpt.storage.sniff import ZIP, remedy_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tfckpt.bundle.values.arrays import Array
 
 SUFFIX = ".npy"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal files
@@ -32,23 +42,14 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two
 LOCAL_HEADER_SIZE = 30
 PREFIX_SIZE = 12  # before a .npy header, at most
 NOTE_LIMIT = 0xFFFF  # bytes of a zip's comment
-
-
-class Sink(Protocol):
-    """Where bytes go, one after another."""
-
-    @property
-    def offset(self) -> int:
-        """How many have gone."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append."""
+MAX_NAME = 0xFFFF - len(SUFFIX)  # bytes
+LEADS_AWAY = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)", re.DOTALL)
 
 
 class _Writable(io.RawIOBase):
     """A sink as zipfile wants it: with a position, that can go back where a file on the disk lets it."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Out) -> None:
         self._sink = sink
         self._local = sink if isinstance(sink, OutputFile) else None
         self._at = sink.offset
@@ -112,7 +113,7 @@ class _Readable(io.RawIOBase):
 class ZipSink:
     """A .npz file on its way: `add` its arrays, `finish`."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Out) -> None:
         self._zip = zipfile.ZipFile(_Writable(sink), "w", zipfile.ZIP_STORED, allowZip64=True)
 
     def __enter__(self) -> ZipSink:
@@ -121,6 +122,10 @@ class ZipSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Write nothing more."""
         self._zip.fp = None  # or it would write the list of what is there when it goes, be that all or not
 
     def add(self, name: str, noted: str, header: bytes, chunks: Iterable[bytes | memoryview]) -> None:
@@ -138,6 +143,55 @@ class ZipSink:
         text = json.dumps(note).encode()
         self._zip.comment = text if len(text) <= NOTE_LIMIT else b""
         self._zip.close()
+
+
+class NpzSink(ArraySink, FileSink):
+    """A .npz file on its way, or a stream of one."""
+
+    kind = NPZ
+
+    @classmethod
+    def complain(cls, tensor: Tensor, read: Callable[[], Array]) -> Issue | None:
+        """Return why a tensor cannot go, if it cannot."""
+        try:
+            size = len(tensor.name.encode())
+        except UnicodeEncodeError:
+            got = f"the name is not UTF-8, which {cls.kind} wants"
+            return Issue("no-name", got=got, expected=", and a directory takes it")
+        if LEADS_AWAY.match(tensor.name):
+            return Issue("no-name", got="who unpacks the .npz would write that elsewhere")
+        if "\0" in tensor.name or size > MAX_NAME:
+            return Issue("no-name", got="a zip archive cannot hold that name")
+        return super().complain(tensor, read)
+
+    @classmethod
+    def ambiguous(cls, names: Sequence[str]) -> Iterator[Issue]:
+        """Yield complaints of names that `numpy.load` would take for one another."""
+        for name in sorted({*names} & {f"{name}{SUFFIX}" for name in names}):
+            yield Issue("alike-names", repr(name.removesuffix(SUFFIX)), got=repr(name))
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._zip = ZipSink(self.out)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._zip.leave()
+        super().__exit__(*exception)
+
+    def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
+        """Write an array of numbers."""
+        name = dtype_name(tensor.data_type)
+        self._zip.add(tensor.name, name if name in NAMES else "", self.header(tensor), self.counted(tensor, chunks))
+
+    def put_strings(self, tensor: Tensor, values: Array) -> None:
+        """Write an array of strings."""
+        header, content = padded(tensor, values)
+        self._zip.add(tensor.name, "", header, [content])
+
+    def finish(self) -> None:
+        """Write the list of what is there."""
+        self._zip.finish(self.note)
 
 
 def open_npz(path: str) -> Archive:
@@ -236,3 +290,6 @@ def _chunks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header) 
                 raise FormatError(f".npz member {info.filename!r}", expected="its end", got="more bytes")
 
     return chunks
+
+
+register(Container(NPZ, open_npz, NpzSink, suffixes=(".npz",), detect=lambda start: start.startswith(b"PK")))

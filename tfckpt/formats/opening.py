@@ -1,37 +1,37 @@
-"""Opens whichever file of tensors lies at a path."""
+"""Which kind of file lies at a path, or is to lie there: told by its name, its first bytes, or the user."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+import os
 
-from tfckpt.errors import FormatError, UnsupportedError, located, remedied
-from tfckpt.formats import safetensors
-from tfckpt.formats.archive import Archive, Member, noted_type, plain_header
-from tfckpt.formats.defaults import NPY, NPZ, SAFETENSORS
-from tfckpt.formats.directory import open_directory
-from tfckpt.formats.dtypes import NAMES
-from tfckpt.formats.kinds import EXPECTED, check_kind, kind_of_source
-from tfckpt.formats.npz import open_npz
+from tfckpt.base.issues import Issue, take
+from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError, UsageError, located, remedied
+from tfckpt.formats import bundle, directory, npz, safetensors  # noqa: F401  # each registers its container
+from tfckpt.formats.container import BUNDLE, SAFETENSORS, Container, Destination, TensorSource, kinds, registered
 from tfckpt.storage import files
-from tfckpt.storage.paths import is_remote
-from tfckpt.storage.sniff import explain, stub_at
+from tfckpt.storage.paths import split_query
+from tfckpt.storage.sniff import explain, kind_of, remedy_for, stub_at
 
-NOTE = "tfckpt"  # the key of what we note in the metadata
+EXPECTED = "a safetensors or .npz file"
+MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
+# What people have lying beside what can be read: first bytes, what that is, and what to do.
+OTHERS = (
+    (b"\x93NUMPY", "one array without a name", "numpy.savez gives names to arrays"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes them", "Keras reads it, and writes TensorFlow's checkpoints"),
+    (b"\x80", "a pickle, as PyTorch writes them", "safetensors.torch.save_file writes what can be read safely"),
+)
 
 
-def open_archive(path: str, kind: str | None) -> Archive:
+def open_source(path: str, kind: str | None) -> TensorSource:
     """Open a file of tensors for reading, or a directory of them: its headers are read and checked, no values.
 
     Raises: CheckpointNotFoundError, FormatError, StorageError, UnsupportedError; UsageError for a kind that is none.
     """
-    check_kind(kind)
-    kind = kind or kind_of_source(path)
-    opened = {NPY: open_directory, NPZ: open_npz, SAFETENSORS: open_safetensors}[kind]
+    container = _asked_for(kind) or _container_at(path)
     with located(path, None):
         try:
-            return opened(path)
+            container.check()
+            return container.open(path)
         except FormatError as error:
             explain(error, stub_at(path), EXPECTED, path)
             raise
@@ -41,43 +41,67 @@ def open_archive(path: str, kind: str | None) -> Archive:
             raise remedied(UnsupportedError(f"{path}: {error}"), *error.remedies) from None
 
 
-def open_safetensors(path: str) -> Archive:
-    """Open a safetensors file; ours and the library's reading of its header must agree."""
-    safetensors.check_library()
-    file = files.open_input(path)
-    try:
-        tensors, metadata, start = safetensors.read_header(file)
-        verdict = None if is_remote(path) else safetensors.judge(path, tensors)
-        if verdict is not None:
-            raise FormatError("file", expected="one that the safetensors library reads", got=verdict)
-        noted = _noted(metadata)
-        members = [_member(file, tensor, start, noted) for tensor in tensors]
-    except BaseException:
-        file.close()
-        raise
-    return Archive(path, members, check=file.check_unchanged, close=file.close)
+def container_of(to: Destination, kind: str | None) -> Container:
+    """Return the container to write: the one asked for, or the one that the path says.
 
+    >>> [container_of(Destination(path), None).name for path in ("model.safetensors", "model.NPZ", "arrays/")]
+    ['safetensors', 'npz', 'npy']
 
-def _member(file: files.Input, tensor: safetensors.Tensor, start: int, noted: Mapping[str, Any]) -> Member:
-    nbytes = tensor.end - tensor.begin
-    data_type = noted_type(tensor.name, tensor.data_type, noted.get(tensor.name), NAMES)
-    header = plain_header(tensor.data_type, tensor.shape, nbytes)
-
-    def chunks() -> Iterator[bytes]:
-        return file.chunks(start + tensor.begin, nbytes)
-
-    return Member(tensor.name, data_type, header, nbytes, chunks)
-
-
-def _noted(metadata: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the dtypes that are noted in the metadata by tensor: what a file of another writer never has."""
-    try:
-        note = json.loads(metadata.get(NOTE, "{}"))
-        dtypes = note.get("dtypes", {})
-        if not all(isinstance(name, str) for name in dtypes.values()):
-            raise ValueError("a dtype that is no text")
-    except (ValueError, AttributeError, RecursionError) as error:
-        expected = "JSON of dtypes by tensor"
-        raise FormatError(f"metadata {NOTE!r}", expected=expected, got=str(error)[:200]) from None
-    found: Mapping[str, Any] = dtypes
+    Raises: UsageError if neither tells; UnsupportedError if a package is missing that it needs.
+    """
+    found = _found(to, kind)
+    found.check()
     return found
+
+
+def _found(to: Destination, kind: str | None) -> Container:
+    asked = _asked_for(kind)
+    if to.write is not None:
+        if asked is None or asked.is_directory:
+            *others, last = [repr(c.name) for c in _exchanged() if not c.is_directory]
+            raise UsageError(Issue("unnamed-file-kind", "", f"{', '.join(others)} or {last}", repr(kind)))
+        return asked
+    bare, _ = split_query(to.path)
+    suffix = os.path.splitext(bare)[1].lower()
+    is_directory = bare.endswith("/") or files.is_directory(to.path)
+    found = asked or next((c for c in _exchanged() if suffix in c.suffixes), None)
+    found = found or next((c for c in _exchanged() if c.is_directory and is_directory), None)
+    if found is None:
+        expected = "a name that ends in .safetensors or .npz, or a directory, which ends in /"
+        remedies = () if suffix else (take(to.path, f"{to.path}/"),)  # what has a suffix was meant to be a file
+        raise UsageError(Issue("unknown-file-kind", to.path, expected, remedies=remedies))
+    return found
+
+
+def _exchanged() -> list[Container]:
+    """Return the containers that are no bundles."""
+    return [container for container in registered.values() if container.name != BUNDLE]
+
+
+def _asked_for(kind: str | None) -> Container | None:
+    if kind is not None and kind not in kinds():
+        raise UsageError(f"kind of file: expected {', '.join(kinds())}, got {kind!r}")
+    return None if kind is None else registered[kind]
+
+
+def _container_at(path: str) -> Container:
+    """Return the container that lies there; safetensors for what nothing tells from it.
+
+    Raises: CheckpointNotFoundError, StorageError; FormatError for a file of another kind that is known, and an empty one.
+    """
+    if files.is_directory(path):
+        return next(container for container in _exchanged() if container.is_directory)
+    if not files.exists(path):
+        raise CheckpointNotFoundError(f"{path}: no file to import, and no directory")
+    start = files.read_head(path, MAGIC_SIZE)
+    for container in _exchanged():
+        if container.detect is not None and container.detect(start):
+            return container
+    for magic, what, hint in OTHERS:
+        if start.startswith(magic):
+            raise FormatError("file", path=path, expected=EXPECTED, got=what, hint=hint)
+    found = kind_of(path) if start[8:] != b"{" else None
+    if found is not None:
+        error = FormatError("file", path=path, expected=EXPECTED, got=found.what, hint=found.then)
+        raise remedied(error, remedy_for(found, path))
+    return registered[SAFETENSORS]

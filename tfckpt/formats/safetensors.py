@@ -1,4 +1,4 @@
-"""The header of a safetensors file, and the library's verdict on a whole one.
+"""A safetensors file: its header, written and read, its values, and the library's verdict on a whole one.
 
     length u64 | JSON: {"__metadata__": {key: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...} | values
 
@@ -12,18 +12,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfckpt._proto.types_pb2 import DataType
-from tfckpt.base.issues import install
-from tfckpt.bundle.values.dtypes import item_size
+from tfckpt._proto.types_pb2 import DT_STRING, DataType
+from tfckpt.base.issues import Issue, install
+from tfckpt.bundle.values.dtypes import dtype_name, item_size
 from tfckpt.bundle.values.entry import MAX_RANK
 from tfckpt.errors import FormatError, UnsupportedError, remedied
-from tfckpt.formats.dtypes import CODES, DATA_TYPES, RANKS
+from tfckpt.formats import container
+from tfckpt.formats.archive import Archive, Member, noted_type, plain_member
+from tfckpt.formats.container import SAFETENSORS, Container, Destination
+from tfckpt.formats.dtypes import CODES, DATA_TYPES, NAMES, RANKS, WRITTEN_AS
+from tfckpt.formats.sinks import NOTE, FileSink, PlainSink
+from tfckpt.storage import files
+from tfckpt.storage.files import Input
+from tfckpt.storage.paths import is_remote
 
 if TYPE_CHECKING:
-    from tfckpt.storage.files import Input
+    from tfckpt.bundle.values.arrays import Array
 
 METADATA = "__metadata__"
 LENGTH_SIZE = 8
@@ -55,11 +62,15 @@ def check_library() -> None:
 def in_order(tensors: Iterable[Tensor]) -> list[Tensor]:
     """Return tensors as the library lays them out: by dtype, then by the bytes of their names, one after another."""
     placed, at = [], 0
-    for tensor in sorted(tensors, key=lambda t: (RANKS[CODES[t.data_type]], t.name.encode())):
+    for tensor in sorted(tensors, key=_rank):
         end = at + math.prod(tensor.shape) * item_size(tensor.data_type)
         placed.append(tensor._replace(begin=at, end=end))
         at = end
     return placed
+
+
+def _rank(tensor: Tensor) -> tuple[int, bytes]:
+    return RANKS[CODES[tensor.data_type]], tensor.name.encode()
 
 
 def write_header(tensors: Sequence[Tensor], metadata: dict[str, str]) -> bytes:
@@ -175,3 +186,114 @@ def _is_text(name: str) -> bool:
 
 def _wrong(what: str, expected: str, got: str, *, hint: str = "") -> FormatError:
     return FormatError(what, expected=expected, got=got, hint=hint)
+
+
+class SafetensorsSink(FileSink):
+    """A safetensors file on its way, or a stream of one."""
+
+    kind = SAFETENSORS
+
+    def __init__(self, to: Destination) -> None:
+        super().__init__(to)
+        self._tensors: list[Tensor] = []
+
+    @classmethod
+    def form(cls, data_type: DataType) -> DataType | None:
+        """Return the dtype that one is written as; None if it has no form there."""
+        form = WRITTEN_AS.get(data_type, data_type)
+        return form if form in CODES else None
+
+    @classmethod
+    def complain(cls, tensor: container.Tensor, read: Callable[[], Array]) -> Issue | None:
+        """Return why a tensor cannot go, if it cannot."""
+        if not _is_text(tensor.name):
+            got = f"the name is not UTF-8, which {cls.kind} wants"
+            return Issue("no-name", got=got, expected=", and a directory takes it")
+        if tensor.name == METADATA:
+            return Issue("no-name", got=f"{cls.kind} has that name for itself")
+        why = super().complain(tensor, read)
+        others_take_it = PlainSink.form(tensor.data_type) is not None or tensor.data_type == DT_STRING
+        also = ".npz and directories take it, " if others_take_it else ""
+        return None if why is None else why._replace(expected=also)
+
+    def rank(self, tensor: container.Tensor) -> tuple[int, bytes]:
+        """Return by what the library sorts tensors."""
+        return _rank(self._row(tensor))
+
+    def begin(self, tensors: Sequence[container.Tensor]) -> None:
+        """Write the header."""
+        self._tensors = in_order(map(self._row, tensors))
+        dtypes = {t.name: dtype_name(t.data_type) for t in tensors if self.form(t.data_type) != t.data_type}
+        note = json.dumps({**self.note, "dtypes": dtypes}, ensure_ascii=False)
+        header = write_header(self._tensors, {NOTE: note})
+        if len(header) > MAX_HEADER_SIZE:
+            raise UnsupportedError(f"safetensors: a header of {len(header):,} bytes; {MAX_HEADER_SIZE:,} is the limit")
+        self.out.write(header)
+
+    def _row(self, tensor: container.Tensor) -> Tensor:
+        form = self.form(tensor.data_type)
+        assert form is not None, tensor
+        return Tensor(tensor.name, form, tensor.shape)
+
+    def judge(self, file: files.Output) -> None:
+        """Raise UnsupportedError if the library does not read what was written, such as dtypes that are newer than it."""
+        verdict = None if is_remote(file.path) else judge(file.temporary, self._tensors)
+        if verdict is not None:
+            raise UnsupportedError(
+                f"{file.path}: the safetensors library that is installed does not read it: {verdict}"
+            )
+
+
+def open_safetensors(path: str) -> Archive:
+    """Open a safetensors file; ours and the library's reading of its header must agree.
+
+    Raises: FormatError, UnsupportedError.
+    """
+    file = files.open_input(path)
+    try:
+        tensors, metadata, start = read_header(file)
+        verdict = None if is_remote(path) else judge(path, tensors)
+        if verdict is not None:
+            raise FormatError("file", expected="one that the safetensors library reads", got=verdict)
+        noted = _noted(metadata)
+        members = [_member(file, tensor, start, noted) for tensor in tensors]
+    except BaseException:
+        file.close()
+        raise
+    return Archive(path, members, check=file.check_unchanged, close=file.close, files=[file])
+
+
+def _member(file: Input, tensor: Tensor, start: int, noted: Mapping[str, Any]) -> Member:
+    data_type = noted_type(tensor.name, tensor.data_type, noted.get(tensor.name), NAMES)
+    member = plain_member(tensor.name, tensor.data_type, tensor.shape, file, start + tensor.begin)
+    return member._replace(data_type=data_type)
+
+
+def _noted(metadata: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the dtypes that are noted in the metadata by tensor: what a file of another writer never has."""
+    try:
+        note = json.loads(metadata.get(NOTE, "{}"))
+        dtypes = note.get("dtypes", {})
+        if not all(isinstance(name, str) for name in dtypes.values()):
+            raise ValueError("a dtype that is no text")
+    except (ValueError, AttributeError, RecursionError) as error:
+        expected = "JSON of dtypes by tensor"
+        raise FormatError(f"metadata {NOTE!r}", expected=expected, got=str(error)[:200]) from None
+    found: Mapping[str, Any] = dtypes
+    return found
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return start[5:9] == b"\0\0\0{"  # the length of a header below 2**40 bytes, and its first letter
+
+
+container.register(
+    Container(
+        SAFETENSORS,
+        open_safetensors,
+        SafetensorsSink,
+        suffixes=(".safetensors",),
+        detect=_is_safetensors,
+        check=check_library,
+    )
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -38,6 +38,31 @@ def open_input(path: str, *, place: str = "", readahead: int = 0) -> Input:
     from tfckpt.storage import remote_files
 
     return remote_files.RemoteInput(path, readahead=readahead)
+
+
+class ReopenedInput:
+    """A file that is open only while it is read: of many files, few need to be open.
+
+    Args:
+        file: it, open; it may be closed then.
+    """
+
+    def __init__(self, file: Input) -> None:
+        self.path, self.place, self.identity = file.path, file.place, file.identity
+
+    def chunks(self, offset: int, nbytes: int) -> Iterator[bytes]:
+        """Yield ``nbytes`` from ``offset`` on, in order, in bounded pieces.
+
+        Raises: FormatError if it ends before, or is another file by now; StorageError.
+        """
+        file = open_input(self.path, place=self.place)
+        try:
+            if file.identity != self.identity:
+                raise FormatError("file", path=self.path, expected="the one that was opened", got="another one")
+            yield from file.chunks(offset, nbytes)
+            file.check_unchanged()
+        finally:
+            file.close()
 
 
 def create_output(path: str) -> Output:

@@ -117,12 +117,19 @@ def encode_array(
         elements = [_as_bytes(name, item) for item in array.ravel().tolist()]
         stored, crc = ENCODERS[data_type](elements, big_endian=big_endian)
         return data_type, array.shape, stored, crc
+    data = encode_numbers(array, big_endian=big_endian)
+    return data_type, array.shape, data, masked_crc32c(data)
+
+
+def encode_numbers(array: Array, *, big_endian: bool) -> memoryview:
+    """Return numbers as stored bytes of that byte order, in row-major order."""
+    import numpy as np
+
     flat = np.ascontiguousarray(array).reshape(-1)
     base = array.dtype[0] if array.dtype.names else array.dtype  # a record of one quantized number has no order itself
     if (base.byteorder == ">") != big_endian:
         flat = swap(flat)
-    data = flat.view(np.uint8).data
-    return data_type, array.shape, data, masked_crc32c(data)
+    return flat.view(np.uint8).data
 
 
 def _as_bytes(name: str, item: object) -> bytes:

@@ -19,14 +19,14 @@ from tfckpt.cli.ui.planned import report_written
 from tfckpt.cli.ui.terminal import progress_bar
 from tfckpt.errors import UsageError
 from tfckpt.families.targets import Targets
-from tfckpt.formats.defaults import KINDS
+from tfckpt.formats.container import kinds
 
 
 def add_commands(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     """Add this file's commands to the parser."""
-    choices: dict[str, Iterable[str]] = {"to": Targets(SOURCE, AUTO), "kind": KINDS}
+    choices: dict[str, Iterable[str]] = {"to": Targets(SOURCE, AUTO), "kind": kinds()}
     export = commands.add_parser("export", parents=[common], help="write tensors as safetensors, .npz or .npy files")
     export.add_argument("source", metavar="SOURCE", help=CHECKPOINT)
     export.add_argument(

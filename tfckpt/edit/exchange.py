@@ -13,13 +13,13 @@ from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.edit.choice import Choice, choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
-from tfckpt.formats.defaults import FULL, KEY, PATH
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped, Plan, noting
 from tfckpt.planning.request import make_plan
 from tfckpt.planning.source import Source
 from tfckpt.planning.steps import Step
 
+KEY, PATH, FULL = "key", "path", "full"  # what tensors are called
 GRAPH_RULE = "object graph: TensorFlow alone has a use for it"
 LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "what has none keeps its path")}
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from tfckpt.base import log
 from tfckpt.base.issues import Issue
@@ -15,18 +12,16 @@ from tfckpt.base.options import ImportOptions, PathLike, Request, given
 from tfckpt.base.progress import finish
 from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
-from tfckpt.bundle.writer import BundleWriter
 from tfckpt.checkpoint.find.locate import check_prefix
-from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES
 from tfckpt.edit.edits import Edits
+from tfckpt.edit.exchange import make
 from tfckpt.errors import located
-from tfckpt.execution.execute import COPY
-from tfckpt.execution.values import joined
-from tfckpt.formats.archive import Archive, Member
-from tfckpt.formats.opening import open_archive
-from tfckpt.formats.planning import make
-from tfckpt.planning.plan import Plan, Written, noting
-from tfckpt.planning.steps import Step
+from tfckpt.execution.run import run
+from tfckpt.formats.bundle import BundleSink
+from tfckpt.formats.container import Destination
+from tfckpt.formats.opening import open_source
+from tfckpt.planning.plan import Plan, noting
 from tfckpt.storage.local_input import check_path
 
 if TYPE_CHECKING:
@@ -39,7 +34,8 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
 
     The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
     Values stream, but for what is transposed, arrays in column-major order, and strings. Where names are TF1's, ``to`` makes
-    a checkpoint for TensorFlow 2 of them at once, as `convert` would.
+    a checkpoint for TensorFlow 2 of them at once, as `convert` would. With another ``mode`` than ``"copy"``, the
+    checkpoint shares the bytes of a safetensors file: that becomes a data file, in which the index names the values.
 
     Args:
         source: the file or directory. It is only read.
@@ -49,7 +45,8 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
         The `Plan`: what becomes of each tensor.
     Raises:
         FormatError: the file is damaged, or not what it says.
-        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing.
+        UnsupportedError: objects, records, a dtype that TensorFlow lacks; or the safetensors library is missing; or ``mode``
+            was asked for by name and is impossible: another file system, another kind of file.
         PlanError: names and target do not fit; lists all.
         CheckpointExistsError, CheckpointNotFoundError, ConfigError, LayoutError, StorageError, UsageError.
     Example:
@@ -62,34 +59,15 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
     prefix = check_prefix(dest)
     path = os.fspath(source)
     check_path(path)
-    with located(path, None), closing(open_archive(path, options["kind"])) as archive:
+    with located(path, None), closing(open_source(path, options["kind"])) as archive:
         plan = make(archive, given(Request, options), Edits(options["rename"], options["drop"], options["keep"]))
         if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
             plan = noting(plan, [Issue("graph-missing")])
         if options["dry_run"]:
             return plan
         count = counting(options["progress"], plan.nbytes)
-        with BundleWriter(prefix, overwrite=options["overwrite"], sync=options["sync"], progress=count) as writer:
-            for step in plan.steps:
-                _write(step, archive, writer)
-            if plan.object_graph is not None:
-                writer.add(OBJECT_GRAPH_KEY, plan.object_graph.serialize())
-            writer.finish(check=archive.check_unchanged)
+        to = Destination(prefix, overwrite=options["overwrite"], sync=options["sync"], progress=count)
+        written = run(plan, archive, BundleSink(to), mode=options["mode"])
         finish(options["progress"], plan.nbytes)
     log.info("%s: %d tensors imported to %s", path, len(plan.steps), prefix)
-    return plan._replace(written=Written(COPY))
-
-
-def _write(step: Step, archive: Archive, writer: BundleWriter) -> None:
-    if step.same_as is not None:
-        writer.alias(step.target, step.shape, of=step.same_as)
-        return
-    if step.keeps_bytes and (member := archive.members[step.source]).is_streamed:
-        writer.carry(step.target, step.data_type, step.shape, _chunks(member), step.nbytes, None)
-    else:
-        writer.add(step.target, joined(step, lambda item: archive.members[item.source].read()), step.stored_type)
-
-
-def _chunks(member: Member) -> Iterator[memoryview]:
-    for array in member.stream():
-        yield np.ascontiguousarray(array).view(np.uint8).data
+    return plan._replace(written=written)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from typing import TYPE_CHECKING
 
 from tfckpt.base import log
-from tfckpt.base.options import ExportOptions, PathLike, Request, given
+from tfckpt.base.options import SOURCE, ExportOptions, PathLike, Request, given
 from tfckpt.base.progress import finish
 from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
-from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.edit.edits import Edits
-from tfckpt.execution.compute import planned_entries
-from tfckpt.execution.execute import COPY
-from tfckpt.formats import safetensors
-from tfckpt.formats.defaults import SAFETENSORS
-from tfckpt.formats.outgoing import Item, choose_forms
-from tfckpt.formats.planning import make, without_graph
-from tfckpt.formats.targets import Job, Target, Writable, find_target
-from tfckpt.planning.plan import Plan, Written
-from tfckpt.storage.paths import V2, index_path
+from tfckpt.edit.exchange import make, without_graph
+from tfckpt.execution.forms import check_forms
+from tfckpt.execution.run import run
+from tfckpt.formats.bundle import BundleSource
+from tfckpt.formats.container import Destination, Writable
+from tfckpt.formats.opening import container_of
+from tfckpt.planning.plan import Plan
+from tfckpt.storage.local_input import check_path
+from tfckpt.storage.paths import V2, index_path, split
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -53,38 +52,39 @@ def export(source: PathLike, dest: PathLike | Writable, **options: Unpack[Export
         >>> len(report.steps), np.load("bert.npz")["bert/pooler/dense/kernel"].shape
         (39, (8, 8))
     """
-    target = find_target(dest, options["kind"])
-    if target.kind == SAFETENSORS:
-        safetensors.check_library()
+    to = _destination(dest)
+    container = container_of(to, options["kind"])
     with open_checkpoint(source, format=options["source_format"]) as checkpoint:
-        plan = without_graph(
-            make(
-                checkpoint,
-                given(Request, options),
-                Edits(options["rename"], options["drop"], options["keep"]),
-                options["names"],
-            )
-        )
-        items = choose_forms(plan, target.kind, checkpoint.reader)
+        edits = Edits(options["rename"], options["drop"], options["keep"])
+        plan = without_graph(make(checkpoint, given(Request, options), edits, options["names"]))
+        tensors = BundleSource(checkpoint.reader)
+        check_forms(plan, container.sink, tensors)
         if options["dry_run"]:
             return plan
-        _check(checkpoint, items, target, verify=options["verify"], overwrite=options["overwrite"])
-        total = sum(item.step.nbytes for item in items)
-        job = Job(checkpoint.reader, plan, items, verify=options["verify"], count=counting(options["progress"], total))
-        target.write(job, sync=options["sync"])
+        index = [index_path(checkpoint.prefix)] if checkpoint.format == V2 else []
+        total = sum(step.nbytes for step in plan.steps)
+        to = to._replace(
+            inputs=(*(file.path for file in checkpoint.reader.data_files()), *index),
+            overwrite=options["overwrite"],
+            sync=options["sync"],
+            progress=counting(options["progress"], total),
+            note=_note(plan),
+        )
+        written = run(plan, tensors, container.sink(to), verify=options["verify"])
         finish(options["progress"], total)
-    log.info("%s: %d tensors exported to %s", plan.source, len(items), target.path)
-    return plan._replace(written=Written(COPY))
+    log.info("%s: %d tensors exported to %s", plan.source, len(plan.steps), to.path)
+    return plan._replace(written=written)
 
 
-def _check(checkpoint: Checkpoint, items: Sequence[Item], target: Target, *, verify: bool, overwrite: bool) -> None:
-    """Raise before anything is written if the source lacks bytes or the destination is taken."""
-    reader = checkpoint.reader
-    if verify:
-        reader.check_files()
-    reader.check_sharing(planned_entries((item.step for item in items), reader))
-    target.check_free([*(file.path for file in reader.data_files()), *_index(checkpoint)], overwrite=overwrite)
+def _destination(dest: PathLike | Writable) -> Destination:
+    if not isinstance(dest, (str, os.PathLike)):
+        return Destination("<stream>", dest.write)
+    path = os.fspath(dest)
+    check_path(path)
+    return Destination(path)
 
 
-def _index(checkpoint: Checkpoint) -> list[str]:
-    return [index_path(checkpoint.prefix)] if checkpoint.format == V2 else []
+def _note(plan: Plan) -> dict[str, str]:
+    """Return what is said in the file of where it comes from."""
+    name = split(plan.source)[1] or plan.source
+    return {"source": name.encode("utf-8", "replace").decode(), "layout": plan.to or SOURCE}
