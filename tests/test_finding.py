@@ -33,6 +33,7 @@ ELSEWHERE = {
     "proof/": "test_prove.py",
     "edit/": "test_rewrite.py",
     "formats/": "test_export.py",
+    "calls/importing": "test_import.py",
     "page/": "test_report.py",
 }
 
