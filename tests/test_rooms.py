@@ -39,8 +39,8 @@ ROOMS: dict[str, str] = {
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "steps config plan source exclusion builder asked/ optimizer/ bind mending/ checks missing planner "
-    "keep_names building choose request",
+    "planning/": "steps config plan source exclusion builder asked/ optimizer/ bind mending/ checks missing sides "
+    "planner keep_names building choose request",
     "planning/asked/": "resize fills",
     "planning/optimizer/": "slots slots_back",
     "planning/mending/": "find_renames hints strays withheld",

@@ -7,59 +7,21 @@ variable becomes a step, is dropped by a rule, or is a complaint. No part of thi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from tfckpt.base.issues import Issue
 from tfckpt.base.options import Fixed
 from tfckpt.bundle.values.entry import Entry, encode_name
-from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.graph.roles import BESIDE, OPTIMIZER, TRAINING_STATE, TRAINING_STEP
-from tfckpt.errors import are, some
 from tfckpt.families.language.axes import ARROW, parse
 from tfckpt.families.language.facts import NUM_HEADS
-from tfckpt.families.language.family import Drop
-from tfckpt.families.language.layouts import Layout, ObjectRows, Substitutions
-from tfckpt.families.language.target import Target, TargetVariable, build_target, name_target
-from tfckpt.planning.asked.resize import Resizing, resize_steps
-from tfckpt.planning.bind import Bound, drop_rest, unknown_rule
-from tfckpt.planning.builder import PlanBuilder, average_notes, dtype_notes, guess_notes
-from tfckpt.planning.checks import check_model, check_optional, lacks_heads
-from tfckpt.planning.config import Config
-from tfckpt.planning.exclusion import leaving_out
-from tfckpt.planning.mending.strays import complain_of_strays
-from tfckpt.planning.mending.withheld import NOT_WITHHELD, Withheld, complain_of_lost, complain_of_taken, find_withheld
-from tfckpt.planning.missing import check_heads, fill_missing
-from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, state_names
+from tfckpt.families.language.layouts import Layout, ObjectRows
+from tfckpt.families.language.target import Target, TargetVariable
+from tfckpt.planning.asked.resize import resize_steps
+from tfckpt.planning.bind import Bound, drop_rest
+from tfckpt.planning.builder import PlanBuilder, average_notes, guess_notes
+from tfckpt.planning.checks import lacks_heads
 from tfckpt.planning.plan import Plan
-from tfckpt.planning.steps import Fill, Input, Op, Rearrange, Step, formed
-
-OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
-MOST_NAMED = 10  # in one note
-STATE = frozenset({OPTIMIZER, TRAINING_STATE, TRAINING_STEP})  # what a target that only renames may be asked to drop
-
-Wanted = Mapping[str, Sequence[TargetVariable]]  # by hub name
-
-
-class Ask(NamedTuple):
-    """What is asked of a plan beside its target.
-
-    Attributes:
-        num_heads: number of attention heads, if given.
-        fill: values for variables that the target needs and the source lacks; None makes each a complaint.
-        second: the configuration of the family's second network, if a file states one.
-        resizing: sizes that the target gets instead of the source's.
-        slots: the optimizer that the source's state is for; None drops it.
-        scope: what stands before every name of a name-based target.
-        drop_state: whether a target that only renames leaves out what training keeps.
-    """
-
-    num_heads: int | None = None
-    fill: Fill | None = None
-    second: Config | None = None
-    resizing: Resizing | None = None
-    slots: SlotOptions | None = None
-    scope: str = ""
-    drop_state: bool = False
+from tfckpt.planning.sides import Ask, ModelSide, NamesSide, Wanted, drop_rule
+from tfckpt.planning.steps import Input, Op, Rearrange, Step, formed
 
 
 def plan_target(builder: PlanBuilder, bound: Bound, layout: Layout, ask: Ask) -> Plan:
@@ -72,61 +34,34 @@ def plan_target(builder: PlanBuilder, bound: Bound, layout: Layout, ask: Ask) ->
         ask: what else is asked for.
     Raises: PlanError, with every complaint.
     """
-    hub = bound.hub
-    withheld, whole, refused = NOT_WITHHELD, hub, set[str]()
+    side: ModelSide | NamesSide
     if isinstance(layout, ObjectRows):
-        withheld = find_withheld(layout, hub, bound.taken, builder.sizes.known)
-        whole = {**hub, **withheld.needed} if withheld.needed else hub
-        target = build_target(layout, whole)
-        refused = check_model(builder, layout, hub, whole, target, ask.second)
+        side = ModelSide(builder, bound, layout, ask)
     else:
-        target = name_target(layout, _names(builder, bound, ask), ask.scope, ask.num_heads)
+        side = NamesSide(builder, bound, layout, ask)
+    target = side.target
     wanted = _wanted(builder, bound, target)
-    steps = _steps(builder, bound, wanted, target)
-    settled = {*wanted, *refused, *(state_names(hub, [name for name in wanted if name in hub]) if ask.slots else ())}
-    left_over = _drop(builder, bound, settled, layout)
-    if isinstance(layout, ObjectRows):
-        check_optional(builder, layout, whole)
-    missing = _missing(builder, bound, layout, wanted, withheld, left_over, ask)
-    filled: list[Step] = []
-    if isinstance(layout, ObjectRows):
-        filled = fill_missing(builder, missing, bound, layout, ask.fill, [step for _, step in steps])
-    gone = {name: builder.rules[entry.name] for name, entry in withheld.entries.items()}
-    made = [*(step for _, step in steps), *filled]
-    optimizer = State([], [])
-    if ask.slots and isinstance(layout, ObjectRows):
-        written = {step.target: step for step in made}
-        optimizer = convert_state(ask.slots, layout, target, whole, written, gone, builder)
-    ordered = [*_in_order(builder, target, [*steps, *optimizer.steps]), *filled, *optimizer.constants]
-    drop_rest(builder, bound, (step.target for step in ordered))
+    pairs = _steps(builder, bound, wanted, target)
+    left_over = _drop(builder, bound, {*wanted, *side.refused, *side.state(wanted)}, layout)
+    made = [step for _, step in pairs]
+    filled = side.complete(wanted, made, left_over)
+    made += filled
+    optimizer = side.optimizer(made)
+    steps = [*_in_order(builder, target, [*pairs, *optimizer.steps]), *filled, *optimizer.constants]
+    drop_rest(builder, bound, (step.target for step in steps))
     resized: list[Issue] = []
     if ask.resizing is not None:
-        ordered, resized = resize_steps(ordered, builder.sizes.fields, ask.resizing, builder)
+        steps, resized = resize_steps(steps, builder.sizes.fields, ask.resizing, builder)
     builder.raise_any()
-    names = {variable.key: variable.name for variable in missing}
     notes = [
         *_source_notes(bound, target),
         *builder.notes,
-        *withheld.notes,
-        *(_filled_note(step, names[step.target], gone) for step in filled),
-        *(Issue("optimizer-constant", step.target, got=str(step.fill)) for step in optimizer.constants),
+        *side.notes(filled, optimizer.constants),
         *resized,
         *average_notes(builder),
-        *_target_notes(builder, bound, layout, ordered, made, ask),
+        *([] if bound.match is not None else guess_notes(builder)),
+        *side.last_notes(made, steps),
     ]
-    return _plan(builder, bound, layout, target, ordered, notes, ask)
-
-
-def _plan(
-    builder: PlanBuilder,
-    bound: Bound,
-    layout: Layout,
-    target: Target,
-    steps: Sequence[Step],
-    notes: Sequence[Issue],
-    ask: Ask,
-) -> Plan:
-    is_model = target.graph is not None
     heads = next((letter for letter, name in builder.sizes.fields.items() if name == NUM_HEADS), "")
     return Plan(
         builder.source,
@@ -134,19 +69,12 @@ def _plan(
         tuple(steps),
         tuple(builder.dropped),
         Fixed(builder.sizes.known),
-        bound.scope if is_model else ask.scope,
+        side.scope,
         tuple(notes),
         target.graph,
-        layout.model if isinstance(layout, ObjectRows) else "",
-        heads if is_model else "",
+        side.model,
+        heads if target.graph is not None else "",
     )
-
-
-def _names(builder: PlanBuilder, bound: Bound, ask: Ask) -> list[str]:
-    """Return the hub names that a name-based target gives names: all there are, and those that are lost."""
-    roles = builder.roles if ask.drop_state else {}
-    kept = [name for name, entry in bound.hub.items() if roles.get(entry.name) not in STATE]
-    return [*kept, *bound.lost]
 
 
 def _wanted(builder: PlanBuilder, bound: Bound, target: Target) -> Wanted:
@@ -276,80 +204,12 @@ def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: 
     for name, entry in bound.hub.items():
         if name in settled:
             continue
-        rule = _rule(builder, name, entry, layout) or builder.excluded.unasked.get(entry.name)
+        rule = drop_rule(builder, name, entry, layout) or builder.excluded.unasked.get(entry.name)
         if rule is not None:
             builder.drop(entry, rule)
         else:
             strays.append(entry)
     return strays
-
-
-def _rule(builder: PlanBuilder, name: str, entry: Entry, layout: Layout) -> str | None:
-    """Return the rule that drops a variable; None if there is none."""
-    role = builder.roles.get(entry.name)
-    if role in BESIDE:
-        return role
-    rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
-    return rule or (unknown_rule(layout.family, name) if layout.family else "") or None
-
-
-def _missing(
-    builder: PlanBuilder,
-    bound: Bound,
-    layout: Layout,
-    wanted: Wanted,
-    withheld: Withheld,
-    left_over: Sequence[Entry],
-    ask: Ask,
-) -> list[TargetVariable]:
-    """Return the variables that are to be filled, or complained about one by one; complain of all others that are missing."""
-    hub = bound.hub
-    missing = list(dict.fromkeys(v for name in wanted if name not in hub for v in wanted[name]))
-    if not isinstance(layout, ObjectRows):
-        complain_of_lost(builder, bound.lost, layout.name)
-        _complain_of_names(builder, bound, layout, missing, left_over)
-        return []
-    complain_of_strays(left_over, hub, wanted.keys(), bound.scope, layout, builder, is_whole=not missing)
-    hubs = {entry.name: name for name, entry in bound.taken.items()}
-    names = [entry.name for entry in builder.entries if entry.name in builder.rules]
-    strays = [
-        name
-        for name in names
-        if (own := hubs.get(name, name.removeprefix(bound.scope))) not in wanted
-        and not _rule(builder, own, bound.taken.get(own) or _entry(builder, name), layout)
-    ]
-    missing = complain_of_taken(missing, withheld, builder, layout, strays, fill=ask.fill is not None)
-    if missing and ask.fill is None:
-        missing = check_heads(builder, missing, hub, wanted.keys(), layout)
-    return missing
-
-
-def _complain_of_names(
-    builder: PlanBuilder,
-    bound: Bound,
-    layout: Layout,
-    missing: Sequence[TargetVariable],
-    left_over: Sequence[Entry],
-) -> None:
-    """Complain about what a table of names has no name for, and about what it joins of which a part is missing."""
-    for entry in left_over:
-        builder.complain("stray-variable", entry.name, repr(layout.name), str(list(entry.shape)), leaving_out(entry))
-    for variable in missing:
-        absent = [name for name in variable.names if name not in bound.hub and name not in bound.lost]
-        if len(absent) < len(variable.names):
-            needed = f"{layout.name!r} needs it for {variable.key}"
-            for name in absent:
-                builder.complain("missing-variable", name, needed)
-
-
-def _entry(builder: PlanBuilder, name: str) -> Entry:
-    return next(entry for entry in builder.entries if entry.name == name)
-
-
-def _filled_note(step: Step, name: str, gone: Mapping[str, str]) -> Issue:
-    """Return what to say of a variable that is filled: whether the source has it, and why it is not taken then."""
-    code, there = ("filled-though-there", f"{name}: {gone[name]}") if name in gone else ("filled", "")
-    return Issue(code, step.target, there, str(step.fill))
 
 
 def _source_notes(bound: Bound, target: Target) -> list[Issue]:
@@ -360,18 +220,3 @@ def _source_notes(bound: Bound, target: Target) -> list[Issue]:
             return [Issue("found-names", repr(layout.name), family.name)]
         return [Issue("found-model", repr(layout.name), family.name, path or "the root")]
     return [Issue("scope-left-out", repr(bound.scope))] if bound.scope and target.graph is not None else []
-
-
-def _target_notes(
-    builder: PlanBuilder, bound: Bound, layout: Layout, steps: Sequence[Step], model: Sequence[Step], ask: Ask
-) -> list[Issue]:
-    """Return what to say of the values and the names that the target gets."""
-    guessed = [] if bound.match is not None else guess_notes(builder)
-    if isinstance(layout, ObjectRows):
-        return [*guessed, *dtype_notes(model)]
-    if not isinstance(layout, Substitutions):
-        return guessed
-    unchanged = [step.source for step in steps if step.source == step.target]
-    passing = are(unchanged, "name", "passes", "pass")
-    notes = [Issue("names-unchanged", some(unchanged, MOST_NAMED), got=passing)] if unchanged else []
-    return [*notes, *guessed, *([] if ask.num_heads else [Issue("heads-not-given")])]

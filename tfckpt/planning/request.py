@@ -31,7 +31,8 @@ from tfckpt.planning.mending.hints import what_else
 from tfckpt.planning.mending.strays import all_kept
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
-from tfckpt.planning.planner import Ask, plan_target
+from tfckpt.planning.planner import plan_target
+from tfckpt.planning.sides import Ask
 from tfckpt.planning.source import Renamed, Source
 from tfckpt.planning.steps import parse_fill
 

@@ -42,9 +42,6 @@ class Withheld(NamedTuple):
         return taken.is_exact or variable.name not in self.network
 
 
-NOT_WITHHELD = Withheld({}, (), {}, ())
-
-
 def find_withheld(
     layout: ObjectRows, hub: Mapping[str, Entry], entries: Mapping[str, Entry], known: Mapping[str, Size]
 ) -> Withheld:
