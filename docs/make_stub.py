@@ -22,7 +22,7 @@ USED = (
     ("typing", "Literal"),
     ("tfckpt.checkpoint.statistics", "CheckpointStatistics"),
     ("tfckpt.proof.proof", "Proof"),
-    ("tfckpt.edit.diff", "Comparison"),
+    ("tfckpt.edit.comparison.diff", "Comparison"),
     ("tfckpt.formats.container", "Writable"),
     ("tfckpt.base.options", "PathLike"),
     ("tfckpt.page.document", "Report"),

@@ -17,8 +17,8 @@ from support.v1 import to_rows, write_rows
 
 import tfckpt
 from tfckpt.cli.main import main
-from tfckpt.edit.diff import Comparison
-from tfckpt.edit.differences import Distance, Tolerance, aligned
+from tfckpt.edit.comparison.diff import Comparison
+from tfckpt.edit.comparison.differences import Distance, Tolerance, aligned
 from tfckpt.errors import ChecksumError, PlanError, UsageError
 
 

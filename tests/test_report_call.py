@@ -283,7 +283,7 @@ def test_a_proof_without_values_proves_nothing(bert: str, tmp_path: Path) -> Non
 def test_looking_for_a_model_counts_the_keys_of_each_node_once(
     bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tfckpt.checkpoint.graph import places
+    from tfckpt.proof import places
 
     plan = tfckpt.convert(bert, tmp_path / "out", slots="convert")
     assert plan.object_graph is not None

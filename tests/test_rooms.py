@@ -30,7 +30,7 @@ ROOMS: dict[str, str] = {
     "bundle/v1/": "files values reader",
     "checkpoint/": "graph/ find/ prune foldable partial checkpoint statistics train",
     "checkpoint/graph/": "object_graph object_tensors path_globs optimizers optimizer_lists slot_owners agreement "
-    "graph_roles named_roles roles object_paths outline ways graph_edit places",
+    "graph_roles named_roles roles object_paths outline ways graph_edit",
     "checkpoint/find/": "lookup state_file guess locate",
     "formats/": "container dtypes sinks npy archive safetensors npz directory bundle opening",
     "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog folder targets",
@@ -45,9 +45,10 @@ ROOMS: dict[str, str] = {
     "planning/optimizer/": "slots slots_back",
     "planning/mending/": "find_renames hints strays withheld",
     "execution/": "values compute run pieces forms",
-    "proof/": "proof prove recover",
-    "edit/": "paths choice renaming edits evidence join preferences merge average draft salvage differences selection diff "
-    "exchange",
+    "proof/": "proof places prove recover",
+    "edit/": "paths choice renaming edits merging/ average draft salvage comparison/ exchange",
+    "edit/merging/": "evidence join preferences merge",
+    "edit/comparison/": "differences selection diff",
     "calls/": "convert export importing rewrite merge average salvage diff",
     "many/": "processes many manifest cluster",
     "page/": "modules kinds tensors summary mapping comparing document page report",
@@ -59,6 +60,7 @@ OUTSIDE = {
     "errors": "base/"
 }  # files that stay at the top, since users and pickles name them, and the room that they are of
 APART = {("bundle/", "families/"), ("checkpoint/", "families/")}
+MOST_FILES = 14  # in a folder without folders
 ROOF = ("__init__", "__main__")  # a list of names, and a door to the command line
 
 Place = tuple[str, ...]  # of a module: its folders, each with a slash, and its name
@@ -111,6 +113,12 @@ def test_every_room_and_file_named_here_exists_and_no_other() -> None:
     assert set(ROOMS) == {"", *(f"{room}{item}" for room in ROOMS for item in _order(room) if item[-1] == "/")} - {
         "_proto/"
     }
+
+
+def test_no_room_has_so_many_files_that_nobody_finds_one() -> None:
+    files = {room: [item for item in _order(room) if not item.endswith("/")] for room in ROOMS}
+    has_folders = {room for room in ROOMS if any(item.endswith("/") for item in _order(room))}
+    assert [room for room in files if len(files[room]) > MOST_FILES and room not in has_folders] == []
 
 
 def test_the_documentation_names_the_rooms_in_their_order() -> None:

@@ -15,7 +15,7 @@ from tfckpt.checkpoint.statistics import CheckpointStatistics
 from tfckpt.checkpoint.train import list_variables as list_variables
 from tfckpt.checkpoint.train import load_checkpoint as load_checkpoint
 from tfckpt.checkpoint.train import load_variable as load_variable
-from tfckpt.edit.diff import Comparison
+from tfckpt.edit.comparison.diff import Comparison
 from tfckpt.edit.draft import Draft as Draft
 from tfckpt.edit.salvage import Salvage as Salvage
 from tfckpt.errors import PlanError as PlanError

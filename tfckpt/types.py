@@ -21,8 +21,8 @@ from tfckpt.checkpoint.graph.object_graph import Node, ObjectGraph
 from tfckpt.checkpoint.partial import PartialTensor
 from tfckpt.checkpoint.statistics import CheckpointStatistics, Measured, Statistics
 from tfckpt.checkpoint.train import CheckpointReader
-from tfckpt.edit.diff import Comparison, Pair
-from tfckpt.edit.differences import Distance
+from tfckpt.edit.comparison.diff import Comparison, Pair
+from tfckpt.edit.comparison.differences import Distance
 from tfckpt.families.language.axes import Size
 from tfckpt.families.language.facts import Fact
 from tfckpt.formats.container import Writable

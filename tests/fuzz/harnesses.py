@@ -43,8 +43,8 @@ from tfckpt.checkpoint.graph.path_globs import PathGlob
 from tfckpt.checkpoint.graph.roles import ROLES, find_roles, guessed_suffixes
 from tfckpt.cli.commands import tree
 from tfckpt.edit.choice import choose
-from tfckpt.edit.evidence import NOWHERE
-from tfckpt.edit.join import Part, join_graphs
+from tfckpt.edit.merging.evidence import NOWHERE
+from tfckpt.edit.merging.join import Part, join_graphs
 from tfckpt.edit.renaming import rename_objects
 from tfckpt.errors import TfckptError
 from tfckpt.families.catalog import CATALOG

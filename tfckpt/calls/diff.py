@@ -10,9 +10,9 @@ from tfckpt.base.progress import finish
 from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
-from tfckpt.edit.diff import Comparer, Comparison, How
-from tfckpt.edit.differences import Tolerance
-from tfckpt.edit.selection import Selection
+from tfckpt.edit.comparison.diff import Comparer, Comparison, How
+from tfckpt.edit.comparison.differences import Tolerance
+from tfckpt.edit.comparison.selection import Selection
 from tfckpt.errors import UsageError
 from tfckpt.planning.plan import Plan
 

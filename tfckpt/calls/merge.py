@@ -17,9 +17,9 @@ from tfckpt.bundle.values.entry import stored_at
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.find.locate import check_prefix
-from tfckpt.edit.merge import Merging
+from tfckpt.edit.merging.merge import Merging
+from tfckpt.edit.merging.preferences import Origin
 from tfckpt.edit.paths import check_unchanged, in_the_way, source_paths
-from tfckpt.edit.preferences import Origin
 from tfckpt.errors import UsageError
 from tfckpt.execution.pieces import arrange, numbering, pieces_of, spread, stored, write_pieces
 from tfckpt.execution.run import Piece

@@ -11,7 +11,7 @@ from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.graph.roles import MODEL
-from tfckpt.edit.diff import DTYPE, ONLY_A, ONLY_B, SAME, SHAPE, Comparer, How, Pair, only
+from tfckpt.edit.comparison.diff import DTYPE, ONLY_A, ONLY_B, SAME, SHAPE, Comparer, How, Pair, only
 from tfckpt.errors import TfckptError
 from tfckpt.page.tensors import Place
 

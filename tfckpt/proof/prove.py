@@ -16,7 +16,6 @@ from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
-from tfckpt.checkpoint.graph.places import Places, find_places
 from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.errors import ChecksumError, FormatError, ProofError, StorageError, TfckptError, count_of
 from tfckpt.execution.compute import compute, planned_entry
@@ -25,6 +24,7 @@ from tfckpt.families.language.axes import Mismatch, Sizes
 from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.steps import Rearrange, Step
+from tfckpt.proof.places import Places, find_places
 from tfckpt.proof.proof import Checked, Extra, Proof
 
 DAMAGED = (FormatError, StorageError)

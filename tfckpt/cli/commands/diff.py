@@ -29,7 +29,7 @@ from tfckpt.errors import count_of
 from tfckpt.families.targets import Targets
 
 if TYPE_CHECKING:
-    from tfckpt.edit.diff import Comparison, Pair
+    from tfckpt.edit.comparison.diff import Comparison, Pair
 
 VERBS = {  # what is said of one pair of a verdict, and of several
     "same": ("matches", "match"),
@@ -132,7 +132,7 @@ def _largest(numbers: Iterable[float | None]) -> str:
 
 
 def _row(pair: Pair) -> tuple[str, ...]:
-    from tfckpt.edit.diff import index_of
+    from tfckpt.edit.comparison.diff import index_of
 
     name = pair.a if pair.b in ("", pair.a) else pair.b if not pair.a else f"{pair.a} -> {pair.b}"
     dtype = " -> ".join(dict.fromkeys(pair.dtypes))
@@ -158,7 +158,7 @@ def _kinds(counts: Mapping[str, int]) -> str:
 
 def _sums(comparison: Comparison) -> list[str]:
     """Return the lines after the table: how many pairs there are of each kind, and what was not compared."""
-    from tfckpt.edit.diff import ONLY_A, ONLY_B
+    from tfckpt.edit.comparison.diff import ONLY_A, ONLY_B
 
     counts = Counter(pair.verdict for pair in comparison.pairs)
     across = f" as {comparison.to}" if comparison.to else ""

@@ -24,9 +24,9 @@ from tfckpt.checkpoint.graph.object_graph import (
     escape,
 )
 from tfckpt.checkpoint.graph.optimizer_lists import elements, find_optimizers, kept
-from tfckpt.edit.evidence import NOWHERE
-from tfckpt.edit.join import MOST_SAID, Joined, Part, join_graphs
-from tfckpt.edit.preferences import Choice, Origin, Preferences
+from tfckpt.edit.merging.evidence import NOWHERE
+from tfckpt.edit.merging.join import MOST_SAID, Joined, Part, join_graphs
+from tfckpt.edit.merging.preferences import Choice, Origin, Preferences
 from tfckpt.errors import FormatError, PlanError, UnsupportedError, count_of, remedied, some
 from tfckpt.execution.pieces import stored_once
 from tfckpt.planning.plan import NO_SIZES, Dropped, Plan

@@ -28,7 +28,7 @@ from tfckpt.checkpoint.graph.object_graph import (
 from tfckpt.checkpoint.graph.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
 from tfckpt.checkpoint.graph.optimizers import TRAINED_LIST
 from tfckpt.checkpoint.graph.slot_owners import by_name
-from tfckpt.edit.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
+from tfckpt.edit.merging.evidence import MOST_PREFIXES, NOWHERE, misplaced, owners, without_counts
 from tfckpt.errors import PlanError, count_of
 from tfckpt.storage.forks import ThreadLock
 

@@ -18,8 +18,8 @@ from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
-from tfckpt.edit.differences import Distance, Tolerance, aligned
-from tfckpt.edit.selection import Selection
+from tfckpt.edit.comparison.differences import Distance, Tolerance, aligned
+from tfckpt.edit.comparison.selection import Selection
 from tfckpt.errors import PlanError, count_of, redacted, remedied
 from tfckpt.execution.compute import compute, planned_entry
 from tfckpt.planning.plan import Plan
