@@ -50,7 +50,9 @@ def watched() -> tuple[list[tuple[int, int]], Any]:
 def test_the_recipe_is_the_text_of_the_container() -> None:
     text = (LINES.parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
     recipe = text.partition("## Add a container")[2]
-    assert re.findall(r"```python\n(.*?)```", recipe, re.DOTALL)[0] == LINES.read_text(encoding="utf-8")
+    assert re.findall(r'```python title="lines.py"\n(.*?)```', recipe, re.DOTALL)[0] == LINES.read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.usefixtures("lines")
