@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tfckpt
-from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import PlanError, UsageError
 
 DATA = Path(__file__).parent / "data"
@@ -158,3 +158,105 @@ def test_only_tf1_names_can_be_kept(bert: str, tmp_path: Path) -> None:
     model = made(Path(bert), tmp_path / "model", "pretrainer")
     with pytest.raises(UsageError, match="only a checkpoint of TF1 has TF1's names to keep"):
         tfckpt.plan(model, keep_names=True)
+
+
+def with_values(source: Path, dest: Path, *, drop: str = "", graph: ObjectGraph | None = None) -> Path:
+    """Write a checkpoint in which every tensor of floats has values of its own, and some tensors are not there."""
+    with tfckpt.open(source) as checkpoint:
+        found = {name: np.array(value) for name, value in checkpoint.items()}
+    for number, (name, value) in enumerate(found.items()):
+        if value.dtype == np.float32:
+            found[name] = (np.arange(value.size, dtype=np.float32) + 1000 * number).reshape(value.shape)
+    if graph is not None:
+        found[OBJECT_GRAPH_KEY] = np.array(graph.serialize(), object)
+    tfckpt.save(dest, {name: value for name, value in found.items() if not drop or drop not in name})
+    return dest
+
+
+def slots_of(prefix: Path, variable: str, to: str = "tf1") -> dict[str, Any]:
+    """Return a variable and its slots by TF1's names."""
+    tfckpt.convert(prefix, f"{prefix}.{to}", to=to, slots="convert", sync=False, overwrite=True)
+    found = values(Path(f"{prefix}.{to}"))
+    return {end: found[f"{variable}{end}"] for end in ("", "/adam_m", "/adam_v")}
+
+
+@pytest.mark.parametrize("optimizer", ["adam-weight-decay", "adamw"])
+def test_each_of_two_poolers_has_its_own_slots(optimizer: str, tmp_path: Path) -> None:
+    """The head's pooler is the one that training moves, so its slots go with it; in its own layout each keeps its own."""
+    to = "classifier-own-pooler"
+    options: dict[str, Any] = {"slots": "convert", "optimizer": optimizer}
+    model = made(DATA / "classifier_tf115" / "model.ckpt-3", tmp_path / "model", to, **options)
+    trained = with_values(model, tmp_path / "trained")
+    same = made(trained, tmp_path / "same", to, **options)
+    assert_equal(same, trained)
+    with tfckpt.open(trained) as checkpoint:
+        graph = checkpoint.object_graph
+        assert graph is not None
+        (owner,) = [
+            n for n, node in enumerate(graph.nodes) if node is graph.find(("model", "classifier", "dense", "kernel"))
+        ]
+        key = graph.nodes[owner].attributes[0].checkpoint_key
+        expected = checkpoint[key]
+    found = slots_of(trained, "bert/pooler/dense/kernel")
+    np.testing.assert_array_equal(found[""], expected)
+    again = made(Path(f"{trained}.tf1"), tmp_path / "again", to, **options, **HEADS)
+    for end, value in slots_of(again, "bert/pooler/dense/kernel").items():
+        np.testing.assert_array_equal(value, found[end])
+    distance = {end: value.flat[0] // 1000 for end, value in found.items()}
+    assert len(set(distance.values())) == 3
+
+
+def test_an_optimizer_keeps_its_own_settings(bert: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"slots": "convert", "learning_rate": 0.5}
+    trained = with_values(made(Path(bert), tmp_path / "model", "pretrainer", **options), tmp_path / "trained")
+    plan = tfckpt.convert(trained, tmp_path / "out", to="encoder", slots="convert", sync=False)
+    before, after = values(trained), values(tmp_path / "out")
+    for name in ("beta_1", "beta_2", "decay", "learning_rate"):
+        key = f"optimizer/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(after[key], before[key])
+    assert not any("optimizer's own" in note for note in plan.notes)
+    given = tfckpt.plan(trained, to="encoder", slots="convert", learning_rate=0.25)
+    assert any("learning_rate" in note and "0.25" in note for note in given.notes)
+    other = tfckpt.convert(trained, tmp_path / "new", slots="convert", optimizer="adamw", sync=False)
+    rate = values(tmp_path / "new")["optimizer/_learning_rate/.ATTRIBUTES/VARIABLE_VALUE"]
+    np.testing.assert_array_equal(rate, before["optimizer/learning_rate/.ATTRIBUTES/VARIABLE_VALUE"])
+    assert {item.rule for item in other.dropped if "beta_1" in item.source} == {"optimizer state"}
+
+
+@pytest.mark.parametrize("optimizer", ["adam-weight-decay", "adamw"])
+def test_another_optimizer_is_not_taken_for_adam(bert: str, optimizer: str, tmp_path: Path) -> None:
+    model = made(Path(bert), tmp_path / "model", "encoder", slots="convert", optimizer=optimizer)
+    with tfckpt.open(model) as checkpoint:
+        graph = checkpoint.object_graph
+        assert graph is not None
+        graph = graph.copy()
+    graph.node_at(("optimizer", "_u_product"))  # a Nadam's
+    trained = with_values(model, tmp_path / "nadam", graph=graph)
+    with pytest.raises(PlanError, match="optimizer"):
+        tfckpt.plan(trained, slots="convert")
+    assert tfckpt.plan(trained).steps
+
+
+@pytest.mark.parametrize("to", ["encoder", "pretrainer", "tf1", "keras"])
+@pytest.mark.parametrize("lost", ["layer_with_weights-5/", "next_sentence", "classification_heads/0/out_proj/bias"])
+def test_what_the_object_graph_has_and_the_file_lacks_stops_the_plan(
+    bert: str, to: str, lost: str, tmp_path: Path
+) -> None:
+    model = made(Path(bert), tmp_path / "model", "pretrainer")
+    damaged = with_values(model, tmp_path / "damaged", drop=lost)
+    with pytest.raises(PlanError, match="missing, though the object graph has it"):
+        tfckpt.plan(damaged, to=to)
+
+
+def test_names_of_2019_that_lack_a_variable_stop_the_plan(bert: str, tmp_path: Path) -> None:
+    old = made(Path(bert), tmp_path / "old", "keras", slots="drop")
+    tfckpt.rewrite(old, tmp_path / "less", drop=["*/layer_1/self_attention/key/bias"], sync=False)
+    for to in ("tf1", "keras-v2", "encoder"):
+        with pytest.raises(PlanError, match=r"layer_1/(self_attention|attention/self)/key/bias"):
+            tfckpt.plan(tmp_path / "less", to=to, **HEADS)
+
+
+def test_names_of_2019_are_undone_for_a_bert_alone(tmp_path: Path) -> None:
+    old = made(DATA / "albert_tf115" / "model.ckpt-3", tmp_path / "old", "keras", slots="drop")
+    with pytest.raises(PlanError, match="it has other variables"):
+        tfckpt.plan(old, to="encoder", num_heads=2)

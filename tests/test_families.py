@@ -139,6 +139,38 @@ def test_fused_shapes_that_do_not_fit_are_said_once(tmp_path: Path) -> None:
     assert len(raised.value.reasons) == 1
 
 
+def test_names_that_lack_a_variable_stop_the_plan_to_other_names(tmp_path: Path) -> None:
+    tensors = nano.tensors()
+    del tensors["transformer/block_001/ln/beta"]
+    tfckpt.save(tmp_path / "less", tensors)
+    with pytest.raises(PlanError, match=r"transformer/block_001/ln/beta.*'tf1' needs it"):
+        tfckpt.plan(tmp_path / "less", to="tf1", families=TABLES)
+
+
+def test_copies_in_two_forms_stay_what_they_are_in_their_own_layout(tmp_path: Path) -> None:
+    source = nano.save(tmp_path, **{"lm_head/weight": np.arange(66, dtype=np.float32).reshape(6, 11)})
+    tfckpt.convert(source, tmp_path / "same", to="tf1", families=TABLES, slots="keep", sync=False)
+    assert_equal(values(tmp_path / "same"), values(source))
+
+
+def test_a_manifest_takes_a_target_of_a_family(tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / "families" / "nano"
+    shutil.copytree(Path(TABLES) / "nano", folder)
+    own = (folder / "encoder.toml").read_text(encoding="utf-8").replace('name = "encoder"', 'name = "nano-objects"')
+    (folder / "encoder.toml").write_text(own, encoding="utf-8")
+    row = f"{nano.save(tmp_path)},{tmp_path}/tf2,--families {tmp_path}/families --to nano-objects"
+    (tmp_path / "jobs.csv").write_text(f"source,destination,options\n{row}\n", encoding="utf-8")
+    succeed(capsys, "convert-many", str(tmp_path / "jobs.csv"), "--processes", "1")
+    assert_equal(at_paths(tmp_path / "tf2"), nano.objects(nano.tensors()))
+
+
+def test_two_layouts_of_one_name_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(TABLES, tmp_path / "families")
+    shutil.copy(tmp_path / "families" / "nano" / "encoder.toml", tmp_path / "families" / "nano" / "other.toml")
+    with pytest.raises(LayoutError, match="two layouts have the name 'encoder'"):
+        read_families(str(tmp_path / "families"))
+
+
 def test_the_built_in_families_are_still_there(bert: str) -> None:
     assert tfckpt.plan(bert, families=TABLES).to_json()["steps"] == tfckpt.plan(bert).to_json()["steps"]
     catalog = read_families(TABLES)

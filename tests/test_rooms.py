@@ -39,7 +39,7 @@ ROOMS: dict[str, str] = {
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "steps config plan source exclusion builder asked/ optimizer/ bind mending/ checks missing sides "
+    "planning/": "steps config plan source exclusion builder asked/ bound optimizer/ bind mending/ checks missing sides "
     "planner keep_names building choose request",
     "planning/asked/": "resize fills",
     "planning/optimizer/": "slots slots_back",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tfckpt.base.flags import add_flags
 from tfckpt.base.options import SourceOptions
 from tfckpt.errors import ManifestError, UsageError
-from tfckpt.families.targets import Targets
+from tfckpt.families.targets import TargetParser
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.find.lookup import Found, Lookup
@@ -47,7 +47,6 @@ OPTION_SYNONYMS = {
     "--exclude_patterns": "--exclude",
 }
 DRY_RUN = "--dry-run"
-FAMILIES = "--families"
 UNKNOWN = "unrecognized arguments: "  # how argparse begins
 
 
@@ -59,7 +58,7 @@ class WrongUsageError(UsageError):
     """Options that do not go together, of which argparse knows nothing; exits with the same code as its own errors."""
 
 
-class SuggestingParser(argparse.ArgumentParser):
+class SuggestingParser(TargetParser):
     """A parser that says of a choice that is nearly one, which."""
 
     def error(self, message: str) -> NoReturn:
@@ -99,7 +98,6 @@ class CommandParser(SuggestingParser):
     """
 
     _is_reading = False
-    _has_families = False  # whose targets may have any name
 
     def __init__(self, *args: Any, one_dash: bool = False, **options: Any) -> None:
         super().__init__(*args, **options | {"allow_abbrev": False})
@@ -114,9 +112,9 @@ class CommandParser(SuggestingParser):
         """
         if self._one_dash and args is not None:
             args = [f"-{arg}" if f"-{arg.partition('=')[0]}" in self._option_string_actions else arg for arg in args]
-        self._has_families |= any(arg.partition("=")[0] == FAMILIES for arg in args or ())
         if self._is_reading or not {"-h", "--help"}.isdisjoint(args or ()):
-            return super().parse_known_args(args, namespace)
+            found, unknown = super().parse_known_args(args, namespace)
+            return found, unknown
         self._is_reading = True
         try:
             found, unknown = self.parse_known_intermixed_args(args, namespace)
@@ -125,11 +123,6 @@ class CommandParser(SuggestingParser):
         if unknown:  # else it would be said with the usage of the whole
             self.error(UNKNOWN + " ".join(unknown))
         return found, unknown
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Leave it to the plan to refuse a target, where a folder may have more of them."""
-        if not (self._has_families and isinstance(action.choices, Targets)):
-            super()._check_value(action, value)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from tfckpt.base.flags import add_flags, home_path, options_from
 from tfckpt.base.options import AUTO, ConvertOptions
 from tfckpt.errors import ManifestError, UsageError
-from tfckpt.families.targets import Targets
+from tfckpt.families.targets import TargetParser, Targets
 from tfckpt.many.many import PATHS, absolute, check_jobs
 from tfckpt.storage import files
 
@@ -95,7 +95,7 @@ class _BrokenError(Exception):
         self.line = line
 
 
-class _RowParser(argparse.ArgumentParser):
+class _RowParser(TargetParser):
     """A parser that raises where the command line's would end the process."""
 
     def error(self, message: str) -> NoReturn:

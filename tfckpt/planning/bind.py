@@ -1,4 +1,4 @@
-"""What a source holds, by hub names: the one vocabulary in which all layouts meet.
+"""Which tensor of a source has which hub name.
 
 A TF1 checkpoint has those names already, under a scope. Of any other source a layout's rows tell which variable is which; of
 several that hold one hub name, the first counts. What has another form than the hub's is brought into it on the way.
@@ -6,8 +6,7 @@ several that hold one hub name, the first counts. What has another form than the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.base.issues import Issue, draw
 from tfckpt.bundle.values.entry import Entry, stored_at
@@ -22,48 +21,11 @@ from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Subst
 from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, match_names, match_substituted
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.families.language.rules import Variable, scopes_before
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
 from tfckpt.planning.steps import Input, Part, Rearrange
-
-NO_INPUTS: Mapping[str, Input] = {}
-NO_NAMES: Mapping[str, str] = {}
-NO_COPIES: Mapping[str, Sequence[str]] = {}
-
-
-class Bound(NamedTuple):
-    """What a source holds, by hub names.
-
-    Attributes:
-        scope: what stands before them in the source.
-        hub: what stays, each in the hub's form.
-        taken: what an exclusion takes.
-        inputs: what becomes of those that are stored in another form, or as a piece of another tensor.
-        lost: of variables that the source names and does not hold, the names there.
-        match: the model that was found, if rows told it.
-        rest: the tensors that are of no hub name, if rows told which are.
-        unfit: the hub names of tensors whose shapes are none that a row allows.
-        copies: of hub names that the source holds several times, the other names there, if all of them go along.
-    """
-
-    scope: str
-    hub: Mapping[str, Entry]
-    taken: Mapping[str, Entry]
-    inputs: Mapping[str, Input] = NO_INPUTS
-    lost: Mapping[str, str] = NO_NAMES
-    match: Match | None = None
-    rest: Sequence[Entry] = ()
-    unfit: Collection[str] = ()
-    copies: Mapping[str, Sequence[str]] = NO_COPIES
-
-    def input_of(self, name: str) -> Input:
-        """Return what a step reads for a hub name."""
-        found = self.inputs.get(name)
-        if found is None:
-            entry = self.hub[name]
-            return Input(entry.name, entry.data_type, entry.shape)
-        return found
 
 
 def find_match(
@@ -156,16 +118,18 @@ def bind_rows(builder: PlanBuilder, match: Match, graph: ObjectGraph | None, lay
             _drop_all(builder, places, rule)
         else:
             _take(builder, brought, name, places, keeps_copies=match.layout is layout)
+    goes_along = isinstance(layout, ObjectRows)
+    settings = {what: stored[key] for what, key in state.settings.items() if goes_along and key in stored}
     if graph is not None:
         tensors = ObjectTensors(graph, stored)
-        for name in sorted(name for key in state.other for name in tensors.of_key(key)):
+        others = {name for key in state.other for name in tensors.of_key(key)} - {e.name for e in settings.values()}
+        for name in sorted(others):
             builder.drop(stored[name], OPTIMIZER)
     accounted = {item.source for item in builder.dropped} | {item.key for item in found}
+    accounted |= {entry.name for entry in settings.values()}
     rest = [entry for name, entry in stored.items() if name not in accounted]
     scope = match.path if graph is None else ""
-    return Bound(
-        scope, brought.hub, brought.taken, brought.inputs, brought.lost, match, rest, brought.unfit, brought.copies
-    )
+    return Bound(scope=scope, match=match, rest=rest, settings=settings, **vars(brought))
 
 
 class _Brought:
@@ -177,7 +141,7 @@ class _Brought:
         self.inputs: dict[str, Input] = {}
         self.lost: dict[str, str] = {}
         self.unfit: set[str] = set()
-        self.copies: dict[str, list[str]] = {}
+        self.copies: dict[str, list[Input]] = {}
 
 
 def _drop_all(builder: PlanBuilder, places: Iterable[Found], rule: str) -> None:
@@ -199,10 +163,13 @@ def _take(builder: PlanBuilder, brought: _Brought, name: str, places: Sequence[F
     if places[0].key in rules:
         why = f"{places[0].key} is {rules[places[0].key]}"
         builder.notes.append(Issue("taken-for-excluded", first.key, name, why))
+    elif first is not places[0]:
+        builder.complain("missing-tensor", places[0].key, name)
     if not _bring(builder, brought, first, name, entry):
         brought.unfit.add(name)
     if keeps_copies:
-        brought.copies[name] = [copy.key for copy in copies]
+        found = (_input_of(builder, copy, stored[copy.key]) for copy in copies)
+        brought.copies[name] = [item for item in found if item is not None]
         return
     for copy in copies:
         other = stored[copy.key]
@@ -237,6 +204,16 @@ def _bring(builder: PlanBuilder, brought: _Brought, found: Found, name: str, ent
             piece = piece._replace(shape=shape, nbytes=entry.nbytes // len(variable.names))
         brought.hub[own] = piece
     return True
+
+
+def _input_of(builder: PlanBuilder, found: Found, entry: Entry) -> Input | None:
+    """Return what brings a variable of one hub name into the hub's form; None if its shape does not fit."""
+    pattern = inverse(found.variable.axes)
+    bound = builder.fit(entry, pattern) if pattern else None
+    if pattern and bound is None:
+        return None
+    ops = () if bound is None else (Rearrange(pattern, bound[0]),)
+    return Input(entry.name, entry.data_type, entry.shape, ops=ops)
 
 
 def _part(variable: Variable, number: int, entry: Entry) -> Part | None:

@@ -14,7 +14,7 @@ from tfckpt.families.language.axes import Sizes, parse, target_shape
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.target import TargetVariable
 from tfckpt.planning.asked.fills import FILLED, ZEROS, own_fill, refuse_zeros
-from tfckpt.planning.bind import Bound
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.mending.hints import FULLEST
 from tfckpt.planning.mending.withheld import network_of

@@ -16,7 +16,8 @@ from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.families.language.layouts import Layout, ObjectRows
 from tfckpt.families.language.target import Target, TargetVariable
 from tfckpt.planning.asked.resize import resize_steps
-from tfckpt.planning.bind import Bound, drop_rest
+from tfckpt.planning.bind import drop_rest
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, average_notes, guess_notes
 from tfckpt.planning.checks import lacks_heads
 from tfckpt.planning.plan import Plan
@@ -105,15 +106,17 @@ def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target) -
         if name in bound.unfit:
             continue
         made: list[Step] = []
+        own = iter(
+            (None, *bound.copies[name]) if name in bound.copies else ()
+        )  # of the source's own layout, in its order
         for variable in wanted.get(name, ()):
             if variable.axes in headless or variable.name != name or not _is_there(variable, hub):
                 continue  # complained about once, or made with the first of its names, or missing
-            step = _step(builder, bound, variable)
+            step = _step(builder, bound, variable, next(own, None))
             if step is not None:
                 made.append(step)
-        if len(made) > 1:
-            made = _apart(made, [entry.name, *bound.copies.get(name, ())]) if bound.copies else made
-            made = made if is_model else _stored_once(made)
+        if len(made) > 1 and not is_model:
+            made = _stored_once(made)
         steps += [(entry, step) for step in made]
     return steps
 
@@ -121,14 +124,6 @@ def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target) -
 def _is_there(variable: TargetVariable, hub: Mapping[str, Entry]) -> bool:
     """Whether the source has all that a variable is made of, if it has the first."""
     return not variable.more or all(name in hub for name in variable.more)
-
-
-def _apart(steps: Sequence[Step], sources: Sequence[str]) -> list[Step]:
-    """Return the steps of one hub name with a source of their own each, in the order of the layout that both sides have."""
-    names = [*sources, *(sources[0] for _ in steps[len(sources) :])]
-    return [
-        step._replace(inputs=(step.inputs[0]._replace(source=name),)) for step, name in zip(steps, names, strict=False)
-    ]
 
 
 def _stored_once(steps: Sequence[Step]) -> list[Step]:
@@ -141,16 +136,16 @@ def _stored_once(steps: Sequence[Step]) -> list[Step]:
     ]
 
 
-def _step(builder: PlanBuilder, bound: Bound, variable: TargetVariable) -> Step | None:
-    """Return the step of one variable; None if a shape does not fit."""
-    if not variable.more and not bound.inputs and variable.axes is not None:  # of most, quickly
+def _step(builder: PlanBuilder, bound: Bound, variable: TargetVariable, own: Input | None = None) -> Step | None:
+    """Return the step of one variable, from a tensor of its ``own`` if it has one; None if a shape does not fit."""
+    if not variable.more and not bound.inputs and own is None and variable.axes is not None:  # of most, quickly
         entry = bound.hub[variable.name]
         form = builder.form(entry, variable.axes)
         return None if form is None else formed(entry, variable.key, *form)
     inputs: list[Input] = []
     shapes: list[tuple[int, ...]] = []
     for name in variable.names:
-        entry, item = bound.hub[name], bound.input_of(name)
+        entry, item = bound.hub[name], own or bound.input_of(name)
         shape = entry.shape
         if variable.axes is not None:
             form = builder.form(entry, variable.axes)
@@ -215,7 +210,7 @@ def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: 
 def _source_notes(bound: Bound, target: Target) -> list[Issue]:
     """Return what to say of the model that was found in the source, and of the scope before its names."""
     if bound.match is not None:
-        layout, family, path, _ = bound.match
+        layout, family, path, *_ = bound.match
         if not isinstance(layout, ObjectRows):
             return [Issue("found-names", repr(layout.name), family.name)]
         return [Issue("found-model", repr(layout.name), family.name, path or "the root")]

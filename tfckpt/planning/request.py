@@ -21,7 +21,8 @@ from tfckpt.families.language.layouts import Layout, ObjectRows, Substitutions
 from tfckpt.families.language.match import Match
 from tfckpt.families.language.rules import scopes_before
 from tfckpt.planning.asked.resize import parse_resizing
-from tfckpt.planning.bind import Bound, bind_hub, bind_names, bind_rows, find_match
+from tfckpt.planning.bind import bind_hub, bind_names, bind_rows, find_match
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
@@ -42,7 +43,7 @@ RENAMES = "{0!r} only renames; resize on the way to an object-based target, or b
 TOLD = "not on the way back to {0!r}, where the source tells"
 REFUSED = {
     "scope": BY_ITSELF.format("scope"),
-    "model": BY_ITSELF.format("family"),
+    "model": "only for an object-based source; the family of a TF1 checkpoint is found by itself",
     "vocab_size": RENAMES,
     "max_positions": RENAMES,
     "optimizer": TOLD,

@@ -14,7 +14,8 @@ from tfckpt.families.language.family import Drop
 from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Substitutions
 from tfckpt.families.language.target import TargetVariable, build_target, name_target
 from tfckpt.planning.asked.resize import Resizing
-from tfckpt.planning.bind import Bound, unknown_rule
+from tfckpt.planning.bind import unknown_rule
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, dtype_notes
 from tfckpt.planning.checks import check_model, check_optional
 from tfckpt.planning.config import Config
@@ -83,6 +84,9 @@ class ModelSide:
     def complete(self, wanted: Wanted, steps: Sequence[Step], left_over: Sequence[Entry]) -> list[Step]:
         """Return steps for what is missing and is to be filled; complain about what else is missing or left over."""
         builder, layout, fill = self._builder, self._layout, self._ask.fill
+        for name, key in self._bound.lost.items():
+            if key not in builder.rules:
+                builder.complain("missing-tensor", key, name)
         check_optional(builder, layout, self._whole)
         hub = self._bound.hub
         missing = _missing(wanted, hub)
@@ -109,7 +113,7 @@ class ModelSide:
             return State([], [])
         written = {step.target: step for step in made}
         return convert_state(
-            self._ask.slots, self._layout, self.target, self._whole, written, self._gone, self._builder
+            self._ask.slots, self._layout, self.target, self._bound, self._whole, written, self._gone, self._builder
         )
 
     def notes(self, filled: Sequence[Step], constants: Sequence[Step]) -> Iterator[Issue]:
@@ -150,6 +154,10 @@ class NamesSide:
         """Return nothing, since nothing is filled; complain about what is lost or has no name, and about missing parts."""
         builder, bound, to = self._builder, self._bound, self._layout.name
         complain_of_lost(builder, bound.lost, to)
+        heads = bound.match.family.heads if bound.match else ()
+        for item in bound.match.absent if bound.match else ():
+            if not any(head.matches(name) for head in heads for name in item.variable.names):
+                builder.complain("missing-variable", item.key, f"{to!r} needs it for {item.variable.name}")
         for entry in left_over:
             builder.complain("stray-variable", entry.name, repr(to), str(list(entry.shape)), leaving_out(entry))
         for variable in _missing(wanted, bound.hub):

@@ -337,6 +337,7 @@ TOKEN_CLASSIFIER = ObjectRows(
 KERAS = Substitutions(
     "keras",
     about="name-based, bert_model/...: tf1_to_keras_checkpoint_converter.py of 2019",
+    of=BERT,
     substitutions=(
         ("bert", "bert_model"),
         ("embeddings/word_embeddings", "word_embeddings/embeddings"),

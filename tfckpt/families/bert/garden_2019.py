@@ -53,6 +53,7 @@ LAYER_PART = Part(rows=(
 KERAS_V2 = Substitutions(
     "keras-v2",
     about="name-based, transformer/...: that script's flag create_v2_checkpoint",
+    of=BERT,
     substitutions=(
         ("bert/", ""),
         ("encoder", "transformer"),

@@ -24,7 +24,8 @@ says what the tables mean. Everything that is wrong is gathered, each with its t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ from tfckpt.families.language.rules import (
     JOINED,
     NUMBER_MARK,
     PADDED_MARK,
+    SIDE_AXES,
     Alias,
     Each,
     Part,
@@ -192,8 +194,18 @@ def _names(top: _Table, family: Family) -> NameRows:
     if not any(family.anchor in variable.names for _, variable in found.variables):
         table.complain(f"rows: no row has the name {family.anchor!r}, the family's anchor")
     _check_twice(top, [(place, "name", variable.path) for place, variable in found.variables])
+    _check_joined(top, [(place, variable) for place, variable in found.variables])
     table.done()
     return layout
+
+
+def _check_joined(top: _Table, rows: Sequence[tuple[str, Variable]]) -> None:
+    """Complain about hub names that a row joins with others and that stand in a row beside it, or twice in one."""
+    named = Counter(name for _, variable in rows for name in variable.names)
+    for place, variable in rows:
+        for name in dict.fromkeys(variable.names if variable.more else ()):
+            if named[name] > 1:
+                top.lines.append(f"{place}: hub name {name!r}: in a row that joins several, and once more")
 
 
 def _objects(top: _Table, family: Family) -> ObjectRows:
@@ -328,7 +340,9 @@ def _rows(table: _Table, sizes: Mapping[str, str], above: tuple[str, str], found
 def _joining_problems(name: str, axes: str) -> Iterator[str]:
     """Yield what is wrong with a row that joins several hub names, or seems to."""
     expected = FUSED in name
-    if axes.count(JOINED) != expected or (expected and JOINED not in axes.rpartition("->")[2]):
+    target = SIDE_AXES.findall(axes.rpartition("->")[2])
+    marked = sum(axis.startswith(JOINED) for axis in target)
+    if axes.count(JOINED) != expected or marked != expected:
         yield f"axes {axes!r}: expected {JOINED} once, before the axis along which the names of a row lie, and only there"
 
 

@@ -43,6 +43,9 @@ def read_family(folder: str) -> tuple[Family, tuple[ObjectRows | NameRows, ...]]
     if len(names) > MOST_FILES:
         raise LayoutError([f"{folder}: expected at most {MOST_FILES:,} layouts, got {len(names):,}"])
     layouts = [(build_layout_of(family, _read(path), path), path) for path in (join(folder, name) for name in names)]
+    own = [layout.name for layout, _ in layouts]
+    if twice := sorted({name for name in own if own.count(name) > 1}):
+        raise LayoutError([f"{folder}: two layouts have the name {name!r}" for name in twice])
     return family, tuple(
         _checked(layout, path) if isinstance(layout, ObjectRows) else layout for layout, path in layouts
     )

@@ -120,6 +120,7 @@ class Substitutions(NamedTuple):
     reshapes: tuple[tuple[tuple[str, ...], str], ...] = ()
     sizes: Mapping[str, str] = MappingProxyType({})
     family: None = None  # every name passes, of whatever family
+    of: Family | None = None  # the family whose names it is known to have come from, and can be undone for
     drops: tuple[Drop, ...] = ()
 
     @property

@@ -48,13 +48,14 @@ class Found(NamedTuple):
 class Match(NamedTuple):
     """A layout's model in a source: ``path`` leads to its node, or is the scope of its names.
 
-    A hub name may be held by several variables.
+    A hub name may be held by several variables. ``absent`` are those that names ask for, and that are not there.
     """
 
     layout: Layout
     family: Family
     path: str
     found: tuple[Found, ...]
+    absent: tuple[Found, ...] = ()
 
 
 def match_names(names: Collection[str], layout: NameRows) -> list[Match]:
@@ -68,11 +69,12 @@ def match_names(names: Collection[str], layout: NameRows) -> list[Match]:
     for scope in scopes_before(anchor, names):
         own = {name.removeprefix(scope) for name in names if name.startswith(scope)}
         there = numbers_in(own)
-        rows = layout.part.each_variable(lambda source, path, one_more=False, there=there: there(path, ""))
+        rows = layout.part.variables(lambda source, path, one_more=False, there=there: there(path, ""))
+        absent = tuple(Found(row, NOWHERE, scope + row.path) for row in rows if row.path not in own)
         found = [Found(row, NOWHERE, scope + row.path) for row in rows if row.path in own]
         slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
         known = [*found, *(slot for slot in slots if slot.key in names), *_training_step(names)]
-        matches.append(Match(layout, family, scope, tuple(known)))
+        matches.append(Match(layout, family, scope, tuple(known), absent))
     return matches
 
 
@@ -86,21 +88,28 @@ def match_substituted(
         layout: the substitutions.
         models: whose rows have the hub names.
     """
+    family = layout.of
+    if family is None or layout.rename(family.anchor) not in shapes:
+        return []
     numbers = sorted({int(n) for name in shapes for n in re.findall(rf"(?<![0-9]){NUMBER}(?![0-9])", name)})[
         :MOST_LAYERS
     ]
-    for family in {model.family: None for model in models if layout.rename(model.family.anchor) in shapes}:
-        parts = [placed.part for model in models if model.family == family for placed in model.parts]
-        hub = dict.fromkeys(v.name for part in parts for v in part.each_variable(lambda *prefixes: numbers))
-        found = [
-            Found(Variable(name, key, _unsplit(layout.axes(name), shapes[key])), NOWHERE, key)
-            for name in hub
-            if (key := layout.rename(name)) in shapes
-        ]
-        slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
-        known = (*found, *(slot for slot in slots if slot.key in shapes), *_training_step(shapes))
-        return [Match(layout, family, "", known)]
-    return []
+    parts = [placed.part for model in models if model.family == family for placed in model.parts]
+    rows = dict.fromkeys(variable.name for part in parts for variable in part.each_variable(lambda *prefixes: numbers))
+    found, absent = [], []
+    for name in rows:
+        key = layout.rename(name)
+        if key in shapes:
+            found.append(Found(Variable(name, key, _unsplit(layout.axes(name), shapes[key])), NOWHERE, key))
+        else:
+            absent.append(Found(Variable(name, key, ""), NOWHERE, key))
+    if not any(layer.isdecimal() for item in found for layer in re.split("[/_]", item.variable.name)):
+        return []  # another model may call its words so
+    scopes = {item.variable.name.rpartition("/")[0].rpartition("/")[0] for item in found}  # of layers that are there
+    absent = [item for item in absent if item.variable.name.rpartition("/")[0].rpartition("/")[0] in scopes]
+    slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
+    known = (*found, *(slot for slot in slots if slot.key in shapes), *_training_step(shapes))
+    return [Match(layout, family, "", known, tuple(absent))]
 
 
 def _unsplit(axes: str | None, shape: Sequence[int]) -> str:

@@ -28,6 +28,7 @@ NUMBER_MARK = "{n}"
 NUMBER = r"(0|[1-9][0-9]{0,5})"  # plain decimals
 PADDED_MARK = re.compile(r"\{n(?::0([2-6]))?\}")  # {n}, or {n:03} for 000, 001, ...
 FUSED = " + "  # joins the hub names of which one variable is made
+SIDE_AXES = re.compile(r"\+?(?:\([^()]*\)|\w+)")  # of one side of a pattern
 JOINED = "+"  # marks the axis along which they lie, before its letter or bracket
 AFTER_SLASH = "0"  # sorts right behind a slash
 NUMBERED = "layer_with_weights-"  # what Keras calls a model's containers, counting those that hold variables
@@ -181,8 +182,8 @@ def _variable(row: Row) -> Variable:
         return Variable(*row)
     names, path, axes = row
     first, *more = names.split(FUSED)
-    target = axes.rpartition("->")[2].split()
-    axis = next((number for number, letter in enumerate(target) if letter.startswith(JOINED)), 0)
+    target = SIDE_AXES.findall(axes.rpartition("->")[2])
+    axis = next((number for number, letters in enumerate(target) if letters.startswith(JOINED)), 0)
     return Variable(first, path, axes.replace(JOINED, ""), tuple(more), axis)
 
 

@@ -9,6 +9,7 @@ Source: google-research/bert optimization.py; tf_keras/src/optimizers/legacy/ada
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from tfckpt.checkpoint.graph.object_graph import (
     SlotVariable,
     variable_key,
 )
+from tfckpt.checkpoint.graph.roles import OPTIMIZER
 from tfckpt.errors import UsageError
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.optimizer import (
@@ -36,10 +38,12 @@ from tfckpt.families.language.optimizer import (
 )
 from tfckpt.families.language.rules import numbers_in
 from tfckpt.families.language.target import Target, TargetVariable, lacking, placed_parts
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.steps import Fill, Step, carrying, filling
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
+RATE, SCHEDULED_RATE = "rate", "scheduled rate"  # what a setting is, whatever an optimizer calls it
 ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
 
 
@@ -82,6 +86,7 @@ def convert_state(
     options: SlotOptions,
     layout: ObjectRows,
     target: Target,
+    bound: Bound,
     hub: Mapping[str, Entry],
     written: Mapping[str, Step],
     gone: Mapping[str, str],
@@ -93,6 +98,7 @@ def convert_state(
         options: the optimizer.
         layout: the target.
         target: its graph and variables.
+        bound: what the source holds; of several slots for one hub name, each goes to its own variable.
         hub: the source's entries by hub name.
         written: the steps of the model's variables, by key.
         gone: by hub name, the rules that leave out entries.
@@ -106,25 +112,44 @@ def convert_state(
         builder.complain("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
         return state
     _add_step(options.optimizer, hub, gone, target.graph, state, builder)
-    for name, value in _constants(options):
-        _add_constant(target.graph, f"{ROOT_EDGE}/{name}", value, state)
+    _add_settings(options, bound.settings, target.graph, state, builder)
     for name in names:
         _check_pair(name, hub, gone, builder)
     if options.optimizer.lists:
-        _add_lists(options.optimizer, layout, target, hub, written, state, builder)
+        _add_lists(options.optimizer, layout, target, bound, hub, written, state, builder)
     else:
-        _add_slots(target, hub, written, state)
+        _add_slots(target, bound, hub, written, state)
     return state
 
 
-def _constants(options: SlotOptions) -> list[tuple[str, float]]:
-    """Return the values that no TF1 checkpoint holds; a schedule's rate is computed anew at each step."""
-    constants = list(options.optimizer.constants)
+def _add_settings(
+    options: SlotOptions, settings: Mapping[str, Entry], graph: ObjectGraph, state: State, builder: PlanBuilder
+) -> None:
+    """Add an optimizer's hyperparameters: the source's where it has them, and else values that no TF1 checkpoint holds.
+
+    A schedule's rate is computed anew at each step.
+    """
+    optimizer = options.optimizer
+    fitting = {what: entry for what, entry in settings.items() if (entry.data_type, entry.shape) == (DT_FLOAT, ())}
     if options.learning_rate is not None:
-        constants.append((options.optimizer.rate, options.learning_rate))
-    elif options.optimizer.scheduled_rate:
-        constants.append((options.optimizer.scheduled_rate, 0.0))
-    return constants
+        fitting.pop(RATE, None)
+    wanted: list[tuple[str, str, float]] = [(name, name, value) for name, value in optimizer.constants]
+    if options.learning_rate is not None or RATE in fitting:
+        wanted.append((RATE, optimizer.rate, options.learning_rate or 0.0))
+    elif optimizer.scheduled_rate:
+        wanted.append((SCHEDULED_RATE, optimizer.scheduled_rate, 0.0))
+    for what, edge, value in wanted:
+        path = f"{ROOT_EDGE}/{edge}"
+        if what in fitting:
+            entry = fitting.pop(what)
+            _add_node(graph, path, variable_key(path))
+            state.steps.append((entry, carrying(entry, variable_key(path))))
+        else:
+            _add_constant(graph, path, value, state)
+    taken = {entry.name for entry, _ in state.steps}
+    for entry in settings.values():
+        if entry.name not in taken:
+            builder.drop(entry, OPTIMIZER)
 
 
 def _check_pieces(hub: Mapping[str, Entry], builder: PlanBuilder) -> None:
@@ -186,9 +211,15 @@ def _add_node(graph: ObjectGraph, path: str, key: str) -> int:
 
 
 def _slot_step(
-    variable: TargetVariable, slot: str, key: str, hub: Mapping[str, Entry], step: Step
+    variable: TargetVariable, slot: str, key: str, bound: Bound, hub: Mapping[str, Entry], step: Step, number: int
 ) -> tuple[Entry, Step] | None:
-    """Return the step for a slot, in the form of its variable's."""
+    """Return the step for a slot, in the form of its variable's, which is the one of this number with its hub name."""
+    copies = bound.copies.get(f"{variable.name}/{slot}", ())
+    if 0 < number <= len(copies):
+        (item,) = step.inputs
+        source = copies[number - 1].source
+        first = hub[f"{variable.name}/{slot}"]
+        return first._replace(name=source), step._replace(target=key, inputs=(item._replace(source=source),))
     found = [entry for name in variable.names if (entry := hub.get(f"{name}/{slot}")) is not None]
     if len(found) < len(variable.names) or step.fill is not None:
         return None
@@ -197,17 +228,30 @@ def _slot_step(
     return found[0], step._replace(target=key, inputs=inputs)
 
 
-def _add_slots(target: Target, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State) -> None:
+def _numbers(variables: Sequence[TargetVariable]) -> list[int]:
+    """Return for each variable how many before it have its hub name."""
+    seen: Counter[str] = Counter()
+    numbers = []
+    for variable in variables:
+        numbers.append(seen[variable.name])
+        seen[variable.name] += 1
+    return numbers
+
+
+def _add_slots(
+    target: Target, bound: Bound, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State
+) -> None:
     """Add slot variables as the graph of a legacy optimizer has them: no edge leads there."""
     graph = target.graph
     assert graph is not None
     optimizer = graph.nodes[graph.node_at((ROOT_EDGE,))]
     numbers = {a.checkpoint_key: number for number, node in enumerate(graph.nodes) for a in node.attributes}
+    of_name = _numbers(target.variables)
     for slot, name in ADAM_SLOTS.items():
-        for variable in target.variables:
+        for variable, number in zip(target.variables, of_name, strict=True):
             key = variable_key(f"{variable.key.partition(ATTRIBUTES)[0]}{SLOT_MARK}{ROOT_EDGE}/{slot}")
             step = written.get(variable.key)
-            found = None if step is None else _slot_step(variable, name, key, hub, step)
+            found = None if step is None else _slot_step(variable, name, key, bound, hub, step, number)
             if found is not None:
                 optimizer.slot_variables.append(SlotVariable(numbers[variable.key], slot, len(graph.nodes)))
                 graph.nodes.append(Node(attributes=[Attribute(VARIABLE_VALUE, key)], has_checkpoint_values=True))
@@ -218,6 +262,7 @@ def _add_lists(
     optimizer: Optimizer,
     layout: ObjectRows,
     target: Target,
+    bound: Bound,
     hub: Mapping[str, Entry],
     written: Mapping[str, Step],
     state: State,
@@ -232,6 +277,7 @@ def _add_lists(
         return
     graph, base = target.graph, f"{ROOT_EDGE}/{optimizer.variables}"
     assert graph is not None
+    of_name = _numbers(target.variables)
     graph.add_edge((ROOT_EDGE, optimizer.variables, "0"), graph.node_at((ROOT_EDGE, optimizer.step)))
     for index, place in enumerate(order):
         variable = target.variables[place]
@@ -242,7 +288,7 @@ def _add_lists(
             step = written.get(variable.key)
             if step is None:
                 continue  # complained about already
-            found = _slot_step(variable, name, variable_key(path), hub, step)
+            found = _slot_step(variable, name, variable_key(path), bound, hub, step, of_name[place])
             if found is not None:
                 state.steps.append(found)
             else:

@@ -11,7 +11,7 @@ from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.match import Found, Match
 from tfckpt.families.language.optimizer import ADAM_SLOTS, OPTIMIZERS, Optimizer
 from tfckpt.planning.builder import PlanBuilder
-from tfckpt.planning.optimizer.slots import DROP, variable_order
+from tfckpt.planning.optimizer.slots import DROP, RATE, SCHEDULED_RATE, variable_order
 
 
 class FoundState:
@@ -20,12 +20,14 @@ class FoundState:
     Attributes:
         slots: the slots of the model's variables, under the names that they have in TF1.
         step: key of the step; empty if there is none.
+        settings: keys of its hyperparameters, by what they are: ``"rate"``, ``"scheduled rate"``, or their own name.
         other: keys of what TF1 has no place for: hyperparameters, and slots of variables outside the model.
     """
 
     def __init__(self, step: str = "") -> None:
         self.slots: list[Found] = []
         self.step = step
+        self.settings: dict[str, str] = {}
         self.other: set[str] = set()
 
 
@@ -49,19 +51,30 @@ def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundS
     if kind.lists:
         _read_lists(graph, node, kind, match, state, builder)
     else:
-        owners = {item.node: item for item in match.found}
-        for reference in node.slot_variables:
-            if reference.original_variable in owners and reference.slot_name in ADAM_SLOTS:
-                owner = owners[reference.original_variable]
-                state.slots.append(_slot(graph, owner, reference.slot_name, reference.slot_variable))
+        owners = {item.node: place for place, item in enumerate(match.found)}
+        held = {
+            (owners.get(slot.original_variable), slot.slot_name): slot.slot_variable for slot in node.slot_variables
+        }
+        for place, item in enumerate(
+            match.found
+        ):  # a hub name may be held several times, and each has slots of its own
+            slots = [(slot, held[place, slot]) for slot in ADAM_SLOTS if (place, slot) in held]
+            state.slots += [_slot(graph, item, *slot) for slot in slots]
+    edges = {kind.rate: RATE, kind.scheduled_rate: SCHEDULED_RATE, **{name: name for name, _ in kind.constants}}
+    state.settings = {edges[name]: _key(graph, child) for name, child in node.children.items() if name in edges}
     state.other = set(_keys_below(graph, number)) - {slot.key for slot in state.slots} - {state.step}
     return state
 
 
 def _is_kind(graph: ObjectGraph, node: Node, kind: Optimizer) -> bool:
+    """Whether a node is an optimizer of this kind: others keep slots of the same names, and more beside them."""
+    known = {kind.step, kind.rate, kind.scheduled_rate, kind.variables, *kind.lists.values()}
+    known |= {name for name, _ in kind.constants}
+    if kind.step not in node.children or not node.children.keys() <= known:
+        return False
     if kind.lists:
-        return node.children.keys() >= {kind.step, *kind.lists.values()}
-    return kind.step in node.children and {slot.slot_name for slot in node.slot_variables} >= ADAM_SLOTS.keys()
+        return node.children.keys() >= set(kind.lists.values())
+    return {slot.slot_name for slot in node.slot_variables} == ADAM_SLOTS.keys()
 
 
 def _read_lists(
@@ -76,8 +89,11 @@ def _read_lists(
             has = f"the {match.layout.name!r} has {count_of(match.found, 'variable')} {what}"
             builder.complain("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
-        for index, place in enumerate(order):
-            state.slots.append(_slot(graph, match.found[place], slot, children[str(index)]))
+        indices = {place: index for index, place in enumerate(order)}
+        for place, item in enumerate(
+            match.found
+        ):  # a hub name may be held several times, and each has slots of its own
+            state.slots.append(_slot(graph, item, slot, children[str(indices[place])]))
 
 
 def _slot(graph: ObjectGraph, owner: Found, slot: str, number: int) -> Found:
