@@ -10,6 +10,7 @@ from tfckpt.base.options import PathLike, RewriteOptions
 from tfckpt.base.progress import finish
 from tfckpt.base.signatures import takes
 from tfckpt.bundle.carry import counting
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.checkpoint.checkpoint import check_apart
 from tfckpt.checkpoint.checkpoint import open as open_checkpoint
 from tfckpt.checkpoint.find.locate import check_prefix
@@ -52,7 +53,8 @@ def rewrite(source: PathLike, dest: PathLike, **options: Unpack[RewriteOptions])
     shards, max_shard_size = _shard_sizes(options["shards"], options["max_shard_size"])
     edits = Edits(options["rename"], options["drop"], options["keep"], options["cast"], options["strip_optimizer"])
     with open_checkpoint(source, format=options["source_format"]) as checkpoint:
-        plan = plan_edits(checkpoint, edits)
+        with collector_paused():
+            plan = plan_edits(checkpoint, edits)
         plan = plan._replace(steps=tuple(stored_once(plan.steps, checkpoint.reader, max_shard_size)))
         check_apart(checkpoint, prefix)
         if plan.dropped or plan.moved:

@@ -276,6 +276,8 @@ class MeanSource(BundleSource):
         """Yield the values of an averaged tensor, or of a slice of it; of any other those that the last source has."""
         if entry.name not in self._averaged:
             return super().stream(entry, verify=verify)
+        if not entry.slices:
+            return self._means(entry.name, whole(entry.shape), verify=verify)
         shape = _entry(self._checkpoints[-1], entry.name).shape
         box = whole(shape) if entry.shape == shape else entry.slices[0].within(shape)
         return self._means(entry.name, box, verify=verify)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.tensor_reader import TensorReader, place_of
 from tfckpt.bundle.values.dtypes import is_sliceable, item_size
 from tfckpt.bundle.values.entry import Entry, stored_at
@@ -45,9 +46,10 @@ def write_stored(
         shards: spread the tensors over so many data files.
         max_shard_size: that of the sink's writer.
     """
-    listed = list(pieces_of(source, steps, max_shard_size))
-    pieces = sorted(listed, key=lambda p: stored_at(stored(p)))
-    placed = pieces if max_shard_size is not None else spread(pieces, shards)
+    with collector_paused():
+        listed = list(pieces_of(source, steps, max_shard_size))
+        pieces = sorted(listed, key=lambda p: stored_at(stored(p)))
+        placed = pieces if max_shard_size is not None else spread(pieces, shards)
     write_pieces(placed, sink, verify=verify, graph=graph)
     sink.writer.extend_to(shards or 1)
     arrange(listed, {} if shards or max_shard_size else numbering(pieces), sink.writer)

@@ -7,7 +7,8 @@ cores or by the kernel; values that keep their dtype's form stream; the rest is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfckpt.base import log
@@ -15,8 +16,9 @@ from tfckpt.base.issues import Issue, give
 from tfckpt.base.options import Fixed
 from tfckpt.base.progress import Progress
 from tfckpt.bundle.carry import counting
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values.dtypes import dtype_name, is_numeric, item_size
+from tfckpt.bundle.values.dtypes import dtype_name, is_numeric, item_size, numpy_dtype
 from tfckpt.bundle.values.entry import Entry, stored_at
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
@@ -121,9 +123,21 @@ def write(
         graph: what is written in the place of the source's object graph; last if it has none.
         shared: by target, what the sink has already, in files that it shares.
     """
-    work = [(_tensor(piece, sink), piece) for piece in pieces]
-    work.sort(key=lambda pair: sink.rank(pair[0]))
-    sink.begin([tensor for tensor, _ in work])
+    with collector_paused():
+        work = [(_tensor(piece, sink), piece) for piece in pieces]
+        work.sort(key=lambda pair: sink.rank(pair[0]))
+        sink.begin([tensor for tensor, _ in work])
+        _write_all(work, sink, verify=verify, graph=graph, shared=shared)
+
+
+def _write_all(
+    work: Iterable[tuple[Tensor, Piece]],
+    sink: TensorSink,
+    *,
+    verify: bool,
+    graph: ObjectGraph | None,
+    shared: Mapping[str, Entry],
+) -> None:
     for tensor, piece in work:
         if graph is not None and tensor.name == OBJECT_GRAPH_KEY:
             sink.attach(tensor.name, graph.serialize(), shard=tensor.shard)
@@ -174,12 +188,17 @@ def _values(piece: Piece, *, verify: bool) -> Array:
 
 def _encoded(arrays: Iterable[Array], form: DataType, *, big_endian: bool) -> Iterator[Chunk]:
     """Yield the bytes of numbers in a sink's form and byte order."""
-    from tfckpt.bundle.values.arrays import encode_numbers
-    from tfckpt.bundle.values.dtypes import numpy_dtype
-
+    encode = _encoder()
     dtype = numpy_dtype(form)
     for array in arrays:
-        yield encode_numbers(array.astype(dtype, copy=False), big_endian=big_endian)
+        yield encode(array if array.dtype == dtype else array.astype(dtype), big_endian=big_endian)
+
+
+@cache
+def _encoder() -> Callable[..., Chunk]:
+    from tfckpt.bundle.values.arrays import encode_numbers  # most tensors are bytes that stay as they are: no NumPy
+
+    return encode_numbers
 
 
 def _piece(step: Step, source: TensorSource) -> Piece:
@@ -189,6 +208,8 @@ def _piece(step: Step, source: TensorSource) -> Piece:
 def _tensor(piece: Piece, sink: TensorSink) -> Tensor:
     """Return what a sink is told of a piece."""
     step, stored = piece.step, piece.stored
+    if stored is not None and sink.takes_stored and step.keeps_bytes:  # of most, quickly: it is as it was
+        return Tensor(step.target, stored.data_type, step.shape, stored.nbytes, piece.part, piece.shard)
     data_type, nbytes = step.stored_type, step.nbytes if stored is None else stored.nbytes
     form = sink.form(data_type)
     if form is not None and is_numeric(form) and (stored is None or form != stored.data_type):

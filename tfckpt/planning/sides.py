@@ -157,13 +157,13 @@ class NamesSide:
         heads = bound.match.family.heads if bound.match else ()
         for item in bound.match.absent if bound.match else ():
             if not any(head.matches(name) for head in heads for name in item.variable.names):
-                builder.complain("missing-variable", item.key, f"{to!r} needs it for {item.variable.name}")
+                builder.complain("missing-network", item.key, f"{to!r} needs it for {item.variable.name}")
         for entry in left_over:
             builder.complain("stray-variable", entry.name, repr(to), str(list(entry.shape)), leaving_out(entry))
         for variable in _missing(wanted, bound.hub):
             absent = [name for name in variable.names if name not in bound.hub and name not in bound.lost]
             for name in absent if len(absent) < len(variable.names) else ():
-                builder.complain("missing-variable", name, f"{to!r} needs it for {variable.key}")
+                builder.complain("missing-network", name, f"{to!r} needs it for {variable.key}")
         return []
 
     def optimizer(self, made: Sequence[Step]) -> State:

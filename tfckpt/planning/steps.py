@@ -358,14 +358,15 @@ class Step(NamedTuple):
     @property
     def cast(self) -> DataType | None:
         """Number of the dtype that it gets, if another."""
-        ops = (*self.inputs[0].ops, *self.ops)
+        ops = self.inputs[0].ops + self.ops
         return next((op.data_type for op in reversed(ops) if isinstance(op, Cast)), None) if ops else None
 
     @property
     def stored_type(self) -> DataType:
         """TensorFlow's number of the dtype in the destination."""
-        cast = self.cast
-        return self.inputs[0].data_type if cast is None else cast
+        first = self.inputs[0]
+        cast = self.cast if first.ops or self.ops else None
+        return first.data_type if cast is None else cast
 
     @property
     def fill(self) -> Fill | None:
@@ -392,9 +393,9 @@ class Step(NamedTuple):
     @property
     def keeps_bytes(self) -> bool:
         """Whether the stored bytes can be carried as they are."""
-        first, *others = self.inputs
-        is_whole = first.constant is None and first.part is None and not others and not self.ops
-        return is_whole and all(_keeps_bytes(op) for op in first.ops)
+        first = self.inputs[0]
+        is_whole = first.constant is None and first.part is None and len(self.inputs) == 1 and not self.ops
+        return is_whole and (not first.ops or all(_keeps_bytes(op) for op in first.ops))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as what ``json.dumps`` takes."""
@@ -447,13 +448,9 @@ def carrying(entry: Entry, target: str | None = None, *, cast: DataType | None =
     (2, 3)
     """
     ops = () if cast is None else (Cast(cast),)
-    return Step(
-        target=entry.name if target is None else target,
-        inputs=(Input(entry.name, entry.data_type, entry.shape, ops=ops),),
-        shape=entry.shape,
-        nbytes=entry.nbytes,
-        origin=origin,
-    )
+    inputs = (Input(entry.name, entry.data_type, entry.shape, None, None, ops),)
+    name = entry.name if target is None else target
+    return Step(name, inputs, entry.shape, entry.nbytes, 0, (), None, origin)
 
 
 def filling(target: str, data_type: DataType, shape: Shape, fill: Fill, ops: tuple[Op, ...] = ()) -> Step:

@@ -125,7 +125,7 @@ def encode_numbers(array: Array, *, big_endian: bool) -> memoryview:
     """Return numbers as stored bytes of that byte order, in row-major order."""
     import numpy as np
 
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = array if array.ndim == 1 and array.flags.c_contiguous else np.ascontiguousarray(array).reshape(-1)
     base = array.dtype[0] if array.dtype.names else array.dtype  # a record of one quantized number has no order itself
     if (base.byteorder == ">") != big_endian:
         flat = swap(flat)
