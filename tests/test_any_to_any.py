@@ -166,7 +166,7 @@ def with_values(source: Path, dest: Path, *, drop: str = "", graph: ObjectGraph 
         found = {name: np.array(value) for name, value in checkpoint.items()}
     for number, (name, value) in enumerate(found.items()):
         if value.dtype == np.float32:
-            found[name] = (np.arange(value.size, dtype=np.float32) + 1000 * number).reshape(value.shape)
+            found[name] = np.arange(1000 * number, 1000 * number + value.size).astype(np.float32).reshape(value.shape)
     if graph is not None:
         found[OBJECT_GRAPH_KEY] = np.array(graph.serialize(), object)
     tfckpt.save(dest, {name: value for name, value in found.items() if not drop or drop not in name})
