@@ -332,8 +332,8 @@ def test_an_unknown_model_is_refused(model: str, message: str, tmp_path: Path) -
         tfckpt.plan(tmp_path / "there", to="tf1", model=model)
 
 
-def test_a_model_is_named_for_the_way_back_only() -> None:
-    with pytest.raises(UsageError, match="model: only for the way back"):
+def test_a_model_is_named_for_an_object_based_source_only() -> None:
+    with pytest.raises(UsageError, match="model: only for an object-based source"):
         tfckpt.plan(ELECTRA, model="ELECTRA")
 
 
