@@ -57,8 +57,11 @@ def write_stored(
 
 def write_pieces(pieces: Sequence[Piece], sink: BundleSink, *, verify: bool, graph: ObjectGraph | None = None) -> None:
     """Write pieces of one source or several, each to the data file of its number; arguments as for `write_stored`."""
-    for source in {id(piece.source): piece.source for piece in pieces}.values():
-        source.check([stored(piece) for piece in pieces if piece.source is source], verify=False)
+    own: dict[int, list[Piece]] = {}  # by identity of the source
+    for piece in pieces:
+        own.setdefault(id(piece.source), []).append(piece)
+    for group in own.values():
+        group[0].source.check([stored(piece) for piece in group], verify=False)
     write(pieces, sink, verify=verify, graph=graph)
 
 

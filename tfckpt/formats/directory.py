@@ -30,7 +30,7 @@ from tfckpt.errors import (
 from tfckpt.formats.archive import Archive, Member
 from tfckpt.formats.container import NPY, Chunk, Container, Destination, Tensor, register
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
-from tfckpt.formats.npy import MAX_HEADER_SIZE, ArraySink, Header, data_type_in, padded, parse_header
+from tfckpt.formats.npy import START_SIZE, ArraySink, Header, data_type_in, padded, parse_header
 from tfckpt.formats.sinks import VERSION
 from tfckpt.storage import files
 from tfckpt.storage.commit import FileSet
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 INDEX_LIMIT = 1 << 27  # bytes
-PREFIX_SIZE = 12  # before a .npy header, at most
 SLUG_SIZE = 100  # characters of a name that its file has
 ARRAY = re.compile(r"(\d{5,})\.[A-Za-z0-9_.-]*\.npy")
 TEMPORARY = re.compile(ARRAY.pattern + r"\.tfckpt-[0-9a-f]{8}\.tmp")
@@ -212,7 +211,7 @@ def _read_header(place: str, what: str, noted: DataType) -> tuple[Header, files.
     file = files.open_input(place)
     try:
         with located(place):
-            header = parse_header(file.read_at(0, min(file.size, PREFIX_SIZE + MAX_HEADER_SIZE)))
+            header = parse_header(file.read_at(0, min(file.size, START_SIZE)))
             if header.size + header.nbytes != file.size:
                 got = f"{file.size - header.size:,}"
                 raise FormatError(f"values of {what}", offset=header.size, expected=f"{header.nbytes:,} bytes", got=got)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
 MAX_HEADER_SIZE = 10_000  # bytes; NumPy's own bound
+START_SIZE = 12 + MAX_HEADER_SIZE  # bytes in which a header lies, with what says how long it is
 MAX_RANK = 32  # of an array of NumPy 1
 MAX_DIM = 1 << 63
 SURROGATES = range(0xD800, 0xE000)  # code points that are no characters
@@ -59,7 +60,7 @@ def write_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 
 def parse_header(start: bytes) -> Header:
-    """Read the header from the first bytes of a file: all of it, or more than `MAX_HEADER_SIZE`.
+    """Read the header from the first bytes of a file: all of it, or `START_SIZE`.
 
     Raises: FormatError; UnsupportedError for what only a pickle can hold, and for records.
     """

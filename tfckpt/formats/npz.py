@@ -14,7 +14,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tfckpt.base.issues import Issue
@@ -23,7 +22,7 @@ from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
 from tfckpt.formats.archive import Archive, Member
 from tfckpt.formats.container import NPZ, Chunk, Container, Tensor, register
 from tfckpt.formats.dtypes import NAMES
-from tfckpt.formats.npy import MAX_HEADER_SIZE, ArraySink, Header, data_type_in, padded, parse_header
+from tfckpt.formats.npy import START_SIZE, ArraySink, Header, data_type_in, padded, parse_header
 from tfckpt.formats.sinks import FileSink, Out
 from tfckpt.storage import files
 from tfckpt.storage.local_input import CHUNK_SIZE
@@ -40,7 +39,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal fil
 ENCRYPTED = 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two
 LOCAL_HEADER_SIZE = 30
-PREFIX_SIZE = 12  # before a .npy header, at most
 NOTE_LIMIT = 0xFFFF  # bytes of a zip's comment
 MAX_NAME = 0xFFFF - len(SUFFIX)  # bytes
 LEADS_AWAY = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)", re.DOTALL)
@@ -111,18 +109,10 @@ class _Readable(io.RawIOBase):
 
 
 class ZipSink:
-    """A .npz file on its way: `add` its arrays, `finish`."""
+    """A .npz file on its way: `add` its arrays, `finish`, `leave`."""
 
     def __init__(self, sink: Out) -> None:
         self._zip = zipfile.ZipFile(_Writable(sink), "w", zipfile.ZIP_STORED, allowZip64=True)
-
-    def __enter__(self) -> ZipSink:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.leave()
 
     def leave(self) -> None:
         """Write nothing more."""
@@ -257,7 +247,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     what = f"tensor {name!r}"
     try:
         with _trouble(), archive.open(info) as member:
-            header = parse_header(member.read(PREFIX_SIZE + MAX_HEADER_SIZE))
+            header = parse_header(member.read(START_SIZE))
         noted = None
         with suppress(UnicodeDecodeError):  # a comment of someone else's
             noted = NAMES.get(info.comment.decode())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from tfckpt.base.arguments import texts
 from tfckpt.base.issues import Issue, Remedy, give
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.planning.plan import Dropped
 
 EXACT = "="  # begins a text that is a whole name
 WILD = frozenset("*?[")
@@ -108,18 +107,6 @@ def part_of_names(text: str) -> str:
     """
     is_plain = not text.startswith(EXACT) and WILD.isdisjoint(text)
     return text if is_plain else f"*{glob.escape(text)}*"
-
-
-def exclude(entries: Iterable[Entry], excluded: Exclusion) -> tuple[list[Entry], list[Dropped]]:
-    """Return the entries that stay, and the others as dropped."""
-    kept, dropped = [], []
-    for entry in entries:
-        taken = excluded.taking(entry.name)
-        if taken is None:
-            kept.append(entry)
-        else:
-            dropped.append(Dropped(entry.name, taken.rule, entry.nbytes))
-    return kept, dropped
 
 
 def leaving_out(entry: Entry) -> Remedy:
