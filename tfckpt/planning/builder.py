@@ -15,7 +15,7 @@ from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import MOVING_AVERAGE, OPTIMIZER, guessed_suffixes
 from tfckpt.errors import PlanError, are, some
-from tfckpt.families.language.axes import Bound, Mismatch, Size, Sizes
+from tfckpt.families.language.axes import Fit, Mismatch, Size, Sizes
 from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.config import Config
 from tfckpt.planning.exclusion import Exclusion
@@ -111,7 +111,7 @@ class PlanBuilder:
             form = self._forms[entry.shape, pattern] = (Rearrange(pattern, bound[0]),), bound[1]
         return form
 
-    def fit(self, entry: Entry, pattern: str) -> Bound | None:
+    def fit(self, entry: Entry, pattern: str) -> Fit | None:
         """Return what a pattern's letters stand for in a tensor, and the shape that it leads to; else complain."""
         bound = self.sizes.fit(entry.name, entry.shape, pattern)
         if isinstance(bound, Mismatch):

@@ -39,7 +39,7 @@ def check_model(
         second: the configuration of the family's second network, if a file states one.
     """
     _add_known(builder, target, layout.family, whole, second)
-    patterns = {variable.axes for variable in target.variables if variable.axes is not None}
+    patterns = target.patterns
     if not any(_needs_heads(axes, layout) for axes in patterns):
         builder.sizes.known.pop(NUM_HEADS, None)
     elif any(lacks_heads(builder, axes) for axes in patterns):
@@ -54,8 +54,7 @@ def _add_known(
 ) -> None:
     """Add the sizes that this target uses and that neither the model's configuration nor a shape tells."""
     known_sizes = builder.sizes.known
-    patterns = {variable.axes for variable in target.variables if variable.axes is not None}
-    used = {family.sizes.get(letter) for pattern in patterns for letter in pattern}
+    used = {family.sizes.get(letter) for pattern in target.patterns for letter in pattern}
     known = {field: Size(value, origin) for field, value, origin in family.defaults}
     if family.second is not None and family.second.prefix + NUM_HEADS in used:
         used.add(family.second.prefix + NUM_LAYERS)

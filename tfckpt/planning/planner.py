@@ -83,7 +83,7 @@ def _wanted(builder: PlanBuilder, bound: Bound, target: Target) -> Wanted:
     wanted: dict[str, list[TargetVariable]] = {}
     keys: dict[str, str] = {}
     for variable in target.variables:
-        for name in variable.names if variable.more else (variable.name,):
+        for name in variable.names:
             wanted.setdefault(name, []).append(variable)
         first = keys.setdefault(variable.key, variable.name)
         if first != variable.name:
@@ -96,7 +96,7 @@ def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target) -
     """Return a step for each variable that the target wants and the source has, with the first entry that it is made of."""
     hub = bound.hub
     steps: list[tuple[Entry, Step]] = []
-    patterns = {variable.axes for variable in target.variables if variable.axes is not None}
+    patterns = target.patterns
     is_model = target.graph is not None  # the only kind that cannot leave attention as it is
     headless = {axes for axes in patterns if is_model and lacks_heads(builder, axes)}
     # What has no split axis comes first: it tells sizes that tell where others are split.
@@ -106,9 +106,7 @@ def _steps(builder: PlanBuilder, bound: Bound, wanted: Wanted, target: Target) -
         if name in bound.unfit:
             continue
         made: list[Step] = []
-        own = iter(
-            (None, *bound.copies[name]) if name in bound.copies else ()
-        )  # of the source's own layout, in its order
+        own = iter((None, *bound.copies.get(name, ())))  # of the source's own layout, in its order
         for variable in wanted.get(name, ()):
             if variable.axes in headless or variable.name != name or not _is_there(variable, hub):
                 continue  # complained about once, or made with the first of its names, or missing

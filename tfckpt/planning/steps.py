@@ -217,6 +217,10 @@ class Pad(NamedTuple):
 Op = Rearrange | Resize | Cast | Scale | Pad
 
 
+def _ops_to_json(ops: Iterable[Op]) -> list[dict[str, Any]]:
+    return [{"op": type(op).__name__.lower(), **op.to_json()} for op in ops]
+
+
 @in_notebooks
 class Part(NamedTuple):
     """A piece of a tensor, cut along one axis.
@@ -273,7 +277,7 @@ class Input(NamedTuple):
             "shape": list(self.shape),
             "part": None if self.part is None else self.part.to_json(),
             "constant": None if self.constant is None else str(self.constant),
-            "ops": [{"op": type(op).__name__.lower(), **op.to_json()} for op in self.ops],
+            "ops": _ops_to_json(self.ops),
         }
 
 
@@ -415,7 +419,7 @@ class Step(NamedTuple):
             "origin": self.origin,
             "inputs": [item.to_json() for item in self.inputs],
             "axis": self.axis,
-            "ops": [{"op": type(op).__name__.lower(), **op.to_json()} for op in self.ops],
+            "ops": _ops_to_json(self.ops),
         }
 
     def __repr__(self) -> str:

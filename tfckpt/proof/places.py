@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tfckpt.checkpoint.graph.object_graph import ROOT, VARIABLE_VALUE, ObjectGraph, join_path, path_to, split_path
+from tfckpt.checkpoint.graph.object_graph import ROOT, ObjectGraph, join_path, path_to, split_path, value_of
 
 Pair = tuple[int, int]  # number of a node in the plan's graph, and of one in the other
 
@@ -96,11 +96,7 @@ def _keys(planned: ObjectGraph, other: ObjectGraph, pairs: Iterable[Pair]) -> di
     """Return the keys that stand for each planned key: more than one, if the names of its edges lead apart."""
     keys: dict[str, dict[str, None]] = {}
     for ours, theirs in pairs:
-        key, peer = _key(planned, ours), _key(other, theirs)
-        if key is not None and peer is not None:
-            keys.setdefault(key, {})[peer] = None
+        value, peer = value_of(planned.nodes[ours]), value_of(other.nodes[theirs])
+        if value is not None and peer is not None:
+            keys.setdefault(value.checkpoint_key, {})[peer.checkpoint_key] = None
     return {key: tuple(peers) for key, peers in keys.items()}
-
-
-def _key(graph: ObjectGraph, number: int) -> str | None:
-    return next((a.checkpoint_key for a in graph.nodes[number].attributes if a.name == VARIABLE_VALUE), None)

@@ -159,6 +159,15 @@ class Node:
         )
 
 
+def value_of(node: Node) -> Attribute | None:
+    """Return where a variable's value is stored; None if the object is no variable, or was saved without one.
+
+    >>> value_of(Node(attributes=[Attribute(VARIABLE_VALUE, "w")])).checkpoint_key
+    'w'
+    """
+    return next((attribute for attribute in node.attributes if attribute.name == VARIABLE_VALUE), None)
+
+
 class ObjectGraph:
     """Nodes by number; number 0 is the root. Cycles and shared nodes are legal.
 

@@ -14,7 +14,6 @@ from tfckpt.base.issues import Issue, lines_of, list_tensors, notes_to_json
 from tfckpt.bundle.carry import Count
 from tfckpt.bundle.stream import stream
 from tfckpt.bundle.tensor_reader import TensorReader
-from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
@@ -234,7 +233,7 @@ class Comparer:
         return Comparison(self._a.prefix, self._b.prefix, plan.to, tuple(pairs), ignored)
 
     def _step(self, step: Step, key: str) -> Pair:
-        kind = dtype_name(step.data_type if step.cast is None else step.cast)
+        kind = step.dtype_name
         theirs = self._b.reader.entry(key) if key else None
         if theirs is None:
             return Pair(step.source, "", ONLY_A, (kind,), (step.shape,))

@@ -24,6 +24,7 @@ from tfckpt.checkpoint.graph.object_graph import (
     Ways,
     path_to,
     quoted,
+    value_of,
 )
 from tfckpt.checkpoint.graph.optimizer_lists import EVERYTHING, Lists, elements, find_optimizers, kept
 from tfckpt.checkpoint.graph.optimizers import TRAINED_LIST
@@ -674,7 +675,8 @@ def _spelled(sizes: Mapping[str, int]) -> str:
 
 
 def _full_name(node: Node) -> str:
-    return next((a.full_name for a in node.attributes if a.name == VARIABLE_VALUE), "")
+    value = value_of(node)
+    return "" if value is None else value.full_name
 
 
 def _variables(graph: ObjectGraph, optimizers: Mapping[int, Lists], names: Mapping[int, str]) -> dict[int, str]:

@@ -133,7 +133,7 @@ class Mismatch(NamedTuple):
     size: Size | None = None
 
 
-Bound = tuple[Mapping[str, int], tuple[int, ...]]  # letters, the shape that they lead to
+Fit = tuple[Mapping[str, int], tuple[int, ...]]  # letters, the shape that they lead to
 
 
 class Sizes:
@@ -148,9 +148,9 @@ class Sizes:
         self.fields = fields
         self.known = {} if known is None else known
         # What was bound: with every letter known from then on, it is the same for every tensor of that shape.
-        self._bound: dict[tuple[tuple[int, ...], str], Bound] = {}
+        self._bound: dict[tuple[tuple[int, ...], str], Fit] = {}
 
-    def fit(self, name: str, shape: tuple[int, ...], pattern: str) -> Bound | Mismatch:
+    def fit(self, name: str, shape: tuple[int, ...], pattern: str) -> Fit | Mismatch:
         """Return what `bind` does, and the shape that the pattern leads to; or why the tensor does not fit."""
         bound = self._bound.get((shape, pattern))
         if bound is None:

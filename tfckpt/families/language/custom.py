@@ -39,12 +39,12 @@ from tfckpt.families.language.rules import (
     JOINED,
     NUMBER_MARK,
     PADDED_MARK,
-    SIDE_AXES,
     Alias,
     Each,
     Part,
     Row,
     Variable,
+    joined_axes,
 )
 
 PATH_PART = r"(?:[^./]|\.\.|\.S)+"  # an edge's name in key form: its dots doubled, its slashes written .S
@@ -340,9 +340,7 @@ def _rows(table: _Table, sizes: Mapping[str, str], above: tuple[str, str], found
 def _joining_problems(name: str, axes: str) -> Iterator[str]:
     """Yield what is wrong with a row that joins several hub names, or seems to."""
     expected = FUSED in name
-    target = SIDE_AXES.findall(axes.rpartition("->")[2])
-    marked = sum(axis.startswith(JOINED) for axis in target)
-    if axes.count(JOINED) != expected or marked != expected:
+    if axes.count(JOINED) != expected or len(joined_axes(axes)) != expected:
         yield f"axes {axes!r}: expected {JOINED} once, before the axis along which the names of a row lie, and only there"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Attribute, ObjectGraph, join_path, path_to, split_path
+from tfckpt.checkpoint.graph.object_graph import ObjectGraph, join_path, path_to, split_path, value_of
 from tfckpt.errors import FormatError
 from tfckpt.families.language.axes import parse
 from tfckpt.families.language.family import Family
@@ -72,9 +72,7 @@ def match_names(names: Collection[str], layout: NameRows) -> list[Match]:
         rows = layout.part.variables(lambda source, path, one_more=False, there=there: there(path, ""))
         absent = tuple(Found(row, NOWHERE, scope + row.path) for row in rows if row.path not in own)
         found = [Found(row, NOWHERE, scope + row.path) for row in rows if row.path in own]
-        slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
-        known = [*found, *(slot for slot in slots if slot.key in names), *_training_step(names)]
-        matches.append(Match(layout, family, scope, tuple(known), absent))
+        matches.append(Match(layout, family, scope, _with_state(found, names), absent))
     return matches
 
 
@@ -105,11 +103,9 @@ def match_substituted(
             absent.append(Found(Variable(name, key, ""), NOWHERE, key))
     if not any(layer.isdecimal() for item in found for layer in re.split("[/_]", item.variable.name)):
         return []  # another model may call its words so
-    scopes = {item.variable.name.rpartition("/")[0].rpartition("/")[0] for item in found}  # of layers that are there
-    absent = [item for item in absent if item.variable.name.rpartition("/")[0].rpartition("/")[0] in scopes]
-    slots = [_slot(item, slot) for item in found for slot in ADAM_SLOTS.values()]
-    known = (*found, *(slot for slot in slots if slot.key in shapes), *_training_step(shapes))
-    return [Match(layout, family, "", known, tuple(absent))]
+    scopes = set(map(_scope, found))  # of layers that are there
+    absent = [item for item in absent if _scope(item) in scopes]
+    return [Match(layout, family, "", _with_state(found, shapes), tuple(absent))]
 
 
 def _unsplit(axes: str | None, shape: Sequence[int]) -> str:
@@ -117,17 +113,16 @@ def _unsplit(axes: str | None, shape: Sequence[int]) -> str:
     return axes if axes is not None and len(parse(axes)[1]) == len(shape) else ""
 
 
-def _slot(of: Found, slot: str) -> Found:
-    """Return where a variable's slot would be."""
-    more = tuple(f"{name}/{slot}" for name in of.variable.more)
-    return of._replace(
-        variable=of.variable._replace(name=f"{of.variable.name}/{slot}", more=more), key=f"{of.key}/{slot}"
-    )
+def _scope(item: Found) -> str:
+    """Return the scope of the layer that a variable is of."""
+    return item.variable.name.rpartition("/")[0].rpartition("/")[0]
 
 
-def _training_step(names: Collection[str]) -> list[Found]:
-    step = Variable(TRAINING_STEP, TRAINING_STEP, "")
-    return [Found(step, NOWHERE, TRAINING_STEP)] if TRAINING_STEP in names else []
+def _with_state(found: Sequence[Found], names: Collection[str]) -> tuple[Found, ...]:
+    """Return variables, and the slots of theirs and the training step that are among these names."""
+    slots = (Found(f.variable.slot(slot), NOWHERE, f"{f.key}/{slot}") for f in found for slot in ADAM_SLOTS.values())
+    step = Found(Variable(TRAINING_STEP, TRAINING_STEP, ""), NOWHERE, TRAINING_STEP)
+    return (*found, *(item for item in (*slots, step) if item.key in names))
 
 
 def match_models(graph: ObjectGraph, layouts: Iterable[ObjectRows]) -> list[Match]:
@@ -276,7 +271,7 @@ class _Naming(NamedTuple):
     def _look_up(self, variable: Variable, path: str) -> Found | None:
         graph = self.search.graph
         node = _descend(graph, self.node, self.spell(path))
-        value = None if node is None else _value(graph, node)
+        value = None if node is None else value_of(graph.nodes[node])
         return None if node is None or value is None else Found(variable, node, value.checkpoint_key)
 
     def spell(self, path: str) -> str:
@@ -337,7 +332,3 @@ def _descend(graph: ObjectGraph, node: int, path: str) -> int | None:
     for name in split_path(path):
         number = None if number is None else graph.nodes[number].children.get(name)
     return number
-
-
-def _value(graph: ObjectGraph, node: int) -> Attribute | None:
-    return next((a for a in graph.nodes[node].attributes if a.name == VARIABLE_VALUE), None)

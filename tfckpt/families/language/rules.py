@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import lru_cache
 from typing import NamedTuple
 
+from tfckpt.families.language.axes import ARROW
+
 Row = tuple[str, str, str]  # hub name, path below the part's node in escaped key form, axes pattern
 Alias = tuple[str, str]  # a second path, and the path of the node or variable that it leads to as well
 # (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
@@ -88,6 +90,14 @@ class Variable(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """The hub names of which it is made."""
         return (self.name, *self.more)
+
+    def slot(self, name: str) -> Variable:
+        """Return what an optimizer keeps for it under this name, which has its form.
+
+        >>> Variable("query", "qkv", "h k", ("key",)).slot("adam_m").names
+        ('query/adam_m', 'key/adam_m')
+        """
+        return self._replace(name=f"{self.name}/{name}", more=tuple(f"{other}/{name}" for other in self.more))
 
 
 class Part(NamedTuple):
@@ -182,9 +192,18 @@ def _variable(row: Row) -> Variable:
         return Variable(*row)
     names, path, axes = row
     first, *more = names.split(FUSED)
-    target = SIDE_AXES.findall(axes.rpartition("->")[2])
-    axis = next((number for number, letters in enumerate(target) if letters.startswith(JOINED)), 0)
+    axis = next(iter(joined_axes(axes)), 0)
     return Variable(first, path, axes.replace(JOINED, ""), tuple(more), axis)
+
+
+def joined_axes(axes: str) -> list[int]:
+    """Return the numbers of the axes of a pattern's result that have the mark of names that lie along them.
+
+    >>> joined_axes("h (a d) -> h +(a d)")
+    [1]
+    """
+    result = SIDE_AXES.findall(axes.rpartition(ARROW)[2])
+    return [number for number, axis in enumerate(result) if axis.startswith(JOINED)]
 
 
 def spell(text: str, number: int) -> str:

@@ -60,6 +60,11 @@ class Target(NamedTuple):
     graph: ObjectGraph | None
     variables: tuple[TargetVariable, ...]
 
+    @property
+    def patterns(self) -> set[str]:
+        """The axes patterns that lead to its variables."""
+        return {variable.axes for variable in self.variables if variable.axes is not None}
+
 
 def name_target(layout: NameRows | Substitutions, names: Collection[str], scope: str, num_heads: int | None) -> Target:
     """Return the name-based target for a source that has these hub names.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfckpt.base.issues import give
-from tfckpt.checkpoint.graph.object_graph import VARIABLE_VALUE, Node, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import Node, ObjectGraph, value_of
 from tfckpt.errors import count_of
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.match import Found, Match
@@ -52,12 +52,8 @@ def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundS
         _read_lists(graph, node, kind, match, state, builder)
     else:
         owners = {item.node: place for place, item in enumerate(match.found)}
-        held = {
-            (owners.get(slot.original_variable), slot.slot_name): slot.slot_variable for slot in node.slot_variables
-        }
-        for place, item in enumerate(
-            match.found
-        ):  # a hub name may be held several times, and each has slots of its own
+        held = {(owners.get(s.original_variable), s.slot_name): s.slot_variable for s in node.slot_variables}
+        for place, item in enumerate(match.found):  # a hub name may be held several times, each with slots of its own
             slots = [(slot, held[place, slot]) for slot in ADAM_SLOTS if (place, slot) in held]
             state.slots += [_slot(graph, item, *slot) for slot in slots]
     edges = {kind.rate: RATE, kind.scheduled_rate: SCHEDULED_RATE, **{name: name for name, _ in kind.constants}}
@@ -90,21 +86,18 @@ def _read_lists(
             builder.complain("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
         indices = {place: index for index, place in enumerate(order)}
-        for place, item in enumerate(
-            match.found
-        ):  # a hub name may be held several times, and each has slots of its own
+        for place, item in enumerate(match.found):  # a hub name may be held several times, each with slots of its own
             state.slots.append(_slot(graph, item, slot, children[str(indices[place])]))
 
 
 def _slot(graph: ObjectGraph, owner: Found, slot: str, number: int) -> Found:
     """Return a slot in the place of its variable."""
-    suffix, row = ADAM_SLOTS[slot], owner.variable
-    variable = row._replace(name=f"{row.name}/{suffix}", more=tuple(f"{name}/{suffix}" for name in row.more))
-    return Found(variable, number, _key(graph, number))
+    return Found(owner.variable.slot(ADAM_SLOTS[slot]), number, _key(graph, number))
 
 
 def _key(graph: ObjectGraph, number: int) -> str:
-    return next((a.checkpoint_key for a in graph.nodes[number].attributes if a.name == VARIABLE_VALUE), "")
+    value = value_of(graph.nodes[number])
+    return "" if value is None else value.checkpoint_key
 
 
 def _keys_below(graph: ObjectGraph, number: int) -> Iterator[str]:
