@@ -19,7 +19,7 @@ from tfckpt.planning.asked.resize import resize_steps
 from tfckpt.planning.bind import drop_rest
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, average_notes, guess_notes
-from tfckpt.planning.checks import lacks_heads
+from tfckpt.planning.fitting.checks import lacks_heads
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.sides import Ask, ModelSide, NamesSide, Wanted, drop_rule
 from tfckpt.planning.steps import Input, Op, Rearrange, Step, formed

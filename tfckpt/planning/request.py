@@ -27,9 +27,9 @@ from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
 from tfckpt.planning.exclusion import Exclusion
+from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
 from tfckpt.planning.mending.hints import what_else
-from tfckpt.planning.mending.strays import all_kept
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target

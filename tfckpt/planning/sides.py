@@ -17,12 +17,12 @@ from tfckpt.planning.asked.resize import Resizing
 from tfckpt.planning.bind import unknown_rule
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, dtype_notes
-from tfckpt.planning.checks import check_model, check_optional
 from tfckpt.planning.config import Config
 from tfckpt.planning.exclusion import leaving_out
-from tfckpt.planning.mending.strays import complain_of_strays
-from tfckpt.planning.mending.withheld import complain_of_lost, complain_of_taken, find_withheld
-from tfckpt.planning.missing import check_heads, fill_missing
+from tfckpt.planning.fitting.checks import check_model, check_optional
+from tfckpt.planning.fitting.missing import check_heads, fill_missing
+from tfckpt.planning.fitting.strays import complain_of_strays
+from tfckpt.planning.fitting.withheld import complain_of_lost, complain_of_taken, find_withheld
 from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.planning.steps import Fill, Step
 
