@@ -258,16 +258,48 @@ def test_what_changes_of_a_shared_file_goes_into_another_one(bert: str, tmp_path
     assert tfckpt.prove(bert, tmp_path / "shared").tensors
 
 
-@pytest.mark.parametrize("kind", ["npz", "npy"])
-def test_files_that_cannot_be_shared_are_copied_if_that_is_allowed(tmp_path: Path, kind: str) -> None:
-    tfckpt.save(tmp_path / "b", {"w": BIAS})
-    tfckpt.export(tmp_path / "b", f"{tmp_path}/{PATHS[kind]}")
-    with pytest.raises(UnsupportedError, match="cannot be shared by mode 'link'"):
-        tfckpt.import_(f"{tmp_path}/{PATHS[kind]}", tmp_path / "shared", mode="link")
-    written = tfckpt.import_(f"{tmp_path}/{PATHS[kind]}", tmp_path / "shared", mode="auto").written
+def test_a_checkpoint_shares_the_bytes_of_each_array_that_it_holds_as_it_is(tmp_path: Path) -> None:
+    texts = np.array([b"yes", b"no"], object)
+    tfckpt.save(tmp_path / "b", {"w": BIAS, "left/out": BIAS, "texts": texts, "qkv": QKV})
+    tfckpt.export(tmp_path / "b", f"{tmp_path}/arrays/")
+    plan = tfckpt.import_(tmp_path / "arrays", tmp_path / "shared", mode="link", drop=["left/out"])
+    assert plan.written is not None
+    assert plan.written.mode == "link"
+    data = sorted(tmp_path.glob("shared.data-*"))
+    arrays = [tmp_path / "arrays" / name for name in ("00001.qkv.npy", "00003.w.npy")]
+    assert [a.samefile(b) for a, b in zip(data[:2], arrays, strict=True)] == [True, True]
+    assert len(data) == 3  # the texts
+    with tfckpt.open(tmp_path / "shared") as found:
+        found.verify()
+        assert (found["w"].tolist(), found["qkv"].tolist(), found["texts"].tolist()) == (
+            BIAS.tolist(),
+            QKV.tolist(),
+            texts.tolist(),
+        )
+
+
+def test_an_array_that_was_replaced_since_the_directory_was_opened_is_not_shared(tmp_path: Path) -> None:
+    tfckpt.save(tmp_path / "b", {"bias": BIAS, "qkv": QKV})
+    tfckpt.export(tmp_path / "b", f"{tmp_path}/arrays/")
+    with closing(registered["npy"].open(str(tmp_path / "arrays"))) as source:
+        np.save(tmp_path / "arrays" / "00000.bias.npy", -BIAS)
+        sink = registered["bundle"].sink(Destination(f"{tmp_path}/dest/b"))
+        with pytest.raises(FormatError, match="expected the one that was opened, got another one"):
+            run(Plan("", "", STEPS, (), NO_SIZES), source, sink, mode="link")
+    assert not (tmp_path / "dest").exists()
+
+
+@pytest.mark.parametrize("to", ["x.npz", "texts/"])
+def test_files_that_cannot_be_shared_are_copied_if_that_is_allowed(tmp_path: Path, to: str) -> None:
+    tfckpt.save(tmp_path / "b", {"w": BIAS if to == "x.npz" else np.array([b"yes"], object)})
+    tfckpt.export(tmp_path / "b", f"{tmp_path}/{to}")
+    with pytest.raises(UnsupportedError, match="cannot be shared by mode 'link': no tensor lies in it"):
+        tfckpt.import_(tmp_path / to, tmp_path / "shared", mode="link")
+    written = tfckpt.import_(tmp_path / to, tmp_path / "shared", mode="auto").written
     assert written is not None
     assert written.mode == "copy"
-    assert tfckpt.open(tmp_path / "shared")["w"].tolist() == BIAS.tolist()
+    with tfckpt.open(tmp_path / "b") as a, tfckpt.open(tmp_path / "shared") as b:
+        assert a["w"].tolist() == b["w"].tolist()
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "npy"])

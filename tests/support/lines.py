@@ -42,7 +42,7 @@ def open_lines(path: str) -> Archive:
     except BaseException:
         file.close()
         raise
-    return Archive(path, members, check=file.check_unchanged, close=file.close, files=[file])
+    return Archive(path, members, check=file.check_unchanged, close=file.close)
 
 
 def _rows(head: bytes) -> list[tuple[str, DataType, tuple[int, ...]]]:

@@ -1,10 +1,10 @@
-"""TensorFlow reads a checkpoint whose data file is another program's file."""
+"""TensorFlow reads a checkpoint whose data files are another program's files."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,15 +15,9 @@ import tfckpt
 pytestmark = pytest.mark.tf
 
 
-@pytest.fixture
-def file(bert: str, tmp_path: Path) -> Path:
-    """Return a safetensors file of a BERT, its configuration beside it."""
-    tfckpt.export(bert, tmp_path / "model.safetensors")
-    return Path(shutil.copy(Path(bert).parent / "bert_config.json", tmp_path)).with_name("model.safetensors")
-
-
-def test_values_in_a_shared_safetensors_file_are_read_by_name(tf: Any, bert: str, file: Path) -> None:
-    prefix = str(file.with_name("shared"))
+def test_values_in_a_shared_safetensors_file_are_read_by_name(tf: Any, bert: str, tmp_path: Path) -> None:
+    file, prefix = tmp_path / "model.safetensors", f"{tmp_path}/shared"
+    tfckpt.export(bert, file)
     tfckpt.import_(file, prefix, mode="link")
     assert Path(f"{prefix}.data-00000-of-00001").samefile(file)
     assert tf.train.list_variables(prefix) == tf.train.list_variables(bert)
@@ -31,10 +25,15 @@ def test_values_in_a_shared_safetensors_file_are_read_by_name(tf: Any, bert: str
         np.testing.assert_array_equal(tf.train.load_variable(prefix, name), tf.train.load_variable(bert, name))
 
 
-def test_a_model_is_restored_from_a_shared_safetensors_file(tf: Any, bert: str, file: Path) -> None:
-    prefix = str(file.with_name("shared"))
-    tfckpt.import_(file, prefix, to="encoder", mode="link")
-    encoder = make_encoder("BertEncoder", read_config(file.with_name("bert_config.json")))
+@pytest.mark.parametrize("kind", ["safetensors", "npy"])
+def test_a_model_is_restored_from_files_that_are_shared(
+    tf: Any, bert: str, tmp_path: Path, kind: Literal["safetensors", "npy"]
+) -> None:
+    tfckpt.export(bert, tmp_path / "weights", kind=kind)
+    shutil.copy(Path(bert).parent / "bert_config.json", tmp_path)
+    prefix = f"{tmp_path}/shared"
+    tfckpt.import_(tmp_path / "weights", prefix, to="encoder", mode="link")
+    encoder = make_encoder("BertEncoder", read_config(tmp_path / "bert_config.json"))
     clear(encoder)
     tf.train.Checkpoint(model=encoder).restore(prefix).assert_existing_objects_matched()
     with np.load(Path(bert).parent / "vars.npz") as values:

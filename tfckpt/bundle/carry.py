@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt.base.html import in_notebooks
 from tfckpt.errors import ChecksumError, FormatError, TfckptError
 from tfckpt.sstable.checksum import crc32c, mask
-from tfckpt.storage.files import Input, open_input
+from tfckpt.storage.files import Input, Source, open_input
 from tfckpt.storage.local_input import Identity
 from tfckpt.storage.local_output import FilePatch
 
@@ -72,17 +72,6 @@ class Run(NamedTuple):
     path: str = ""  # the name that it will get, for messages
     dest_offset: int = 0
     place: str = ""  # of the source, whatever directory the process is in meanwhile
-
-
-class Source(Protocol):
-    """A file that bytes are carried from: open, or opened when they are asked for."""
-
-    path: str
-    place: str
-    identity: Identity
-
-    def chunks(self, offset: int, nbytes: int) -> Iterator[bytes]:
-        """Yield bytes from ``offset`` on, in order, in bounded pieces."""
 
 
 class StoredBytes:

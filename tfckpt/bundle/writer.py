@@ -98,7 +98,7 @@ class BundleWriter:
         number = len(self._shards)  # the last one, as far as is known
         self._shards.append(self._files.create(shard_path(self.prefix, number, number + 1)))
 
-    def share(self, sources: Sequence[files.Input], *, how: str) -> None:
+    def share(self, sources: Sequence[files.Source], *, how: str) -> None:
         """Begin with data files that share the bytes of ``sources``, as ``how`` says: `refer` names tensors in them.
 
         Raises: UnsupportedError if the file systems cannot.

@@ -35,7 +35,7 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
     The file may be a stranger's: its headers are checked before they are believed, and nothing in it is ever unpickled.
     Values stream, but for what is transposed, arrays in column-major order, and strings. Where names are TF1's, ``to`` makes
     a checkpoint for TensorFlow 2 of them at once, as `convert` would. With another ``mode`` than ``"copy"``, the
-    checkpoint shares the bytes of a safetensors file: that becomes a data file, in which the index names the values.
+    checkpoint shares the bytes of a safetensors file or of a directory's arrays: these files become its data files.
 
     Args:
         source: the file or directory. It is only read.

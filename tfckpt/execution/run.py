@@ -28,6 +28,7 @@ from tfckpt.formats.bundle import BundleSink, BundleSource
 from tfckpt.formats.container import Chunk, Destination, Tensor, TensorSink, TensorSource
 from tfckpt.planning.plan import Plan, Written
 from tfckpt.planning.steps import Input, Step
+from tfckpt.storage.files import Source
 from tfckpt.storage.local_output import CLONE, LINK
 
 if TYPE_CHECKING:
@@ -234,20 +235,23 @@ def _share(
         try:
             if why := source.why_unshared(carried.values()):
                 raise UnsupportedError(f"{source.prefix}: cannot be shared by mode {attempt!r}: {why}")
-            sink.share(source.data_files(), how=SHARING[attempt])
+            files = source.data_files(carried.values())
+            sink.share(files, how=SHARING[attempt])
         except UnsupportedError as error:
             if mode != AUTO:
                 text = f"{error}; mode 'copy' or 'auto' copies it"
                 raise remedied(UnsupportedError(text), give(mode=AUTO)) from error
             notes += error.issues
             continue
-        shared = _places(carried, source, sink, verify=verify)
+        shared = _places(carried, source, sink, files, verify=verify)
         named = sum(nbytes for _, _, nbytes in {stored_at(entry) for entry in shared.values()})
-        return Written(attempt, sum(file.size for file in source.data_files()) - named, tuple(notes)), shared
+        return Written(attempt, sum(file.size for file in files) - named, tuple(notes)), shared
     return Written(COPY, 0, tuple(notes)), {}
 
 
-def _places(carried: Mapping[str, Entry], source: TensorSource, sink: TensorSink, *, verify: bool) -> dict[str, Entry]:
+def _places(
+    carried: Mapping[str, Entry], source: TensorSource, sink: TensorSink, files: Iterable[Source], *, verify: bool
+) -> dict[str, Entry]:
     """Return the entries of tensors whose bytes can stay in the source's files, as a bundle that shares these has them."""
     found = {
         target: (entry, content)
@@ -255,7 +259,7 @@ def _places(carried: Mapping[str, Entry], source: TensorSource, sink: TensorSink
         if (content := source.stored_bytes(entry, verify=False, big_endian=sink.big_endian)) is not None
     }
     checksums = source.checksums([entry for entry, _ in found.values()], verify=verify, count=sink.to.progress)
-    numbers = {file.path: number for number, file in enumerate(source.data_files())}
+    numbers = {file.path: number for number, file in enumerate(files)}
     return {
         target: entry._replace(shard=numbers[content.file.path], offset=content.offset, crc32c=crc)
         for (target, (entry, content)), crc in zip(found.items(), checksums, strict=True)

@@ -17,7 +17,7 @@ from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.formats.npy import Header, strings_in
-from tfckpt.storage.files import Input
+from tfckpt.storage.files import Input, Source
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
@@ -103,7 +103,6 @@ class Archive:
         members: its tensors.
         check: raises if the file has changed since it was opened.
         close: closes it.
-        files: the one file, if its tensors lie in it as a bundle would store them.
     """
 
     object_graph: ObjectGraph | None = None  # none of these files has one
@@ -115,12 +114,10 @@ class Archive:
         *,
         check: Callable[[], None],
         close: Callable[[], None],
-        files: Sequence[Input] = (),
     ) -> None:
         self.prefix = path
         self.members: Mapping[str, Member] = {m.name: m for m in sorted(members, key=lambda m: encode_name(m.name))}
         self.check_unchanged, self.close = check, close
-        self._files = files
 
     def entries(self) -> list[Entry]:
         """Return what is known of each tensor, sorted by name; places mean nothing."""
@@ -150,14 +147,13 @@ class Archive:
         return [(None, entry)]
 
     def why_unshared(self, entries: Iterable[Entry]) -> str:
-        """Return why the file cannot be a data file of a bundle; empty if it can."""
-        if not self._files:
-            return "its tensors lie in many files, or are compressed"
-        return ""
+        """Return why no file can be a data file of a bundle; empty if one can."""
+        return "" if self.data_files(entries) else "no tensor lies in it as a checkpoint stores it"
 
-    def data_files(self) -> list[Input]:
-        """Return the one file that can be shared."""
-        return list(self._files)
+    def data_files(self, entries: Iterable[Entry]) -> list[Source]:
+        """Return the files in which these tensors lie as a bundle would store them: one, or one for each array."""
+        stored = (self.members[entry.name].stored for entry in entries)
+        return list({item.file.path: item.file for item in stored if item is not None}.values())
 
     def checksums(self, entries: Sequence[Entry], *, verify: bool, count: Count | None) -> list[int]:
         """Compute the masked checksums of tensors, on all cores: no such file has any."""

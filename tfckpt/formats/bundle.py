@@ -16,7 +16,7 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import some
 from tfckpt.formats.container import BUNDLE, Chunk, Container, Destination, Tensor, register
 from tfckpt.formats.sinks import PlainSink
-from tfckpt.storage.files import Input
+from tfckpt.storage.files import Source
 from tfckpt.storage.paths import V1
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class BundleSource:
     def __init__(self, reader: TensorReader) -> None:
         self.reader, self.prefix = reader, reader.prefix
         self.entry, self.read = reader.entry, reader.read
-        self.data_files, self.check_unchanged, self.close = reader.data_files, reader.check_unchanged, reader.close
+        self.check_unchanged, self.close = reader.check_unchanged, reader.close
 
     @property
     def object_graph(self) -> ObjectGraph | None:
@@ -80,6 +80,10 @@ class BundleSource:
             return "its values are big-endian"
         sliced = [entry.name for entry in entries if entry.slices]
         return f"{some(sliced, 1)}: stored in slices, which have to be put together" if sliced else ""
+
+    def data_files(self, entries: Iterable[Entry]) -> Sequence[Source]:
+        """Return all data files, whatever lies in them: their numbers stay as the entries have them."""
+        return self.reader.data_files()
 
     def checksums(self, entries: Sequence[Entry], *, verify: bool, count: Count | None) -> list[int]:
         """Return the checksums that the index has, compared if ``verify``."""
@@ -155,7 +159,7 @@ class BundleSink(PlainSink):
         self.writer.alias(tensor.name, tensor.shape, of=of)
         return True
 
-    def share(self, files: Sequence[Input], *, how: str) -> None:
+    def share(self, files: Sequence[Source], *, how: str) -> None:
         """Begin with data files that share the bytes of these."""
         self.writer.share(files, how=how)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.entry import Entry
     from tfckpt.bundle.values.slices import TensorSlice
     from tfckpt.checkpoint.graph.object_graph import ObjectGraph
-    from tfckpt.storage.files import Input
+    from tfckpt.storage.files import Source
 
 SAFETENSORS, NPZ, NPY = BUILT_IN = ("safetensors", "npz", "npy")
 BUNDLE = "bundle"
@@ -77,8 +77,8 @@ class TensorSource(Readable, Protocol):
     def why_unshared(self, entries: Iterable[Entry]) -> str:
         """Return why the files cannot be data files of a bundle that names these tensors in them; empty if they can."""
 
-    def data_files(self) -> list[Input]:
-        """Return the files with values that can be shared; the `StoredBytes` of tensors are in them."""
+    def data_files(self, entries: Iterable[Entry]) -> Sequence[Source]:
+        """Return the files to share so that these tensors are in them: their `StoredBytes` say where."""
 
     def checksums(self, entries: Sequence[Entry], *, verify: bool, count: Count | None) -> list[int]:
         """Return the masked checksums of tensors that are stored whole: compared if noted and ``verify``, or computed."""
@@ -161,7 +161,7 @@ class TensorSink(Protocol):
     def alias(self, tensor: Tensor, *, of: str) -> bool:
         """Give a tensor the bytes that are written under another name; return whether that can be said here."""
 
-    def share(self, files: Sequence[Input], *, how: str) -> None:
+    def share(self, files: Sequence[Source], *, how: str) -> None:
         """Begin with data files that share the bytes of these.
 
         Raises: UnsupportedError if that cannot be, here or at all.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfckpt._proto.types_pb2 import DataType
     from tfckpt.bundle.values.arrays import Array
     from tfckpt.bundle.values.entry import Entry
-    from tfckpt.storage.files import Input
+    from tfckpt.storage.files import Source
 
 
 NOTE, VERSION = "tfckpt", 1  # what is noted in files begins so
@@ -108,7 +108,7 @@ class PlainSink:
         """Return False: the values are written once more."""
         return False
 
-    def share(self, files: Sequence[Input], *, how: str) -> None:
+    def share(self, files: Sequence[Source], *, how: str) -> None:
         """Raise UnsupportedError: only a bundle names bytes in files of others."""
         raise UnsupportedError(f"{self.to.path}: {self.kind} shares no bytes with other files")
 

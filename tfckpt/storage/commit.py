@@ -74,7 +74,7 @@ class FileSet:
         self._files.append(file)
         return file
 
-    def share(self, path: str, source: files.Input, *, how: str) -> SharedFile:
+    def share(self, path: str, source: files.Source, *, how: str) -> SharedFile:
         """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
 
         Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.

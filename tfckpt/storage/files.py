@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from tfckpt.base.issues import Issue
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Input: TypeAlias = "InputFile | RemoteInput"
 Output: TypeAlias = "OutputFile | RemoteOutput"
+Source: TypeAlias = "Input | ReopenedInput"  # what bytes are carried from: open, or opened when they are asked for
 
 
 def open_input(path: str, *, place: str = "", readahead: int = 0) -> Input:
@@ -48,21 +49,30 @@ class ReopenedInput:
     """
 
     def __init__(self, file: Input) -> None:
-        self.path, self.place, self.identity = file.path, file.place, file.identity
+        self.path, self.place, self.identity, self.size = file.path, file.place, file.identity, file.size
 
-    def chunks(self, offset: int, nbytes: int) -> Iterator[bytes]:
-        """Yield ``nbytes`` from ``offset`` on, in order, in bounded pieces.
+    @contextmanager
+    def opened(self) -> Iterator[Input]:
+        """Give the file, open as long as the block runs.
 
-        Raises: FormatError if it ends before, or is another file by now; StorageError.
+        Raises: FormatError if it is another one by now; StorageError.
         """
         file = open_input(self.path, place=self.place)
         try:
             if file.identity != self.identity:
                 raise FormatError("file", path=self.path, expected="the one that was opened", got="another one")
-            yield from file.chunks(offset, nbytes)
+            yield file
             file.check_unchanged()
         finally:
             file.close()
+
+    def chunks(self, offset: int, nbytes: int) -> Iterator[bytes]:
+        """Yield ``nbytes`` from ``offset`` on, in order, in bounded pieces.
+
+        Raises: as `opened`; FormatError also if it ends before.
+        """
+        with self.opened() as file:
+            yield from file.chunks(offset, nbytes)
 
 
 def create_output(path: str) -> Output:
@@ -74,11 +84,14 @@ def create_output(path: str) -> Output:
     return remote_files.RemoteOutput(path)
 
 
-def share(path: str, source: Input, *, how: str) -> SharedFile:
+def share(path: str, source: Source, *, how: str) -> SharedFile:
     """Make a file that will be called ``path`` and shares the bytes of ``source``, by `LINK` or `CLONE`.
 
-    Raises: UnsupportedError if the file systems cannot, or one of the two is a URL.
+    Raises: UnsupportedError if the file systems cannot, or one of the two is a URL; FormatError, StorageError.
     """
+    if isinstance(source, ReopenedInput):
+        with source.opened() as file:
+            return share(path, file, how=how)
     if is_remote(path) or not isinstance(source, InputFile):
         raise UnsupportedError(f"{source.path}: cannot be linked to {path}: files behind URLs share no bytes")
     return SharedFile(path, source, how=how)
