@@ -48,6 +48,11 @@ class ReopenedInput:
         file: it, open; it may be closed then.
     """
 
+    path: str
+    place: str
+    identity: Identity
+    size: int
+
     def __init__(self, file: Input) -> None:
         self.path, self.place, self.identity, self.size = file.path, file.place, file.identity, file.size
 
