@@ -22,7 +22,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 ROOMS: dict[str, str] = {
     "": "base/ _proto/ sstable/ storage/ bundle/ checkpoint/ formats/ families/ planning/ execution/ proof/ edit/ calls/ "
     "many/ page/ types cli/",
-    "base/": "windows progress options codes issues errors html arguments log signatures flags",
+    "base/": "windows progress options codes issues errors html arguments substitutions log signatures flags",
     "sstable/": "varint checksum block format reader recover writer",
     "storage/": "paths forks local_input remote remote_files local_output files graphs sniff lock commit",
     "bundle/": "values/ carry listing reader v1/ tensor_reader stream damage writer",
@@ -39,8 +39,9 @@ ROOMS: dict[str, str] = {
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "steps config plan source exclusion builder asked/ bound optimizer/ bind mending/ fitting/ sides "
+    "planning/": "steps config plan source exclusion dialect/ builder asked/ bound optimizer/ bind mending/ fitting/ sides "
     "planner keep_names building choose request",
+    "planning/dialect/": "scopes moments dialect",
     "planning/asked/": "resize fills",
     "planning/optimizer/": "slots slots_back",
     "planning/mending/": "find_renames hints",

@@ -70,7 +70,6 @@ ACTIONS: Mapping[str, str] = {
     "verify": "tfckpt.open({path}).verify() finds what is damaged",
     "look": "look into {folder}",
     "compare": "tfckpt.diff({a}, {b}) shows what differs",
-    "rename": "tfckpt.rewrite({source}, {dest}, rename={rename}) changes the names",
     "configure": "give a config like {path}, in which {field} is {own}",
     "retype": "type the command without {without} and with {words}",
     "run": "run {command} in a shell",
@@ -120,11 +119,6 @@ def look(folder: str) -> Remedy:
 def compare(a: str, b: str) -> Remedy:
     """Return the remedy to see where two checkpoints differ."""
     return Remedy("compare", (("a", a), ("b", b)))
-
-
-def rename(source: str, dest: str, pairs: Sequence[tuple[str, str]]) -> Remedy:
-    """Return the remedy to write a checkpoint of other names."""
-    return Remedy("rename", (("source", source), ("dest", dest), ("rename", tuple(pairs))))
 
 
 def configure(path: str, field: str, stated: int, own: str) -> Remedy:

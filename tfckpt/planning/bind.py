@@ -25,7 +25,7 @@ from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
-from tfckpt.planning.steps import Input, Part, Rearrange
+from tfckpt.planning.steps import Input, NotNegative, Part, Rearrange
 
 
 def find_match(
@@ -68,7 +68,10 @@ def _only(source: str, matches: Sequence[Match], models: Sequence[ObjectRows]) -
 
 def bind_names(builder: PlanBuilder) -> Bound:
     """Return every tensor under its own name: what a target takes that only renames."""
-    return Bound("", builder.kept, {})
+    called = builder.dialect.called
+    return Bound(
+        "", {called.get(name, name): entry for name, entry in builder.kept.items()} if called else builder.kept, {}
+    )
 
 
 def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
@@ -77,10 +80,11 @@ def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
     None if this is no checkpoint of the family.
     """
     taken = [entry for entry in builder.entries if entry.name in builder.rules]
+    called = builder.dialect.called
     beside = {name for name, role in builder.roles.items() if role in BESIDE}
     scope = None
     for group in (builder.kept, builder.rules):
-        scopes = scopes_before(family.anchor, (name for name in group if name not in beside))
+        scopes = scopes_before(family.anchor, (called.get(name, name) for name in group if name not in beside))
         if len(scopes) > 1:
             builder.complain("several-models", got=", ".join(scope + family.anchor for scope in scopes))
         scope = scopes[0] if scopes and scope is None else scope
@@ -88,11 +92,26 @@ def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
         return None
     hub: dict[str, Entry] = {}
     for entry in builder.kept.values():
-        first = hub.setdefault(entry.name.removeprefix(scope), entry)
+        first = hub.setdefault(called.get(entry.name, entry.name).removeprefix(scope), entry)
         if first is not entry:
             builder.complain("same-but-for-scope", first.name, repr(scope), entry.name)
-    own = [e for e in taken if e.name.startswith(scope) or any(head.matches(e.name) for head in family.heads)]
-    return Bound(scope, hub, {entry.name.removeprefix(scope): entry for entry in own})
+    left_out = {called.get(entry.name, entry.name): entry for entry in taken}
+    own = [n for n in left_out if n.startswith(scope) or any(head.matches(n) for head in family.heads)]
+    return Bound(scope, hub, {name.removeprefix(scope): left_out[name] for name in own}, _checked(builder, hub))
+
+
+def _checked(builder: PlanBuilder, hub: Mapping[str, Entry]) -> Mapping[str, Input]:
+    """Return what reads second moments that a number alone tells from first ones."""
+    checked = builder.dialect.checked
+    return (
+        {
+            name: Input(entry.name, entry.data_type, entry.shape, ops=(NotNegative(entry.name),))
+            for name, entry in hub.items()
+            if entry.name in checked
+        }
+        if checked
+        else {}
+    )
 
 
 def bind_rows(builder: PlanBuilder, match: Match, graph: ObjectGraph | None, layout: Layout, *, slots: bool) -> Bound:

@@ -18,6 +18,7 @@ from tfckpt.errors import PlanError, are, some
 from tfckpt.families.language.axes import Fit, Mismatch, Size, Sizes
 from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.config import Config
+from tfckpt.planning.dialect.dialect import PLAIN, Dialect
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped
 from tfckpt.planning.steps import Rearrange, Step
@@ -39,6 +40,7 @@ class PlanBuilder:
         excluded: what is left out.
         roles: what each tensor is for, by name.
         config: the model's configuration, if there is one.
+        dialect: what tensors are called.
     """
 
     def __init__(
@@ -48,20 +50,24 @@ class PlanBuilder:
         excluded: Exclusion,
         roles: Mapping[str, str],
         config: Config | None,
+        dialect: Dialect = PLAIN,
     ) -> None:
         self.source, self.entries, self.excluded, self.config = source, entries, excluded, config
-        self.roles = roles
+        self.roles = {**roles, **dialect.roles} if dialect.roles else roles
+        self.dialect = dialect
         self.kept: dict[str, Entry] = {}
         self.rules: dict[str, str] = {}  # of what an exclusion takes, by name
         self.dropped: list[Dropped] = []
-        self.notes: list[Issue] = []
+        self.notes: list[Issue] = [*dialect.notes]
         self.sizes = Sizes({})
         self._issues: list[Issue] = []
         self._mismatches: dict[Mismatch, list[str]] = {}
         self._forms: dict[tuple[tuple[int, ...], str], Form] = {}
         for entry in entries:
             taken = excluded.taking(entry.name)
-            if taken is None:
+            if taken is None and entry.name in dialect.rules:
+                self.drop(entry, dialect.rules[entry.name])
+            elif taken is None:
                 self.kept[entry.name] = entry
             else:
                 self.rules[entry.name] = taken.rule

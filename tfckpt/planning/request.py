@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tfckpt.base.arguments import whole_number
-from tfckpt.base.issues import Issue, leave_out, rename
-from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, Request, options_of
+from tfckpt.base.issues import Issue, give, leave_out
+from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOptions, Request, Substitution, options_of
+from tfckpt.base.substitutions import substituted
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
@@ -26,6 +29,8 @@ from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
+from tfckpt.planning.dialect.dialect import PLAIN, asks_for_names, read_dialect, substitutions_of
+from tfckpt.planning.dialect.scopes import find_roots, several_models
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
@@ -34,8 +39,11 @@ from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target
 from tfckpt.planning.sides import Ask
-from tfckpt.planning.source import Renamed, Source
+from tfckpt.planning.source import Source
 from tfckpt.planning.steps import parse_fill
+
+if TYPE_CHECKING:
+    from tfckpt.planning.mending.find_renames import Renames
 
 # What to say of an option that a target does not take; of the others it makes no use, which is noted.
 BY_ITSELF = "only for the way back, 'tf1'; the {} of a TF1 checkpoint is found by itself"
@@ -65,7 +73,7 @@ def check_request(request: Request, layout: Layout, match: Match | None = None) 
     notes = []
     for name, option in options_of(ModelOptions).items():
         value: Any = request[name]  # type: ignore[literal-required]  # they are its keys
-        if value == option.default or name in ("layout", "families"):
+        if value == option.default or name in ("layout", "families", *options_of(NamedOptions)):
             continue
         taken = () if name == "model" and match is not None else layout.options.get(name)
         if taken is None and name in REFUSED:
@@ -101,7 +109,8 @@ def make_plan(
     except PlanError as error:
         if not explained:
             raise
-        raise _with_renames(error, checkpoint, request, catalog, excluded) from None
+        failed = error
+    return _mended(failed, checkpoint, request, catalog, excluded)
 
 
 def find_catalog(request: Request) -> Catalog:
@@ -122,33 +131,44 @@ def find_catalog(request: Request) -> Catalog:
 
 
 def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> Plan:
+    entries = checkpoint.entries()
+    if checkpoint.object_graph is not None and asks_for_names(request):
+        raise UsageError(f"{', '.join(options_of(NamedOptions))}: only for a source whose names are a TF1 model's own")
+    roles = cache(lambda: _named_roles(entries))
+    moments = request["slots"] == CONVERT and checkpoint.object_graph is None
+    dialect = read_dialect(checkpoint.prefix, entries, request, catalog, roles, moments=moments)
+    called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
+    names = list(called.values())
     if request["to"] == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
-        names = list(checkpoint)
         # An object-based source goes back to TF1, whatever model it holds.
-        match = None if OBJECT_GRAPH_KEY in names else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
-        choice = choose_target(checkpoint.prefix, names, catalog, match=match, excluded=excluded)
+        match = None if OBJECT_GRAPH_KEY in called else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
+        choice = choose_target(checkpoint.prefix, called, catalog, match=match, excluded=excluded)
         try:
             plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
         except PlanError as error:
             raise PlanError(all_kept(error.issues)) from None
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
-    names = list(checkpoint)
     match, graph = _find_model(checkpoint, request, catalog, names, to)
     layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
     config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
     ask = _ask(checkpoint.prefix, request, layout)
-    entries = checkpoint.entries()
-    builder = PlanBuilder(checkpoint.prefix, entries, excluded, _roles(entries, layout, match, graph, ask), config)
+    found = _roles(entries, layout, match, graph, ask, roles)
+    builder = PlanBuilder(checkpoint.prefix, entries, excluded, found, config, dialect)
     builder.know(family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}, ask.num_heads)
     bound = _bind(builder, request, layout, match, graph)
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
-    return noting(plan, [*notes, *excluded.unused(names)])
+    return noting(plan, [*notes, *excluded.unused(called)])
+
+
+def _named_roles(entries: Iterable[Entry]) -> Mapping[str, str]:
+    """Return what each tensor is for by the names alone: object keys beside them do not count."""
+    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
 
 
 def _target_name(request: Request, catalog: Catalog) -> str:
@@ -182,41 +202,71 @@ def _find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
-def _with_renames(
-    error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
-) -> PlanError:
-    """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
+def _mended(error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> Plan:
+    """Return the plan under the names that mend one that failed, if such names may be looked for.
+
+    Raises: PlanError with what else may be done.
+    """
+    entries, dialect = checkpoint.entries(), PLAIN
+    if asks_for_names(request):
+        dialect = read_dialect(checkpoint.prefix, entries, request, catalog, cache(lambda: _named_roles(entries)))
+    named = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
+    roots = find_roots([entry.name for entry in named], catalog.families) if checkpoint.object_graph is None else []
+    if len(roots) > 1:
+        raise several_models(checkpoint.prefix, roots, named)
+    given, is_asked = substitutions_of(request)
+
+    def make(substitutions: Sequence[Substitution]) -> Plan:
+        return _make(checkpoint, request | {"rename": (*given, *substitutions)}, catalog, excluded)
+
+    renames, issue = _find_renames(named, checkpoint, request, catalog, make)
+    if renames is not None and is_asked:
+        found = [Issue("renames-found", shlex.quote(f"{old}={new}")) for old, new in renames.substitutions]
+        return noting(make(renames.substitutions), found)
+    if issue is None:
+        raise error
+    raise remedied(PlanError([*error.issues, issue]), *(issue.remedies[:1] or error.remedies))
+
+
+def _find_renames(
+    named: Sequence[Entry],
+    checkpoint: Source,
+    request: Request,
+    catalog: Catalog,
+    make: Callable[[Sequence[Substitution]], Plan],
+) -> tuple[Renames | None, Issue | None]:
+    """Return the substitutions that mend a source's names if that is what is wrong, and what to say of them."""
     from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
 
-    def works(entries: Sequence[Entry], layout: ObjectRows) -> bool:
-        names = [entry.name for entry in entries]
+    def works(substitutions: Sequence[Substitution], layout: ObjectRows) -> bool:
+        names = [substituted(entry.name, substitutions) for entry in named]
         if request["layout"] is None and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
             return False  # it would become a model of another family
         try:
-            _make(Renamed(checkpoint, entries), request, catalog, excluded)
+            make(substitutions)
         except (PlanError, UsageError):
             return False
         return True
 
-    entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
+    layouts = _candidates(checkpoint, request, catalog)
     config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
     known = config.sizes if config else {}
-    found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
-    family = catalog.find_family(list(checkpoint))
+    found = {layout.family: ways for layout in layouts if (ways := find_renames(named, layout, known, works))}
+    family = catalog.find_family([entry.name for entry in named])
     mending = [*{r.pairs: r for r in found.values() if r.mend}.values()]
     if family is not None:  # a source whose names tell its family is of no other one
         mending = [r for r in mending if not scopes_before(family.anchor, [old for old, _ in r.pairs])]
     fewest = [renames for renames in mending if renames.cost == min(other.cost for other in mending)]
     if len(fewest) == 1:
-        ((substitutions, pairs, _),) = fewest
-        remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
-        issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
-        return remedied(PlanError([*error.issues, issue]), remedy)
+        (renames,) = fewest
+        first, count = renames.pairs[0], count_of(renames.pairs, "variable")
+        return renames, Issue(
+            "renamed", *first, count, checkpoint.prefix, (give(rename=AUTO), give(rename=renames.substitutions))
+        )
     if mending or family not in found:
-        return error
+        return None, None
     pairs = found[family].pairs
-    issue = Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
-    return remedied(PlanError([*error.issues, issue]), *error.remedies)
+    return None, Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
 
 
 def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[ObjectRows]:
@@ -247,9 +297,14 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
 
 
 def _roles(
-    entries: Sequence[Entry], layout: Layout, match: Match | None, graph: ObjectGraph | None, ask: Ask
+    entries: Sequence[Entry],
+    layout: Layout,
+    match: Match | None,
+    graph: ObjectGraph | None,
+    ask: Ask,
+    named: Callable[[], Mapping[str, str]],
 ) -> Mapping[str, str]:
-    """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count.
+    """Return what each tensor is for; of a source that is read by its names, what ``named`` finds.
 
     A target that only renames asks for it only if it drops by it.
     """
@@ -257,7 +312,7 @@ def _roles(
         return find_roles(entries, graph)
     if layout.renames and not ask.drop_state:
         return {}
-    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
+    return named()
 
 
 def _told(plan: Plan, layout: Layout, bound: Bound, ask: Ask, config: Config | None) -> Plan:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import takewhile
 from typing import NamedTuple
 
+from tfckpt.base.options import Substitution
+from tfckpt.base.substitutions import substituted
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.families.language.axes import parse
@@ -22,11 +24,9 @@ from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_before
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
 
-Substitution = tuple[str, str]  # a regular expression, and what stands for it
 MOST_SUBSTITUTIONS = 12
 MOST_NAMES = 5000  # of what is left over and of what is missing: the rest of such a file is another model
 END = "(?=/|$)"
-COLON = (":0$", "")
 DOTS = (r"\.", "/")
 
 
@@ -69,15 +69,15 @@ def find_renames(
     entries: Sequence[Entry],
     layout: ObjectRows,
     known: Mapping[str, int],
-    works: Callable[[Sequence[Entry], ObjectRows], bool],
+    works: Callable[[Sequence[Substitution], ObjectRows], bool],
 ) -> Renames | None:
     """Return the substitutions that give a source's variables the names of the target's; None if none are known.
 
     Args:
-        entries: what the source's index says.
+        entries: what the source holds, under the names that it is known by so far.
         layout: the target.
         known: the sizes that a configuration states, by field.
-        works: whether a source with other names can be converted to this target.
+        works: whether the source can be converted to this target with these substitutions.
     """
     found: list[Substitution] = []
     renamed = list(entries)
@@ -93,7 +93,7 @@ def find_renames(
     signs = {p.only_with for p in layout.parts if p.only_with and not scopes_before(p.only_with, names)}
     if not pairs or _may_be_another_model(pairs, signs):
         return None
-    return Renames(tuple(found), tuple(pairs), works(renamed, layout))
+    return Renames(tuple(found), tuple(pairs), works(found, layout))
 
 
 def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[str]) -> bool:
@@ -102,13 +102,7 @@ def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[st
 
 
 def _apply(step: Sequence[Substitution], entries: Sequence[Entry]) -> list[Entry]:
-    return [entry._replace(name=_new_name(entry.name, step)) for entry in entries]
-
-
-def _new_name(name: str, step: Iterable[Substitution]) -> str:
-    for pattern, replacement in step:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return [entry._replace(name=substituted(entry.name, step)) for entry in entries]
 
 
 def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str, int]) -> list[Substitution]:
@@ -133,8 +127,6 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
 
 def _spelling(names: Sequence[str]) -> list[Substitution]:
     """Return what mends names that another code spells otherwise, all of them."""
-    if all(name.endswith(":0") for name in names):
-        return [COLON]
     are_dotted = sum("." in name for name in names) > len(names) / 2 and not any("/" in name for name in names)
     return [DOTS] if are_dotted else []
 
@@ -423,7 +415,7 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
 def _changes_only(substitution: Substitution, meant: Mapping[str, str], names: Sequence[str]) -> bool:
     """Whether a substitution does what is meant, and changes no other name but those of what belongs to these variables."""
     for name in names:
-        new = _new_name(name, [substitution])
+        new = substituted(name, [substitution])
         if name in meant:
             if new != meant[name]:
                 return False
