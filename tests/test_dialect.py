@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from support.commands import Captured, fail_and_advise
 
 import tfckpt
-from tfckpt.errors import FormatError, PlanError, UsageError
+from tfckpt.cli.main import main
+from tfckpt.errors import FormatError, PlanError, TfckptError, UsageError
 
 DATA = Path(__file__).parent / "data" / "bert_tf115"
 Tensors = Mapping[str, Any]
@@ -272,3 +274,170 @@ def test_names_that_all_end_in_an_output_number_are_read_without_it(
     state = slots(model, "{}/adam_m", "{}/adam_v")
     tfckpt.convert(save({f"{name}:0": value for name, value in {**model, **state}.items()}), tmp_path / "out")
     assert_encoder(tmp_path / "out", model)
+
+
+# --- parameters and heads under other names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"LayerNorm/gamma": "LayerNorm/weight", "LayerNorm/beta": "LayerNorm/bias"},
+        {"LayerNorm/gamma": "layer_norm/scale", "LayerNorm/beta": "layer_norm/offset"},
+        {"dense/kernel": "dense/w", "dense/bias": "dense/b"},
+        {"dense/bias": "dense/beta"},
+        {"kernel": "weight", "LayerNorm/gamma": "LayerNorm/weight", "LayerNorm/beta": "LayerNorm/bias"},
+    ],
+    ids=["torch's norms", "Sonnet's norms", "w and b", "beta for a bias", "weight for kernel and gamma"],
+)
+@pytest.mark.parametrize("to", ["encoder", "pretrainer"])
+def test_parameters_are_told_by_what_other_code_calls_them(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path, change: dict[str, str], to: str
+) -> None:
+    def renamed(name: str) -> str:
+        for old, new in change.items():
+            name = name.replace(old, new)
+        return name
+
+    tfckpt.convert(DATA / "model.ckpt-3", tmp_path / "right", to=to)
+    source = save({renamed(name): value for name, value in model.items()})
+    tfckpt.convert(source, tmp_path / "out", to=to, rename="auto")
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
+
+
+def test_hugging_faces_names_of_heads_are_found_and_a_tied_decoder_is_a_copy(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path
+) -> None:
+    change = {
+        "cls/predictions/output_bias": "cls/predictions/bias",
+        "cls/seq_relationship/output_weights": "cls/seq_relationship/kernel",
+        "cls/seq_relationship/output_bias": "cls/seq_relationship/bias",
+    }
+    words, bias = model["bert/embeddings/word_embeddings"], model["cls/predictions/output_bias"]
+    tied = {"cls/predictions/decoder/kernel": words, "cls/predictions/decoder/bias": bias}
+    source = save({change.get(name, name): value for name, value in model.items()} | tied)
+    plan = tfckpt.convert(source, tmp_path / "out", to="pretrainer", rename="auto", prove=True)
+    tfckpt.convert(DATA / "model.ckpt-3", tmp_path / "right", to="pretrainer")
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
+    dropped = {item.source: item.rule for item in plan.dropped}
+    assert dropped["cls/predictions/decoder/kernel"] == "another copy of bert/embeddings/word_embeddings"
+
+
+def test_a_decoder_that_is_not_tied_is_no_copy(model: Tensors, save: Callable[[Tensors], str]) -> None:
+    source = save({**model, "cls/predictions/decoder/kernel": like(model["bert/embeddings/word_embeddings"])})
+    with pytest.raises(PlanError, match="cls/predictions/decoder/kernel"):
+        tfckpt.plan(source, to="pretrainer")
+
+
+KERNEL, BIAS = RANDOM.standard_normal((8, 5)).astype(np.float32), RANDOM.standard_normal(5).astype(np.float32)
+
+
+def assert_head(dest: Path, model: Tensors, to: str, weights: Any, bias: Any, usual: tuple[str, str]) -> None:
+    """Check that a model with a head holds what the same one of usual names would."""
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    tfckpt.save(dest.parent / "right.ckpt", {**body, usual[0]: weights, usual[1]: bias})
+    tfckpt.convert(dest.parent / "right.ckpt", dest.parent / "right", to=to, config=DATA / "bert_config.json")
+    assert tfckpt.diff(dest, dest.parent / "right", only=["model"]).same
+
+
+CLASSES, SPANS = ("output_weights", "output_bias"), ("cls/squad/output_weights", "cls/squad/output_bias")
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "to", "usual"),
+    [
+        (
+            "loss/output_weights:classifier",
+            {"loss/output_weights": KERNEL.T, "loss/output_bias": BIAS},
+            "classifier",
+            CLASSES,
+        ),
+        ("loss:token", {"loss/output_weights": KERNEL.T, "loss/output_bias": BIAS}, "token-classifier", CLASSES),
+        ("project/logits:token", {"project/logits/W": KERNEL, "project/logits/b": BIAS}, "token-classifier", CLASSES),
+        (
+            "mnli/kernel:classifier",
+            {"mnli/kernel": KERNEL, "mnli/bias": BIAS, "qqp/kernel": like(KERNEL), "qqp/bias": like(BIAS)},
+            "classifier",
+            CLASSES,
+        ),
+        ("qa/kernel:span", {"qa/kernel": KERNEL[:, :2], "qa/bias": BIAS[:2]}, "span-labeler", SPANS),
+        (
+            "a_weights:classifier",
+            {"a_weights": KERNEL, "a_bias": BIAS, "b_weights": KERNEL, "b_bias": -BIAS},
+            "classifier",
+            CLASSES,
+        ),
+    ],
+)
+def test_a_variable_is_taken_as_the_head_that_it_is_named(
+    model: Tensors,
+    save: Callable[[Tensors], str],
+    tmp_path: Path,
+    head: str,
+    more: Tensors,
+    to: str,
+    usual: tuple[str, str],
+) -> None:
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    crf = {"crf_loss/transitions": RANDOM.standard_normal((5, 5)).astype(np.float32)}
+    plan = tfckpt.convert(save({**body, **more, **crf}), tmp_path / "out", head=[head], prove=True)
+    assert plan.to == to
+    count = 2 if to == "span-labeler" else 5
+    assert_head(tmp_path / "out", model, to, KERNEL.T[:count], BIAS[:count], usual)
+    assert any("left out, since it is beside the model" in note and "crf_loss" in note for note in plan.notes)
+
+
+def test_a_head_without_a_bias_gets_zeros_and_the_report_says_so(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path
+) -> None:
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    plan = tfckpt.convert(save({**body, "out/kernel": KERNEL}), tmp_path / "out", to="classifier", head=["out/kernel"])
+    assert_head(tmp_path / "out", model, "classifier", KERNEL.T, np.zeros(5, np.float32), CLASSES)
+    assert any("filled (zeros)" in note for note in plan.notes)
+
+
+def test_a_square_head_is_asked_about_and_each_answer_is_taken(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path, capsys: Captured
+) -> None:
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    square, bias = RANDOM.standard_normal((8, 8)).astype(np.float32), RANDOM.standard_normal(8).astype(np.float32)
+    source = save({**body, "out/w": square, "out/b": bias})
+    assert main(["convert", source, str(tmp_path / "x"), "--head", "out/w:classifier"]) == 1
+    said = capsys.readouterr().err
+    assert "as long as it is wide" in said
+    assert [f"--head out/w:classifier:{form}" in said for form in ("kernel", "weights")] == [True, True]
+    for form, weights in (("kernel", square.T), ("weights", square)):
+        tfckpt.convert(source, tmp_path / form / "out", head=[f"out/w:classifier:{form}"], prove=True)
+        assert_head(tmp_path / form / "out", model, "classifier", weights, bias, CLASSES)
+
+
+def test_the_one_head_that_a_target_lacks_is_advised(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path, capsys: Captured
+) -> None:
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    source = save({**body, "project/logits/W": KERNEL, "project/logits/b": BIAS})
+    argv = ["convert", source, str(tmp_path / "out"), "--to", "token-classifier"]
+    lines, advice = fail_and_advise(capsys, *argv)
+    assert any("project/logits/W may be the head" in line for line in lines)
+    assert advice == shlex.join(["tfckpt", *argv, "--head", "project/logits/W"])
+    assert main(shlex.split(advice)[1:]) == 0
+    assert_head(tmp_path / "out", model, "token-classifier", KERNEL.T, BIAS, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"head": ["nothing"], "to": "classifier"}, "there is none of that name"),
+        ({"head": ["a"], "to": "classifier"}, "it has a/kernel, a/other"),
+        ({"head": ["a/kernel"]}, "name its target with to"),
+        ({"head": ["a/kernel:span"], "to": "classifier"}, "it is of the target 'span-labeler', and to is 'classifier'"),
+        ({"head": ["a/bias"], "to": "classifier"}, "expected 8 inputs"),
+    ],
+)
+def test_what_is_no_head_is_refused(
+    model: Tensors, save: Callable[[Tensors], str], options: dict[str, Any], why: str
+) -> None:
+    body = {name: value for name, value in model.items() if name.startswith("bert/")}
+    source = save({**body, "a/kernel": KERNEL, "a/other": KERNEL, "a/bias": BIAS})
+    with pytest.raises(TfckptError, match=why):
+        tfckpt.plan(source, **options)

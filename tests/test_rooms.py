@@ -42,9 +42,9 @@ ROOMS: dict[str, str] = {
     "planning/": "steps config plan source exclusion dialect/ builder asked/ bound optimizer/ bind mending/ fitting/ sides "
     "planner keep_names building choose request",
     "planning/dialect/": "scopes moments dialect",
-    "planning/asked/": "resize fills",
+    "planning/asked/": "resize fills heads",
     "planning/optimizer/": "slots slots_back",
-    "planning/mending/": "find_renames hints",
+    "planning/mending/": "find_renames hints mend",
     "planning/fitting/": "checks strays withheld missing",
     "execution/": "values compute run pieces forms",
     "proof/": "proof places prove recover",

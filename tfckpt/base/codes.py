@@ -55,6 +55,14 @@ COMPLAINTS: Mapping[str, str] = {
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
     "optional-part": "{subject}: {got}, though {expected}",
+    "head-without-kind": "``head`` {subject}: name its target with ``to``, or its kind behind it: {expected}",
+    "square-head": (
+        "{subject} {got}: it is as long as it is wide, and nothing tells whether it is multiplied as inputs @ kernel or as "
+        "inputs @ weights.T; ``head`` says it"
+    ),
+    "several-biases": "{subject}: several vectors beside it may be its bias: {got}",
+    "head-found": "{subject} may be the head that {expected} lacks: ``head`` takes it",
+    "heads-found": "{got} variables may be the head that {expected} lacks, and ``head`` takes one: {subject}",
     "paired": "{got} under other names, which is not all that is wrong: {subject} is {expected}, told by place and shape",
     "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` reads them so",
     # of variables that are left out and needed
@@ -155,6 +163,7 @@ NOTES: Mapping[str, str] = {
         "{subject}: a moving average, with which the model may be meant to be evaluated, is left out, and the variables that "
         "were trained are taken; ``averages`` takes them"
     ),
+    "beside-left-out": "left out, since it is beside the model whose head is named: {subject}",
     "layers-left-out": "{subject}: excluded as a whole; the target has {expected}",
     "stored-twice": "{subject}: stored twice, since its bytes change places",
     "names-unchanged": "{got} through as they are: {subject}",

@@ -6,7 +6,7 @@ several that hold one hub name, the first counts. What has another form than the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tfckpt.base.issues import Issue, draw
 from tfckpt.bundle.values.entry import Entry, stored_at
@@ -21,6 +21,7 @@ from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Subst
 from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, match_names, match_substituted
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.families.language.rules import Variable, scopes_before
+from tfckpt.planning.asked.heads import take_heads
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.exclusion import leaving_out
@@ -74,11 +75,18 @@ def bind_names(builder: PlanBuilder) -> Bound:
     )
 
 
-def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
+def bind_hub(builder: PlanBuilder, layout: ObjectRows, heads: Collection[str] = ()) -> Bound | None:
     """Return a source whose names are the hub's, under a scope, which what is taken may tell too.
 
-    None if this is no checkpoint of the family.
+    None if this is no checkpoint of the layout's family.
+
+    Args:
+        builder: gets what is dropped, and what is wrong.
+        layout: the target.
+        heads: the variables that the user names as its heads.
+    Raises: UsageError, PlanError: as `take_heads`.
     """
+    family = layout.family
     taken = [entry for entry in builder.entries if entry.name in builder.rules]
     called = builder.dialect.called
     beside = {name for name, role in builder.roles.items() if role in BESIDE}
@@ -97,7 +105,8 @@ def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
             builder.complain("same-but-for-scope", first.name, repr(scope), entry.name)
     left_out = {called.get(entry.name, entry.name): entry for entry in taken}
     own = [n for n in left_out if n.startswith(scope) or any(head.matches(n) for head in family.heads)]
-    return Bound(scope, hub, {name.removeprefix(scope): left_out[name] for name in own}, _checked(builder, hub))
+    inputs = {**_checked(builder, hub), **take_heads(builder, hub, layout, heads)}
+    return Bound(scope, hub, {name.removeprefix(scope): left_out[name] for name in own}, inputs)
 
 
 def _checked(builder: PlanBuilder, hub: Mapping[str, Entry]) -> Mapping[str, Input]:

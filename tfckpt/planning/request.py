@@ -6,30 +6,29 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfckpt.base.arguments import whole_number
-from tfckpt.base.issues import Issue, give, leave_out
-from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOptions, Request, Substitution, options_of
-from tfckpt.base.substitutions import substituted
+from tfckpt.base.issues import Issue, leave_out
+from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOptions, Request, given, options_of
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.errors import PlanError, UsageError, count_of, remedied
+from tfckpt.errors import PlanError, UsageError, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
 from tfckpt.families.language.facts import FIELDS
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import Layout, ObjectRows, Substitutions
 from tfckpt.families.language.match import Match
-from tfckpt.families.language.rules import scopes_before
+from tfckpt.planning.asked.heads import target_of_head
 from tfckpt.planning.asked.resize import parse_resizing
 from tfckpt.planning.bind import bind_hub, bind_names, bind_rows, find_match
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
-from tfckpt.planning.dialect.dialect import PLAIN, asks_for_names, read_dialect, substitutions_of
+from tfckpt.planning.dialect.dialect import asks_for_names, read_dialect, substitutions_of
 from tfckpt.planning.dialect.scopes import find_roots, several_models
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.fitting.strays import all_kept
@@ -41,9 +40,6 @@ from tfckpt.planning.planner import plan_target
 from tfckpt.planning.sides import Ask
 from tfckpt.planning.source import Source
 from tfckpt.planning.steps import parse_fill
-
-if TYPE_CHECKING:
-    from tfckpt.planning.mending.find_renames import Renames
 
 # What to say of an option that a target does not take; of the others it makes no use, which is noted.
 BY_ITSELF = "only for the way back, 'tf1'; the {} of a TF1 checkpoint is found by itself"
@@ -139,7 +135,9 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     dialect = read_dialect(checkpoint.prefix, entries, request, catalog, roles, moments=moments)
     called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
     names = list(called.values())
-    if request["to"] == AUTO and request["layout"] is None:
+    to = target_of_head(request["to"], request["head"]) if request["head"] else request["to"]
+    request = _with(request, {"to": to}) if to != request["to"] else request
+    if to == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
         # An object-based source goes back to TF1, whatever model it holds.
@@ -207,74 +205,48 @@ def _mended(error: PlanError, checkpoint: Source, request: Request, catalog: Cat
 
     Raises: PlanError with what else may be done.
     """
-    entries, dialect = checkpoint.entries(), PLAIN
-    if asks_for_names(request):
-        dialect = read_dialect(checkpoint.prefix, entries, request, catalog, cache(lambda: _named_roles(entries)))
+    if checkpoint.object_graph is not None:
+        raise error
+    from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames  # most plans succeed
+
+    prefix, entries = checkpoint.prefix, checkpoint.entries()
+    roles = cache(lambda: _named_roles(entries))
+    dialect = read_dialect(prefix, entries, request, catalog, roles)
     named = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
-    roots = find_roots([entry.name for entry in named], catalog.families) if checkpoint.object_graph is None else []
+    roots = find_roots([entry.name for entry in named], catalog.families)
     if len(roots) > 1:
-        raise several_models(checkpoint.prefix, roots, named)
-    given, is_asked = substitutions_of(request)
+        raise several_models(prefix, roots, named)
+    layouts = _candidates(request, catalog)
+    config = _config(prefix, request, None, catalog, layouts[0].family) if layouts else None
+    own, is_asked = substitutions_of(request)
+    known = config.sizes if config else {}
+    failed = Failed(error, prefix, named, layouts, known, catalog, request["layout"] is not None, own)
 
-    def make(substitutions: Sequence[Substitution]) -> Plan:
-        return _make(checkpoint, request | {"rename": (*given, *substitutions)}, catalog, excluded)
+    def make(options: Mapping[str, Any]) -> Plan:
+        return _make(checkpoint, _with(request, options), catalog, excluded)
 
-    renames, issue = _find_renames(named, checkpoint, request, catalog, make)
+    renames, issue = mending_renames(failed, make)
     if renames is not None and is_asked:
         found = [Issue("renames-found", shlex.quote(f"{old}={new}")) for old, new in renames.substitutions]
-        return noting(make(renames.substitutions), found)
+        return noting(make({"rename": (*own, *renames.substitutions)}), found)
+    if issue is None and not request["head"]:
+        issue = mending_head(failed, {dialect.name_of(e): roles()[e.name] for e in entries if e.name in roles()}, make)
     if issue is None:
         raise error
-    raise remedied(PlanError([*error.issues, issue]), *(issue.remedies[:1] or error.remedies))
+    remedies = (
+        issue.remedies if len(issue.remedies) > 1 and issue.remedies[0].action == "choose" else issue.remedies[:1]
+    )
+    raise remedied(PlanError([*error.issues, issue]), *(remedies or error.remedies))
 
 
-def _find_renames(
-    named: Sequence[Entry],
-    checkpoint: Source,
-    request: Request,
-    catalog: Catalog,
-    make: Callable[[Sequence[Substitution]], Plan],
-) -> tuple[Renames | None, Issue | None]:
-    """Return the substitutions that mend a source's names if that is what is wrong, and what to say of them."""
-    from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
-
-    def works(substitutions: Sequence[Substitution], layout: ObjectRows) -> bool:
-        names = [substituted(entry.name, substitutions) for entry in named]
-        if request["layout"] is None and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
-            return False  # it would become a model of another family
-        try:
-            make(substitutions)
-        except (PlanError, UsageError):
-            return False
-        return True
-
-    layouts = _candidates(checkpoint, request, catalog)
-    config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
-    known = config.sizes if config else {}
-    found = {layout.family: ways for layout in layouts if (ways := find_renames(named, layout, known, works))}
-    family = catalog.find_family([entry.name for entry in named])
-    mending = [*{r.pairs: r for r in found.values() if r.mend}.values()]
-    if family is not None:  # a source whose names tell its family is of no other one
-        mending = [r for r in mending if not scopes_before(family.anchor, [old for old, _ in r.pairs])]
-    fewest = [renames for renames in mending if renames.cost == min(other.cost for other in mending)]
-    if len(fewest) == 1:
-        (renames,) = fewest
-        first, count = renames.pairs[0], count_of(renames.pairs, "variable")
-        return renames, Issue(
-            "renamed", *first, count, checkpoint.prefix, (give(rename=AUTO), give(rename=renames.substitutions))
-        )
-    if mending or family not in found:
-        return None, None
-    pairs = found[family].pairs
-    return None, Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
+def _with(request: Request, options: Mapping[str, Any]) -> Request:
+    return given(Request, {**request, **options})
 
 
-def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[ObjectRows]:
+def _candidates(request: Request, catalog: Catalog) -> list[ObjectRows]:
     """Return the targets that may be meant, of every family: names that are to be mended do not tell which it is."""
     if request["layout"] is not None:
         return list(catalog.models)
-    if checkpoint.object_graph is not None:
-        return []
     to = DEFAULT if request["to"] == AUTO else request["to"]
     return [layout for layout in catalog.models if layout.name == to]
 
@@ -292,6 +264,7 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
         parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"]),
         parse_options(request["slots"], request["optimizer"], request["learning_rate"]),
         request["scope"],
+        bool(request["head"]),
         layout.renames and request["slots"] == DROP,
     )
 
@@ -338,7 +311,7 @@ def _bind(
         return bind_names(builder)
     if not isinstance(layout, ObjectRows):
         raise PlanError([Issue("no-graph", origin=builder.source, remedies=(leave_out("to"),))])
-    bound = bind_hub(builder, layout.family)
+    bound = bind_hub(builder, layout, request["head"])
     if bound is None:
         raise PlanError([what_else(builder.kept.keys(), builder.source, layout)])
     return bound

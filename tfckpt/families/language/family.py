@@ -131,6 +131,11 @@ class Family(NamedTuple):
         """Return what the heads are called of which there is a variable among these hub names."""
         return [head.rule for head in self.heads if any(head.matches(name) for name in names)]
 
+    def is_in_heads(self, name: str) -> bool:
+        """Whether a hub name stands in the scope of a head that has one."""
+        scopes = {pattern.partition("/")[0] for head in self.heads for pattern in head.patterns if "/" in pattern}
+        return name.partition("/")[0] in scopes and "/" in name
+
     def borrowed(self, names: Collection[str]) -> dict[str, str]:
         """Return the hub names that a source of these names has by borrowing, and the names that they stand for.
 

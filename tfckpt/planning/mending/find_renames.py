@@ -10,7 +10,7 @@ if anything is missing or left over then, the pairs are said and no substitution
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -27,6 +27,14 @@ from tfckpt.families.language.target import TargetVariable, build_target, lackin
 MOST_SUBSTITUTIONS = 12
 MOST_NAMES = 5000  # of what is left over and of what is missing: the rest of such a file is another model
 END = "(?=/|$)"
+# What other code calls the parameters of a layer. A norm's two have one shape and one place, so that words alone tell which
+# is which; what is a kernel and what a norm's scale, shapes tell.
+SYNONYMS: Mapping[str, Set[str]] = {
+    "kernel": {"weight", "w"},
+    "bias": {"b", "beta", "offset", "shift"},
+    "gamma": {"weight", "w", "scale", "gain", "g"},
+    "beta": {"bias", "b", "offset", "shift"},
+}
 DOTS = (r"\.", "/")
 
 
@@ -158,7 +166,7 @@ def _first_scope(names: Sequence[str], layout: ObjectRows) -> list[Substitution]
 def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
     """Return what a target lacks of a model's variables, and which it has no place for."""
     hub = {entry.name.removeprefix(scope): entry for entry in model}
-    wanted = {variable.name: variable for variable in build_target(layout, hub).variables}
+    wanted = {variable.name: variable for variable in build_target(layout, {*hub, *_signs(layout, hub)}).variables}
     lent = {b.own: b.lender for b in layout.family.borrows if not any(name.startswith(b.own) for name in hub)}
     lenders = tuple(lent.values())
 
@@ -177,6 +185,12 @@ def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
         {name: entry for name, entry in hub.items() if name in wanted},
         {name: variable.axes or "" for name, variable in wanted.items()},
     )
+
+
+def _signs(layout: ObjectRows, hub: Collection[str]) -> list[str]:
+    """Return the names that tell of parts that a model may lack, of which something stands where they should."""
+    signs = [part.only_with for part in layout.parts if part.only_with and "/" in part.only_with]
+    return [sign for sign in signs if any(name.startswith(sign.rpartition("/")[0] + "/") for name in hub)]
 
 
 def _layers(gap: Gap, layout: ObjectRows) -> list[Substitution]:
@@ -345,8 +359,9 @@ def _difference(stray: str, name: str) -> tuple[list[str], list[str], list[str],
 
 
 def _words(parts: Iterable[str]) -> set[str]:
-    words = (word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part))
-    return {word.removesuffix("s") for word in words}
+    found = (word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part))
+    words = {word.removesuffix("s") for word in found}
+    return words | {name for name, others in SYNONYMS.items() if words & others}
 
 
 class _Change(NamedTuple):
@@ -362,7 +377,7 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
     """Return the substitution that changes the most of what is left over to what it is paired with, by one short change.
 
     No name changes that has a place already. What has none may change along: a head that is dropped has the same names in it.
-    Where no one substitution does it, there is one for each name.
+    Where no one substitution does it for any kind of change, there is one for each name.
 
     Args:
         pairs: new names by old ones.
@@ -373,12 +388,20 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
         change = _change(stray, name)
         stem = tuple(re.sub(r"_?\d+$", "", part) for part in change.old)
         groups.setdefault((stem, change.new), {})[stray] = change
-    if not groups:
-        return []
-    _, changes = min(groups.items(), key=lambda group: (len(group[0][0]) + len(group[0][1]), -len(group[1])))
-    meant = {stray: pairs[stray] for stray in changes}
-    short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, names)), None)
-    return [short] if short is not None else [(f"^{_exactly(s)}{END}", _literal(m)) for s, m in meant.items()]
+    for changes in sorted(groups.values(), key=_size):
+        others = [*names, *(stray for stray in pairs if stray not in changes)]
+        meant = {stray: pairs[stray] for stray in changes}
+        short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, others)), None)
+        if short is not None:
+            return [short]
+    first = min(groups.values(), key=_size, default={})
+    return [(f"^{_exactly(stray)}{END}", _literal(pairs[stray])) for stray in first]
+
+
+def _size(changes: Mapping[str, _Change]) -> tuple[int, int]:
+    """Return what sorts groups of changes: those of fewer parts come first, and of these the larger group."""
+    change = next(iter(changes.values()))
+    return len(change.old) + len(change.new), -len(changes)
 
 
 def _change(stray: str, name: str) -> _Change:
