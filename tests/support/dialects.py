@@ -1,0 +1,300 @@
+"""The dialects of tests/data/dialects: what each holds, what its variables mean, and how its conversions must end.
+
+A dialect is a folder that TensorFlow 1.15 wrote, or is derived from one: the same values by other names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from advice import follow
+
+import tfckpt
+
+DATA = Path(__file__).parents[1] / "data" / "dialects"
+NAME = "model.ckpt-2"
+CONFIG = "bert_config.json"
+PLAIN = "google_research"  # the dialect whose names are the hub's
+MOMENTS = ("adam_m", "adam_v")
+STATE = re.compile(r".*/adam_[mv]|global_step")  # what training keeps beside it
+OUTPUTS = ("output_weights", "output_bias", "cls/squad/output_weights", "cls/squad/output_bias")  # of other models
+SOURCE, DEST = f"source/{NAME}", "out/model"
+RIGHT, AFTER_NEXT, REFUSED, WRONG, DEAD_END = "right", "right after next", "refused", "wrong", "dead end"
+KEPT = ("--to", "--slots", "--fill")  # options that mean the same for a checkpoint in which nothing is odd
+
+Array = np.ndarray[Any, Any]
+
+
+class End(NamedTuple):
+    """How a conversion must end.
+
+    Attributes:
+        words: what the command line says besides source and destination.
+        end: `RIGHT` at once, `AFTER_NEXT`: right at the latest after the one line that a refusal prints, or `REFUSED`.
+        values: where the values that it must have stand: ``{}`` is the variable's name, ``{rest}`` that without its scope.
+    """
+
+    words: str
+    end: str
+    values: str = "{}"
+
+
+class Dialect:
+    """One dialect.
+
+    Attributes:
+        name: its own.
+        origin: the code that writes such files, or a public thread with their names.
+        ends: how conversions of it must end.
+
+    The other fields of the table (README.md beside it says more) tell which variable is which.
+    """
+
+    def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
+        self.name = name
+        self.origin: str = fields["origin"]
+        self.ends = [End(*end) for end in fields["ends"]]
+        self._fields = fields
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Array]:
+        """Every tensor of the file."""
+        fields = self._fields
+        if not self.is_derived:
+            return stored(self.name)
+        found = {self._renamed(n): v for n, v in stored(fields["base"]).items() if not _is_dropped(n, fields)}
+        found |= {name: _other(name, shape) for name, shape in fields.get("add", {}).items()}
+        for pattern, scope in fields.get("again", {}).items():
+            found |= {
+                n: _other(n, found[old].shape) for old in found if (n := re.sub(pattern, scope, old, count=1)) != old
+            }
+        return found | {name: found[of] for name, of in fields.get("copies", {}).items()}
+
+    @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """The name in the file of each of the model's variables, by its hub name."""
+        fields = self._fields
+        hubs = [name for name in stored(PLAIN) if not STATE.fullmatch(name)]
+        if self.is_derived:
+            found = {name: self._renamed(name) for name in hubs if not _is_dropped(name, fields)}
+            return found | {hub: name for name in fields.get("add", {}) if (hub := self._hub(name)) in OUTPUTS}
+        return {hub: name for name in self.tensors if (hub := self._hub(name)) in hubs}
+
+    def clean(self, values: str = "{}", *, slots: bool = False) -> dict[str, Array]:
+        """Return the same model by google-research's names; with the optimizer's moments if asked for."""
+        turned = self._fields.get("transposed", ())
+        found = {}
+        for hub, name in self.variables.items():
+            place = values.format(name, rest=name.partition("/")[2])
+            if place in self.tensors:
+                value = self.tensors[place]
+                found[hub] = value.T.copy() if name in turned else value
+        if slots:
+            found |= {
+                f"{hub}/{slot}": self.tensors[self._slot(hub, slot)] for slot in MOMENTS for hub in self.variables
+            }
+            found["global_step"] = self.tensors[self._fields.get("step", self._renamed("global_step"))]
+        return found
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is not a folder of its own."""
+        return "base" in self._fields
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether it has Adam's m and v for each variable."""
+        return "slots" in self._fields
+
+    @property
+    def beside(self) -> set[str]:
+        """The names of what training keeps beside the model."""
+        if not self.is_derived:
+            return {*self.tensors} - {*self.variables.values()}
+        kept = {self._renamed(name) for name in stored(self._fields["base"]) if STATE.fullmatch(name)}
+        return (kept | {name for name in self._fields.get("add", {}) if "Adam/" in name}) & self.tensors.keys()
+
+    @property
+    def averages(self) -> set[str]:
+        """The names of moving averages."""
+        places = {end.values for end in self.ends if "--averages" in end.words}
+        return {place.format(name) for place in places for name in self.variables.values()}
+
+    def write(self, directory: Path) -> str:
+        """Write the checkpoint, and its configuration beside it; return the prefix."""
+        return save(directory, self.tensors) if self.is_derived else _copy(self.name, directory)
+
+    def _slot(self, hub: str, slot: str) -> str:
+        if "slots" in self._fields:
+            place: str = self._fields["slots"][MOMENTS.index(slot)]
+            return place.format(self.variables[hub])
+        return self._renamed(f"{hub}/{slot}")
+
+    def _renamed(self, name: str) -> str:
+        for pattern, replacement in self._fields.get("rename", ()):
+            name = re.sub(pattern, replacement, name, count=1)
+        return name
+
+    def _hub(self, name: str) -> str:
+        for pattern, replacement in self._fields.get("hub", ()):
+            name = re.sub(pattern, replacement, name)
+        return name
+
+
+def save(directory: Path, tensors: Mapping[str, Array]) -> str:
+    """Write a checkpoint with the configuration beside it; return the prefix."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(DATA / CONFIG, directory / CONFIG)
+    tfckpt.save(directory / NAME, dict(tensors), sync=False)
+    return str(directory / NAME)
+
+
+@cache
+def stored(name: str) -> Mapping[str, Array]:
+    """Return every tensor of a folder."""
+    with tfckpt.open(DATA / name / NAME) as checkpoint:
+        return {name: np.array(value) for name, value in checkpoint.items()}
+
+
+def _copy(name: str, directory: Path) -> str:
+    shutil.copytree(DATA / name, directory)
+    shutil.copyfile(DATA / CONFIG, directory / CONFIG)
+    return str(directory / NAME)
+
+
+def _is_dropped(name: str, fields: Mapping[str, Any]) -> bool:
+    return "drop" in fields and re.search(fields["drop"], name) is not None
+
+
+def _other(name: str, shape: tuple[int, ...]) -> Array:
+    """Return values that stand nowhere else."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    values: Array = rng.normal(0, 0.2, shape).astype(np.float32)
+    return values
+
+
+class Ended(NamedTuple):
+    """How a conversion ended, and why if that is not right."""
+
+    end: str
+    why: str = ""
+
+    def reaches(self, end: End) -> bool:
+        """Return whether it ended as it must."""
+        return self.end == end.end or (self.end == RIGHT and end.end == AFTER_NEXT)
+
+
+def try_end(dialect: Dialect, end: End) -> Ended:
+    """Write a dialect below the current directory, convert it, and do what is said to be next; return how it ended."""
+    dialect.write(Path(SOURCE).parent)
+    words = shlex.split(end.words)
+    chain = follow.follow(["convert", SOURCE, DEST, *words, "--no-sync"])
+    said = "\n".join(f"{said.command}\n{said.err}" for said in chain.said)
+    if chain.end == follow.DEAD_END:
+        return Ended(DEAD_END, f"{chain.why}\n{said}")
+    if chain.end != follow.DONE:
+        return Ended(REFUSED, said)
+    save(Path("clean"), dialect.clean(end.values, slots="convert" in words))
+    tfckpt.convert(f"clean/{NAME}", "right/model", **_kept(words), sync=False)
+    found, right = read(DEST), read("right/model")
+    wrong = sorted(name for name in found.keys() | right.keys() if found.get(name) != right.get(name))
+    if wrong:
+        return Ended(WRONG, f"{len(wrong)} tensors, {wrong[0]} among them\n{said}")
+    lines = sum(bool(said.advice) for said in chain.said)
+    return Ended((RIGHT, AFTER_NEXT)[lines] if lines < 2 else f"right after {lines} lines", said)
+
+
+def _kept(words: Sequence[str]) -> dict[str, Any]:
+    return {word[2:]: value for word, value in pairwise(words) if word in KEPT}
+
+
+def read(prefix: str) -> dict[str, Any]:
+    """Return dtype, shape and bytes of every tensor of a checkpoint."""
+    with tfckpt.open(prefix) as checkpoint:
+        values = {name: np.asarray(value) for name, value in checkpoint.items()}
+    return {n: (str(v.dtype), v.shape, v.tolist() if v.dtype == object else v.tobytes()) for n, v in values.items()}
+
+
+DIALECTS = {
+    name: Dialect(name, fields)
+    for name, fields in json.loads((DATA / "dialects.json").read_text(encoding="utf-8")).items()
+}
+
+# What does not end as it must yet, and why.
+SLOTS = "--slots convert takes adam_m and adam_v alone"
+ROLES = "a variable of the optimizer is taken for one of the model"
+RENAME = "there is no --rename auto"
+AVERAGES = "there is no --averages"
+SOURCE_SCOPE = "there is no --source-scope"
+HEAD = "there is no --head"
+HEADS = "a head of another form is not found"
+NAMES = "nothing says what these names are"
+OUTPUT_NUMBERS = "names with :0 need a rewrite first"
+NOT_YET: Mapping[tuple[str, str], str] = {
+    ("adam", "--to pretrainer --slots convert"): SLOTS,
+    ("adam_in_scope", "--to pretrainer --slots convert"): SLOTS,
+    ("adams_of_parts", "--to pretrainer --slots convert"): SLOTS,
+    ("adamw", "--to pretrainer --slots convert"): SLOTS,
+    ("lazy_adam", "--to pretrainer --slots convert"): SLOTS,
+    ("biobert", "--to pretrainer --slots convert"): SLOTS,
+    ("deeppavlov", "--to pretrainer --slots convert"): SLOTS,
+    ("lamb", "--to pretrainer --slots convert"): SLOTS,
+    ("radam", ""): ROLES,
+    ("radam", "--to pretrainer"): ROLES,
+    ("radam", "--to pretrainer --slots convert"): ROLES,
+    ("tf_keras", "--to pretrainer --slots convert"): SLOTS,
+    ("keras_of_2018", ""): ROLES,
+    ("keras_of_2018", "--to pretrainer"): ROLES,
+    ("multistep_adam", ""): ROLES,
+    ("multistep_adam", "--to pretrainer"): ROLES,
+    ("averages", "--averages"): AVERAGES,
+    ("averages", "--to pretrainer --averages"): AVERAGES,
+    ("averages", "--to pretrainer --slots convert"): SLOTS,
+    ("keras_norms", "--rename auto"): RENAME,
+    ("keras_norms", "--to pretrainer --rename auto"): RENAME,
+    ("keras_norms", "--to pretrainer --slots convert --rename auto"): RENAME,
+    ("scope_roberta", "--rename auto"): RENAME,
+    ("scope_none", "--rename auto"): RENAME,
+    ("output_numbers", ""): OUTPUT_NUMBERS,
+    ("output_numbers", "--to pretrainer"): OUTPUT_NUMBERS,
+    ("output_numbers", "--to pretrainer --slots convert"): OUTPUT_NUMBERS,
+    ("norms_layer_norm", "--rename auto"): RENAME,
+    ("norms_of_torch", ""): NAMES,
+    ("norms_of_torch", "--rename auto"): RENAME,
+    ("norms_of_sonnet", ""): NAMES,
+    ("norms_of_sonnet", "--rename auto"): RENAME,
+    ("dense_of_torch", "--rename auto"): RENAME,
+    ("dense_of_sonnet", "--rename auto"): RENAME,
+    ("dense_beta", ""): NAMES,
+    ("dense_beta", "--rename auto"): RENAME,
+    ("embeddings_of_keras", "--rename auto"): RENAME,
+    ("hugging_face", "--to pretrainer"): NAMES,
+    ("hugging_face", "--to pretrainer --rename auto"): RENAME,
+    ("hugging_face_keras", "--rename auto"): RENAME,
+    ("head_in_loss", "--to classifier --head loss"): HEAD,
+    ("head_in_classifier", "--to classifier --head classifier"): HEAD,
+    ("head_dense", "--to classifier"): HEADS,
+    ("head_dense", "--to classifier --head output"): HEAD,
+    ("head_crf", "--to token-classifier"): HEADS,
+    ("head_crf", "--to token-classifier --head project/logits"): HEAD,
+    ("heads_of_tasks", "--to classifier --head mnli"): HEAD,
+    ("siamese", "--source-scope bert"): SOURCE_SCOPE,
+    ("siamese", "--source-scope bert_1"): SOURCE_SCOPE,
+    ("teacher_and_student", "--source-scope bert"): SOURCE_SCOPE,
+    ("teacher_and_student", "--source-scope student/bert"): SOURCE_SCOPE,
+    ("shadow", "--averages"): AVERAGES,
+    ("averages_in_scope", "--averages"): AVERAGES,
+}
+NOT_YET_TOLD: Mapping[str, str] = dict.fromkeys(
+    ("keras_of_2018", "multistep_adam", "radam"), ROLES
+)  # whose roles are wrong
