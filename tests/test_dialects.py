@@ -12,8 +12,6 @@ from support.dialects import (
     DEAD_END,
     DIALECTS,
     MOMENTS,
-    NOT_YET,
-    NOT_YET_TOLD,
     PLAIN,
     RIGHT,
     WRONG,
@@ -41,9 +39,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_conversion_ends_as_it_must(here: Path, dialect: Dialect, end: End) -> None:
     ended = try_end(dialect, end)
     assert ended.end not in (WRONG, DEAD_END), ended.why
-    if (dialect.name, end.words) in NOT_YET:
-        assert not ended.reaches(end), "it ends as it must: NOT_YET needs it no more"
-        pytest.xfail(NOT_YET[dialect.name, end.words])
     assert ended.reaches(end), (ended.end, ended.why)
 
 
@@ -54,9 +49,6 @@ def test_roles_tell_the_model_from_what_training_keeps(here: Path, dialect: Dial
     assert {roles[name] for name in dialect.variables.values()} == {MODEL}
     assert {roles[name] for name in dialect.averages} <= {MOVING_AVERAGE}
     missed = {name for name in dialect.beside if roles[name] not in BESIDE}
-    if dialect.name in NOT_YET_TOLD:
-        assert missed, "its roles are right: NOT_YET_TOLD needs it no more"
-        pytest.xfail(NOT_YET_TOLD[dialect.name])
     assert not missed
 
 
@@ -98,8 +90,6 @@ def test_moments_are_what_the_table_says(name: str) -> None:
     assert clean["global_step"] == 2
 
 
-def test_what_is_not_yet_so_is_in_the_table() -> None:
-    assert NOT_YET.keys() <= {(dialect.name, end.words) for dialect, end in CASES}
-    assert NOT_YET_TOLD.keys() <= DIALECTS.keys()
-    assert any(end.end == RIGHT for dialect, end in CASES if (dialect.name, end.words) not in NOT_YET)
+def test_most_conversions_of_the_table_end_right_at_once() -> None:
+    assert sum(end.end == RIGHT for _, end in CASES) > len(CASES) / 2
     assert (DATA / CONFIG).exists()

@@ -50,9 +50,11 @@ FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16, DT_DOUBLE)
 NEARLY_EVERY = 0.9
 DEEPEST_SCOPE, LONGEST_SUFFIX = 3, 2  # parts before and behind a variable's name
 SCALARS = frozenset({*HYPERPARAMETERS, "iter", "iteration", "iterations", "lr"})
-COUNTERS = frozenset({"step", "steps", "t"})  # beside beta1_power
+COUNTER = re.compile(r"(?:.+_)?(?:steps?|iter|iterations?)")  # of an optimizer, where it stands beside beta1_power
 VARIABLE = re.compile(r"Variable(_[0-9]{1,9})?")  # what TF1 calls what has no name
-KERAS = re.compile(rf"((?:.+/)?{TRAINS})/(?:{'|'.join(sorted(OPTIMIZER_NAMES))})/")
+NAMES = "|".join(sorted(OPTIMIZER_NAMES, key=len, reverse=True))
+KERAS = re.compile(rf"((?:.+/)?{TRAINS})/(?:{NAMES})(?:[A-Z][A-Za-z]*)?/")
+LONGER = re.compile(rf"(?:{NAMES})[A-Z][A-Za-z]*")  # AdamWarmup
 LOWER_NAMES = frozenset(name.lower() for name in OPTIMIZER_NAMES)
 MOST_PARTS = 64
 MOST_ABOVE = (
@@ -143,13 +145,13 @@ class _Names:
         """Return the role that a name has whatever else is there, if it tells."""
         above, _, last = name.rpartition("/")
         if entry.size <= 1:
-            if last == STEP or last in STATE_SCALARS:
+            if last == STEP or last in STATE_SCALARS or _unnumbered(last) in STATE_SCALARS:
                 return TRAINING_STEP if last == STEP else TRAINING_STATE
             if (
                 POWER.fullmatch(last)
                 or last == LEARNING_RATE
                 or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
-                or (last in COUNTERS and above in self._powers)
+                or (COUNTER.fullmatch(last) and above in self._powers)
             ):
                 return OPTIMIZER
         if entry.data_type == DT_VARIANT and "iterator" in name.lower():
@@ -253,12 +255,14 @@ def fits(slot: Entry, variable: Entry) -> bool:
 def told_at(place: Place) -> str | None:
     """Return the role that the words around a variable's name tell, if they do."""
     scopes = place.scope.split("/")
-    optimized = any(map(_is_optimizer, scopes))
     if not place.suffix:
         if not AVERAGE_WORDS.isdisjoint(scopes):
             return MOVING_AVERAGE
-        return OPTIMIZER if optimized and _is_slot(scopes[-1]) else None
-    if optimized and _is_slot(place.suffix.rpartition("/")[2]):
+        if not STATE_BESIDE.isdisjoint(scopes):
+            return TRAINING_STATE
+        # One part cannot be both an optimizer's name and a slot's: momentum/ may hold a second network.
+        return OPTIMIZER if any(map(_is_optimizer, scopes[:-1])) and _is_slot(scopes[-1]) else None
+    if any(map(_is_optimizer, scopes)) and _is_slot(place.suffix.rpartition("/")[2]):
         return OPTIMIZER
     return told_by_suffix(place.suffix)
 
@@ -319,6 +323,7 @@ def _unnumbered(part: str) -> str:
 def _is_optimizer(part: str, *, exactly: bool = False) -> bool:
     """Whether a part of a name is an optimizer's: its own, numbered, or with more behind it, as ``Adam_discriminator``."""
     word = _unnumbered(part)
-    if word in OPTIMIZER_NAMES or part.partition("_")[0] in OPTIMIZER_NAMES or word.endswith("Optimizer"):
+    known = word in OPTIMIZER_NAMES or part.partition("_")[0] in OPTIMIZER_NAMES or word.endswith("Optimizer")
+    if known or LONGER.fullmatch(word):
         return True
     return not exactly and word.lower() in LOWER_NAMES

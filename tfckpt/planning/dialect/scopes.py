@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tfckpt.base.issues import Issue, choose
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.errors import PlanError, UsageError, count_of
+from tfckpt.errors import PlanError, UsageError, count_of, remedied
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.rules import scopes_before
 
@@ -81,4 +81,4 @@ def several_models(source: str, roots: Sequence[Rooted], entries: Sequence[Entry
         own = [e for e in entries if e.name.startswith(each.root)]
         size = f"{count_of(own, 'variable')}, {sum(e.nbytes for e in own):,} bytes"
         issues.append(Issue("one-model", repr(each.root), got=size, origin=source, remedies=remedies))
-    return PlanError(issues)
+    return remedied(PlanError(issues), *remedies)

@@ -426,6 +426,9 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
         last = {change.before[-count:] for change in changes}
         if len(last) == 1 and len(next(iter(last))) == count:
             starts.append(f"(?<=/{_exactly('/'.join(next(iter(last))))}/)")
+    parts = sorted({change.before[-1] for change in changes if change.before})
+    if 1 < len(parts) <= MOST_SUBSTITUTIONS and all(change.before for change in changes):
+        starts.append(f"(?:{'|'.join(f'(?<=/{_exactly(part)}/)' for part in parts)})")
     ends = [END]
     following = sorted({change.after[0] for change in changes if change.after})
     if following and all(change.after for change in changes):
