@@ -71,6 +71,7 @@ MENDED_BY: dict[str, list[str]] = {
     "wrong-shape": ["configure", "leave out"],
     "wrong-vocabulary": ["configure"],
     "wrong-positions": ["configure"],
+    "padded-table": ["give", "configure"],
     "contradicting-heads": ["leave out"],
     "unknown-heads": ["give"],
     "no-mean": ["give"],

@@ -27,6 +27,10 @@ COMPLAINTS: Mapping[str, str] = {
         "{subject}: expected {expected}, got {got}; the configuration must state the source's own size; use "
         "``max_positions`` to change it in the target"
     ),
+    "padded-table": (
+        "{subject}: expected {expected}, got {got} rows; if those beyond are padding, {given} cuts them off; else the "
+        "configuration must state the source's own size"
+    ),
     "contradicting-heads": "{subject}: {got}, but {expected}",
     "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got}",
     "only-value": "{subject}: {got}, but {expected}",

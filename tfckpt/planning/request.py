@@ -144,7 +144,8 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     ask = _ask(checkpoint.prefix, request, layout)
     entries = checkpoint.entries()
     builder = PlanBuilder(checkpoint.prefix, entries, excluded, _roles(entries, layout, match, graph, ask), config)
-    builder.know(family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}, ask.num_heads)
+    fields = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
+    builder.know(fields, ask.num_heads, ask.resizing.sizes if ask.resizing else {})
     bound = _bind(builder, request, layout, match, graph)
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
