@@ -47,6 +47,11 @@ REMEDIES: dict[str, tuple[Remedy, str, str | None]] = {
         "tfckpt.rewrite('a', 'a.renamed', rename=(('ln', 'LayerNorm'),)) changes the names",
         "tfckpt rewrite a a.renamed --rename ln=LayerNorm && tfckpt convert a.renamed b --scope s",
     ),
+    "export": (
+        issues.export("a")[0],
+        "tfckpt.export('a', 'a.npz') writes its arrays",
+        "tfckpt export a a.npz",
+    ),
     "configure": (
         issues.configure("c.json", "vocab_size", 40, "30"),
         "give a config like 'c.json', in which 'vocab_size' is '30'",
@@ -73,6 +78,7 @@ MENDED_BY: dict[str, list[str]] = {
     "wrong-positions": ["configure"],
     "padded-table": ["give", "configure"],
     "contradicting-heads": ["leave out"],
+    "relative-positions": ["export"],
     "unknown-heads": ["give"],
     "no-mean": ["give"],
     "stray-variable": ["give"],
@@ -87,6 +93,7 @@ MENDED_BY: dict[str, list[str]] = {
     "zeros-stay": ["give"],
     "keys-without-graph": ["list"],
     "other-variables": ["list"],
+    "related-model": ["export"],
     "no-known-family": ["list"],
     "look-alikes": ["choose"],
     "no-graph": ["leave out"],

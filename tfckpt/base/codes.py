@@ -86,6 +86,10 @@ COMPLAINTS: Mapping[str, str] = {
         "no variable {subject}, which every source of {expected} has; it has other variables, {got} in all; to "
         "convert another kind of model, write a table of your own: ``layout``"
     ),
+    "related-model": (
+        "{got}, as in {expected}: no target takes such a model; tfckpt ls shows its variables, and tfckpt export writes "
+        "their values for other programs"
+    ),
     "no-known-family": (
         "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"
     ),

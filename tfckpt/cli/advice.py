@@ -86,14 +86,22 @@ def _command(remedies: tuple[Remedy, ...], args: argparse.Namespace, argv: Seque
     if not remedies or any(remedy.loses for remedy in remedies):
         return None
     first, *more = remedies
+    if first.action == "rename" and more:
+        return _rename(first, args, words) if (words := _all_revised(argv, more, args)) is not None else None
     if first.action in OTHER_COMMANDS:
         return None if more else OTHER_COMMANDS[first.action](first, args, argv)
+    words = _all_revised(argv, remedies, args)
+    return None if words is None else Command(words)
+
+
+def _all_revised(argv: Sequence[str], remedies: Sequence[Remedy], args: argparse.Namespace) -> list[str] | None:
+    """Return a command's words with all changes that are advised; None if one cannot be made."""
     if not all(_can_revise(remedy, argv) for remedy in remedies):
         return None
     words = list(argv)
     for remedy in remedies:
         words = _revised(words, remedy, args)
-    return Command(words)
+    return words
 
 
 def _can_revise(remedy: Remedy, argv: Sequence[str]) -> bool:
@@ -169,6 +177,7 @@ OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]
     "compare": _compare,
     "rename": _rename,
     "configure": _configure,
+    "export": lambda remedy, args, argv: Command(["export", remedy.argument("source"), remedy.argument("dest")]),
     "draw": lambda remedy, args, argv: Command(["tree", remedy.argument("path")]),
     "look": lambda remedy, args, argv: Command(foreign=line(["ls", "-l", remedy.argument("folder")])),
     "run": lambda remedy, args, argv: _as_typed(remedy.argument("command")),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from tfckpt.base.arguments import whole_number
-from tfckpt.base.issues import Issue, leave_out, rename
+from tfckpt.base.issues import Issue, Remedy, leave_out, rename
 from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, Request, options_of
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.errors import PlanError, UsageError, count_of, remedied
+from tfckpt.errors import ConfigError, PlanError, UsageError, count_of, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
 from tfckpt.families.language.facts import FIELDS
 from tfckpt.families.language.family import Family
@@ -23,10 +23,11 @@ from tfckpt.families.language.rules import scopes_before
 from tfckpt.planning.asked.resize import parse_resizing
 from tfckpt.planning.bind import bind_hub, bind_names, bind_rows, find_match
 from tfckpt.planning.bound import Bound
-from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.builder import CUT_BY, PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
 from tfckpt.planning.exclusion import Exclusion
+from tfckpt.planning.fitting.checks import RELATIVE_POSITIONS
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
 from tfckpt.planning.mending.hints import what_else
@@ -90,7 +91,7 @@ def make_plan(
         checkpoint: what is read.
         request: what is asked for.
         excluded: what is left out, if that is more than the request names.
-        explained: whether an error says which other names would mend it, which takes longer than to plan.
+        explained: whether an error says which other names would mend it, or which other model it is: that takes longer.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
@@ -98,8 +99,11 @@ def make_plan(
     try:
         with collector_paused():
             return _make(checkpoint, request, catalog, excluded)
-    except PlanError as error:
-        if not explained:
+    except (PlanError, ConfigError) as error:
+        relative = _relative(error, checkpoint, request, catalog) if explained else None
+        if relative is not None:
+            raise PlanError([relative]) from None
+        if not explained or isinstance(error, ConfigError):
             raise
         raise _with_renames(error, checkpoint, request, catalog, excluded) from None
 
@@ -183,21 +187,36 @@ def _find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
+def _relative(error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog) -> Issue | None:
+    """Return the one thing to say of a source that is another model than its names say; None if nothing shows that."""
+    from tfckpt.planning.fitting.relatives import find_relative  # nearly no source is
+
+    stated = next((issue for issue in error.issues if issue.code == RELATIVE_POSITIONS), None)
+    if stated is not None:
+        return stated
+    family = catalog.find_family(list(checkpoint))
+    layout = next((layout for layout in _candidates(checkpoint, request, catalog) if layout.family == family), None)
+    if family is None or layout is None:
+        return None
+    config = None if isinstance(error, ConfigError) else _config(checkpoint.prefix, request, None, catalog, family)
+    return find_relative(checkpoint.prefix, checkpoint.entries(), layout, config.sizes if config else {})
+
+
 def _with_renames(
     error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
 ) -> PlanError:
     """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
     from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
 
+    besides: dict[Family, tuple[Remedy, ...]] = {}
+
     def works(entries: Sequence[Entry], layout: ObjectRows) -> bool:
         names = [entry.name for entry in entries]
         if request["layout"] is None and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
             return False  # it would become a model of another family
-        try:
-            _make(Renamed(checkpoint, entries), request, catalog, excluded)
-        except (PlanError, UsageError):
-            return False
-        return True
+        needed = _cuts_needed(Renamed(checkpoint, entries), request, catalog, excluded)
+        besides[layout.family] = needed or ()
+        return needed is not None
 
     entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
     config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
@@ -212,12 +231,30 @@ def _with_renames(
         ((substitutions, pairs, _),) = fewest
         remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
         issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
-        return remedied(PlanError([*error.issues, issue]), remedy)
+        more = next(besides[family] for family, ways in found.items() if ways.pairs == pairs and ways.mend)
+        return remedied(PlanError([*error.issues, issue]), remedy, *more)
     if mending or family not in found:
         return error
     pairs = found[family].pairs
     issue = Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
     return remedied(PlanError([*error.issues, issue]), *error.remedies)
+
+
+def _cuts_needed(source: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> tuple[Remedy, ...] | None:
+    """Return which tables must be cut for a source to be planned: mostly none; None if that is not all that is wrong."""
+    try:
+        _make(source, request, catalog, excluded)
+        return ()
+    except (PlanError, UsageError) as error:
+        remedies = error.remedies
+    sizes = dict(pair for remedy in remedies if remedy.action == "give" for pair in remedy.arguments)
+    if not remedies or len(sizes) != len(remedies) or not {*sizes} <= {*CUT_BY.values()}:
+        return None
+    try:
+        _make(source, cast(Request, {**request, **sizes}), catalog, excluded)
+    except (PlanError, UsageError):
+        return None
+    return remedies
 
 
 def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[ObjectRows]:
