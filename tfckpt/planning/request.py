@@ -100,12 +100,9 @@ def make_plan(
         with collector_paused():
             return _make(checkpoint, request, catalog, excluded)
     except (PlanError, ConfigError) as error:
-        relative = _relative(error, checkpoint, request, catalog) if explained else None
-        if relative is not None:
-            raise PlanError([relative]) from None
-        if not explained or isinstance(error, ConfigError):
+        if not explained:
             raise
-        raise _with_renames(error, checkpoint, request, catalog, excluded) from None
+        raise _explained(error, checkpoint, request, catalog, excluded) from None
 
 
 def find_catalog(request: Request) -> Catalog:
@@ -187,26 +184,34 @@ def _find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
-def _relative(error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog) -> Issue | None:
-    """Return the one thing to say of a source that is another model than its names say; None if nothing shows that."""
+def _explained(
+    error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
+) -> PlanError | ConfigError:
+    """Return an error with the names that would mend it, or in its place which other model the source is, if it is one."""
+    stated = [issue for issue in error.issues if issue.code == RELATIVE_POSITIONS]
+    if stated:
+        return PlanError(stated[:1])
+    if isinstance(error, PlanError):
+        error = _with_renames(error, checkpoint, request, catalog, excluded)
+        if any(issue.code == "renamed" for issue in error.issues):
+            return error
     from tfckpt.planning.fitting.relatives import find_relative  # nearly no source is
 
-    stated = next((issue for issue in error.issues if issue.code == RELATIVE_POSITIONS), None)
-    if stated is not None:
-        return stated
     family = catalog.find_family(list(checkpoint))
     layout = next((layout for layout in _candidates(checkpoint, request, catalog) if layout.family == family), None)
     if family is None or layout is None:
-        return None
+        return error
     config = None if isinstance(error, ConfigError) else _config(checkpoint.prefix, request, None, catalog, family)
-    return find_relative(checkpoint.prefix, checkpoint.entries(), layout, config.sizes if config else {})
+    relative = find_relative(checkpoint.prefix, checkpoint.entries(), layout, config.sizes if config else {})
+    return error if relative is None else PlanError([relative])
 
 
 def _with_renames(
     error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
 ) -> PlanError:
     """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
-    from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
+    from tfckpt.planning.fitting.relatives import find_relative  # most sources are called as the target has it
+    from tfckpt.planning.mending.find_renames import find_renames
 
     besides: dict[Family, tuple[Remedy, ...]] = {}
 
@@ -216,7 +221,7 @@ def _with_renames(
             return False  # it would become a model of another family
         needed = _cuts_needed(Renamed(checkpoint, entries), request, catalog, excluded)
         besides[layout.family] = needed or ()
-        return needed is not None
+        return needed is not None and find_relative(checkpoint.prefix, entries, layout, known) is None
 
     entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
     config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
