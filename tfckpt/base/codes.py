@@ -29,6 +29,10 @@ COMPLAINTS: Mapping[str, str] = {
         "{subject}: expected {expected}, got {got}; the configuration must state the source's own size; use "
         "``max_positions`` to change it in the target"
     ),
+    "padded-table": (
+        "{subject}: expected {expected}, got {got} rows; if those beyond are padding, {given} cuts them off; else the "
+        "configuration must state the source's own size"
+    ),
     "contradicting-heads": "{subject}: {got}, but {expected}",
     "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got}",
     "only-value": "{subject}: {got}, but {expected}",
@@ -91,6 +95,10 @@ COMPLAINTS: Mapping[str, str] = {
     "other-variables": (
         "no variable {subject}, which every source of {expected} has; it has other variables, {got} in all; to "
         "convert another kind of model, write a table of your own: ``layout``"
+    ),
+    "related-model": (
+        "{got}, as in {expected}: no target takes such a model; tfckpt ls shows its variables, and tfckpt export writes "
+        "their values for other programs"
     ),
     "no-known-family": (
         "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"

@@ -70,6 +70,7 @@ ACTIONS: Mapping[str, str] = {
     "verify": "tfckpt.open({path}).verify() finds what is damaged",
     "look": "look into {folder}",
     "compare": "tfckpt.diff({a}, {b}) shows what differs",
+    "export": "tfckpt.export({source}, {dest}) writes its arrays",
     "configure": "give a config like {path}, in which {field} is {own}",
     "retype": "type the command without {without} and with {words}",
     "run": "run {command} in a shell",
@@ -119,6 +120,11 @@ def look(folder: str) -> Remedy:
 def compare(a: str, b: str) -> Remedy:
     """Return the remedy to see where two checkpoints differ."""
     return Remedy("compare", (("a", a), ("b", b)))
+
+
+def export(source: str) -> tuple[Remedy, ...]:
+    """Return a remedy for each kind of file to which values may be written: one needs no package, one takes more dtypes."""
+    return tuple(Remedy("export", (("source", source), ("dest", source + end))) for end in (".npz", ".safetensors"))
 
 
 def configure(path: str, field: str, stated: int, own: str) -> Remedy:

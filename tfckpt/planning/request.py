@@ -14,8 +14,8 @@ from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOpti
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.errors import PlanError, UsageError, remedied
+from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
+from tfckpt.errors import ConfigError, PlanError, UsageError, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
 from tfckpt.families.language.facts import FIELDS
 from tfckpt.families.language.family import Family
@@ -31,9 +31,10 @@ from tfckpt.planning.config import Config, find_beside, find_config, read_config
 from tfckpt.planning.dialect.dialect import asks_for_names, read_dialect, substitutions_of
 from tfckpt.planning.dialect.scopes import find_roots, several_models
 from tfckpt.planning.exclusion import Exclusion
+from tfckpt.planning.fitting.checks import RELATIVE_POSITIONS
+from tfckpt.planning.fitting.hints import what_else
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
-from tfckpt.planning.mending.hints import what_else
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target
@@ -94,7 +95,7 @@ def make_plan(
         checkpoint: what is read.
         request: what is asked for.
         excluded: what is left out, if that is more than the request names.
-        explained: whether an error says which other names would mend it, which takes longer than to plan.
+        explained: whether an error says which other names would mend it, or which other model it is: that takes longer.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
@@ -102,7 +103,7 @@ def make_plan(
     try:
         with collector_paused():
             return _make(checkpoint, request, catalog, excluded)
-    except PlanError as error:
+    except (PlanError, ConfigError) as error:
         if not explained:
             raise
         failed = error
@@ -157,7 +158,8 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     ask = _ask(checkpoint.prefix, request, layout)
     found = _roles(entries, layout, match, graph, ask, roles)
     builder = PlanBuilder(checkpoint.prefix, entries, excluded, found, config, dialect)
-    builder.know(family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}, ask.num_heads)
+    fields = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
+    builder.know(fields, ask.num_heads, ask.resizing.sizes if ask.resizing else {})
     bound = _bind(builder, request, layout, match, graph)
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
@@ -200,24 +202,30 @@ def _find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
-def _mended(error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> Plan:
+def _mended(
+    error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
+) -> Plan:
     """Return the plan under the names that mend one that failed, if such names may be looked for.
 
-    Raises: PlanError with what else may be done.
+    Raises: PlanError with what else may be done, or which other model the source is; ConfigError.
     """
+    if stated := [issue for issue in error.issues if issue.code == RELATIVE_POSITIONS]:
+        raise PlanError(stated[:1])
     if checkpoint.object_graph is not None:
         raise error
-    from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames  # most plans succeed
+    from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames, other_model  # most plans succeed
 
     prefix, entries = checkpoint.prefix, checkpoint.entries()
     roles = cache(lambda: _named_roles(entries))
     dialect = read_dialect(prefix, entries, request, catalog, roles)
     named = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
+    called = {dialect.name_of(entry): roles().get(entry.name, "") for entry in entries}
     roots = find_roots([entry.name for entry in named], catalog.families)
     if len(roots) > 1:
-        raise several_models(prefix, roots, named)
+        raise several_models(prefix, roots, [entry for entry in named if called[entry.name] not in BESIDE])
     layouts = _candidates(request, catalog)
-    config = _config(prefix, request, None, catalog, layouts[0].family) if layouts else None
+    is_readable = layouts and isinstance(error, PlanError)
+    config = _config(prefix, request, None, catalog, layouts[0].family) if is_readable else None
     own, is_asked = substitutions_of(request)
     known = config.sizes if config else {}
     failed = Failed(error, prefix, named, layouts, known, catalog, request["layout"] is not None, own)
@@ -225,18 +233,21 @@ def _mended(error: PlanError, checkpoint: Source, request: Request, catalog: Cat
     def make(options: Mapping[str, Any]) -> Plan:
         return _make(checkpoint, _with(request, options), catalog, excluded)
 
-    renames, issue = mending_renames(failed, make)
-    if renames is not None and is_asked:
-        found = [Issue("renames-found", shlex.quote(f"{old}={new}")) for old, new in renames.substitutions]
-        return noting(make({"rename": (*own, *renames.substitutions)}), found)
-    if issue is None and not request["head"]:
-        issue = mending_head(failed, {dialect.name_of(e): roles()[e.name] for e in entries if e.name in roles()}, make)
-    if issue is None:
-        raise error
-    remedies = (
-        issue.remedies if len(issue.remedies) > 1 and issue.remedies[0].action == "choose" else issue.remedies[:1]
-    )
-    raise remedied(PlanError([*error.issues, issue]), *(remedies or error.remedies))
+    mended = mending_renames(failed, make) if isinstance(error, PlanError) else None
+    if mended is not None and mended.renames is not None:
+        if is_asked:
+            found = [Issue("renames-found", shlex.quote(f"{old}={new}")) for old, new in mended.renames.substitutions]
+            return noting(make({"rename": (*own, *mended.renames.substitutions)}), found)
+        raise mended.error(error)
+    if (relative := other_model(failed)) is not None:
+        raise PlanError([relative])
+    if (
+        isinstance(error, PlanError)
+        and not request["head"]
+        and (head := mending_head(failed, called, make)) is not None
+    ):
+        raise remedied(PlanError([*error.issues, head]), *head.remedies)
+    raise error if mended is None else mended.error(error)
 
 
 def _with(request: Request, options: Mapping[str, Any]) -> Request:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tfckpt.families.language.relatives import Relative
 from tfckpt.families.language.rules import NUMBER, NUMBER_MARK
 
 
@@ -123,6 +124,7 @@ class Family(NamedTuple):
     head_size: int | None = None
     look_alikes: tuple[tuple[str, ...], ...] = ()
     order: Order | None = None
+    relatives: tuple[Relative, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.name)  # mappings have no hash

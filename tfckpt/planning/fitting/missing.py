@@ -16,8 +16,8 @@ from tfckpt.families.language.target import TargetVariable
 from tfckpt.planning.asked.fills import FILLED, ZEROS, own_fill, refuse_zeros
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.fitting.hints import FULLEST
 from tfckpt.planning.fitting.withheld import network_of
-from tfckpt.planning.mending.hints import FULLEST
 from tfckpt.planning.steps import Fill, Rearrange, Step, filling
 
 # Bytes of a variable that is filled, for each byte of the source, and in any case: a configuration may claim any size.

@@ -25,6 +25,7 @@ from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_befor
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
 
 MOST_SUBSTITUTIONS = 12
+MOST_PLACES = 6  # behind which one substitution changes names: query, key, value and what else has a bias
 MOST_NAMES = 5000  # of what is left over and of what is missing: the rest of such a file is another model
 END = "(?=/|$)"
 # What other code calls the parameters of a layer. A norm's two have one shape and one place, so that words alone tell which
@@ -123,7 +124,7 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
     scope = _scope(names, layout)
     if scope is None:
         return _first_scope(names, layout)
-    gap = _find_gap(model, layout, scope)
+    gap = find_gap(model, layout, scope)
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
     if step := _layers(gap, layout):
@@ -163,7 +164,7 @@ def _first_scope(names: Sequence[str], layout: ObjectRows) -> list[Substitution]
     return [(f"^(?=(?:{'|'.join(map(_exactly, firsts))})/)", f"{root}/")] if firsts else []
 
 
-def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
+def find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
     """Return what a target lacks of a model's variables, and which it has no place for."""
     hub = {entry.name.removeprefix(scope): entry for entry in model}
     wanted = {variable.name: variable for variable in build_target(layout, {*hub, *_signs(layout, hub)}).variables}
@@ -423,12 +424,10 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
     new = _literal("/".join(changes[0].new))
     starts = ["(?<=/)" if all(change.before for change in changes) else "(?<![^/])"]
     for count in (1, 2):
-        last = {change.before[-count:] for change in changes}
-        if len(last) == 1 and len(next(iter(last))) == count:
-            starts.append(f"(?<=/{_exactly('/'.join(next(iter(last))))}/)")
-    parts = sorted({change.before[-1] for change in changes if change.before})
-    if 1 < len(parts) <= MOST_SUBSTITUTIONS and all(change.before for change in changes):
-        starts.append(f"(?:{'|'.join(f'(?<=/{_exactly(part)}/)' for part in parts)})")
+        last = sorted({change.before[-count:] for change in changes})
+        if len(last) <= MOST_PLACES and all(len(parts) == count for parts in last):
+            behind = [f"(?<=/{_exactly('/'.join(parts))}/)" for parts in last]
+            starts.append(behind[0] if len(behind) == 1 else f"(?:{'|'.join(behind)})")
     ends = [END]
     following = sorted({change.after[0] for change in changes if change.after})
     if following and all(change.after for change in changes):

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tfckpt.base.issues import Issue, choose, give
+from tfckpt.base.issues import Issue, Remedy, choose, give
 from tfckpt.base.options import AUTO, Substitution
 from tfckpt.base.substitutions import substituted
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.errors import PlanError, UsageError, count_of, some
+from tfckpt.errors import ConfigError, PlanError, UsageError, count_of, remedied, some
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.rules import scopes_before
 from tfckpt.planning.asked.heads import AS_KERNEL, AS_WEIGHTS, head_candidates
+from tfckpt.planning.builder import CUT_BY
 from tfckpt.planning.mending.find_renames import Renames, find_renames
+from tfckpt.planning.mending.relatives import find_relative
 from tfckpt.planning.plan import Plan
 
 Make = Callable[[Mapping[str, Any]], Plan]  # makes the plan anew with other options
@@ -39,7 +41,7 @@ class Failed(NamedTuple):
         given: the substitutions that the user gave.
     """
 
-    error: PlanError
+    error: PlanError | ConfigError
     prefix: str
     entries: Sequence[Entry]
     layouts: Sequence[ObjectRows]
@@ -54,15 +56,37 @@ class Failed(NamedTuple):
         return self.catalog.find_family([entry.name for entry in self.entries])
 
 
-def mending_renames(failed: Failed, make: Make) -> tuple[Renames | None, Issue | None]:
-    """Return the substitutions that mend a source's names if that is what is wrong, and what to say of them."""
+class Mended(NamedTuple):
+    """What other names would mend.
+
+    Attributes:
+        issue: what to say of it.
+        renames: the substitutions, if these and the remedies are all that it takes.
+        remedies: all that it takes; none if more is wrong.
+    """
+
+    issue: Issue
+    renames: Renames | None = None
+    remedies: tuple[Remedy, ...] = ()
+
+    def error(self, error: PlanError | ConfigError) -> PlanError:
+        """Return the error with this said, too."""
+        return remedied(PlanError([*error.issues, self.issue]), *(self.remedies or error.remedies))
+
+
+def mending_renames(failed: Failed, make: Make) -> Mended | None:
+    """Return the substitutions that mend a source's names if that is what is wrong, or what is known of them."""
     catalog = failed.catalog
+    cuts: dict[Family, tuple[Remedy, ...]] = {}
 
     def works(substitutions: Sequence[Substitution], layout: ObjectRows) -> bool:
-        names = [substituted(entry.name, substitutions) for entry in failed.entries]
+        entries = [entry._replace(name=substituted(entry.name, substitutions)) for entry in failed.entries]
+        names = [entry.name for entry in entries]
         if not failed.is_own and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
             return False  # it would become a model of another family
-        return _works(make, rename=(*failed.given, *substitutions))
+        needed = _cuts_needed(make, rename=(*failed.given, *substitutions))
+        cuts[layout.family] = needed or ()
+        return needed is not None and find_relative(failed.prefix, entries, layout, failed.known) is None
 
     found = {
         layout.family: ways
@@ -77,12 +101,19 @@ def mending_renames(failed: Failed, make: Make) -> tuple[Renames | None, Issue |
     if len(fewest) == 1:
         (renames,) = fewest
         remedies = give(rename=AUTO), give(rename=renames.substitutions)
-        count = count_of(renames.pairs, "variable")
-        return renames, Issue("renamed", *renames.pairs[0], count, failed.prefix, remedies)
+        issue = Issue("renamed", *renames.pairs[0], count_of(renames.pairs, "variable"), failed.prefix, remedies)
+        more = next(cuts[of] for of, ways in found.items() if ways.pairs == renames.pairs and ways.mend)
+        return Mended(issue, renames, (remedies[0], *more))
     if mending or family not in found:
-        return None, None
+        return None
     pairs = found[family].pairs
-    return None, Issue("paired", *pairs[0], count_of(pairs, "variable"), failed.prefix)
+    return Mended(Issue("paired", *pairs[0], count_of(pairs, "variable"), failed.prefix))
+
+
+def other_model(failed: Failed) -> Issue | None:
+    """Return which other model a source is that is called as one of ours; None if it is none."""
+    layout = next((layout for layout in failed.layouts if layout.family == failed.family), None)
+    return None if layout is None else find_relative(failed.prefix, failed.entries, layout, failed.known)
 
 
 def mending_head(failed: Failed, roles: Mapping[str, str], make: Make) -> Issue | None:
@@ -103,6 +134,19 @@ def mending_head(failed: Failed, roles: Mapping[str, str], make: Make) -> Issue 
     remedies = (give(head=found[0]),) if len(found) == 1 else choose(head=found)
     code = "head-found" if len(found) == 1 else "heads-found"
     return Issue(code, some(found, 3), repr(layout.name), str(len(found)), failed.prefix, remedies)
+
+
+def _cuts_needed(make: Make, **options: Any) -> tuple[Remedy, ...] | None:
+    """Return which tables must be cut besides: mostly none; None if that is not all that is wrong."""
+    try:
+        make(options)
+        return ()
+    except (PlanError, UsageError) as error:
+        remedies = error.remedies
+    sizes = dict(pair for remedy in remedies if remedy.action == "give" for pair in remedy.arguments)
+    if not remedies or len(sizes) != len(remedies) or not {*sizes} <= {*CUT_BY.values()}:
+        return None
+    return remedies if _works(make, **options, **sizes) else None
 
 
 def _works(make: Make, **options: Any) -> bool:
