@@ -156,6 +156,7 @@ OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]
     "verify": _verify,
     "compare": _compare,
     "configure": _configure,
+    "export": lambda remedy, args, argv: Command(["export", remedy.argument("source"), remedy.argument("dest")]),
     "draw": lambda remedy, args, argv: Command(["tree", remedy.argument("path")]),
     "look": lambda remedy, args, argv: Command(foreign=line(["ls", "-l", remedy.argument("folder")])),
     "run": lambda remedy, args, argv: _as_typed(remedy.argument("command")),

@@ -228,7 +228,9 @@ def _mended(
     config = _config(prefix, request, None, catalog, layouts[0].family) if is_readable else None
     own, is_asked = substitutions_of(request)
     known = config.sizes if config else {}
-    failed = Failed(error, prefix, named, layouts, known, catalog, request["layout"] is not None, own)
+    failed = Failed(
+        error, prefix, named, dialect.named(entries), layouts, known, catalog, request["layout"] is not None, own
+    )
 
     def make(options: Mapping[str, Any]) -> Plan:
         return _make(checkpoint, _with(request, options), catalog, excluded)
