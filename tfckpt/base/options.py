@@ -57,8 +57,8 @@ class Option(NamedTuple):
         return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
 
-class ModelOptions(TypedDict, total=False):
-    """What a conversion may be told of the model, of its variables and of the optimizer."""
+class DescribingOptions(TypedDict, total=False):
+    """What may be told of a model that no tensor shows."""
 
     config: Annotated[
         PathLike | None,
@@ -81,6 +81,11 @@ class ModelOptions(TypedDict, total=False):
             "int | None",
         ),
     ]
+
+
+class ModelOptions(DescribingOptions, total=False):
+    """What a conversion may be told of the model, of its variables and of the optimizer."""
+
     exclude: Annotated[
         Sequence[str],
         Option(
@@ -639,6 +644,10 @@ class HistogramOptions(TypedDict, total=False):
 
 class StatisticsOptions(HistogramOptions, SourceOptions, ProgressOptions, total=False):
     """The options of `tfckpt.statistics`, besides ``pattern``."""
+
+
+class InfoOptions(DescribingOptions, SourceOptions, total=False):
+    """The options of `tfckpt.info`."""
 
 
 class PageOptions(TypedDict, total=False):

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "many": ("convert-many",),
     "verify": ("verify",),
     "salvage": ("salvage",),
+    "info": ("info",),
     "ls": ("ls",),
     "show": ("show",),
     "diff": ("diff",),

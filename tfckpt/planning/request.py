@@ -127,7 +127,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
 
         names = list(checkpoint)
         # An object-based source goes back to TF1, whatever model it holds.
-        match = None if OBJECT_GRAPH_KEY in names else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
+        match = None if OBJECT_GRAPH_KEY in names else find_model(checkpoint, request, catalog, names, DEFAULT)[0]
         choice = choose_target(checkpoint.prefix, names, catalog, match=match, excluded=excluded)
         try:
             plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
@@ -136,7 +136,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
     names = list(checkpoint)
-    match, graph = _find_model(checkpoint, request, catalog, names, to)
+    match, graph = find_model(checkpoint, request, catalog, names, to)
     layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
@@ -166,7 +166,7 @@ def _target_name(request: Request, catalog: Catalog) -> str:
     return to if to == TF1_NAME else own
 
 
-def _find_model(
+def find_model(
     checkpoint: Source, request: Request, catalog: Catalog, names: Sequence[str], to: str
 ) -> tuple[Match | None, ObjectGraph | None]:
     """Return the model that rows find in the source, and the graph that it was found in; none if the names are the hub's.
