@@ -55,9 +55,8 @@ ROOMS: dict[str, str] = {
     "many/": "processes many manifest cluster",
     "page/": "tensors mapping comparing document page report",
     "cli/": "options stdin ui/ command trial advice log_2019 commands/ main",
-    "cli/ui/": "terminal folding tables output planned",
-    "cli/commands/": "convert tf1_to_keras many verify salvage info ls show diff tree report rewrite exchange demo "
-    "completion",
+    "cli/ui/": "terminal folding tables output planned described",
+    "cli/commands/": "convert tf1_to_keras many verify salvage ls show diff tree report rewrite exchange demo completion",
 }
 OUTSIDE = {
     "errors": "base/"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfckpt.about.next import go_back, go_on, import_from, look_at
 from tfckpt.about.origin import Writer, writers_of_checkpoint, writers_of_file
@@ -29,6 +29,9 @@ from tfckpt.formats.archive import Archive
 from tfckpt.formats.container import Container, TensorSource
 from tfckpt.planning.request import find_model
 from tfckpt.planning.source import Source
+
+if TYPE_CHECKING:
+    from tfckpt.bundle.values.arrays import Array
 
 FOLDER = "folder"
 MOST_OBSTACLES = 20  # that are kept
@@ -58,7 +61,7 @@ class Info(NamedTuple):
         targets: what it can be converted to, first what needs no further option.
         obstacles: what keeps a model of a known family from becoming an encoder, as data: the first of it, if it is much.
         num_obstacles: how much that is.
-        problems: what cannot be read, one line each: data files that are missing or cut short.
+        problems: what cannot be read, one line each: data files that are missing or cut short, steps that are damaged.
         candidates: of a folder, what is in it that can be described.
         next: the command to type next; several if only the user can choose; none of a folder with nothing in it.
     """
@@ -120,29 +123,19 @@ def describe_checkpoint(checkpoint: Checkpoint, path: str, options: InfoOptions)
         options: those of `tfckpt.info`.
     Raises: ConfigError, FormatError.
     """
-    reader, problems = checkpoint.reader, _problems(checkpoint)
-
-    def read(entry: Entry) -> int | None:
-        try:
-            return int(reader.read(entry, verify=True, mapped=False))
-        except TfckptError as error:
-            problems.append(str(error))
-            return None
-
-    with collector_paused():
+    reader, graph = checkpoint.reader, checkpoint.object_graph
+    with collector_paused():  # of 100,000 objects it would make a part of the time
+        steps = _Steps(lambda entry: reader.read(entry, verify=True, mapped=False), _broken_files(checkpoint))
         found = _Found.of(checkpoint, options)
-        info = found.info(checkpoint.format, read)
-    writers = writers_of_checkpoint(
-        checkpoint.prefix, checkpoint.format, list(checkpoint), checkpoint.object_graph, info.optimizer, found.layout
-    )
-    info = info._replace(
-        version=reader.header.version if isinstance(reader, BundleReader) else None,
-        object_based=checkpoint.object_graph is not None,
-        data_files=checkpoint.num_shards,
-        writers=writers,
-        problems=tuple(dict.fromkeys(problems)),
-    )
-    return info._replace(next=_next(info, checkpoint, path, options))
+        info = found.info(checkpoint.format, steps)
+        marks = list(checkpoint), graph, info.optimizer, found.layout
+        info = info._replace(
+            version=reader.header.version if isinstance(reader, BundleReader) else None,
+            object_based=graph is not None,
+            data_files=checkpoint.num_shards,
+            writers=writers_of_checkpoint(checkpoint.prefix, checkpoint.format, *marks),
+        )
+        return info._replace(next=_next(info, checkpoint, path, options))
 
 
 def describe_file(source: TensorSource, container: Container, options: InfoOptions) -> Info:
@@ -150,20 +143,31 @@ def describe_file(source: TensorSource, container: Container, options: InfoOptio
 
     Raises: ConfigError.
     """
-
-    def read(entry: Entry) -> int | None:
-        return int(source.read(entry, verify=True))
-
     with collector_paused():
-        info = _Found.of(source, options).info(container.name, read)
-    data_files = info.tensors if container.is_directory else 1
+        steps = _Steps(lambda entry: source.read(entry, verify=True), [])
+        info = _Found.of(source, options).info(container.name, steps)
     metadata = source.metadata if isinstance(source, Archive) else {}
+    data_files = info.tensors if container.is_directory else 1
     return info._replace(data_files=data_files, writers=writers_of_file(metadata), next=import_from(source.prefix))
 
 
 def describe_folder(path: str, candidates: Sequence[str], latest: str) -> Info:
     """Return what a folder with several checkpoints or files is; ``latest`` is the one to look at first."""
     return Info(path, FOLDER, candidates=tuple(candidates), next=look_at(latest, "info", {}))
+
+
+class _Steps:
+    """Reads what counts steps, and remembers what keeps it from that, besides what is known to be broken."""
+
+    def __init__(self, read: Callable[[Entry], Array], problems: list[str]) -> None:
+        self._read, self.problems = read, problems
+
+    def __call__(self, entry: Entry) -> int | None:
+        try:
+            return int(self._read(entry))
+        except TfckptError as error:
+            self.problems.append(str(error))
+            return None
 
 
 class _Found(NamedTuple):
@@ -191,11 +195,11 @@ class _Found(NamedTuple):
                 layout, model = TF1, scopes[0] if len(scopes) == 1 else ""
         return _Found(source, options, find_places(source), layout, family, model)
 
-    def info(self, kind: str, read: Any) -> Info:
+    def info(self, kind: str, steps: _Steps) -> Info:
         """Return all that a checkpoint and another file have in common."""
         source, entries, options = self.source, self.source.entries(), self.options
         config, why = find_configuration(source, options["config"])
-        summary = summarize(source, self.places, config, options["num_heads"], read)
+        summary = summarize(source, self.places, config, options["num_heads"], steps)
         if summary.heads is None and config is not None:
             why = f"{config.origin} does not state it"
         family = None if self.layout is None else self.family
@@ -215,6 +219,7 @@ class _Found(NamedTuple):
             targets=trials.targets,
             obstacles=trials.obstacles[:MOST_OBSTACLES],
             num_obstacles=len(trials.obstacles),
+            problems=tuple(dict.fromkeys(steps.problems)),
         )
 
 
@@ -222,7 +227,7 @@ def _request(options: InfoOptions) -> Request:
     return given(Request, options)
 
 
-def _problems(checkpoint: Checkpoint) -> list[str]:
+def _broken_files(checkpoint: Checkpoint) -> list[str]:
     """Return what is wrong with the data files as a whole: one is missing, or cut short."""
     try:
         checkpoint.reader.check_files()

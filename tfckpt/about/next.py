@@ -49,7 +49,7 @@ def _convert(path: str, folder: str, target: Target, given: Mapping[str, Any]) -
     name = SHARDS.sub("", split(strip_suffix(path.rstrip(os.sep)))[1]) or NAMELESS
     to = {} if target.name == DEFAULT else {"to": target.name}
     needs = {option: UNKNOWN if value is None else value for option, value in target.needs.items()}
-    return line([OURS, "convert", path, _free(os.path.join(folder, name)), *_flags({**given, **to, **needs})])
+    return line([OURS, "convert", path, _free(os.path.join(folder, name)), *_flags({**to, **given, **needs})])
 
 
 def _flags(given: Mapping[str, Any]) -> Iterator[str]:

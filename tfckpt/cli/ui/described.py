@@ -1,19 +1,12 @@
-"""The command info: what a file is, on one screen."""
+"""What the command info prints: a line for each fact about a file, so that all of them fit one screen."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import tfckpt
-from tfckpt.base.flags import add_flags, options_from
-from tfckpt.base.options import InfoOptions, every_option, for_shell
-from tfckpt.cli.advice import typed_here
-from tfckpt.cli.options import CHECKPOINT
-from tfckpt.cli.stdin import STREAM, stdin_as_file
-from tfckpt.cli.ui.output import NEXT, is_terminal, print_facts, print_json, printable, say, sized, some, tell
+from tfckpt.base.options import every_option, for_shell
+from tfckpt.cli.ui.output import is_terminal, print_facts, sized, some
 from tfckpt.cli.ui.terminal import human
 from tfckpt.errors import count_of, redacted
 
@@ -33,30 +26,9 @@ MOST_DTYPES, MOST_STEPS, MOST_SLOTS, MOST_CANDIDATES = 6, 3, 6, 12  # that are s
 LONGEST_NAME = 60  # characters of a name that is shown; a crafted one may have millions
 
 
-def add_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    """Add this file's command to the parser."""
-    info = commands.add_parser("info", parents=[common], help="say what a file is, and what to do with it")
-    what = f"{CHECKPOINT}; a .safetensors or .npz file; or an exported directory; - means stdin"
-    info.add_argument("file", metavar="FILE", help=what)
-    add_flags(info, InfoOptions)
-    info.set_defaults(run=cmd_info)
-
-
-def cmd_info(args: argparse.Namespace) -> int:
-    """Say what a file is; exit code 1 if a part of it cannot be read."""
-    with stdin_as_file() if args.file == STREAM else nullcontext(args.file) as path:
-        info = tfckpt.info(path, **options_from(args, InfoOptions))
-    if args.json:
-        print_json(info.to_json())
-    else:
-        print_facts([(label, redacted(text)) for label, text in _lines(info)])
-        for command in info.next:
-            say(f"next: {printable(redacted(typed_here(command)))}", NEXT, whole=True)
-    for problem in info.problems:
-        tell("info", printable(problem))
-    return 1 if info.problems else 0
+def print_info(info: Info) -> None:
+    """Print what a file is."""
+    print_facts([(label, redacted(text)) for label, text in _lines(info)])
 
 
 def _lines(info: Info) -> Iterator[tuple[str, str]]:
