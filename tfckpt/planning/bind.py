@@ -112,7 +112,9 @@ def bind_rows(builder: PlanBuilder, match: Match, graph: ObjectGraph | None, lay
     if state.step in stored:
         found.append(Found(Variable(TRAINING_STEP, "", ""), NOWHERE, state.step))
     brought = _Brought()
-    for name, places in _by_name(found, _given_up(match, stored)).items():
+    given_up = _given_up(match, stored)
+    given_up |= {f"{own}/{slot}": f"{of}/{slot}" for own, of in given_up.items() for slot in ADAM_SLOTS.values()}
+    for name, places in _by_name(found, given_up).items():
         rule = "" if isinstance(layout, ObjectRows) else unknown_rule(match.family, name)
         if rule:
             _drop_all(builder, places, rule)
@@ -256,7 +258,7 @@ def _by_name(found: Iterable[Found], given_up: Mapping[str, str]) -> Mapping[str
     return names
 
 
-def _given_up(match: Match, stored: Mapping[str, Entry]) -> Mapping[str, str]:
+def _given_up(match: Match, stored: Mapping[str, Entry]) -> dict[str, str]:
     """Return the hub names of variables that TF1 keeps as another network's, and the names there."""
     keys = {item.variable.name: item.key for item in match.found}
     for borrow in match.family.borrows:

@@ -28,6 +28,7 @@ from tfckpt.families.bert.garden import (
     IN_A_ROW,
     SAVE_COUNTER,
 )
+from tfckpt.families.electra.order import ORDER
 from tfckpt.families.language.calls import (
     ACTIVATIONS,
     EXACT_GELU,
@@ -87,6 +88,7 @@ ELECTRA = Family(
     activations={**ACTIVATIONS, "gelu": EXACT_GELU},
     activation="gelu",
     config_files=("bert_config.json", "config.json"),
+    order=ORDER,
 )
 
 # fmt: off
@@ -102,7 +104,7 @@ GENERATOR_BLOCK_ROWS = (
     ("output/dense/bias",              "_output_dense/bias",                    "g"),
     ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "g"),
 )
-ORDER = (
+CONTAINERS = (
     "_embedding_layer", "_position_embedding_layer", "_type_embedding_layer", "_embedding_norm_layer",
     "_embedding_projection", "_transformer_layers/*", "_pooler_layer",
 )
@@ -120,7 +122,7 @@ DISCRIMINATOR = Part(rows=(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), equal=(
+), aliases=ENCODER_PART.aliases, order=CONTAINERS, optional=("electra/embeddings_project/",), equal=(
     ("electra/embeddings_project/", "embedding_size", "hidden_size"),
 ))
 GENERATOR_PART = Part(rows=(
@@ -137,7 +139,7 @@ GENERATOR_PART = Part(rows=(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="generator_num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), equal=(
+), aliases=ENCODER_PART.aliases, order=CONTAINERS, optional=("generator/embeddings_project/",), equal=(
     ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
 ))
 MASKED_LM = Part(rows=(

@@ -127,6 +127,12 @@ def placed_parts(layout: ObjectRows, names: Collection[str]) -> list[Placed]:
     return [placed for placed in layout.parts if not placed.only_with or placed.only_with in names]
 
 
+def placed_variables(layout: ObjectRows, names: Collection[str]) -> list[tuple[Placed, Variable]]:
+    """Return the variables that `build_target` lists for these hub names, in its order, each with its part."""
+    names = {*names, *layout.family.borrowed(names)}
+    return [(placed, item) for placed in placed_parts(layout, names) for item in _variables(placed.part, names)]
+
+
 def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
     """Return the part's optional prefixes under which there is no hub name."""
     return tuple(prefix for prefix in part.optional if not any(begins(name, prefix) for name in names))

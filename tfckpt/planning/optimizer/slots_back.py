@@ -64,7 +64,7 @@ def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundS
 
 def _is_kind(graph: ObjectGraph, node: Node, kind: Optimizer) -> bool:
     """Whether a node is an optimizer of this kind: others keep slots of the same names, and more beside them."""
-    known = {kind.step, kind.rate, kind.scheduled_rate, kind.variables, *kind.lists.values()}
+    known = {kind.step, kind.rate, kind.scheduled_rate, kind.variables, kind.places, *kind.lists.values()}
     known |= {name for name, _ in kind.constants}
     if kind.step not in node.children or not node.children.keys() <= known:
         return False
