@@ -34,6 +34,7 @@ SOURCES = (  # what it is, the target, and the head that no checkpoint of tests/
     ("electra_tf115", "encoder", ""),
     ("electra_tf115", "generator", ""),
     ("tied", "pretrainer", ""),
+    ("tied", "pretrainer-tied", ""),
     ("untied", "pretrainer", ""),
     ("one network", "pretrainer", ""),
     ("no projection", "pretrainer", ""),

@@ -52,6 +52,9 @@ COMPLAINTS: Mapping[str, str] = {
     ),
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
+    "not-shared": (
+        "{subject}: {expected} has one variable for it and {got}, which holds other values; {given} has one for each"
+    ),
     "optional-part": "{subject}: {got}, though {expected}",
     "paired": "{got} under other names, which is not all that is wrong: {subject} is {expected}, told by place and shape",
     "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` of a rewrite mends it",

@@ -22,7 +22,7 @@ from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, 
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.families.language.rules import Variable, scopes_before
 from tfckpt.planning.bound import Bound
-from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.builder import PlanBuilder, another_copy, is_copy
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
 from tfckpt.planning.steps import Input, Part, Rearrange
@@ -173,9 +173,18 @@ def _take(builder: PlanBuilder, brought: _Brought, name: str, places: Sequence[F
         found = (_input_of(builder, copy, stored[copy.key]) for copy in copies)
         brought.copies[name] = [item for item in found if item is not None]
         return
+    _drop_copies(builder, first, copies, name)
+
+
+def _drop_copies(builder: PlanBuilder, first: Found, copies: Sequence[Found], name: str) -> None:
+    """Drop what else the source has for a hub name; a note says where that may hold other values."""
+    stored = builder.kept
+    entry = stored[first.key]
     for copy in copies:
+        if copy.key == first.key:
+            continue  # two parts of the model share it
         other = stored[copy.key]
-        builder.drop(other, f"another copy of {name}")
+        builder.drop(other, another_copy(name))
         if not moves_alike(copy.variable.axes, first.variable.axes):
             builder.notes.append(Issue("copy-in-another-form", copy.key, name, first.key))
         elif (other.crc32c, other.nbytes) != (entry.crc32c, entry.nbytes):
@@ -282,4 +291,4 @@ def unknown_rule(family: Family, name: str) -> str:
 
 def _same(stored: Mapping[str, Entry], key: str, other: str) -> bool:
     a, b = stored.get(key), stored.get(other)
-    return a is not None and b is not None and (a.shape, a.crc32c, a.nbytes) == (b.shape, b.crc32c, b.nbytes)
+    return a is not None and b is not None and is_copy(a, b)

@@ -2,7 +2,8 @@
 
 Discriminator and generator are two encoders in one checkpoint. By default they share the embeddings, which are stored under
 ``electra/`` alone; trained as one network, all of it is. Neither has a pooler, which Model Garden's encoders always have: its
-variables come from ``fill``, and so do those of the generator's classification head. Zeros are allowed for all of them,
+variables come from ``fill``, and so do those of the generator's classification head. Where both share the embeddings here,
+Model Garden's models can share no more than the word table: ``tie_embeddings=True``. Zeros are allowed for all of them,
 though they cannot be trained: nothing that ELECTRA trains reads them. Activations are exact gelu, which has to be asked for:
 Model Garden's default is tanh's.
 
@@ -42,7 +43,7 @@ from tfckpt.families.language.calls import (
     SizeOf,
 )
 from tfckpt.families.language.family import Borrow, Drop, Family, SecondNetwork
-from tfckpt.families.language.layouts import ObjectRows, Placed
+from tfckpt.families.language.layouts import ObjectRows, Placed, Shared
 from tfckpt.families.language.rules import Each, NotZeros, Part
 
 SIZES = {
@@ -196,6 +197,10 @@ GENERATOR_CALL = Call("generator", GARDEN, "networks.BertEncoder", (
     ("type_vocab_size",     SizeOf("type_vocab_size")),
     ("dict_outputs",        Always(True)),
 ))
+TIED_GENERATOR_CALL = GENERATOR_CALL._replace(arguments=(
+    *GENERATOR_CALL.arguments,
+    ("embedding_layer",     Code("encoder.get_embedding_layer()")),
+))
 FIRST_CALL = """\
 ids, positions = tf.zeros((1, 8), tf.int32), tf.zeros((1, 1), tf.int32)
 words = {"input_word_ids": ids, "input_mask": ids + 1, "input_type_ids": ids}
@@ -228,6 +233,12 @@ PRETRAINER = ObjectRows(
     drops=(TASK_HEADS,),
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, GENERATOR_CALL, PRETRAINER_CALL),
+)
+PRETRAINER_TIED = PRETRAINER._replace(
+    name="pretrainer-tied",
+    about="ElectraPretrainer with tie_embeddings=True: one word table; ``fill`` for poolers and the classification head",
+    shared=(Shared("generator_network/_embedding_layer", "discriminator_network/_embedding_layer", "pretrainer"),),
+    calls=(ENCODER_CALL, TIED_GENERATOR_CALL, PRETRAINER_CALL),
 )
 ENCODER = ObjectRows(
     "encoder", ELECTRA,

@@ -9,11 +9,14 @@ from __future__ import annotations
 from tfckpt.families.bert.order import BLOCK, MASKED_LM
 from tfckpt.families.language.family import Order
 
+PRETRAINER = ("discriminator_network", "generator_network", "masked_lm", "")
+
 ORDER = Order(
     parts={
         "encoder": ("",),
         "generator": ("",),
-        "pretrainer": ("discriminator_network", "generator_network", "masked_lm", ""),
+        "pretrainer": PRETRAINER,
+        "pretrainer-tied": PRETRAINER,
     },
     paths=(
         "_embedding_layer/embeddings",
