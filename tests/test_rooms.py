@@ -36,9 +36,9 @@ ROOMS: dict[str, str] = {
     "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog folder targets",
     "families/language/": "axes calls facts optimizer rules relatives family layouts custom match target layout_file",
     "families/bert/": "order relatives garden garden_2019",
-    "families/albert/": "garden",
-    "families/electra/": "garden",
-    "families/mobilebert/": "garden",
+    "families/albert/": "order garden",
+    "families/electra/": "order garden",
+    "families/mobilebert/": "order garden",
     "planning/": "steps config plan source exclusion dialect/ builder asked/ bound optimizer/ bind fitting/ mending/ sides "
     "planner keep_names building choose request",
     "planning/dialect/": "scopes moments dialect",
