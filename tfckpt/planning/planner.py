@@ -18,7 +18,7 @@ from tfckpt.families.language.target import Target, TargetVariable
 from tfckpt.planning.asked.resize import resize_steps
 from tfckpt.planning.bind import drop_rest
 from tfckpt.planning.bound import Bound
-from tfckpt.planning.builder import PlanBuilder, average_notes, guess_notes
+from tfckpt.planning.builder import PlanBuilder, another_copy, average_notes, guess_notes
 from tfckpt.planning.fitting.checks import lacks_heads
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.sides import Ask, ModelSide, NamesSide, Wanted, drop_rule
@@ -200,7 +200,7 @@ def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: 
             continue
         rule = drop_rule(builder, name, entry, layout) or builder.excluded.unasked.get(entry.name)
         if rule is None and _stored(entry) in stored and layout.family is not None and layout.family.is_in_heads(name):
-            rule = f"another copy of {stored[_stored(entry)]}"
+            rule = another_copy(stored[_stored(entry)])
         if rule is not None:
             builder.drop(entry, rule)
         else:
