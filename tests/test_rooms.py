@@ -43,7 +43,7 @@ ROOMS: dict[str, str] = {
     "planner keep_names building choose request",
     "planning/asked/": "resize fills",
     "planning/optimizer/": "slots slots_back",
-    "planning/mending/": "find_renames hints",
+    "planning/mending/": "find_renames other_models hints",
     "planning/fitting/": "checks strays withheld missing",
     "execution/": "values compute run pieces forms",
     "proof/": "proof places prove recover",

@@ -135,6 +135,7 @@ COMPLAINTS: Mapping[str, str] = {
 NOTES: Mapping[str, str] = {
     # of what a source is taken for
     "found-model": "the model is {subject} of {expected}, at {got}",
+    "alike": "it may as well be {got}, which has the same variables; ``model`` says which it is",
     "found-names": "the names are those of {subject} of {expected}",
     "chosen-target": "target {subject}: {got}",
     "scope-left-out": "the scope {subject} before the variables' names is left out",

@@ -30,6 +30,7 @@ from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
 from tfckpt.planning.mending.hints import what_else
+from tfckpt.planning.mending.other_models import find_layout, with_other_models
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target
@@ -101,6 +102,8 @@ def make_plan(
     except PlanError as error:
         if not explained:
             raise
+        if checkpoint.object_graph is not None:
+            raise _with_other_models(error, checkpoint, request, catalog, excluded) from None
         raise _with_renames(error, checkpoint, request, catalog, excluded) from None
 
 
@@ -137,7 +140,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     to = _target_name(request, catalog)
     names = list(checkpoint)
     match, graph = _find_model(checkpoint, request, catalog, names, to)
-    layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
+    layout = find_layout(catalog, to, match) if match else catalog.find_layout(to, catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
     config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
@@ -180,6 +183,28 @@ def _find_model(
         return None, None
     models = catalog.find_models(request["model"]) if request["layout"] is None else catalog.models
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
+
+
+def _with_other_models(
+    error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
+) -> PlanError:
+    """Return the error of a plan that failed, with the model for which it would not, if the source may be that."""
+    if request["layout"] is not None:
+        return error
+    to = TF1_NAME if request["to"] == AUTO else request["to"]
+    try:
+        match, _ = _find_model(checkpoint, request, catalog, list(checkpoint), to)
+    except PlanError:
+        return error
+
+    def works(model: str) -> bool:
+        try:
+            _make(checkpoint, request | {"model": model}, catalog, excluded)
+        except (PlanError, UsageError):
+            return False
+        return True
+
+    return with_other_models(error, match, to, works)
 
 
 def _with_renames(
