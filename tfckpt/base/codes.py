@@ -51,7 +51,7 @@ COMPLAINTS: Mapping[str, str] = {
         "leaves it out"
     ),
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
-    "refused-variables": "{subject}: {expected}",
+    "refused-variables": "{subject}: {expected}; a table of your own can place them: ``layout``",
     "not-shared": (
         "{subject}: {expected} has one variable for it and {got}, which holds other values; {given} has one for each"
     ),
