@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -181,17 +182,36 @@ def test_nothing_tells_how_many_layers_share_the_block(tensors: dict[str, Any], 
     assert tfckpt.plan(tmp_path / "model.ckpt").sizes["num_hidden_layers"].value == 12
 
 
-@pytest.mark.parametrize(("old", "new"), [("group_0/inner", "group_1/inner"), ("inner_group_0/", "inner_group_1/")])
+@pytest.mark.parametrize("stated", [1, 2])
+@pytest.mark.parametrize(("old", "new"), [("/group_0/", "/group_1/"), ("/inner_group_0/", "/inner_group_1/")])
 def test_several_groups_of_layers_are_one_complaint(
-    old: str, new: str, tensors: dict[str, Any], tmp_path: Path
+    old: str, new: str, stated: int, tensors: dict[str, Any], tmp_path: Path
 ) -> None:
     more = {name.replace(old, new): value for name, value in tensors.items() if name.startswith(BLOCK)}
     slots = {f"{name}/adam_m": value for name, value in more.items()}
-    (line,) = complaints(tmp_path, tensors | more | slots, CONFIG)
+    sizes = {"num_hidden_groups": stated, "inner_group_num": stated}
+    (line,) = complaints(tmp_path, tensors | more | slots, CONFIG | sizes)
     first = min(more)
     assert line == (
-        f"{first} and 15 more: several groups of layers, and the target has one block that all layers share"
+        f"{first} and 15 more: several groups of layers, and no target holds them: Model Garden's AlbertEncoder has one "
+        "block for all layers; a table of your own can place them: layout"
     )
+
+
+def test_several_groups_become_layers_by_the_table_of_the_documentation(
+    tensors: dict[str, Any], tmp_path: Path
+) -> None:
+    more = {n.replace("/group_0/", "/group_1/"): -value for n, value in tensors.items() if n.startswith(BLOCK)}
+    tfckpt.save(tmp_path / "model.ckpt", tensors | more)
+    layout = Path(__file__).parents[1] / "docs" / "albert_groups.toml"
+    plan = tfckpt.convert(tmp_path / "model.ckpt", tmp_path / "tf2", layout=layout, num_heads=2)
+    of_layers: dict[int | None, set[bool]] = {}
+    for step in plan.steps:
+        layer = re.search(r"_transformer_layers/(\d)/", step.target)
+        of_layers.setdefault(int(layer[1]) if layer else None, set()).add("group_1/" in step.source)
+    assert of_layers == {None: {False}, 0: {False}, 1: {False}, 2: {True}, 3: {True}}
+    proof = tfckpt.prove(tmp_path / "model.ckpt", tmp_path / "tf2", layout=layout, num_heads=2)
+    assert len(proof.tensors) == len(plan.steps) == 73
 
 
 def test_a_configuration_of_several_groups_is_of_another_model(tensors: dict[str, Any], tmp_path: Path) -> None:

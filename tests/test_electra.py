@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.commands import Captured, succeed
 from support.electra import FORMS, electra_form
 from support.files import bundle_bytes
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
+from tfckpt.cli.main import main
 from tfckpt.errors import PlanError, ProofError, UsageError
 from tfckpt.families.electra import garden as electra
 from tfckpt.families.language.layouts import ObjectRows
@@ -432,3 +434,61 @@ def test_slots_of_shared_embeddings_come_back_once(kind: Any, to: str, tmp_path:
     tfckpt.convert(ELECTRA, tmp_path / "there", to=to, fill="zeros", slots="convert", optimizer=kind)
     tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", slots="convert")
     assert bundle_bytes(tmp_path / "back") == bundle_bytes(ELECTRA)
+
+
+@pytest.mark.parametrize(
+    ("form", "to", "taken", "alike"),
+    [
+        ("no projection", "encoder", "'encoder' of BERT", "ELECTRA/encoder or ELECTRA/generator"),
+        ("tied", "generator", "'encoder' of ELECTRA", "ELECTRA/generator"),
+    ],
+)
+def test_a_lone_encoder_says_which_models_it_may_be(form: str, to: str, taken: str, alike: str, tmp_path: Path) -> None:
+    tfckpt.convert(electra_form(form, tmp_path / "source"), tmp_path / "there", to=to, fill="zeros")
+    plan = tfckpt.plan(tmp_path / "there", to="tf1")
+    assert plan.notes[:2] == (
+        f"the model is {taken}, at the root",
+        f"it may as well be {alike}, which has the same variables; model says which it is",
+    )
+    names = alike.split(" or ")
+    assert [remedy.argument("model") for remedy in plan.issues[1].remedies] == names
+    for name in names:
+        told = tfckpt.plan(tmp_path / "there", to="tf1", model=name)
+        assert told.notes == (f"the model is {name.partition('/')[2]!r} of ELECTRA, at the root",)
+
+
+def test_a_model_that_one_family_alone_has_needs_no_such_note(tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "there", to="pretrainer", fill="zeros")
+    assert len(tfckpt.plan(tmp_path / "there", to="tf1").notes) == 1
+
+
+def test_a_lone_encoder_of_another_family_finds_its_target(tmp_path: Path, capsys: Captured) -> None:
+    tfckpt.convert(electra_form("no projection", tmp_path / "source"), tmp_path / "lone", fill="zeros")
+    arguments = ("convert", str(tmp_path / "lone"), str(tmp_path / "out"), "--to", "generator")
+    assert main(arguments) == 1
+    first, then = capsys.readouterr().err.splitlines()
+    assert "no target 'generator' for BERT" in first
+    assert first.endswith("but it may as well be ELECTRA/encoder or ELECTRA/generator, which has the same variables")
+    assert then.endswith(f"next: tfckpt {' '.join(arguments)} --model ELECTRA/generator")
+    succeed(capsys, *arguments, "--model", "ELECTRA/generator")
+
+
+def test_a_lone_generator_that_is_taken_for_an_encoder_finds_its_target(tmp_path: Path, capsys: Captured) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "lone", to="generator", fill="zeros")
+    arguments = ("convert", str(tmp_path / "lone"), str(tmp_path / "out"), "--to", "generator")
+    assert main(arguments) == 1
+    *_, said, then = capsys.readouterr().err.splitlines()
+    assert said.endswith("it may as well be ELECTRA/generator, which has the same variables; --model says which it is")
+    assert then.endswith(f"next: tfckpt {' '.join(arguments)} --model ELECTRA/generator")
+    succeed(capsys, *arguments, "--model", "ELECTRA/generator")
+
+
+def test_a_lone_encoder_with_something_lost_is_not_said_to_be_another_model(tmp_path: Path) -> None:
+    tfckpt.convert(electra_form("no projection", tmp_path / "source"), tmp_path / "lone", fill="zeros")
+    with tfckpt.open(tmp_path / "lone") as checkpoint:
+        tensors = {name: np.array(value) for name, value in checkpoint.items()}
+    del tensors[variable_key("encoder/layer_with_weights-6/bias")]  # of the pooler, which an ELECTRA has not
+    tfckpt.save(tmp_path / "less", tensors)
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(tmp_path / "less", to="tf1")
+    assert [issue.code for issue in caught.value.issues] == ["missing-tensor"]

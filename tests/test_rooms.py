@@ -45,7 +45,7 @@ ROOMS: dict[str, str] = {
     "planning/asked/": "resize fills heads",
     "planning/optimizer/": "slots slots_back",
     "planning/fitting/": "hints checks strays withheld missing",
-    "planning/mending/": "find_renames relatives mend",
+    "planning/mending/": "find_renames relatives other_models mend",
     "execution/": "values compute run pieces forms",
     "proof/": "proof places prove recover",
     "edit/": "paths choice renaming edits merging/ average draft salvage comparison/ exchange",

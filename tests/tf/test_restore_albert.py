@@ -336,3 +336,40 @@ def test_the_heads_compute_what_numpy_does(
     spans = numpy_bert.span_logits(span_labeler.values, numbers.sequence)
     for logits, span in zip(span_labeler.model(inputs), spans, strict=True):
         np.testing.assert_allclose(logits, span, rtol=0, atol=BOUND)
+
+
+@pytest.mark.parametrize("kind", ["BertEncoder", "BertEncoderV2"])
+def test_several_groups_compute_the_same_as_copies_in_a_bert_encoder(
+    tf: Any, kind: str, values: dict[str, Any], inputs: dict[str, Any], ref: dict[str, Any], tmp_path: Path
+) -> None:
+    from official.nlp.modeling import networks
+
+    rng = np.random.default_rng(6)
+    second = {n.replace("/group_0/", "/group_1/"): v for n, v in values.items() if n.startswith(BLOCK)}
+    tensors = values | {n: v + rng.normal(0, 0.1, v.shape).astype(np.float32) for n, v in second.items()}
+    tfckpt.save(tmp_path / "tf1", tensors)
+    layout = Path(__file__).parents[2] / "docs" / "albert_groups.toml"
+    tfckpt.convert(tmp_path / "tf1", tmp_path / "tf2", layout=layout, num_heads=2)
+    encoder = getattr(networks, kind)(
+        vocab_size=CONFIG["vocab_size"],
+        embedding_width=CONFIG["embedding_size"],
+        hidden_size=CONFIG["hidden_size"],
+        num_layers=4,
+        num_attention_heads=CONFIG["num_attention_heads"],
+        inner_dim=CONFIG["intermediate_size"],
+        inner_activation=tanh_gelu,
+        max_sequence_length=CONFIG["max_position_embeddings"],
+        type_vocab_size=CONFIG["type_vocab_size"],
+        **({"dict_outputs": True} if kind == "BertEncoder" else {}),
+    )
+    encoder(inputs)
+    status = tf.train.Checkpoint(model=encoder).read(str(tmp_path / "tf2"))
+    status.assert_consumed()
+    status.assert_existing_objects_matched()
+    sizes = CONFIG | {"num_hidden_layers": 4, "num_hidden_groups": 2}
+    expected = albert(tensors, sizes, ref["ids"], ref["mask"], ref["typ"])
+    outputs = encoder(inputs)
+    np.testing.assert_allclose(outputs["sequence_output"], expected.sequence, rtol=0, atol=BOUND)
+    np.testing.assert_allclose(outputs["pooled_output"], expected.pooled, rtol=0, atol=BOUND)
+    one_group = albert(tensors, sizes | {"num_hidden_groups": 1}, ref["ids"], ref["mask"], ref["typ"])
+    assert np.abs(outputs["sequence_output"] - one_group.sequence).max() > 0.01

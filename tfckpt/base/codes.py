@@ -57,7 +57,7 @@ COMPLAINTS: Mapping[str, str] = {
         "leaves it out"
     ),
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
-    "refused-variables": "{subject}: {expected}",
+    "refused-variables": "{subject}: {expected}; a table of your own can place them: ``layout``",
     "not-shared": (
         "{subject}: {expected} has one variable for it and {got}, which holds other values; {given} has one for each"
     ),
@@ -156,6 +156,7 @@ COMPLAINTS: Mapping[str, str] = {
 NOTES: Mapping[str, str] = {
     # of what a source is taken for
     "found-model": "the model is {subject} of {expected}, at {got}",
+    "alike": "it may as well be {got}, which has the same variables; ``model`` says which it is",
     "found-names": "the names are those of {subject} of {expected}",
     "chosen-target": "target {subject}: {got}",
     "read-as": "{got} read under other names: {subject} as {expected}",

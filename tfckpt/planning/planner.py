@@ -20,6 +20,7 @@ from tfckpt.planning.bind import drop_rest
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, another_copy, average_notes, guess_notes
 from tfckpt.planning.fitting.checks import lacks_heads
+from tfckpt.planning.mending.other_models import may_be
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.sides import Ask, ModelSide, NamesSide, Wanted, drop_rule
 from tfckpt.planning.steps import Input, Op, Rearrange, Step, formed
@@ -219,5 +220,6 @@ def _source_notes(bound: Bound, target: Target) -> list[Issue]:
         layout, family, path, *_ = bound.match
         if not isinstance(layout, ObjectRows):
             return [Issue("found-names", repr(layout.name), family.name)]
-        return [Issue("found-model", repr(layout.name), family.name, path or "the root")]
+        found = Issue("found-model", repr(layout.name), family.name, path or "the root")
+        return [found, *may_be(bound.match.alike)]
     return [Issue("scope-left-out", repr(bound.scope))] if bound.scope and target.graph is not None else []

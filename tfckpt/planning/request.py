@@ -35,6 +35,7 @@ from tfckpt.planning.fitting.checks import RELATIVE_POSITIONS
 from tfckpt.planning.fitting.hints import what_else
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
+from tfckpt.planning.mending.other_models import find_layout, with_other_models
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target
@@ -151,7 +152,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
     match, graph = find_model(checkpoint, request, catalog, names, to)
-    layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
+    layout = find_layout(catalog, to, match) if match else catalog.find_layout(to, catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
     config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
@@ -202,6 +203,28 @@ def find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
+def _with_other_models(
+    error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
+) -> PlanError:
+    """Return the error of a plan that failed, with the model for which it would not, if the source may be that."""
+    if request["layout"] is not None:
+        return error
+    to = TF1_NAME if request["to"] == AUTO else request["to"]
+    try:
+        match, _ = find_model(checkpoint, request, catalog, list(checkpoint), to)
+    except PlanError:
+        return error
+
+    def works(model: str) -> bool:
+        try:
+            _make(checkpoint, _with(request, {"model": model}), catalog, excluded)
+        except (PlanError, UsageError):
+            return False
+        return True
+
+    return with_other_models(error, match, to, works)
+
+
 def _mended(
     error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
 ) -> Plan:
@@ -212,7 +235,9 @@ def _mended(
     if stated := [issue for issue in error.issues if issue.code == RELATIVE_POSITIONS]:
         raise PlanError(stated[:1])
     if checkpoint.object_graph is not None:
-        raise error
+        raise (
+            _with_other_models(error, checkpoint, request, catalog, excluded) if isinstance(error, PlanError) else error
+        )
     from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames, other_model  # most plans succeed
 
     prefix, entries = checkpoint.prefix, checkpoint.entries()

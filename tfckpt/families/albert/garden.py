@@ -23,7 +23,7 @@ PROJECTION = "bert/encoder/embedding_hidden_mapping_in/"
 SHARED = "<transformer>"  # the block has no edge by an attribute's name
 
 SEVERAL_GROUPS = Drop(
-    "several groups of layers, and the target has one block that all layers share",
+    "several groups of layers, and no target holds them: Model Garden's AlbertEncoder has one block for all layers",
     ("bert/encoder/transformer/group_[1-9]*", "bert/encoder/transformer/group_0/inner_group_[1-9]*"),
 )
 

@@ -48,7 +48,9 @@ class Found(NamedTuple):
 class Match(NamedTuple):
     """A layout's model in a source: ``path`` leads to its node, or is the scope of its names.
 
-    A hub name may be held by several variables. ``absent`` are those that names ask for, and that are not there.
+    A hub name may be held by several variables. ``absent`` are those that names ask for, and that are not there. ``alike``
+    are layouts whose rows lead to the same variables of a graph, and call them by other hub names: nothing there tells which
+    of the models it is.
     """
 
     layout: Layout
@@ -56,6 +58,7 @@ class Match(NamedTuple):
     path: str
     found: tuple[Found, ...]
     absent: tuple[Found, ...] = ()
+    alike: tuple[ObjectRows, ...] = ()
 
 
 def match_names(names: Collection[str], layout: NameRows) -> list[Match]:
@@ -136,6 +139,7 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectRows]) -> list[Matc
     """
     ways, search = graph.ways(), _Search(graph)
     fullest: list[Match] = []
+    others: list[Match] = []
     for layout in layouts:
         models: list[Match] = []
         taken: set[int] = set()
@@ -149,8 +153,20 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectRows]) -> list[Matc
                 models.append(Match(layout, layout.family, join_path(path_to(number, ways)), found))
                 taken.update(item.node for item in found)
         if models and (not fullest or _fullness(models[0]) > _fullness(fullest[0])):
-            fullest = models
-    return fullest
+            fullest, models = models, fullest
+        others += models
+    return [match._replace(alike=_alike(match, others)) for match in fullest]
+
+
+def _alike(match: Match, others: Iterable[Match]) -> tuple[ObjectRows, ...]:
+    """Return the layouts of other models that have the same variables under other hub names."""
+    names = {item.node: item.variable.name for item in match.found}
+    alike: list[ObjectRows] = []
+    for other in others:
+        theirs = {item.node: item.variable.name for item in other.found}
+        if isinstance(other.layout, ObjectRows) and theirs.keys() == names.keys() and theirs != names:
+            alike += [other.layout] if other.layout not in alike else []
+    return tuple(alike)
 
 
 def _fullness(match: Match) -> tuple[int, int]:

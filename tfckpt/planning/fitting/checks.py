@@ -123,11 +123,6 @@ def _check_positions(builder: PlanBuilder) -> None:
 
 def _refuse(builder: PlanBuilder, layout: ObjectRows, hub: Mapping[str, Entry]) -> set[str]:
     """Complain about what no target of the family can hold, once a rule; return the hub names that this is about."""
-    for field, value in layout.family.only.items():
-        stated = builder.sizes.known.get(field)
-        if stated is not None and stated.value != value:
-            expected = f"{layout.name!r} can only have {value}"
-            builder.complain("only-value", field, expected, f"{stated.value} in {stated.origin}")
     refused: set[str] = set()
     for rule in layout.family.refuses:
         names = [n for n in sorted(hub) if rule.matches(n) and not any(drop.matches(n) for drop in layout.drops)]
@@ -135,7 +130,18 @@ def _refuse(builder: PlanBuilder, layout: ObjectRows, hub: Mapping[str, Entry]) 
         if names:
             builder.complain("refused-variables", some([hub[name].name for name in names], 1), rule.rule)
         refused.update(names)
+    if not refused:  # otherwise the configuration states what the variables show
+        _check_only(builder, layout)
     return refused
+
+
+def _check_only(builder: PlanBuilder, layout: ObjectRows) -> None:
+    """Complain about sizes that no target of the family can have."""
+    for field, value in layout.family.only.items():
+        stated = builder.sizes.known.get(field)
+        if stated is not None and stated.value != value:
+            expected = f"{layout.name!r} can only have {value}"
+            builder.complain("only-value", field, expected, f"{stated.value} in {stated.origin}")
 
 
 def _settle_second_names(
