@@ -9,6 +9,7 @@ from tfckpt.about.modules import SLOTS, Path
 from tfckpt.about.places import Place
 from tfckpt.base.html import in_notebooks
 from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.optimizers import SLOT_TAIL
 from tfckpt.checkpoint.graph.roles import MODEL
 
 
@@ -62,6 +63,9 @@ def _owned(path: Path, models: Collection[Path], lasts: Collection[str]) -> tupl
     for number, part in enumerate(path[:-1]):
         if part.startswith(SLOTS):
             return part.removeprefix(SLOTS), path[number + 1 :]
+    if SLOT_TAIL.fullmatch(path[-1]):
+        variable, _, kind = path[-1].rpartition("_slot_")
+        return f"slot_{kind}", (*path[:-1], variable)
     if path[-1].isdecimal() and len(path) > 1:
         return path[-2], path[-1:]
     if path[-1] not in lasts:
