@@ -40,7 +40,7 @@ def sum_up(entries: Iterable[Entry], places: Mapping[str, Place], role: str) -> 
     >>> from tfckpt.about.places import find_places
     >>> with tfckpt.open("bert_model.ckpt") as checkpoint:
     ...     sum_up(checkpoint.entries(), find_places(checkpoint), "optimizer state")
-    State(slots=('adam_m', 'adam_v'), tensors=92, variables=46, nbytes=14456)
+    State(slots=('adam_m', 'adam_v'), tensors=92, variables=46, nbytes=14464)
     """
     found = [entry for entry in entries if places[entry.name].role == role]
     if not found:
