@@ -57,18 +57,18 @@ def test_known_headers_are_encoded_and_decoded(value: str, header: Header) -> No
 
 
 @pytest.mark.parametrize(
-    "version",
+    ("version", "number"),
     [
-        "",  # before 2016-09
-        "1a00",
-        "1a020802",  # a later writer, content with us
-        "1a0408021001",
-        "1a0408011802",  # refuses another reader
-        "1a0508011a0102",  # the same, packed
+        ("", 0),  # before 2016-09
+        ("1a00", 0),
+        ("1a020802", 2),  # a later writer, content with us
+        ("1a0408021001", 2),
+        ("1a0408011802", 1),  # refuses another reader
+        ("1a0508011a0102", 1),  # the same, packed
     ],
 )
-def test_headers_that_allow_this_version_are_read(version: str) -> None:
-    assert Header.parse(bytes.fromhex("0801" + version)) == Header()
+def test_headers_that_allow_this_version_are_read(version: str, number: int) -> None:
+    assert Header.parse(bytes.fromhex("0801" + version)) == Header(version=number)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "base/progress": "test_embedding.py",
     "base/signatures": "test_options.py",
     "base/substitutions": "test_find_renames.py",
+    "base/shell": "test_exclude.py",
     "storage/forks": "test_processes.py",
     "storage/remote": "remote/test_stores.py",
     "bundle/listing": "test_open.py",
@@ -34,6 +35,7 @@ ELSEWHERE = {
     "proof/": "test_prove.py",
     "edit/": "test_rewrite.py",
     "formats/": "test_export.py",
+    "about/": "test_info.py",
     "calls/importing": "test_import.py",
     "page/": "test_report.py",
 }

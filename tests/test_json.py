@@ -32,6 +32,9 @@ ODD: dict[str, Any] = {  # values, names, that JSON has trouble with
     "strings": [b"\xff", b"\x00a"],
 }
 CASES = [
+    (["info", "{bert}"], "info", 0),
+    (["info", "{arrays}"], "info", 0),
+    (["info", "{torn}"], "info", 1),
     (["ls", "{bert}"], "ls", 0),
     (["ls", "{bert}", "--columns", ",".join(COLUMNS)], "ls", 0),
     (["ls", "{odd}"], "ls", 0),

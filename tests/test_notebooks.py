@@ -112,7 +112,9 @@ def results(source: str, directory: Path) -> list[Any]:
     (name,) = salvage.lost
     changed = tfckpt.diff(source, directory / "changed") if change(source, directory / "changed") else None
     assert changed is not None
+    info = tfckpt.info(source)
     return [
+        *(info, info.optimizer, info.targets[0], info.writers[0]),
         *(plan, filled, proof, salvage, comparison, changed, statistics, damage, found, entry, tfckpt.report(source)),
         *run_jobs(jobs),
         *(plan.steps[0], plan.dropped[0], plan.written, plan.constructors[0], plan.constructors[0].arguments[0]),

@@ -26,6 +26,7 @@ NAMES = [
     "diff",
     "export",
     "import_",
+    "info",
     "latest_checkpoint",
     "list_variables",
     "load_checkpoint",

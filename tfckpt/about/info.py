@@ -14,7 +14,7 @@ from tfckpt.about.state import State, sum_up
 from tfckpt.about.summary import Summary, find_configuration, summarize
 from tfckpt.about.targets import Target, Trials, choose, try_targets
 from tfckpt.base.issues import Issue
-from tfckpt.base.options import DEFAULT, TF1_NAME, InfoOptions, Request, given
+from tfckpt.base.options import DEFAULT, TF1_NAME, Fixed, InfoOptions, Request, given
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.reader import BundleReader
 from tfckpt.bundle.values.entry import Entry
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 FOLDER = "folder"
 MOST_OBSTACLES = 20  # that are kept
-NOTHING = Summary(0, {}, None, None, None, {})
+NO_NUMBERS: Mapping[str, int] = Fixed({})
+NOTHING = Summary(0, NO_NUMBERS, None, None, None, NO_NUMBERS)
 
 
 class Info(NamedTuple):
@@ -78,7 +79,7 @@ class Info(NamedTuple):
     why_no_heads: str = ""
     layout: str = ""
     model: str = ""
-    roles: Mapping[str, int] = {}
+    roles: Mapping[str, int] = NO_NUMBERS
     optimizer: State | None = None
     averages: State | None = None
     targets: tuple[Target, ...] = ()

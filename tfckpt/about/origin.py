@@ -120,9 +120,10 @@ def _of_names(names: Collection[str], state: State | None) -> Iterator[Writer]:
     slots = () if state is None else state.slots
     lettered = [slot for slot in slots if LETTERED.fullmatch(slot)]
     if lettered:
-        yield Writer("an optimizer of google-research", ", ".join(lettered))
-    if any("_slot_v" in slot for slot in slots):
-        yield Writer("Mesh TensorFlow", "names that end in _slot_v...")
+        yield Writer("google-research's optimizer", ", ".join(lettered))
+    joined = [slot for slot in slots if slot.startswith("slot_")]
+    if joined:
+        yield Writer("Mesh TensorFlow", ", ".join(joined))
     lasts = {*slots, *(name.rpartition("/")[2] for name in names)}
     for words, what in NAMED:
         if words <= lasts:

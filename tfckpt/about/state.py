@@ -9,6 +9,7 @@ from tfckpt.about.modules import SLOTS, Path
 from tfckpt.about.places import Place
 from tfckpt.base.html import in_notebooks
 from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.optimizers import SLOT_TAIL
 from tfckpt.checkpoint.graph.roles import MODEL
 
 
@@ -39,7 +40,7 @@ def sum_up(entries: Iterable[Entry], places: Mapping[str, Place], role: str) -> 
     >>> from tfckpt.about.places import find_places
     >>> with tfckpt.open("bert_model.ckpt") as checkpoint:
     ...     sum_up(checkpoint.entries(), find_places(checkpoint), "optimizer state")
-    State(slots=('adam_m', 'adam_v'), tensors=92, variables=46, nbytes=14456)
+    State(slots=('adam_m', 'adam_v'), tensors=92, variables=46, nbytes=14464)
     """
     found = [entry for entry in entries if places[entry.name].role == role]
     if not found:
@@ -62,6 +63,9 @@ def _owned(path: Path, models: Collection[Path], lasts: Collection[str]) -> tupl
     for number, part in enumerate(path[:-1]):
         if part.startswith(SLOTS):
             return part.removeprefix(SLOTS), path[number + 1 :]
+    if SLOT_TAIL.fullmatch(path[-1]):
+        variable, _, kind = path[-1].rpartition("_slot_")
+        return f"slot_{kind}", (*path[:-1], variable)
     if path[-1].isdecimal() and len(path) > 1:
         return path[-2], path[-1:]
     if path[-1] not in lasts:

@@ -43,7 +43,7 @@ def _lines(info: Info) -> Iterator[tuple[str, str]]:
         f"{count_of(info.tensors, 'tensor')}, {sized(info.nbytes)} in {count_of(info.data_files, 'file')}",
     )
     for writer in info.writers:
-        yield "marks of", f"{writer.what} ({_cut(writer.shown_by)})"
+        yield "looks like", f"{writer.what} ({_cut(writer.shown_by)})"
     yield from _model_lines(info)
     summary = info.summary
     dtypes = [f"{name} ({count_of(count, 'tensor')})" for name, count in summary.dtypes.items()]
@@ -94,7 +94,7 @@ def _model_lines(info: Info) -> Iterator[tuple[str, str]]:
 
 
 def _size(size: Size | None, why: str) -> str:
-    return f"unknown: {why}" if size is None else f"{size.value:,} ({size.origin})"
+    return f"unknown: {why}" if size is None else f"{size.value:,} (from {size.origin})"
 
 
 def _state(state: State | None) -> str:
