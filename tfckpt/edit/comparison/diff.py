@@ -187,15 +187,16 @@ class Comparer:
         """Compare the tensors of equal names."""
         pairs = []
         ignored: dict[str, str] = {}
-        for ours in self._a.entries():
-            theirs = self._b.reader.entry(ours.name)
+        all_ours, all_theirs = self._a.reader.entries, self._b.reader.entries
+        for ours in all_ours.values():
+            theirs = all_theirs.get(ours.name)
             rule = self._rule(ours.name, "" if theirs is None else ours.name)
             if rule is not None:
                 ignored[ours.name] = rule
             else:
                 pairs.append(only(ours, ONLY_A) if theirs is None else self.pair(ours, theirs))
-        for entry in self._b.entries():
-            if self._a.reader.entry(entry.name) is None:
+        for entry in all_theirs.values():
+            if entry.name not in all_ours:
                 rule = self._rule("", entry.name)
                 if rule is not None:
                     ignored[entry.name] = rule
@@ -205,6 +206,8 @@ class Comparer:
 
     def _rule(self, a: str, b: str) -> str | None:
         """Return the rule that leaves out a tensor, called so in A and so in B, if there is one; empty where it is not."""
+        if self._selection.has_all:
+            return None
         return self._selection.rule(*((meant, n) for meant, n in ((self._meant_a, a), (self._meant_b, b)) if n))
 
     def by_plan(self, plan: Plan) -> Comparison:
