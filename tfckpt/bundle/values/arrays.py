@@ -30,14 +30,21 @@ def shaped(name: str, make: Callable[[], Array]) -> Array:
     try:
         return make()
     except ValueError as error:
-        raise UnsupportedError(f"tensor {name!r} cannot be a NumPy array: {error}") from None
+        raise _unshaped(name, error) from None
+
+
+def _unshaped(name: str, error: ValueError) -> UnsupportedError:
+    return UnsupportedError(f"tensor {name!r} cannot be a NumPy array: {error}")
 
 
 def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool) -> Array:
     """Return the values of a numeric tensor: a read-only view of ``stored``, or a copy if the bytes must be swapped."""
     import numpy as np
 
-    array: Array = shaped(entry.name, lambda: np.ndarray(entry.shape, entry.dtype, stored))
+    try:  # what `shaped` does, without its call: there may be very many small tensors
+        array: Array = np.ndarray(entry.shape, numpy_dtype(entry.data_type), stored)
+    except ValueError as error:
+        raise _unshaped(entry.name, error) from None
     array.flags.writeable = False
     return swap(array.reshape(-1)).reshape(entry.shape) if big_endian else array
 

@@ -248,18 +248,19 @@ class Comparer:
         return self._compare(ours.name, ours.dtype_name, ours.shape, theirs, values)
 
     def _compare(self, a: str, kind: str, shape: tuple[int, ...], theirs: Entry, values: Iterator[Array]) -> Pair:
-        dtypes, shapes = (kind, theirs.dtype_name), (shape, theirs.shape)
+        other = theirs.dtype_name
+        dtypes, shapes = (kind, other), (shape, theirs.shape)
         if shape != theirs.shape:
             return Pair(a, theirs.name, SHAPE, dtypes, shapes)
-        distance = Distance()
-        if ("string" in dtypes or "variant" in dtypes) and kind != theirs.dtype_name:
+        if kind != other and ("string" in dtypes or "variant" in dtypes):
             return Pair(a, theirs.name, DTYPE, dtypes, shapes)
+        distance, how = Distance(), self._how
         for x, y in aligned(values, stream(self._b.reader, theirs, verify=True)):
-            distance.add(x, y, self._how.tolerance)
-            if self._how.count is not None:
-                self._how.count(x.nbytes + y.nbytes)
+            distance.add(x, y, how.tolerance)
+            if how.count is not None:
+                how.count(x.nbytes + y.nbytes)
         verdict = VALUES if distance.differing else SAME
-        if kind != theirs.dtype_name and not self._how.ignore_dtypes:
+        if kind != other and not how.ignore_dtypes:
             verdict = DTYPE
         return Pair(a, theirs.name, verdict, dtypes, shapes, distance)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[Any]
 
+NOTHING: Array = np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -108,15 +110,19 @@ def aligned(a: Iterable[Array], b: Iterable[Array]) -> Iterator[tuple[Array, Arr
     [([0, 1], [0, 1]), ([2], [0])]
     """
     others = iter(b)
-    rest: Array = np.empty(0)
+    rest = NOTHING
     for piece in a:
         values = piece
         while len(values):
             while not len(rest):
                 rest = next(others)
-            n = min(len(values), len(rest))
-            yield values[:n], rest[:n]
-            values, rest = values[n:], rest[n:]
+            if len(values) == len(rest):  # nearly always
+                yield values, rest
+                values = rest = NOTHING
+            else:
+                n = min(len(values), len(rest))
+                yield values[:n], rest[:n]
+                values, rest = values[n:], rest[n:]
     for _ in others:  # to its end, where the checksum is compared
         pass
 
