@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import convert, edits, index, read, sizes, startup
+from benchmarks import convert, edits, index, many, read, sizes, startup
 from benchmarks.plot import draw
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -37,6 +37,7 @@ SECTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], list[str]]]] = {
     "read": ("Reading all of BERT-base", lambda a: read.main(a.rounds)),
     "index": ("Opening and listing an index", lambda a: index.main(a.rounds)),
     "edits": ("Editing 100,000 objects", lambda a: edits.main(a.rounds)),
+    "many": ("Saving, comparing and exporting 100,000 variables", lambda a: many.main(a.rounds)),
     "startup": ("Starting", lambda a: startup.main(4 * a.rounds)),
 }
 

@@ -9,18 +9,15 @@ process, which imports its library before the clock starts.
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 import tfckpt
-from benchmarks.measure import environment, machine
+from benchmarks.measure import beside_floors, machine, processor_time
 from tfckpt.checkpoint.graph.object_graph import (
     OBJECT_GRAPH_KEY,
     VARIABLE_VALUE,
@@ -32,7 +29,7 @@ from tfckpt.checkpoint.graph.object_graph import (
 
 VARIABLES, BLOCK = 100_000, 10
 IMPORTS = """
-import crc32c, sys, resource, time
+import crc32c
 import tfckpt, tfckpt.calls.rewrite, tfckpt.calls.merge, tfckpt.calls.average, tfckpt.checkpoint.graph.roles
 import tfckpt._proto.trackable_object_graph_pb2
 from tfckpt.bundle.writer import BundleWriter
@@ -76,11 +73,6 @@ EDITS = {
     BOTH: (BOTH, "paths = [source, other]" + FLOOR + READ),
     "average of two": (BOTH, "tfckpt.average([source, source], dest, overwrite=True, sync=False)"),
 }
-TIMED = """
-start = time.process_time()
-{work}
-print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
 
 
 def write(prefix: Path, *, backwards: bool) -> None:
@@ -113,14 +105,6 @@ def write(prefix: Path, *, backwards: bool) -> None:
     tfckpt.save(prefix, {**tensors, OBJECT_GRAPH_KEY: graph.serialize()}, sync=False)
 
 
-def measured(work: str, arguments: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds and the megabytes of one fresh process."""
-    command = [sys.executable, "-c", IMPORTS + TIMED.format(work=work), *arguments]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
-    seconds, kilobytes = map(float, result.stdout.split())
-    return seconds, kilobytes / 1000
-
-
 def main(rounds: int) -> list[str]:
     """Measure in turn; return the table and where it comes from."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in EDITS}
@@ -130,14 +114,8 @@ def main(rounds: int) -> list[str]:
         write(source.with_name("source-b"), backwards=True)
         for _ in range(rounds):
             for name, (_, work) in EDITS.items():
-                found[name].append(measured(work, [str(source), str(Path(directory) / "out")]))
-    medians = {
-        name: [statistics.median(column) for column in zip(*results, strict=True)] for name, results in found.items()
-    }
-    lines = ["| edit | s | times the floor | peak MB |", "|---|---|---|---|"]
-    for name, (floor, _) in EDITS.items():
-        seconds, megabytes = medians[name]
-        lines.append(f"| {name} | {seconds:.2f} | {seconds / medians[floor][0]:.2f} | {megabytes:.0f} |")
+                found[name].append(processor_time(IMPORTS, work, str(source), str(Path(directory) / "out")))
+    lines = beside_floors("edit", {name: floor for name, (floor, _) in EDITS.items()}, found)
     return [*lines, "", f"{VARIABLES:,} variables; medians of {rounds}; {machine()}"]
 
 

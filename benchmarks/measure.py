@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,34 @@ def table(runs: Mapping[str, Sequence[Run]], baseline: str) -> list[str]:
         median, peak = statistics.median(seconds), max(r.peak_nbytes for r in measured)
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
         lines.append(f"| {name} | {median:.2f} | {spread} | {median / base:.1f} | {peak / 1e6:,.0f} |")
+    return lines
+
+
+TIMED = """
+import resource, sys, time
+{imports}
+start = time.process_time()
+{work}
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def processor_time(imports: str, work: str, *arguments: str) -> tuple[float, float]:
+    """Return the processor's seconds that work takes in a fresh process after its imports, and the peak in megabytes."""
+    command = [sys.executable, "-c", TIMED.format(imports=imports, work=work), *arguments]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
+    seconds, kilobytes = map(float, result.stdout.splitlines()[-1].split())
+    return seconds, kilobytes / 1000
+
+
+def beside_floors(
+    head: str, floors: Mapping[str, str], found: Mapping[str, Sequence[tuple[float, float]]]
+) -> list[str]:
+    """Return Markdown: medians of seconds and megabytes of each program, and how many times those of its floor they are."""
+    medians = {name: [statistics.median(column) for column in zip(*r, strict=True)] for name, r in found.items()}
+    lines = [f"| {head} | s | times the floor | peak MB |", "|---|---|---|---|"]
+    for name, (seconds, megabytes) in medians.items():
+        lines.append(f"| {name} | {seconds:.2f} | {seconds / medians[floors[name]][0]:.2f} | {megabytes:.0f} |")
     return lines
 
 

@@ -32,7 +32,7 @@ ROOMS: dict[str, str] = {
     "checkpoint/graph/": "object_graph object_tensors path_globs optimizers optimizer_lists slot_owners agreement "
     "graph_roles named_roles roles object_paths outline ways graph_edit",
     "checkpoint/find/": "lookup state_file guess locate",
-    "formats/": "container dtypes sinks npy archive safetensors npz directory bundle opening",
+    "formats/": "container dtypes sinks npy archive safetensors zips npz directory bundle opening",
     "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog folder targets",
     "families/language/": "axes calls facts optimizer rules relatives family layouts custom match target layout_file",
     "families/bert/": "order relatives garden garden_2019",

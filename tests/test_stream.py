@@ -30,10 +30,12 @@ def test_runs_make_up_the_whole_in_its_order(shape: tuple[int, ...], most: int) 
 
 @pytest.mark.parametrize("value", [np.arange(24.0).reshape(2, 3, 4), np.array(["a", "bc"]), np.complex64(1 + 2j)])
 @pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("at_once", [0, 16])
 def test_pieces_add_up_to_the_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, big_endian: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, big_endian: bool, at_once: int
 ) -> None:
     monkeypatch.setattr(local_input, "CHUNK_SIZE", 16)
+    monkeypatch.setattr("tfckpt.bundle.stream.AT_ONCE", at_once)
     tfckpt.save(tmp_path / "c", {"w": value}, big_endian=big_endian)
     with tfckpt.open(tmp_path / "c") as checkpoint:
         pieces = list(stream(checkpoint.reader, checkpoint.entry("w"), verify=True))

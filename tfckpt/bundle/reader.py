@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
 MAX_SHARING = 16
+UNREADABLE = FormatError, CheckpointNotFoundError, StorageError  # what whoever reads a tensor gets
 KEYS_SLACK = 1 << 20  # bytes by which an index with holes may list more of slices' keys than it has keys
 
 INDEX_READAHEAD = 8 << 20  # bytes that one request brings of a remote index: all of it, nearly always
@@ -280,20 +281,31 @@ class BundleReader:
 
         Raises: FormatError. A file or a slice that is missing or cut short is an error of whoever reads it.
         """
-        nbytes, sizes = 0, {}
+        nbytes, sizes = 0, dict[int, int]()
         for entry in entries:
-            with suppress(FormatError, CheckpointNotFoundError, StorageError):
-                for stored in [piece for _, piece in self.pieces(entry)] if entry.slices else (entry,):
-                    if stored.shard not in sizes:
-                        sizes[stored.shard] = self._open(stored.shard).size
-                    if stored.offset + stored.nbytes <= sizes[stored.shard]:
-                        nbytes += stored.nbytes
+            for stored in self._known_slices(entry) if entry.slices else (entry,):
+                if stored.shard not in sizes:
+                    sizes[stored.shard] = self._known_size(stored.shard)
+                if stored.offset + stored.nbytes <= sizes[stored.shard]:
+                    nbytes += stored.nbytes
         most = MAX_SHARING * sum(sizes.values())
         if nbytes > most:
             expected = f"at most {MAX_SHARING} times the size of their data files, {most:,} bytes"
             raise FormatError(
                 "tensors over the same bytes", path=self._index.path, expected=expected, got=f"{nbytes:,}"
             )
+
+    def _known_slices(self, entry: Entry) -> list[Entry]:
+        """Return the entries of a tensor's slices; none if one of them is wrong, which is an error of whoever reads it."""
+        with suppress(*UNREADABLE):
+            return [stored for _, stored in self.pieces(entry)]
+        return []
+
+    def _known_size(self, shard: int) -> int:
+        """Return the size of a data file; 0 if it cannot be opened, which is an error of whoever reads it."""
+        with suppress(*UNREADABLE):
+            return self._open(shard).size
+        return 0
 
     def explain(self, error: TfckptError) -> bool:
         """Make an error in a data file one about the file, if that is something else altogether; return whether it is."""

@@ -22,6 +22,7 @@ from tfckpt.storage.paths import V2
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
+AT_ONCE = 1 << 16  # bytes of a whole tensor that are read at once, which is quicker than piece by piece
 RUN_SIZE = 1 << 20  # elements of a partitioned tensor that are put together at a time
 
 
@@ -31,21 +32,20 @@ def stream(reader: TensorReader, entry: Entry, *, verify: bool) -> Iterator[Arra
     Numbers come in pieces of 1 MiB, or of `RUN_SIZE` elements if the tensor is partitioned. Strings and variants, and
     whatever a V1 checkpoint holds, come all at once: they are stored with their lengths, or as messages.
 
-    Raises: ChecksumError, with ``verify``: after the last piece of a whole tensor, before the first of others; FormatError,
-        UnsupportedError (a resource).
+    Raises: ChecksumError, with ``verify``: after the last piece of a large whole tensor, before the first of others;
+        FormatError, UnsupportedError (a resource).
     """
-    big_endian = reader.big_endian
-    if entry.is_numeric and reader.stores_as_written(entry, big_endian=big_endian):
-        for chunk in reader.chunks(entry, verify=verify):
-            values: Array = np.frombuffer(chunk, entry.dtype)
-            yield swap(values) if big_endian else values
-    elif entry.is_numeric and reader.format == V2:
+    if not entry.is_numeric or reader.format != V2 or (entry.nbytes <= AT_ONCE and not entry.slices):
+        yield reader.read(entry, verify=verify, mapped=False).reshape(-1)
+    elif entry.slices:
         if verify:
             reader.verify(entry)
         for box in runs(entry.shape, RUN_SIZE):
             yield reader.read_box(entry, box, mapped=False).reshape(-1)
     else:
-        yield reader.read(entry, verify=verify, mapped=False).reshape(-1)
+        for chunk in reader.chunks(entry, verify=verify):
+            values: Array = np.frombuffer(chunk, entry.dtype)
+            yield swap(values) if reader.big_endian else values
 
 
 def runs(shape: tuple[int, ...], most: int) -> Iterator[Ranges]:

@@ -266,29 +266,30 @@ class BundleWriter:
     ) -> None:
         """Append bytes to the shard, and their entry to the index."""
         self._check_name(key)
-        name = decode_name(key)
         if self._max_shard_size is not None and self._data.offset and self._data.offset + nbytes > self._max_shard_size:
             self.next_shard()
-        data, offset = self._data, self._data.offset
-        local = data if isinstance(data, OutputFile) and not self._stream else None  # stores take bytes in order
-        if isinstance(chunks, StoredBytes) and local is not None and (crc is not None or nbytes):
-            local.reserve(nbytes)
-            self._waiting.append(chunks.to_run(local.temporary, local.path, offset))
+        data = self._data
+        offset = data.offset
+        may_wait = not self._stream and (crc is not None or nbytes)
+        if may_wait and isinstance(chunks, StoredBytes) and isinstance(data, OutputFile):  # stores take bytes in order
+            data.reserve(nbytes)
+            self._waiting.append(chunks.to_run(data.temporary, data.path, offset))
             if crc is None:
                 self._unknown[key] = chunks.where
                 crc = 0
         else:
-            crc = self._append(chunks, crc)
-        assert self._data.offset - offset == nbytes, (name, nbytes)
+            crc = self._append(data, chunks, crc)
+        name = decode_name(key)
+        assert data.offset - offset == nbytes, (name, nbytes)
         self._entries[key] = Entry(name, data_type, shape, self._number, offset, nbytes, crc)
 
-    def _append(self, chunks: Iterable[Chunk], crc: int | None) -> int:
-        """Write chunks at the end of the shard; return their masked checksum, which is computed unless it is given."""
+    def _append(self, data: files.Output, chunks: Iterable[Chunk], crc: int | None) -> int:
+        """Write chunks at the end of a shard; return their masked checksum, which is computed unless it is given."""
         computed = 0
         for chunk in chunks:
             if crc is None:
                 computed = crc32c(chunk, computed)
-            self._data.write(chunk)
+            data.write(chunk)
             if self._progress is not None:
                 self._progress(len(chunk))
         return mask(computed) if crc is None else crc

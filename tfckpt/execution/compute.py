@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tfckpt.bundle.values.entry import Entry
@@ -25,14 +24,6 @@ def planned_entry(item: Input, source: Readable) -> Entry:
         expected = f"the tensor that was planned for, {list(item.shape)}"
         raise FormatError(f"tensor {item.source!r}", path=source.prefix, expected=expected, got=got)
     return entry
-
-
-def planned_entries(steps: Iterable[Step], source: Readable) -> list[Entry]:
-    """Return the source's entries for all that steps read.
-
-    Raises: FormatError if the source has changed since the plan was made.
-    """
-    return [planned_entry(item, source) for step in steps for item in step.inputs if item.source]
 
 
 def compute(step: Step, source: Readable, *, verify: bool) -> Array:

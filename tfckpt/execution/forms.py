@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfckpt.base.issues import Issue
+from tfckpt.bundle.listing import collector_paused
 from tfckpt.errors import PlanError
 from tfckpt.execution.compute import compute
 from tfckpt.formats.container import Tensor, TensorSink, TensorSource
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 def check_forms(plan: Plan, sink: type[TensorSink], source: TensorSource) -> None:
     """Raise PlanError, with everything that cannot go. Strings are read, to see whether they can be given one width."""
-    complaints = [
-        why._replace(subject=repr(step.source or step.target))
-        for step in plan.steps
-        if (why := _against(step, sink, source)) is not None
-    ]
+    with collector_paused():
+        complaints = [
+            why._replace(subject=repr(step.source or step.target))
+            for step in plan.steps
+            if (why := _against(step, sink, source)) is not None
+        ]
     complaints += sink.ambiguous([step.target for step in plan.steps])
     if complaints:
         raise PlanError([why._replace(origin=plan.source) for why in complaints])

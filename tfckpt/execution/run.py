@@ -23,7 +23,7 @@ from tfckpt.bundle.values.entry import Entry, stored_at
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.errors import UnsupportedError, printable, remedied
-from tfckpt.execution.compute import planned_entries, planned_entry
+from tfckpt.execution.compute import planned_entry
 from tfckpt.formats.bundle import BundleSink, BundleSource
 from tfckpt.formats.container import Chunk, Destination, Tensor, TensorSink, TensorSource
 from tfckpt.planning.plan import Plan, Written
@@ -72,9 +72,10 @@ def run(plan: Plan, source: TensorSource, sink: TensorSink, *, mode: str = COPY,
         verify: compare the checksum of each tensor that is written.
     Raises: CheckpointExistsError, ChecksumError, FormatError, StorageError; UnsupportedError if ``mode`` is impossible here.
     """
-    own = [step for step in plan.steps if step.same_as is None]
-    source.check(planned_entries(own, source), verify=verify)
-    pieces = [_piece(step, source) for step in plan.steps]
+    with collector_paused():
+        pieces = [_piece(step, source) for step in plan.steps]
+        own = (piece for piece in pieces if piece.step.same_as is None)
+        source.check([entry for piece in own for entry in _entries(piece)], verify=verify)
     with sink:
         written, shared = _share(pieces, source, sink, mode, verify=verify)
         write(pieces, sink, verify=verify, graph=plan.object_graph, shared=shared)
@@ -204,6 +205,13 @@ def _encoder() -> Callable[..., Chunk]:
 
 def _piece(step: Step, source: TensorSource) -> Piece:
     return Piece(source, step, planned_entry(step.inputs[0], source) if step.keeps_bytes else None)
+
+
+def _entries(piece: Piece) -> list[Entry]:
+    """Return the source's entries for all that a piece reads."""
+    if piece.stored is not None:
+        return [piece.stored]
+    return [planned_entry(item, piece.source) for item in piece.step.inputs if item.source]
 
 
 def _tensor(piece: Piece, sink: TensorSink) -> Tensor:

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tfckpt.base.issues import Issue
@@ -23,10 +24,10 @@ from tfckpt.formats.archive import Archive, Member
 from tfckpt.formats.container import NO_NOTE, NPZ, Chunk, Container, Tensor, register
 from tfckpt.formats.dtypes import NAMES
 from tfckpt.formats.npy import START_SIZE, ArraySink, Header, data_type_in, padded, parse_header
-from tfckpt.formats.sinks import NOTE, FileSink, Out
+from tfckpt.formats.sinks import NOTE, FileSink
+from tfckpt.formats.zips import ZipWriter
 from tfckpt.storage import files
 from tfckpt.storage.local_input import CHUNK_SIZE
-from tfckpt.storage.local_output import OutputFile
 from tfckpt.storage.sniff import ZIP, remedy_for
 
 if TYPE_CHECKING:
@@ -35,47 +36,12 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
 
 SUFFIX = ".npy"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first day: equal tensors make equal files
 ENCRYPTED = 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two
 LOCAL_HEADER_SIZE = 30
 NOTE_LIMIT = 0xFFFF  # bytes of a zip's comment
 MAX_NAME = 0xFFFF - len(SUFFIX)  # bytes
 LEADS_AWAY = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)", re.DOTALL)
-
-
-class _Writable(io.RawIOBase):
-    """A sink as zipfile wants it: with a position, that can go back where a file on the disk lets it."""
-
-    def __init__(self, sink: Out) -> None:
-        self._sink = sink
-        self._local = sink if isinstance(sink, OutputFile) else None
-        self._at = sink.offset
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._local is not None
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if self._local is None:
-            raise io.UnsupportedOperation("seek")
-        self._at = offset + (self._sink.offset if whence == io.SEEK_END else 0)
-        return self._at
-
-    def write(self, data: Any) -> int:
-        with memoryview(data) as view:
-            back = self._sink.offset - self._at
-            if back and self._local is not None:
-                self._local.rewrite(view[:back], self._at)
-                view = view[back:]  # noqa: PLW2901 - the rest
-            self._sink.write(view)
-            self._at += len(data)
-        return len(data)
 
 
 class _Readable(io.RawIOBase):
@@ -108,33 +74,6 @@ class _Readable(io.RawIOBase):
         return count
 
 
-class ZipSink:
-    """A .npz file on its way: `add` its arrays, `finish`, `leave`."""
-
-    def __init__(self, sink: Out) -> None:
-        self._zip = zipfile.ZipFile(_Writable(sink), "w", zipfile.ZIP_STORED, allowZip64=True)
-
-    def leave(self) -> None:
-        """Write nothing more."""
-        self._zip.fp = None  # or it would write the list of what is there when it goes, be that all or not
-
-    def add(self, name: str, noted: str, header: bytes, chunks: Iterable[bytes | memoryview]) -> None:
-        """Write an array; ``noted`` is its dtype's name if NumPy's header does not tell."""
-        info = zipfile.ZipInfo(name + SUFFIX, EPOCH)
-        info.external_attr = 0o600 << 16
-        info.comment = noted.encode()
-        with self._zip.open(info, "w", force_zip64=True) as member:
-            member.write(header)
-            for chunk in chunks:
-                member.write(chunk)
-
-    def finish(self, note: dict[str, Any]) -> None:
-        """Write the list of what is there."""
-        text = json.dumps(note).encode()
-        self._zip.comment = text if len(text) <= NOTE_LIMIT else b""
-        self._zip.close()
-
-
 class NpzSink(ArraySink, FileSink):
     """A .npz file on its way, or a stream of one."""
 
@@ -162,26 +101,23 @@ class NpzSink(ArraySink, FileSink):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._zip = ZipSink(self.out)
+        self._zip = ZipWriter(self.out)
         return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._zip.leave()
-        super().__exit__(*exception)
 
     def put(self, tensor: Tensor, chunks: Iterable[Chunk]) -> None:
         """Write an array of numbers."""
-        name = dtype_name(tensor.data_type)
-        self._zip.add(tensor.name, name if name in NAMES else "", self.header(tensor), self.counted(tensor, chunks))
+        noted = dtype_name(tensor.data_type)  # where NumPy's header does not tell
+        content = chain((self.header(tensor),), self.counted(tensor, chunks))
+        self._zip.add(tensor.name + SUFFIX, content, noted if noted in NAMES else "")
 
     def put_strings(self, tensor: Tensor, values: Array) -> None:
         """Write an array of strings."""
-        header, content = padded(tensor, values)
-        self._zip.add(tensor.name, "", header, [content])
+        self._zip.add(tensor.name + SUFFIX, padded(tensor, values))
 
     def finish(self) -> None:
         """Write the list of what is there."""
-        self._zip.finish(self.note)
+        note = json.dumps(self.note).encode()
+        self._zip.finish(note if len(note) <= NOTE_LIMIT else b"")
 
 
 def open_npz(path: str) -> Archive:

@@ -120,9 +120,13 @@ class BlockBuilder:
         else:
             self._restarts.append(len(self._buffer))
             self._since_restart = 0
-        rest = key[shared:]
-        lengths = encode_varint(shared) + encode_varint(len(rest)) + encode_varint(len(value))
-        self._buffer += lengths + rest + value
+        unshared, size = len(key) - shared, len(value)
+        if shared | unshared | size < 0x80:
+            self._buffer += bytes((shared, unshared, size))
+        else:
+            self._buffer += encode_varint(shared) + encode_varint(unshared) + encode_varint(size)
+        self._buffer += key[shared:]
+        self._buffer += value
         self._last_key = key
         self._since_restart += 1
 

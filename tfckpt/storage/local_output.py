@@ -60,8 +60,12 @@ class OutputFile:
     def rewrite(self, data: bytes | memoryview, offset: int) -> None:
         """Write over bytes that were appended."""
         assert offset + len(data) <= self.offset, self.path
-        self._flush()
-        _write_at(self._fd, self.path, data, offset)
+        buffered = offset - (self.offset - len(self._buffer))
+        if buffered >= 0:
+            self._buffer[buffered : buffered + len(data)] = data
+        else:
+            self._flush()
+            _write_at(self._fd, self.path, data, offset)
 
     def reserve(self, nbytes: int) -> int:
         """Leave room for ``nbytes`` at the end; return the offset of that range."""

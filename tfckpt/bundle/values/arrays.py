@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 DECODERS = {DT_STRING: decode_strings, DT_VARIANT: decode_variants}
+QUICKLY_COPIED = 1 << 12  # bytes of which a copy costs less than a view
 ENCODERS = {DT_STRING: encode_strings, DT_VARIANT: encode_variants}
 
 
@@ -29,14 +30,21 @@ def shaped(name: str, make: Callable[[], Array]) -> Array:
     try:
         return make()
     except ValueError as error:
-        raise UnsupportedError(f"tensor {name!r} cannot be a NumPy array: {error}") from None
+        raise _unshaped(name, error) from None
+
+
+def _unshaped(name: str, error: ValueError) -> UnsupportedError:
+    return UnsupportedError(f"tensor {name!r} cannot be a NumPy array: {error}")
 
 
 def numeric_array(entry: Entry, stored: memoryview | bytes, *, big_endian: bool) -> Array:
     """Return the values of a numeric tensor: a read-only view of ``stored``, or a copy if the bytes must be swapped."""
     import numpy as np
 
-    array: Array = shaped(entry.name, lambda: np.ndarray(entry.shape, entry.dtype, stored))
+    try:  # what `shaped` does, without its call: there may be very many small tensors
+        array: Array = np.ndarray(entry.shape, numpy_dtype(entry.data_type), stored)
+    except ValueError as error:
+        raise _unshaped(entry.name, error) from None
     array.flags.writeable = False
     return swap(array.reshape(-1)).reshape(entry.shape) if big_endian else array
 
@@ -100,10 +108,10 @@ def encode_array(
         return data_type, (), *ENCODERS[data_type]([_as_bytes(name, value)], big_endian=big_endian)
     import numpy as np
 
-    from tfckpt.bundle.values.typed import TypedArray
+    if data_type is None and type(value) is not np.ndarray:
+        from tfckpt.bundle.values.typed import TypedArray
 
-    if isinstance(value, TypedArray) and data_type is None:
-        data_type = value.data_type
+        data_type = value.data_type if isinstance(value, TypedArray) else None
     try:
         array = np.asarray(value)
         natural = data_type_of(array.dtype)
@@ -121,15 +129,16 @@ def encode_array(
     return data_type, array.shape, data, masked_crc32c(data)
 
 
-def encode_numbers(array: Array, *, big_endian: bool) -> memoryview:
+def encode_numbers(array: Array, *, big_endian: bool) -> bytes | memoryview:
     """Return numbers as stored bytes of that byte order, in row-major order."""
     import numpy as np
 
-    flat = array if array.ndim == 1 and array.flags.c_contiguous else np.ascontiguousarray(array).reshape(-1)
     base = array.dtype[0] if array.dtype.names else array.dtype  # a record of one quantized number has no order itself
     if (base.byteorder == ">") != big_endian:
-        flat = swap(flat)
-    return flat.view(np.uint8).data
+        array = swap(array)
+    if array.nbytes <= QUICKLY_COPIED:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _as_bytes(name: str, item: object) -> bytes:

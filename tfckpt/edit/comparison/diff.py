@@ -187,15 +187,16 @@ class Comparer:
         """Compare the tensors of equal names."""
         pairs = []
         ignored: dict[str, str] = {}
-        for ours in self._a.entries():
-            theirs = self._b.reader.entry(ours.name)
+        all_ours, all_theirs = self._a.reader.entries, self._b.reader.entries
+        for ours in all_ours.values():
+            theirs = all_theirs.get(ours.name)
             rule = self._rule(ours.name, "" if theirs is None else ours.name)
             if rule is not None:
                 ignored[ours.name] = rule
             else:
                 pairs.append(only(ours, ONLY_A) if theirs is None else self.pair(ours, theirs))
-        for entry in self._b.entries():
-            if self._a.reader.entry(entry.name) is None:
+        for entry in all_theirs.values():
+            if entry.name not in all_ours:
                 rule = self._rule("", entry.name)
                 if rule is not None:
                     ignored[entry.name] = rule
@@ -205,6 +206,8 @@ class Comparer:
 
     def _rule(self, a: str, b: str) -> str | None:
         """Return the rule that leaves out a tensor, called so in A and so in B, if there is one; empty where it is not."""
+        if self._selection.has_all:
+            return None
         return self._selection.rule(*((meant, n) for meant, n in ((self._meant_a, a), (self._meant_b, b)) if n))
 
     def by_plan(self, plan: Plan) -> Comparison:
@@ -245,18 +248,19 @@ class Comparer:
         return self._compare(ours.name, ours.dtype_name, ours.shape, theirs, values)
 
     def _compare(self, a: str, kind: str, shape: tuple[int, ...], theirs: Entry, values: Iterator[Array]) -> Pair:
-        dtypes, shapes = (kind, theirs.dtype_name), (shape, theirs.shape)
+        other = theirs.dtype_name
+        dtypes, shapes = (kind, other), (shape, theirs.shape)
         if shape != theirs.shape:
             return Pair(a, theirs.name, SHAPE, dtypes, shapes)
-        distance = Distance()
-        if ("string" in dtypes or "variant" in dtypes) and kind != theirs.dtype_name:
+        if kind != other and ("string" in dtypes or "variant" in dtypes):
             return Pair(a, theirs.name, DTYPE, dtypes, shapes)
+        distance, how = Distance(), self._how
         for x, y in aligned(values, stream(self._b.reader, theirs, verify=True)):
-            distance.add(x, y, self._how.tolerance)
-            if self._how.count is not None:
-                self._how.count(x.nbytes + y.nbytes)
+            distance.add(x, y, how.tolerance)
+            if how.count is not None:
+                how.count(x.nbytes + y.nbytes)
         verdict = VALUES if distance.differing else SAME
-        if kind != theirs.dtype_name and not self._how.ignore_dtypes:
+        if kind != other and not how.ignore_dtypes:
             verdict = DTYPE
         return Pair(a, theirs.name, verdict, dtypes, shapes, distance)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[Any]
 
+NOTHING: Array = np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -68,6 +70,10 @@ class Distance:
         if a.dtype.hasobject or b.dtype.hasobject:
             apart = np.array([x != y for x, y in zip(a, b, strict=True)], np.bool_)
         else:
+            self.max_absolute, self.max_relative = self.max_absolute or 0, self.max_relative or 0.0
+            if a.dtype == b.dtype and a.tobytes() == b.tobytes():  # of most, and quickly told; a NaN is one
+                self.count += len(a)
+                return
             apart = self._add_numbers(a, b, tolerance)
         if apart.any():
             self.differing += int(apart.sum())
@@ -77,7 +83,6 @@ class Distance:
 
     def _add_numbers(self, a: Array, b: Array, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
         equal = _equal(a, b)
-        self.max_absolute, self.max_relative = self.max_absolute or 0, self.max_relative or 0.0
         if equal.all():
             return ~equal
         places = np.flatnonzero(~equal)
@@ -105,15 +110,19 @@ def aligned(a: Iterable[Array], b: Iterable[Array]) -> Iterator[tuple[Array, Arr
     [([0, 1], [0, 1]), ([2], [0])]
     """
     others = iter(b)
-    rest: Array = np.empty(0)
+    rest = NOTHING
     for piece in a:
         values = piece
         while len(values):
             while not len(rest):
                 rest = next(others)
-            n = min(len(values), len(rest))
-            yield values[:n], rest[:n]
-            values, rest = values[n:], rest[n:]
+            if len(values) == len(rest):  # nearly always
+                yield values, rest
+                values = rest = NOTHING
+            else:
+                n = min(len(values), len(rest))
+                yield values[:n], rest[:n]
+                values, rest = values[n:], rest[n:]
     for _ in others:  # to its end, where the checksum is compared
         pass
 

@@ -41,6 +41,11 @@ class Selection:
         self._globs = frozenset(word for word in (*only, *ignore) if word not in ROLES)
         self._used: set[str] = set()
 
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing is left out."""
+        return not self._only and not self._ignore
+
     def meanings(self, checkpoint: Checkpoint) -> Meanings:
         """Return what the words mean in a checkpoint.
 
