@@ -88,21 +88,21 @@ class Dialect:
         if self.is_derived:
             found = {name: self._renamed(name) for name in hubs if not _is_dropped(name, fields)}
             return found | {hub: name for name in fields.get("add", {}) if (hub := self._hub(name)) in OUTPUTS}
-        return {hub: name for name in self.tensors if (hub := self._hub(name)) in hubs}
+        return {hub: name for name in self.tensors if (hub := self._hub(name)) in (*hubs, *OUTPUTS)}
 
     def clean(self, values: str = "{}", *, slots: bool = False) -> dict[str, Array]:
         """Return the same model by google-research's names; with the optimizer's moments if asked for."""
-        turned = self._fields.get("transposed", ())
-        found = {}
+        found: dict[str, Array] = {}
         for hub, name in self.variables.items():
-            place = values.format(name, rest=name.partition("/")[2])
-            if place in self.tensors:
-                value = self.tensors[place]
-                found[hub] = value.T.copy() if name in turned else value
-        if slots:
+            places = {hub: values.format(name, rest=name.partition("/")[2])}
+            places |= {f"{hub}/{slot}": self._slot(hub, slot) for slot in MOMENTS if slots}
+            turn = name in self._fields.get("transposed", ())
             found |= {
-                f"{hub}/{slot}": self.tensors[self._slot(hub, slot)] for slot in MOMENTS for hub in self.variables
+                new: v.T.copy() if turn else v
+                for new, old in places.items()
+                if (v := self.tensors.get(old)) is not None
             }
+        if slots:
             found["global_step"] = self.tensors[self._fields.get("step", self._renamed("global_step"))]
         return found
 
@@ -294,7 +294,15 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("teacher_and_student", "--source-scope student/bert"): SOURCE_SCOPE,
     ("shadow", "--averages"): AVERAGES,
     ("averages_in_scope", "--averages"): AVERAGES,
+    ("keras_bert", ""): NAMES,
+    ("keras_bert", "--rename auto"): RENAME,
+    ("keras_bert", "--rename auto --slots convert"): RENAME,
+    ("keras_bert", "--to pretrainer"): NAMES,
+    ("keras_bert", "--to pretrainer --rename auto"): RENAME,
+    ("bert_for_tf2", "--fill normal:1"): NAMES,
+    ("bert_for_tf2", "--fill normal:1 --rename auto"): RENAME,
+    ("bert_for_tf2", "--fill normal:1 --rename auto --slots convert"): RENAME,
+    ("bert_for_tf2", "--to classifier --fill normal:1 --rename auto --head dense"): RENAME,
 }
-NOT_YET_TOLD: Mapping[str, str] = dict.fromkeys(
-    ("keras_of_2018", "multistep_adam", "radam"), ROLES
-)  # whose roles are wrong
+# Whose roles are wrong.
+NOT_YET_TOLD: Mapping[str, str] = dict.fromkeys(("keras_of_2018", "keras_of_2019", "multistep_adam", "radam"), ROLES)
