@@ -9,8 +9,9 @@ import json
 import re
 import shlex
 import shutil
+import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from advice import follow
 
 import tfckpt
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, VARIABLE_VALUE, Attribute, variable_key
 
 DATA = Path(__file__).parents[1] / "data" / "dialects"
 NAME = "model.ckpt-2"
@@ -73,6 +75,8 @@ class Dialect:
         if not self.is_derived:
             return stored(self.name)
         found = {self._renamed(n): v for n, v in stored(fields["base"]).items() if not _is_dropped(n, fields)}
+        if "flags" in fields:
+            return _objects(found, fields["flags"])
         found |= {name: _other(name, shape) for name, shape in fields.get("add", {}).items()}
         for pattern, scope in fields.get("again", {}).items():
             found |= {
@@ -92,6 +96,8 @@ class Dialect:
 
     def clean(self, values: str = "{}", *, slots: bool = False) -> dict[str, Array]:
         """Return the same model by google-research's names; with the optimizer's moments if asked for."""
+        if self.is_of_objects:
+            return {hub: stored(self._fields["base"])[hub] for hub in self.variables}
         found: dict[str, Array] = {}
         for hub, name in self.variables.items():
             places = {hub: values.format(name, rest=name.partition("/")[2])}
@@ -110,6 +116,11 @@ class Dialect:
     def is_derived(self) -> bool:
         """Whether it is not a folder of its own."""
         return "base" in self._fields
+
+    @property
+    def is_of_objects(self) -> bool:
+        """Whether it has an object graph; then its names are keys of objects, and only the values tell what is what."""
+        return "flags" in self._fields
 
     @property
     def has_moments(self) -> bool:
@@ -149,6 +160,20 @@ class Dialect:
         for pattern, replacement in self._fields.get("hub", ()):
             name = re.sub(pattern, replacement, name)
         return name
+
+
+def _objects(variables: Mapping[str, Array], flags: Iterable[str]) -> dict[str, Array]:
+    """Return what an object-based checkpoint of the encoder has, with switches beside it."""
+    with tempfile.TemporaryDirectory() as directory:
+        tfckpt.convert(save(Path(directory, "source"), variables), f"{directory}/model", sync=False)
+        with tfckpt.open(f"{directory}/model") as checkpoint:
+            tensors, graph = {name: np.array(value) for name, value in checkpoint.items()}, checkpoint.object_graph
+    assert graph is not None
+    for flag in flags:
+        node = graph.nodes[graph.node_at((flag,))]
+        node.attributes = [Attribute(VARIABLE_VALUE, variable_key(flag), flag)]
+        tensors[variable_key(flag)] = np.array(True)
+    return {**tensors, OBJECT_GRAPH_KEY: np.array(graph.serialize(), object)}
 
 
 def save(directory: Path, tensors: Mapping[str, Array]) -> str:
@@ -205,8 +230,12 @@ def try_end(dialect: Dialect, end: End) -> Ended:
     if chain.end != follow.DONE:
         return Ended(REFUSED, said)
     save(Path("clean"), dialect.clean(end.values, slots="convert" in words))
-    tfckpt.convert(f"clean/{NAME}", "right/model", **_kept(words), sync=False)
-    found, right = read(DEST), read("right/model")
+    kept = _kept(words)
+    if kept.get("to") == "tf1":
+        shutil.copytree("clean", "right")
+    else:
+        tfckpt.convert(f"clean/{NAME}", f"right/{NAME}", **kept, sync=False)
+    found, right = read(DEST), read(f"right/{NAME}")
     wrong = sorted(name for name in found.keys() | right.keys() if found.get(name) != right.get(name))
     if wrong:
         return Ended(WRONG, f"{len(wrong)} tensors, {wrong[0]} among them\n{said}")
@@ -239,6 +268,7 @@ SOURCE_SCOPE = "there is no --source-scope"
 HEAD = "there is no --head"
 HEADS = "a head of another form is not found"
 NAMES = "nothing says what these names are"
+FLAG = "a switch beside a model is excluded by hand"
 OUTPUT_NUMBERS = "names with :0 need a rewrite first"
 NOT_YET: Mapping[tuple[str, str], str] = {
     ("adam", "--to pretrainer --slots convert"): SLOTS,
@@ -294,6 +324,7 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("teacher_and_student", "--source-scope student/bert"): SOURCE_SCOPE,
     ("shadow", "--averages"): AVERAGES,
     ("averages_in_scope", "--averages"): AVERAGES,
+    ("model_garden_flag", "--to tf1"): FLAG,
     ("keras_bert", ""): NAMES,
     ("keras_bert", "--rename auto"): RENAME,
     ("keras_bert", "--rename auto --slots convert"): RENAME,
