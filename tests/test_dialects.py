@@ -118,5 +118,8 @@ def test_moments_are_what_the_table_says(name: str) -> None:
 def test_what_is_not_yet_so_is_in_the_table() -> None:
     assert NOT_YET.keys() <= {(dialect.name, end.words) for dialect, end in CASES}
     assert NOT_YET_TOLD.keys() <= DIALECTS.keys()
-    assert any(end.end == RIGHT for dialect, end in CASES if (dialect.name, end.words) not in NOT_YET)
+
+
+def test_most_conversions_of_the_table_end_right_at_once() -> None:
+    assert sum(end.end == RIGHT for _, end in CASES) > len(CASES) / 2
     assert (DATA / CONFIG).exists()

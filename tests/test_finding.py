@@ -19,6 +19,7 @@ ELSEWHERE = {
     "base/log": "test_terminal.py",
     "base/progress": "test_embedding.py",
     "base/signatures": "test_options.py",
+    "base/substitutions": "test_find_renames.py",
     "storage/forks": "test_processes.py",
     "storage/remote": "remote/test_stores.py",
     "bundle/listing": "test_open.py",

@@ -42,10 +42,10 @@ REMEDIES: dict[str, tuple[Remedy, str, str | None]] = {
     "verify": (issues.find_damage("a"), "tfckpt.open('a').verify() finds what is damaged", "tfckpt verify a"),
     "look": (issues.look("c"), "look into 'c'", "ls -l c"),
     "compare": (issues.compare("a", "b"), "tfckpt.diff('a', 'b') shows what differs", "tfckpt diff a b"),
-    "rename": (
-        issues.rename("a", "a.renamed", RENAME),
-        "tfckpt.rewrite('a', 'a.renamed', rename=(('ln', 'LayerNorm'),)) changes the names",
-        "tfckpt rewrite a a.renamed --rename ln=LayerNorm && tfckpt convert a.renamed b --scope s",
+    "export": (
+        issues.export("a")[0],
+        "tfckpt.export('a', 'a.npz') writes its arrays",
+        "tfckpt export a a.npz",
     ),
     "configure": (
         issues.configure("c.json", "vocab_size", 40, "30"),
@@ -71,13 +71,15 @@ MENDED_BY: dict[str, list[str]] = {
     "wrong-shape": ["configure", "leave out"],
     "wrong-vocabulary": ["configure"],
     "wrong-positions": ["configure"],
+    "padded-table": ["give", "configure"],
     "contradicting-heads": ["leave out"],
+    "relative-positions": ["export"],
     "unknown-heads": ["give"],
     "no-mean": ["give"],
     "stray-variable": ["give"],
     "stray-beside": ["give"],
     "stray-tensor": ["give"],
-    "renamed": ["rename"],
+    "renamed": ["give"],
     "excluded": ["give instead"],
     "excluded-head": ["give instead"],
     "excluded-by-a-part": ["give instead"],
@@ -86,6 +88,7 @@ MENDED_BY: dict[str, list[str]] = {
     "zeros-stay": ["give"],
     "keys-without-graph": ["list"],
     "other-variables": ["list"],
+    "related-model": ["export"],
     "no-known-family": ["list"],
     "look-alikes": ["choose"],
     "no-graph": ["leave out"],
@@ -238,7 +241,7 @@ def test_one_pattern_matches_all_of_several_names(names: list[str], pattern: str
 
 
 def test_an_issue_is_json() -> None:
-    issue = Issue("wrong-shape", "x", "[4]", "[3]", "c", (issues.rename("a", "b", RENAME),))
+    issue = Issue("wrong-shape", "x", "[4]", "[3]", "c", (issues.give(rename=RENAME),))
     assert json.loads(json.dumps(issue.to_json())) == {
         "code": "wrong-shape",
         "subject": "x",
@@ -247,8 +250,8 @@ def test_an_issue_is_json() -> None:
         "origin": "c",
         "remedies": [
             {
-                "action": "rename",
-                "arguments": [["source", "a"], ["dest", "b"], ["rename", [["ln", "LayerNorm"]]]],
+                "action": "give",
+                "arguments": [["rename", [["ln", "LayerNorm"]]]],
                 "loses": "",
             }
         ],

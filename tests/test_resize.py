@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.commands import Captured, fail_and_advise
 
 import tfckpt
 from tfckpt.checkpoint.graph.object_graph import variable_key
@@ -71,6 +73,111 @@ def test_the_source_is_held_to_its_own_configuration(bert_copy: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"vocab_size": 32}), encoding="utf-8")
     with pytest.raises(PlanError, match=r"expected vocab_size = 32 \(bert_config.json\), got 30"):
         tfckpt.plan(bert_copy, vocab_size=32)
+
+
+BIAS, PLACES = "cls/predictions/output_bias", "bert/embeddings/position_embeddings"
+
+
+def padded(bert: str, directory: Path, *names: str, rows: int = 2) -> str:
+    """Return the prefix of a copy in which these tables have more rows at their ends, beside the old configuration."""
+    tensors = {name: np.array(value) for name, value in tfckpt.open(bert).items()}
+    for name in [entry for entry in tensors if entry.startswith(names)]:
+        more = np.full((rows, *tensors[name].shape[1:]), 7, np.float32)
+        tensors[name] = np.concatenate([tensors[name], more])
+    directory.mkdir()
+    tfckpt.save(directory / "model.ckpt", tensors)
+    shutil.copy(Path(bert).parent / "bert_config.json", directory)
+    return str(directory / "model.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("names", "subject", "field", "got", "option"),
+    [
+        ((TABLE,), f"{TABLE} [32, 8]", "vocab_size = 30", 32, "vocab-size 30"),
+        ((TABLE, BIAS), f"{TABLE} [32, 8] and 1 more", "vocab_size = 30", 32, "vocab-size 30"),
+        ((BIAS,), f"{BIAS} [32]", "vocab_size = 30", 32, "vocab-size 30"),
+        ((PLACES,), f"{PLACES} [18, 8]", "max_position_embeddings = 16", 18, "max-positions 16"),
+    ],
+    ids=["the table", "the table and the head", "the head", "the positions"],
+)
+def test_a_table_with_more_rows_than_stated_is_said_with_both_numbers_and_cut_by_what_is_advised(
+    bert: str, tmp_path: Path, capsys: Captured, names: tuple[str, ...], subject: str, field: str, got: int, option: str
+) -> None:
+    prefix, dest = padded(bert, tmp_path / "s", *names), str(tmp_path / "out")
+    lines, advice = fail_and_advise(capsys, "convert", prefix, dest, "--to", "pretrainer")
+    assert lines == [
+        f"{prefix}: {subject}: expected {field} (bert_config.json), got {got} rows; if those beyond are padding, "
+        f"--{option} cuts them off; else the configuration must state the source's own size"
+    ]
+    assert advice == f"tfckpt convert {prefix} {dest} --to pretrainer --{option}"
+    assert main([*shlex.split(advice)[1:], "--prove"]) == 0
+    plan = tfckpt.convert(bert, tmp_path / "right", to="pretrainer")
+    assert tfckpt.diff(dest, tmp_path / "right").same
+    assert plan.nbytes == tfckpt.plan(prefix, to="pretrainer", vocab_size=30, max_positions=16).nbytes
+
+
+def test_what_is_cut_of_padded_tables_is_said_and_planned(bert: str, tmp_path: Path) -> None:
+    plan = tfckpt.plan(padded(bert, tmp_path / "s", TABLE), to="pretrainer", vocab_size=30)
+    assert plan.notes[:2] == (
+        f"vocab_size: 32 -> 30: the last 2 rows are cut off in {TABLE}",
+        f"vocab_size: 30 already, in {BIAS}",
+    )
+    (step,) = (step for step in plan.to_json()["steps"] if step["resizes"])
+    assert (step["source_shape"], step["shape"]) == ([32, 8], [30, 8])
+    assert step["resizes"] == [{"axis": 0, "old": 32, "new": 30, "fill": "zeros"}]
+    assert (plan.sizes["vocab_size"].value, plan.sizes["vocab_size"].origin) == (30, "bert_config.json")
+    (vocabulary,) = (item for item in plan.constructors[0].arguments if item.name == "vocab_size")
+    assert vocabulary.value == 30
+
+
+def test_a_padded_table_may_be_cut_to_fewer_rows_than_stated_but_not_to_more(bert: str, tmp_path: Path) -> None:
+    prefix = padded(bert, tmp_path / "s", TABLE)
+    tfckpt.convert(prefix, tmp_path / "out", vocab_size=20)
+    with tfckpt.open(bert) as source, tfckpt.open(tmp_path / "out") as dest:
+        np.testing.assert_array_equal(dest[WORDS], source[TABLE][:20])
+    for size in (31, 32, 40):
+        with pytest.raises(PlanError, match="must state the source's own size; use vocab_size to change it") as caught:
+            tfckpt.plan(prefix, vocab_size=size)
+        assert [remedy.action for remedy in caught.value.remedies] == ["configure"]
+
+
+def test_a_table_with_fewer_rows_than_stated_is_refused_whatever_is_asked_for(bert_copy: str) -> None:
+    path = Path(bert_copy).parent / "bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"vocab_size": 32}), encoding="utf-8")
+    for size in (None, 20, 30, 32):
+        with pytest.raises(PlanError, match=r"expected vocab_size = 32 \(bert_config.json\), got 30") as caught:
+            tfckpt.plan(bert_copy, vocab_size=size)
+        assert [issue.code for issue in caught.value.issues] == ["wrong-vocabulary"]
+
+
+def test_without_a_configuration_a_padded_table_is_cut_to_the_rows_of_its_head(bert: str, tmp_path: Path) -> None:
+    prefix = padded(bert, tmp_path / "s", TABLE)
+    (tmp_path / "s" / "bert_config.json").unlink()
+    with pytest.raises(PlanError, match=r"output_bias \[30\]: expected vocab_size = 32"):
+        tfckpt.plan(prefix, to="pretrainer", num_heads=2)
+    with pytest.raises(PlanError, match=r"output_bias \[30\]: expected vocab_size = 32"):
+        tfckpt.plan(prefix, to="pretrainer", num_heads=2, vocab_size=31)  # the head has no row for it
+    tfckpt.convert(prefix, tmp_path / "out", to="pretrainer", num_heads=2, vocab_size=30)
+    tfckpt.convert(bert, tmp_path / "right", to="pretrainer")
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
+
+
+def test_slots_of_padded_tables_are_cut_along(bert: str, tmp_path: Path) -> None:
+    prefix = padded(bert, tmp_path / "s", TABLE, BIAS)
+    tfckpt.convert(prefix, tmp_path / "out", to="pretrainer", slots="convert", vocab_size=30, prove=True)
+    tfckpt.convert(bert, tmp_path / "right", to="pretrainer", slots="convert")
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
+
+
+def test_both_tables_are_cut_by_one_command(bert: str, tmp_path: Path, capsys: Captured) -> None:
+    prefix, dest = padded(bert, tmp_path / "s", TABLE, BIAS, PLACES), str(tmp_path / "out")
+    lines, advice = fail_and_advise(capsys, "convert", prefix, dest)
+    assert len(lines) == 2
+    assert advice is not None
+    assert advice.split(dest)[1].split() == ["--max-positions", "16", "--vocab-size", "30"]
+    assert main(shlex.split(advice)[1:]) == 0
+    tfckpt.convert(bert, tmp_path / "right")
+    assert tfckpt.diff(dest, tmp_path / "right").same
 
 
 def test_the_way_back_resizes_too(bert: str, tmp_path: Path) -> None:

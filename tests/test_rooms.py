@@ -22,7 +22,7 @@ PACKAGE = Path(tfckpt.__path__[0])
 ROOMS: dict[str, str] = {
     "": "base/ _proto/ sstable/ storage/ bundle/ checkpoint/ formats/ families/ planning/ execution/ proof/ edit/ calls/ "
     "many/ page/ types cli/",
-    "base/": "windows progress options codes issues errors html arguments log signatures flags",
+    "base/": "windows progress options codes issues errors html arguments substitutions log signatures flags",
     "sstable/": "varint checksum block format reader recover writer",
     "storage/": "paths forks local_input remote remote_files local_output files graphs sniff lock commit",
     "bundle/": "values/ carry listing reader v1/ tensor_reader stream damage writer",
@@ -34,17 +34,18 @@ ROOMS: dict[str, str] = {
     "checkpoint/find/": "lookup state_file guess locate",
     "formats/": "container dtypes sinks npy archive safetensors npz directory bundle opening",
     "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog folder targets",
-    "families/language/": "axes calls facts optimizer rules family layouts custom match target layout_file",
-    "families/bert/": "order garden garden_2019",
+    "families/language/": "axes calls facts optimizer rules relatives family layouts custom match target layout_file",
+    "families/bert/": "order relatives garden garden_2019",
     "families/albert/": "garden",
     "families/electra/": "garden",
     "families/mobilebert/": "garden",
-    "planning/": "steps config plan source exclusion builder asked/ bound optimizer/ bind mending/ fitting/ sides "
+    "planning/": "steps config plan source exclusion dialect/ builder asked/ bound optimizer/ bind fitting/ mending/ sides "
     "planner keep_names building choose request",
-    "planning/asked/": "resize fills",
+    "planning/dialect/": "scopes moments dialect",
+    "planning/asked/": "resize fills heads",
     "planning/optimizer/": "slots slots_back",
-    "planning/mending/": "find_renames hints",
-    "planning/fitting/": "checks strays withheld missing",
+    "planning/fitting/": "hints checks strays withheld missing",
+    "planning/mending/": "find_renames relatives mend",
     "execution/": "values compute run pieces forms",
     "proof/": "proof places prove recover",
     "edit/": "paths choice renaming edits merging/ average draft salvage comparison/ exchange",

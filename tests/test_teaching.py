@@ -19,15 +19,14 @@ from tfckpt.cli.options import SYNONYMS
 
 pytestmark = pytest.mark.exhaustive
 
-# No command of a shell makes a TensorFlow checkpoint of these, a configuration that was never fetched, or a class that holds
-# the model; what is there is replaced only by whoever says so, and trained values are left out so.
+# No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched; what is there is
+# replaced only by whoever says so, and trained values are left out so.
 WITHOUT_ADVICE = {
     "Keras weights",
     "PyTorch",
     "A frozen graph",
     "A web page as configuration",
-    "A model with several kinds of segments",
-    "A model with relative positions",
+    "A configuration with several kinds of segments",
     "A destination that exists",
     "A variable of your own",
 }
@@ -77,7 +76,7 @@ def test_a_failure_says_what_to_type_next(directory: Path, bin_directory: Path, 
 def follow(command: str, bin_directory: Path) -> int:
     """Type what is said to be next: in this process if it is tfckpt alone, else in a shell; return the exit code."""
     words = shlex.split(command)
-    if words[0] == "tfckpt":
+    if words[0] == "tfckpt" and "&&" not in words:
         return run_here(words[1:]).code
     environment = {
         **os.environ,

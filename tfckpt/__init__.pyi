@@ -83,6 +83,10 @@ def convert(
     dest: PathLike,
     *,
     to: str = "encoder",
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -114,6 +118,16 @@ def convert(
         dest: the exact prefix of the files to write; missing directories are made.
         to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
             holds, and says why in the plan's notes.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
@@ -228,10 +242,13 @@ def export(
     *,
     kind: str | None = None,
     to: str = "source",
-    rename: Sequence[tuple[str, str]] = (),
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
     names: Literal["key", "path", "full"] = "key",
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -267,8 +284,6 @@ def export(
         to: the names and shapes to use: ``"source"`` (unchanged), or a target of `convert`, such as ``"tf1"``. ``"auto"``
             takes the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes
             with ``"source"``.
-        rename: rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; they
-            apply in order.
         drop: leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also matches
             ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
             is left out as a whole.
@@ -276,6 +291,16 @@ def export(
         names: which names to use for tensors of objects: ``"key"``, their keys; ``"path"``, the paths that ``tfckpt tree``
             draws; ``"full"``, the names that TensorFlow 1 would use. A full name is such as ``lstm/lstm_cell/kernel``. What
             lacks a full name has its path, and what has no path its key, which is noted. ``rename`` comes after that.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
@@ -336,9 +361,12 @@ def import_(
     *,
     kind: str | None = None,
     to: str = "source",
-    rename: Sequence[tuple[str, str]] = (),
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -375,12 +403,20 @@ def import_(
         to: the names and shapes to use: ``"source"`` (unchanged), or a target of `convert`, such as ``"tf1"``. ``"auto"``
             takes the fullest that fits. Options that say something of a model are for targets; only ``exclude`` also goes
             with ``"source"``.
-        rename: rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; they
-            apply in order.
         drop: leave out what matches one of these shell globs of names, paths of objects, or full names. ``*`` also matches
             ``/``. One that matches no name is tried on paths of objects, then on full names. An object with several tensors
             is left out as a whole.
         keep: keep only what matches one of these shell globs, which are read like those of ``drop``.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
@@ -500,6 +536,10 @@ def plan(
     source: PathLike,
     *,
     to: str = "encoder",
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -523,6 +563,16 @@ def plan(
         source: a checkpoint: a prefix, one of its files, or its directory. A TF1 one; for the way back, an object-based one.
         to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
             holds, and says why in the plan's notes.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
@@ -574,6 +624,10 @@ def prove(
     dest: PathLike,
     *,
     to: str = "encoder",
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -603,6 +657,16 @@ def prove(
         dest: the checkpoint to compare with it: a prefix, one of its files, or its directory.
         to: name of the target's layout; ``tfckpt layouts`` lists them. ``"auto"`` takes the fullest one for what the source
             holds, and says why in the plan's notes.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
@@ -659,6 +723,10 @@ def report(
     stats: bool = True,
     bins: int = 24,
     overwrite: bool = False,
+    rename: str | Sequence[str | tuple[str, str]] = (),
+    source_scope: str = "",
+    averages: bool = False,
+    head: Sequence[str] = (),
     config: PathLike | None = None,
     num_heads: int | None = None,
     exclude: Sequence[str] = (),
@@ -692,6 +760,16 @@ def report(
             is read: names, dtypes and shapes are compared, and nothing is proved.
         bins: bars of the histograms, from 1 to 1000.
         overwrite: replace the file if it exists.
+        rename: read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does,
+            in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a
+            source fits a target as it is, `export` and `import_` rename what they write.
+        source_scope: which of several models in one file to take: the scope that its names begin with, such as ``bert_1``.
+            The others are left out.
+        averages: take the moving averages of variables in place of the variables; one that has no average is taken as it is.
+        head: take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is
+            ``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is
+            transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as ``inputs @ kernel``, or else
+            ``NAME:KIND:weights``.
         config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
             beside the source. Name-based targets do not read it.
         num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.

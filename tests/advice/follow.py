@@ -29,6 +29,8 @@ SPEAKING_JSON = ("convert", "rewrite")
 # What is typed in a shell; all else that is no command of ours is only shown: it would look, fetch or install.
 TYPED = re.compile(r"sed |mv |mkdir |unzip |tar |python3 -m zipfile ")
 
+EXPORT = f"{OURS} export "  # what it writes is no answer to a conversion, so it is only shown
+
 DONE, SHOWN, REFUSED, DEAD_END = "done", "shown", "refused", "dead end"
 
 
@@ -129,7 +131,8 @@ def follow(argv: Sequence[str], type_in: Callable[[str], Said] = type_in) -> Cha
         command = waiting.pop(0)
         if any(command == before.command for before in said):
             return Chain(tuple(said), DEAD_END, f"in a circle: {command}")
-        if said and not command.startswith(f"{OURS} ") and not TYPED.match(command):
+        is_ours = command.startswith(f"{OURS} ") and not command.startswith(EXPORT)
+        if said and not is_ours and not TYPED.match(command):
             return Chain(tuple(said), SHOWN, command)
         latest = type_in(command)
         said.append(latest)

@@ -147,15 +147,36 @@ MODELS = Group(
         Case("A configuration that does not exist", f"convert {SOURCE} out/model --config bert/config.json"),
         Case("The wrong number of heads", f"convert {SOURCE} out/model --num-heads 3"),
         Case("The wrong vocabulary size", f"convert {SOURCE} out/model", stage.configured(vocab_size=40)),
+        Case("A padded vocabulary", f"convert {SOURCE} out/model --to pretrainer", stage.changed(stage.padded)),
         Case(
-            "A model with several kinds of segments",
+            "A configuration with several kinds of segments",
             f"convert {SOURCE} out/model",
             stage.configured(type_vocab_size=[3, 256, 256, 2, 256, 256, 10]),
         ),
         Case(
-            "A model with relative positions",
+            "A model with several kinds of segments, such as TAPAS",
+            f"convert {SOURCE} out/model",
+            stage.changed(stage.of_several_segments),
+        ),
+        Case(
+            "A configuration with relative positions",
             f"convert {SOURCE} out/model",
             stage.configured(use_relative_position=True),
+        ),
+        Case(
+            "A model without a table of positions, such as NEZHA or RoFormer",
+            f"convert {SOURCE} out/model",
+            stage.changed(stage.without_positions),
+        ),
+        Case(
+            "A model whose layers are one, such as albert_zh's first",
+            f"convert {SOURCE} out/model",
+            stage.changed(stage.of_one_layer),
+        ),
+        Case(
+            "A BERT of other code that calls variables otherwise",
+            f"convert {SOURCE} out/model",
+            stage.changed(stage.of_the_first_ernie),
         ),
         Case("A head that the source does not have", f"convert {SOURCE} out/model --to classifier"),
         Case(

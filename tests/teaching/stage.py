@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -189,6 +190,47 @@ def wide(directory: Path) -> None:
             if "/adam_" not in entry.name
         }
     saved("wide/bert_model.ckpt", tensors)(directory)
+
+
+def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Make:
+    """Change the variables of the BERT, which has no optimizer state then."""
+
+    def make(directory: Path) -> None:
+        prefix = directory / "bert" / NAME
+        with tfckpt.open(prefix) as source:
+            tensors = {name: np.array(value) for name, value in source.items() if "/adam_" not in name}
+        tfckpt.save(prefix, change(tensors), overwrite=True, sync=False)
+
+    return make
+
+
+def padded(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables with two words more, which are padding."""
+    names = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
+    return tensors | {name: np.concatenate([tensors[name], np.zeros_like(tensors[name][:2])]) for name in names}
+
+
+def of_one_layer(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a model that has one layer for all, and words of a width of their own."""
+    shared = {n.replace("layer_0", "layer_shared"): value for n, value in tensors.items() if "/layer_1/" not in n}
+    words = {"bert/embeddings/word_embeddings": 4, "bert/embeddings/word_embeddings_2": 8}
+    return shared | {name: np.ones((30 if width == 4 else 4, width), np.float32) for name, width in words.items()}
+
+
+def of_several_segments(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a model in which a token is in a row and a column too."""
+    table = tensors.pop("bert/embeddings/token_type_embeddings")
+    return tensors | {f"bert/embeddings/token_type_embeddings_{n}": table for n in range(7)}
+
+
+def without_positions(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a model without a table of positions."""
+    return {name: value for name, value in tensors.items() if not name.endswith("position_embeddings")}
+
+
+def of_the_first_ernie(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables as an ERNIE's were called first, whose biases had the name of norms' shifts."""
+    return {re.sub("(?<=/dense/)bias$", "beta", name): value for name, value in tensors.items()}
 
 
 def with_an_adapter(directory: Path) -> None:

@@ -17,6 +17,8 @@ COMPLAINTS: Mapping[str, str] = {
     "same-but-for-scope": "{subject} and {got} differ only by the scope {expected}",
     "same-target": "{subject} and {got} would both be called {expected}",
     "several-models": "several models, and one is expected: {got}",
+    "which-model": "{got} models, and one is expected: ``source_scope`` names it",
+    "one-model": "{subject}: {got}",
     # of sizes
     "wrong-shape": "{subject}: expected {expected}, got {got}",
     "wrong-vocabulary": (
@@ -26,6 +28,10 @@ COMPLAINTS: Mapping[str, str] = {
     "wrong-positions": (
         "{subject}: expected {expected}, got {got}; the configuration must state the source's own size; use "
         "``max_positions`` to change it in the target"
+    ),
+    "padded-table": (
+        "{subject}: expected {expected}, got {got} rows; if those beyond are padding, {given} cuts them off; else the "
+        "configuration must state the source's own size"
     ),
     "contradicting-heads": "{subject}: {got}, but {expected}",
     "contradicting-layers": "{subject}: {expected}, but the checkpoint has {got}",
@@ -53,8 +59,16 @@ COMPLAINTS: Mapping[str, str] = {
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
     "optional-part": "{subject}: {got}, though {expected}",
+    "head-without-kind": "``head`` {subject}: name its target with ``to``, or its kind behind it: {expected}",
+    "square-head": (
+        "{subject} {got}: it is as long as it is wide, and nothing tells whether it is multiplied as inputs @ kernel or as "
+        "inputs @ weights.T; ``head`` says it"
+    ),
+    "several-biases": "{subject}: several vectors beside it may be its bias: {got}",
+    "head-found": "{subject} may be the head that {expected} lacks: ``head`` takes it",
+    "heads-found": "{got} variables may be the head that {expected} lacks, and ``head`` takes one: {subject}",
     "paired": "{got} under other names, which is not all that is wrong: {subject} is {expected}, told by place and shape",
-    "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` of a rewrite mends it",
+    "renamed": "{got} under other names: {subject} is {expected}, told by place and shape; ``rename`` reads them so",
     # of variables that are left out and needed
     "excluded": "{subject}: {got}, and {expected}",
     "excluded-head": "{subject}: {got}, and {expected}; ``fill`` gives it values",
@@ -81,6 +95,10 @@ COMPLAINTS: Mapping[str, str] = {
     "other-variables": (
         "no variable {subject}, which every source of {expected} has; it has other variables, {got} in all; to "
         "convert another kind of model, write a table of your own: ``layout``"
+    ),
+    "related-model": (
+        "{got}, as in {expected}: no target takes such a model; tfckpt ls shows its variables, and tfckpt export writes "
+        "their values for other programs"
     ),
     "no-known-family": (
         "no model of a known family: expected one of {expected}; ``to`` names a target, ``layout`` one of your own"
@@ -125,6 +143,9 @@ COMPLAINTS: Mapping[str, str] = {
     "missing-slot": "{subject}: {got}, though its other slot is there",
     "missing-step": "{subject}: {got}, and the optimizer needs it for {expected}",
     "unknown-order": "the order in which {subject} keeps its slots is not known for {expected}; {got} needs none",
+    "moments-in-doubt": (
+        '{subject}: its slots do not tell which are its two moments: {got}; ``slots="drop"`` leaves all out'
+    ),
     "no-optimizer": "one optimizer with slots {expected} is expected in the object graph, got {got}",
     "other-slots": '{subject}: {got}, and {expected}; ``slots="drop"`` leaves them out',
 }
@@ -134,6 +155,9 @@ NOTES: Mapping[str, str] = {
     "found-model": "the model is {subject} of {expected}, at {got}",
     "found-names": "the names are those of {subject} of {expected}",
     "chosen-target": "target {subject}: {got}",
+    "read-as": "{got} read under other names: {subject} as {expected}",
+    "renames-found": "``rename`` {subject}: found by place and shape",
+    "averages-taken": "{expected}: the moving average is taken; {got}",
     "scope-left-out": "the scope {subject} before the variables' names is left out",
     "guessed-slots": "{subject} behind the variables' names is taken for {expected}: it stands behind nearly all",
     # of values: which are taken, and which are not the source's
@@ -144,9 +168,10 @@ NOTES: Mapping[str, str] = {
     "filled-though-there": "{subject}: filled ({got}), although the source has {expected}",
     "optimizer-constant": "{subject}: {got}, the optimizer's own",
     "moving-average-left-out": (
-        "{subject}: a moving average, with which the model may be meant to be evaluated, is left out; the variables that "
-        "were trained are taken"
+        "{subject}: a moving average, with which the model may be meant to be evaluated, is left out, and the variables that "
+        "were trained are taken; ``averages`` takes them"
     ),
+    "beside-left-out": "left out, since it is beside the model whose head is named: {subject}",
     "layers-left-out": "{subject}: excluded as a whole; the target has {expected}",
     "stored-twice": "{subject}: stored twice, since its bytes change places",
     "names-unchanged": "{got} through as they are: {subject}",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfckpt.base.options import MOST_BINS, Option, for_shell, options_of
+from tfckpt.base.options import AUTO, MOST_BINS, Option, for_shell, options_of
 
 if TYPE_CHECKING:
     import argparse
@@ -112,6 +112,15 @@ def substitution(text: str) -> tuple[str, str]:
     return pattern, replacement
 
 
+def found_substitution(text: str) -> str | tuple[str, str]:
+    """Return what is to be renamed, or that it is to be found.
+
+    >>> found_substitution("auto"), found_substitution("^a/=b/")
+    ('auto', ('^a/', 'b/'))
+    """
+    return text if text == AUTO else substitution(text)
+
+
 def _is_regex(text: str) -> bool:
     try:
         re.compile(text)
@@ -160,5 +169,6 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "NUMBER": float,
     "BYTES": nbytes,
     "REGEX=REPLACEMENT": substitution,
+    "auto|REGEX=REPLACEMENT": found_substitution,
     "W,W,...": numbers,
 }

@@ -70,7 +70,7 @@ ACTIONS: Mapping[str, str] = {
     "verify": "tfckpt.open({path}).verify() finds what is damaged",
     "look": "look into {folder}",
     "compare": "tfckpt.diff({a}, {b}) shows what differs",
-    "rename": "tfckpt.rewrite({source}, {dest}, rename={rename}) changes the names",
+    "export": "tfckpt.export({source}, {dest}) writes its arrays",
     "configure": "give a config like {path}, in which {field} is {own}",
     "retype": "type the command without {without} and with {words}",
     "run": "run {command} in a shell",
@@ -122,9 +122,9 @@ def compare(a: str, b: str) -> Remedy:
     return Remedy("compare", (("a", a), ("b", b)))
 
 
-def rename(source: str, dest: str, pairs: Sequence[tuple[str, str]]) -> Remedy:
-    """Return the remedy to write a checkpoint of other names."""
-    return Remedy("rename", (("source", source), ("dest", dest), ("rename", tuple(pairs))))
+def export(source: str) -> tuple[Remedy, ...]:
+    """Return a remedy for each kind of file to which values may be written: one needs no package, one takes more dtypes."""
+    return tuple(Remedy("export", (("source", source), ("dest", source + end))) for end in (".npz", ".safetensors"))
 
 
 def configure(path: str, field: str, stated: int, own: str) -> Remedy:

@@ -17,6 +17,7 @@ from tfckpt.base.progress import Progress
 
 PathLike = str | os.PathLike[str]
 Kinds = TypeVar("Kinds", bound=Mapping[str, object])
+Substitution = tuple[str, str]  # a regular expression, and what stands for it
 
 # What stands for a target's name: here, so that the command line needs no tables to say what its default is.
 DEFAULT = "encoder"
@@ -57,7 +58,55 @@ class Option(NamedTuple):
         return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
 
-class ModelOptions(TypedDict, total=False):
+class NamedOptions(TypedDict, total=False):
+    """How the names of a source that has no object graph are read, where other code than the family's own wrote them."""
+
+    rename: Annotated[
+        Sequence[Substitution | str] | str,
+        Option(
+            (),
+            "read the source's variables under other names, by (regular expression, replacement) pairs, as ``re.sub`` does, "
+            'in order. ``"auto"`` finds them by place and shape, and does nothing where two variables are as like. Where a '
+            "source fits a target as it is, `export` and `import_` rename what they write.",
+            "--rename",
+            "auto|REGEX=REPLACEMENT",
+            "str | Sequence[str | tuple[str, str]]",
+        ),
+    ]
+    source_scope: Annotated[
+        str,
+        Option(
+            "",
+            "which of several models in one file to take: the scope that its names begin with, such as ``bert_1``. The "
+            "others are left out.",
+            "--source-scope",
+            "SCOPE",
+        ),
+    ]
+    averages: Annotated[
+        bool,
+        Option(
+            False,
+            "take the moving averages of variables in place of the variables; one that has no average is taken as it is.",
+            "--averages",
+        ),
+    ]
+    head: Annotated[
+        Sequence[str],
+        Option(
+            (),
+            "take this variable, and the bias beside it, as the target's head: ``NAME``, or ``NAME:KIND``, where ``KIND`` is "
+            "``classifier``, ``token`` or ``span``, which names the target too. What lies in the file the other way round is "
+            "transposed; what is square needs ``NAME:KIND:kernel`` if it is multiplied as "
+            "``inputs @ kernel``, or else ``NAME:KIND:weights``.",
+            "--head",
+            "NAME[:KIND]",
+            "Sequence[str]",
+        ),
+    ]
+
+
+class ModelOptions(NamedOptions, total=False):
     """What a conversion may be told of the model, of its variables and of the optimizer."""
 
     config: Annotated[
@@ -342,11 +391,11 @@ class ConvertOptions(
     """The options of `tfckpt.convert`."""
 
 
-class EditOptions(TypedDict, total=False):
-    """What names are changed to, and what is left out."""
+class RenameOptions(TypedDict, total=False):
+    """What names are changed to."""
 
     rename: Annotated[
-        Sequence[tuple[str, str]],
+        Sequence[Substitution],
         Option(
             (),
             "rename with (regular expression, replacement) pairs, as ``re.sub`` does: names, or paths of objects; "
@@ -356,6 +405,11 @@ class EditOptions(TypedDict, total=False):
             "Sequence[tuple[str, str]]",
         ),
     ]
+
+
+class EditOptions(TypedDict, total=False):
+    """What is left out."""
+
     drop: Annotated[
         Sequence[str],
         Option(
@@ -504,6 +558,7 @@ class StorageOptions(TypedDict, total=False):
 
 
 class RewriteOptions(
+    RenameOptions,
     EditOptions,
     StorageOptions,
     SourceOptions,
@@ -725,8 +780,9 @@ def given(kind: type[Kinds], values: Mapping[str, Any]) -> Kinds:
     >>> given(SourceOptions, {"source_format": "v1", "mode": "link"})
     Fixed({'source_format': 'v1'})
     """
-    values = Fixed({name: values.get(name, option.default) for name, option in options_of(kind).items()})
-    return cast("Kinds", values)
+    found = {name: values.get(name, option.default) for name, option in options_of(kind).items()}
+    fixed = Fixed({name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    return cast("Kinds", fixed)
 
 
 def for_shell(text: str) -> str:

@@ -55,7 +55,7 @@ def export(source: PathLike, dest: PathLike | Writable, **options: Unpack[Export
     to = _destination(dest)
     container = container_of(to, options["kind"])
     with open_checkpoint(source, format=options["source_format"]) as checkpoint:
-        edits = Edits(options["rename"], options["drop"], options["keep"])
+        edits = Edits(drop=options["drop"], keep=options["keep"])
         plan = without_graph(make(checkpoint, given(Request, options), edits, options["names"]))
         tensors = BundleSource(checkpoint.reader)
         check_forms(plan, container.sink, tensors)

@@ -60,7 +60,7 @@ def import_(source: PathLike, dest: PathLike, **options: Unpack[ImportOptions]) 
     path = os.fspath(source)
     check_path(path)
     with located(path, None), closing(open_source(path, options["kind"])) as archive:
-        plan = make(archive, given(Request, options), Edits(options["rename"], options["drop"], options["keep"]))
+        plan = make(archive, given(Request, options), Edits(drop=options["drop"], keep=options["keep"]))
         if plan.object_graph is None and any(ATTRIBUTES in step.target for step in plan.steps):
             plan = noting(plan, [Issue("graph-missing")])
         if options["dry_run"]:

@@ -133,18 +133,6 @@ def _compare(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> C
     return Command(["diff", remedy.argument("a"), remedy.argument("b")])
 
 
-def _rename(remedy: Remedy, args: argparse.Namespace, argv: Sequence[str]) -> Command | None:
-    if args.command not in PLANNING or STREAM in argv:
-        return None  # nothing tells how another command ends; and what is piped into two, the first one reads
-    flag = every_option()["rename"].flag
-    pairs = [word for old, new in remedy.argument("rename") for word in (flag, f"{old}={new}")]
-    source, dest = remedy.argument("source"), remedy.argument("dest")
-    again = [dest if word == args.source else word for word in argv]
-    if again == list(argv):
-        return None  # the source was found by what was typed, and is called otherwise
-    return Command(["rewrite", source, dest, *pairs], then=again)
-
-
 def _as_typed(text: str) -> Command:
     """Return a line of a shell as a command; one of ours is taken for such, so that it is tried."""
     first, *words = shlex.split(text)
@@ -167,8 +155,8 @@ OTHER_COMMANDS: Mapping[str, Callable[[Remedy, argparse.Namespace, Sequence[str]
     "list": _list,
     "verify": _verify,
     "compare": _compare,
-    "rename": _rename,
     "configure": _configure,
+    "export": lambda remedy, args, argv: Command(["export", remedy.argument("source"), remedy.argument("dest")]),
     "draw": lambda remedy, args, argv: Command(["tree", remedy.argument("path")]),
     "look": lambda remedy, args, argv: Command(foreign=line(["ls", "-l", remedy.argument("folder")])),
     "run": lambda remedy, args, argv: _as_typed(remedy.argument("command")),

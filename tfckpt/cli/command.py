@@ -22,13 +22,11 @@ class Command(NamedTuple):
 
     Attributes:
         words: what is typed behind our name.
-        then: words of ours that are typed after it, if it works.
         config: what is piped into it.
         foreign: the line, if it is none of ours.
     """
 
     words: Sequence[str] = ()
-    then: Sequence[str] = ()
     config: Restated | None = None
     foreign: str = ""
 
@@ -36,14 +34,13 @@ class Command(NamedTuple):
     def text(self) -> str:
         """The line to type.
 
-        >>> Command(["ls", "a b"]).text, Command(["rewrite", "a", "b"], then=["ls", "b"]).text
-        ("tfckpt ls 'a b'", 'tfckpt rewrite a b && tfckpt ls b')
+        >>> Command(["ls", "a b"]).text
+        "tfckpt ls 'a b'"
         """
         if self.foreign:
             return self.foreign
         piped = f"{_sed(self.config)} | " if self.config else ""
-        then = f" && {line([OURS, *self.then])}" if self.then else ""
-        return piped + line([OURS, *self.words]) + then
+        return piped + line([OURS, *self.words])
 
 
 def _sed(config: Restated) -> str:

@@ -42,7 +42,6 @@ def works(command: Command, parse: Parse) -> bool:
     try:
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             args = parse(command.words)
-            then = parse(command.then) if command.then else None
     except SystemExit:
         return False
     values = [value for value in vars(args).values() if isinstance(value, str)]
@@ -51,8 +50,6 @@ def works(command: Command, parse: Parse) -> bool:
     try:
         with _configuration(command.config, args):
             _try(args)
-        if then is not None and hasattr(then, "dest"):  # it was planned with what the first one will write
-            _check_free(then)
     except (TfckptError, OSError):
         return False
     return True

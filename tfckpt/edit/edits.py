@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.base.arguments import texts
 from tfckpt.base.issues import Issue
+from tfckpt.base.options import Substitution
+from tfckpt.base.substitutions import check_substitution, substituted, unused_patterns
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.dtypes import FLOATING, dtype_name
 from tfckpt.bundle.values.entry import Entry
@@ -32,7 +33,7 @@ class Edits:
     Raises: UsageError if a regular expression or a dtype is none.
     """
 
-    rename: Sequence[tuple[str, str]] = ()
+    rename: Sequence[Substitution] = ()
     drop: Sequence[str] = ()
     keep: Sequence[str] = ()
     cast: str | None = None
@@ -45,7 +46,7 @@ class Edits:
         texts("drop", self.drop)
         texts("keep", self.keep)
         for pair in self.rename:
-            _check_substitution(pair)
+            check_substitution(pair)
 
     @property
     def choose_names(self) -> bool:
@@ -54,37 +55,17 @@ class Edits:
 
     def new_name(self, name: str) -> str:
         """Return a tensor's name after every substitution in turn; the object graph keeps its own."""
-        if name == OBJECT_GRAPH_KEY:
-            return name
-        for pattern, replacement in self.rename:
-            name = re.sub(pattern, replacement, name)
-        return name
+        return name if name == OBJECT_GRAPH_KEY else substituted(name, self.rename)
 
     def unused_renames(self, names: Collection[str]) -> list[Issue]:
         """Return what to say of patterns that rename nothing; each is looked for in what those before it made of names."""
-        unused = []
-        for pattern, replacement in self.rename:
-            if not any(re.search(pattern, name) for name in names):
-                unused.append(Issue("renames-nothing", repr(pattern), "no tensor"))
-            names = [re.sub(pattern, replacement, name) for name in names]
-        return unused
+        unused = unused_patterns(self.rename, names)
+        return [Issue("renames-nothing", repr(pattern), "no tensor") for pattern in unused]
 
     def new_dtype(self, data_type: DataType) -> DataType | None:
         """Return the dtype that tensors of ``data_type`` are cast to; None if they stay as they are."""
         new = FLOATING_NAMES.get(self.cast or "")
         return new if data_type in FLOATING and data_type != new else None
-
-
-def _check_substitution(pair: tuple[str, str]) -> None:
-    try:
-        pattern, replacement = () if isinstance(pair, str) else pair
-    except (TypeError, ValueError):
-        raise UsageError(f"rename: expected pairs of a pattern and its replacement, got {pair!r}") from None
-    try:
-        re.sub(f"{pattern}|", replacement, "")  # a replacement is parsed only where something matches
-        re.compile(pattern)
-    except (re.error, IndexError) as error:
-        raise UsageError(f"rename {pattern!r} to {replacement!r}: {error}") from None
 
 
 def plan_edits(checkpoint: Source, edits: Edits) -> Plan:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tfckpt.base.issues import Issue
-from tfckpt.base.options import SOURCE, Request, given
+from tfckpt.base.options import AUTO, SOURCE, Request, given
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.find.lookup import Form, Lookup
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
@@ -13,6 +14,7 @@ from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.edit.choice import Choice, choose, keep_rule
 from tfckpt.edit.edits import Edits, check_names, nothing_left, plan_edits
 from tfckpt.errors import FormatError, PlanError, UsageError, some
+from tfckpt.planning.dialect.dialect import substitutions_of
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped, Plan, noting
 from tfckpt.planning.request import make_plan
@@ -27,19 +29,25 @@ LACKED = {PATH: ("path", "what has none keeps its key"), FULL: ("full name", "wh
 def make(source: Source, request: Request, edits: Edits, names: Form | None = None) -> Plan:
     """Decide what a request and then the user's own edits make of a source.
 
+    The substitutions of the request are of the new names; of the source's, where a target is asked for and does not fit it.
+
     Args:
         source: what is read.
         request: whose names and shapes.
-        edits: globs are of the source's keys, its paths or its full names, substitutions of the new names. What the globs
-            leave out of a file without an object graph is to the target as if it were not there.
+        edits: globs are of the source's keys, its paths or its full names. What these leave out of a file without an object
+            graph is to the target as if it were not there.
         names: what tensors are called where no object graph is written; None where it is.
     Raises: PlanError, ConfigError, FormatError; UsageError for options that the target has no place for; TensorNotFoundError
         for a full name of several variables.
     """
     excluded = Exclusion.of(request["exclude"])
     choice = _choice(source, edits)
+    renames, is_asked = substitutions_of(request)
+    edits = replace(edits, rename=renames)
     if request["to"] == SOURCE and request["layout"] is None:
-        if request != given(Request, {"to": SOURCE, "exclude": request["exclude"]}):
+        if is_asked:
+            raise UsageError("rename='auto': names are found for a target; to='source' keeps them")
+        if request != given(Request, {"to": SOURCE, "exclude": request["exclude"], "rename": request["rename"]}):
             raise UsageError(
                 f"target {SOURCE!r}: names and shapes stay, so of a conversion's options only exclude has a meaning"
             )
@@ -48,7 +56,7 @@ def make(source: Source, request: Request, edits: Edits, names: Form | None = No
     else:
         gone = {} if choice is None else choice.dropped
         excluded = excluded._replace(left_out=gone) if names is None else excluded._replace(unasked=gone)
-        plan = make_plan(source, request, excluded)
+        plan, edits = _planned(source, request, excluded, edits, is_asked=is_asked)
         graph = plan.object_graph
         if names is None and graph is not None and edits.rename:
             raise UsageError(f"rename: the object graph of {plan.to!r} needs its tensors by their keys")
@@ -57,6 +65,22 @@ def make(source: Source, request: Request, edits: Edits, names: Form | None = No
     if names is not None and names != KEY:
         plan = _called(plan, graph, names)
     return _renamed(plan, edits)
+
+
+def _planned(
+    source: Source, request: Request, excluded: Exclusion, edits: Edits, *, is_asked: bool
+) -> tuple[Plan, Edits]:
+    """Return a target's plan, and the edits that are left: substitutions may be those that the source needs."""
+    try:
+        return make_plan(source, given(Request, {**request, "rename": (AUTO,) if is_asked else ()}), excluded), edits
+    except PlanError as error:
+        if not edits.rename:
+            raise
+        failed = error
+    try:
+        return make_plan(source, request, excluded, explained=False), replace(edits, rename=())
+    except PlanError:
+        raise failed from None
 
 
 def without_graph(plan: Plan) -> Plan:

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tfckpt.base.issues import Issue
+from tfckpt.base.options import Substitution
 from tfckpt.checkpoint.graph.graph_edit import Moved, rename_paths
 from tfckpt.checkpoint.graph.object_graph import ObjectGraph
 from tfckpt.checkpoint.graph.object_tensors import ObjectTensors
 from tfckpt.errors import PlanError, count_of, some
-
-Substitution = tuple[str, str]  # a regular expression, and what it is replaced by
 
 
 class Renaming:

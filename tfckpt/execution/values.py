@@ -9,8 +9,9 @@ import numpy as np
 
 from tfckpt._proto.types_pb2 import DataType
 from tfckpt.bundle.values.dtypes import FLOATING, numpy_dtype
+from tfckpt.errors import FormatError
 from tfckpt.families.language import axes
-from tfckpt.planning.steps import Cast, Fill, Identity, Input, Op, Pad, Rearrange, Resize, Scale, Step
+from tfckpt.planning.steps import Cast, Fill, Identity, Input, NotNegative, Op, Pad, Rearrange, Resize, Scale, Step
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
@@ -77,6 +78,10 @@ def apply(op: Op, array: Array) -> Array:
         case Pad(axis, before, after, value):
             widths = [(before, after) if number == axis else (0, 0) for number in range(array.ndim)]
             array = np.pad(array, widths, constant_values=array.dtype.type(value))
+        case NotNegative(name):
+            if (array < 0).any():
+                expected = "a second moment, 0 or more, since its name has the number of one"
+                raise FormatError(f"tensor {name!r}", expected=expected, got=f"{array.min():g}")
     return array
 
 

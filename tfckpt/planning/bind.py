@@ -6,7 +6,7 @@ several that hold one hub name, the first counts. What has another form than the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tfckpt.base.issues import Issue, draw
 from tfckpt.bundle.values.entry import Entry, stored_at
@@ -21,11 +21,12 @@ from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Subst
 from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, match_names, match_substituted
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.families.language.rules import Variable, scopes_before
+from tfckpt.planning.asked.heads import take_heads
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
-from tfckpt.planning.steps import Input, Part, Rearrange
+from tfckpt.planning.steps import Input, NotNegative, Part, Rearrange
 
 
 def find_match(
@@ -68,19 +69,30 @@ def _only(source: str, matches: Sequence[Match], models: Sequence[ObjectRows]) -
 
 def bind_names(builder: PlanBuilder) -> Bound:
     """Return every tensor under its own name: what a target takes that only renames."""
-    return Bound("", builder.kept, {})
+    called = builder.dialect.called
+    return Bound(
+        "", {called.get(name, name): entry for name, entry in builder.kept.items()} if called else builder.kept, {}
+    )
 
 
-def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
+def bind_hub(builder: PlanBuilder, layout: ObjectRows, heads: Collection[str] = ()) -> Bound | None:
     """Return a source whose names are the hub's, under a scope, which what is taken may tell too.
 
-    None if this is no checkpoint of the family.
+    None if this is no checkpoint of the layout's family.
+
+    Args:
+        builder: gets what is dropped, and what is wrong.
+        layout: the target.
+        heads: the variables that the user names as its heads.
+    Raises: UsageError, PlanError: as `take_heads`.
     """
+    family = layout.family
     taken = [entry for entry in builder.entries if entry.name in builder.rules]
+    called = builder.dialect.called
     beside = {name for name, role in builder.roles.items() if role in BESIDE}
     scope = None
     for group in (builder.kept, builder.rules):
-        scopes = scopes_before(family.anchor, (name for name in group if name not in beside))
+        scopes = scopes_before(family.anchor, (called.get(name, name) for name in group if name not in beside))
         if len(scopes) > 1:
             builder.complain("several-models", got=", ".join(scope + family.anchor for scope in scopes))
         scope = scopes[0] if scopes and scope is None else scope
@@ -88,11 +100,27 @@ def bind_hub(builder: PlanBuilder, family: Family) -> Bound | None:
         return None
     hub: dict[str, Entry] = {}
     for entry in builder.kept.values():
-        first = hub.setdefault(entry.name.removeprefix(scope), entry)
+        first = hub.setdefault(called.get(entry.name, entry.name).removeprefix(scope), entry)
         if first is not entry:
             builder.complain("same-but-for-scope", first.name, repr(scope), entry.name)
-    own = [e for e in taken if e.name.startswith(scope) or any(head.matches(e.name) for head in family.heads)]
-    return Bound(scope, hub, {entry.name.removeprefix(scope): entry for entry in own})
+    left_out = {called.get(entry.name, entry.name): entry for entry in taken}
+    own = [n for n in left_out if n.startswith(scope) or any(head.matches(n) for head in family.heads)]
+    inputs = {**_checked(builder, hub), **take_heads(builder, hub, layout, heads)}
+    return Bound(scope, hub, {name.removeprefix(scope): left_out[name] for name in own}, inputs)
+
+
+def _checked(builder: PlanBuilder, hub: Mapping[str, Entry]) -> Mapping[str, Input]:
+    """Return what reads second moments that a number alone tells from first ones."""
+    checked = builder.dialect.checked
+    return (
+        {
+            name: Input(entry.name, entry.data_type, entry.shape, ops=(NotNegative(entry.name),))
+            for name, entry in hub.items()
+            if entry.name in checked
+        }
+        if checked
+        else {}
+    )
 
 
 def bind_rows(builder: PlanBuilder, match: Match, graph: ObjectGraph | None, layout: Layout, *, slots: bool) -> Bound:

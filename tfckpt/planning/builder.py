@@ -7,7 +7,7 @@ wants and does not get is one too. All complaints are raised together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tfckpt._proto.types_pb2 import DT_FLOAT
 from tfckpt.base.issues import Issue, Remedy, configure, leave_out
@@ -18,6 +18,7 @@ from tfckpt.errors import PlanError, are, some
 from tfckpt.families.language.axes import Fit, Mismatch, Size, Sizes
 from tfckpt.families.language.facts import NUM_HEADS
 from tfckpt.planning.config import Config
+from tfckpt.planning.dialect.dialect import PLAIN, Dialect
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.plan import Dropped
 from tfckpt.planning.steps import Rearrange, Step
@@ -25,6 +26,7 @@ from tfckpt.planning.steps import Rearrange, Step
 AS_GIVEN = "as given"
 # What is said of a shape by the size that it contradicts, where a configuration states that size.
 CONFIGURED = {"vocab_size": "wrong-vocabulary", "max_position_embeddings": "wrong-positions"}
+CUT_BY = {"vocab_size": "vocab_size", "max_position_embeddings": "max_positions"}  # the option that cuts a longer table
 
 
 Form = tuple[tuple[Rearrange], tuple[int, ...]]  # how a tensor gets another form, and its shape then
@@ -39,6 +41,7 @@ class PlanBuilder:
         excluded: what is left out.
         roles: what each tensor is for, by name.
         config: the model's configuration, if there is one.
+        dialect: what tensors are called.
     """
 
     def __init__(
@@ -48,33 +51,39 @@ class PlanBuilder:
         excluded: Exclusion,
         roles: Mapping[str, str],
         config: Config | None,
+        dialect: Dialect = PLAIN,
     ) -> None:
         self.source, self.entries, self.excluded, self.config = source, entries, excluded, config
-        self.roles = roles
+        self.roles = {**roles, **dialect.roles} if dialect.roles else roles
+        self.dialect = dialect
         self.kept: dict[str, Entry] = {}
         self.rules: dict[str, str] = {}  # of what an exclusion takes, by name
         self.dropped: list[Dropped] = []
-        self.notes: list[Issue] = []
+        self.notes: list[Issue] = [*dialect.notes]
         self.sizes = Sizes({})
+        self._asked: Mapping[str, int] = {}
         self._issues: list[Issue] = []
         self._mismatches: dict[Mismatch, list[str]] = {}
         self._forms: dict[tuple[tuple[int, ...], str], Form] = {}
         for entry in entries:
             taken = excluded.taking(entry.name)
-            if taken is None:
+            if taken is None and entry.name in dialect.rules:
+                self.drop(entry, dialect.rules[entry.name])
+            elif taken is None:
                 self.kept[entry.name] = entry
             else:
                 self.rules[entry.name] = taken.rule
                 self.drop(entry, taken.rule)
 
-    def know(self, fields: Mapping[str, str], num_heads: int | None) -> None:
+    def know(self, fields: Mapping[str, str], num_heads: int | None, asked: Mapping[str, int]) -> None:
         """Begin with the sizes that are given; a head count that is given twice must be one.
 
         Args:
             fields: the field of the configuration that each letter of an axes pattern means.
             num_heads: the head count, if it is given.
+            asked: sizes that the target gets, whatever the source has.
         """
-        config = self.config
+        config, self._asked = self.config, asked
         known = (
             {name: Size(value, config.origin, config.path) for name, value in config.sizes.items()} if config else {}
         )
@@ -114,10 +123,23 @@ class PlanBuilder:
     def fit(self, entry: Entry, pattern: str) -> Fit | None:
         """Return what a pattern's letters stand for in a tensor, and the shape that it leads to; else complain."""
         bound = self.sizes.fit(entry.name, entry.shape, pattern)
+        if isinstance(bound, Mismatch) and self._is_cut_anyway(bound):
+            bound = self.sizes.fit_apart(entry.name, entry.shape, pattern, bound.field)
         if isinstance(bound, Mismatch):
             self._mismatches.setdefault(bound, []).append(f"{entry.name} {list(entry.shape)}")
             return None
         return bound
+
+    def _is_cut_anyway(self, mismatch: Mismatch) -> bool:
+        """Whether a table's number of rows is wrong, and makes no difference: what is asked for are the first of them.
+
+        One with fewer rows than the configuration states may be another model's, however few are asked for.
+        """
+        asked, size = self._asked.get(mismatch.field), mismatch.size
+        if asked is None or size is None:
+            return False
+        rows = int(mismatch.got)
+        return asked <= min(rows, size.value) and (rows > size.value or not size.config)
 
     def has_mismatch(self, field: str) -> bool:
         """Whether a tensor is wrong because this size is."""
@@ -125,19 +147,23 @@ class PlanBuilder:
 
     def raise_any(self) -> None:
         """Raise all there is as one PlanError; each issue begins with the source."""
-        issues = [*self._issues, *(_issue_of(mismatch, names) for mismatch, names in self._mismatches.items())]
+        mismatches = self._mismatches.items()
+        issues = [*self._issues, *(_issue_of(mismatch, names, self._asked) for mismatch, names in mismatches)]
         if any(issue.code == "contradicting-heads" for issue in issues):
             issues = [_without_heads(issue) for issue in issues]
         if issues:
             raise PlanError([issue._replace(origin=self.source) for issue in issues])
 
 
-def _issue_of(mismatch: Mismatch, names: Sequence[str]) -> Issue:
-    """Return the issue of tensors whose shapes are wrong for one reason."""
+def _issue_of(mismatch: Mismatch, names: Sequence[str], asked: Collection[str]) -> Issue:
+    """Return the issue of tensors whose shapes are wrong for one reason; ``asked`` has the sizes that are asked for."""
     subject, (expected, got, field, size) = some(names, 1), mismatch
     if size is None or not size.config:
         return Issue("wrong-shape", subject, expected, got)
     remedy = configure(size.config, field, size.value, got)
+    if field in CUT_BY and field not in asked and int(got) > size.value:
+        cut = Remedy("give", ((CUT_BY[field], size.value),))
+        return Issue("padded-table", subject, expected, got, remedies=(cut, remedy))
     return Issue(CONFIGURED.get(field, "wrong-shape"), subject, expected, got, remedies=(remedy,))
 
 

@@ -7,7 +7,7 @@ a variable is lost still counts: the plan then names what is missing, rather tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.base.issues import Issue, choose, list_tensors
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 def choose_target(
     source: str,
-    names: Collection[str],
+    names: Mapping[str, str],
     catalog: Catalog,
     *,
     match: Match | None = None,
@@ -42,7 +42,7 @@ def choose_target(
 
     Args:
         source: prefix of the checkpoint, for messages.
-        names: of all its tensors.
+        names: what each of its tensors is called, by its own name.
         catalog: the targets there are.
         match: the model that rows find by these names, if they are not the hub's.
         excluded: what does not count; but if that is what tells the family, all counts, and the plan says what is needed.
@@ -69,14 +69,14 @@ def choose_target(
 
 
 def _hub_names(
-    names: Collection[str], catalog: Catalog, match: Match | None, excluded: Exclusion
+    names: Mapping[str, str], catalog: Catalog, match: Match | None, excluded: Exclusion
 ) -> tuple[Family | None, set[str]]:
     """Return the family of a checkpoint's names, and the hub names that stay."""
     if match is not None:
         found = [item for item in match.found if excluded.taking(item.key) is None] or match.found
         return match.family, {name for item in found for name in item.variable.names}
-    kept = [name for name in names if excluded.taking(name) is None]
-    kept = kept if catalog.find_family(kept) else list(names)
+    kept = [called for name, called in names.items() if excluded.taking(name) is None]
+    kept = kept if catalog.find_family(kept) else list(names.values())
     family = catalog.find_family(kept)
     scope = next(iter(scopes_before(family.anchor, kept)), "") if family else ""
     return family, {name.removeprefix(scope) for name in kept}

@@ -194,15 +194,23 @@ def _in_order(builder: PlanBuilder, target: Target, steps: Sequence[tuple[Entry,
 def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: Layout) -> list[Entry]:
     """Drop what has a rule; return the variables that the target neither takes nor drops."""
     strays: list[Entry] = []
+    stored = {_stored(entry): name for name, entry in bound.hub.items() if name in settled and entry.crc32c}
     for name, entry in bound.hub.items():
         if name in settled:
             continue
         rule = drop_rule(builder, name, entry, layout) or builder.excluded.unasked.get(entry.name)
+        if rule is None and _stored(entry) in stored and layout.family is not None and layout.family.is_in_heads(name):
+            rule = f"another copy of {stored[_stored(entry)]}"
         if rule is not None:
             builder.drop(entry, rule)
         else:
             strays.append(entry)
     return strays
+
+
+def _stored(entry: Entry) -> tuple[object, ...]:
+    """Return what is the same of two tensors that store the same values."""
+    return entry.data_type, entry.shape, entry.nbytes, entry.crc32c
 
 
 def _source_notes(bound: Bound, target: Target) -> list[Issue]:

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from tfckpt.base.arguments import whole_number
-from tfckpt.base.issues import Issue, leave_out, rename
-from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, Request, options_of
+from tfckpt.base.issues import Issue, leave_out
+from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOptions, Request, given, options_of
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.checkpoint.graph.roles import find_roles
-from tfckpt.errors import PlanError, UsageError, count_of, remedied
+from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
+from tfckpt.errors import ConfigError, PlanError, UsageError, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
 from tfckpt.families.language.facts import FIELDS
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import Layout, ObjectRows, Substitutions
 from tfckpt.families.language.match import Match
-from tfckpt.families.language.rules import scopes_before
+from tfckpt.planning.asked.heads import target_of_head
 from tfckpt.planning.asked.resize import parse_resizing
 from tfckpt.planning.bind import bind_hub, bind_names, bind_rows, find_match
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
+from tfckpt.planning.dialect.dialect import asks_for_names, read_dialect, substitutions_of
+from tfckpt.planning.dialect.scopes import find_roots, several_models
 from tfckpt.planning.exclusion import Exclusion
+from tfckpt.planning.fitting.checks import RELATIVE_POSITIONS
+from tfckpt.planning.fitting.hints import what_else
 from tfckpt.planning.fitting.strays import all_kept
 from tfckpt.planning.keep_names import keep_names
-from tfckpt.planning.mending.hints import what_else
 from tfckpt.planning.optimizer.slots import CONVERT, DROP, KEEP, parse_options
 from tfckpt.planning.plan import Plan, noting
 from tfckpt.planning.planner import plan_target
 from tfckpt.planning.sides import Ask
-from tfckpt.planning.source import Renamed, Source
+from tfckpt.planning.source import Source
 from tfckpt.planning.steps import parse_fill
 
 # What to say of an option that a target does not take; of the others it makes no use, which is noted.
@@ -65,7 +70,7 @@ def check_request(request: Request, layout: Layout, match: Match | None = None) 
     notes = []
     for name, option in options_of(ModelOptions).items():
         value: Any = request[name]  # type: ignore[literal-required]  # they are its keys
-        if value == option.default or name in ("layout", "families"):
+        if value == option.default or name in ("layout", "families", *options_of(NamedOptions)):
             continue
         taken = () if name == "model" and match is not None else layout.options.get(name)
         if taken is None and name in REFUSED:
@@ -90,7 +95,7 @@ def make_plan(
         checkpoint: what is read.
         request: what is asked for.
         excluded: what is left out, if that is more than the request names.
-        explained: whether an error says which other names would mend it, which takes longer than to plan.
+        explained: whether an error says which other names would mend it, or which other model it is: that takes longer.
     Raises: PlanError, ConfigError, FormatError, UsageError.
     """
     excluded = Exclusion.of(request["exclude"]) if excluded is None else excluded
@@ -98,10 +103,11 @@ def make_plan(
     try:
         with collector_paused():
             return _make(checkpoint, request, catalog, excluded)
-    except PlanError as error:
+    except (PlanError, ConfigError) as error:
         if not explained:
             raise
-        raise _with_renames(error, checkpoint, request, catalog, excluded) from None
+        failed = error
+    return _mended(failed, checkpoint, request, catalog, excluded)
 
 
 def find_catalog(request: Request) -> Catalog:
@@ -122,33 +128,47 @@ def find_catalog(request: Request) -> Catalog:
 
 
 def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion) -> Plan:
-    if request["to"] == AUTO and request["layout"] is None:
+    entries = checkpoint.entries()
+    if checkpoint.object_graph is not None and asks_for_names(request):
+        raise UsageError(f"{', '.join(options_of(NamedOptions))}: only for a source whose names are a TF1 model's own")
+    roles = cache(lambda: _named_roles(entries))
+    moments = request["slots"] == CONVERT and checkpoint.object_graph is None
+    dialect = read_dialect(checkpoint.prefix, entries, request, catalog, roles, moments=moments)
+    called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
+    names = list(called.values())
+    to = target_of_head(request["to"], request["head"]) if request["head"] else request["to"]
+    request = _with(request, {"to": to}) if to != request["to"] else request
+    if to == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
-        names = list(checkpoint)
         # An object-based source goes back to TF1, whatever model it holds.
-        match = None if OBJECT_GRAPH_KEY in names else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
-        choice = choose_target(checkpoint.prefix, names, catalog, match=match, excluded=excluded)
+        match = None if OBJECT_GRAPH_KEY in called else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
+        choice = choose_target(checkpoint.prefix, called, catalog, match=match, excluded=excluded)
         try:
             plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
         except PlanError as error:
             raise PlanError(all_kept(error.issues)) from None
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
-    names = list(checkpoint)
     match, graph = _find_model(checkpoint, request, catalog, names, to)
     layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
     config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
     ask = _ask(checkpoint.prefix, request, layout)
-    entries = checkpoint.entries()
-    builder = PlanBuilder(checkpoint.prefix, entries, excluded, _roles(entries, layout, match, graph, ask), config)
-    builder.know(family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}, ask.num_heads)
+    found = _roles(entries, layout, match, graph, ask, roles)
+    builder = PlanBuilder(checkpoint.prefix, entries, excluded, found, config, dialect)
+    fields = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
+    builder.know(fields, ask.num_heads, ask.resizing.sizes if ask.resizing else {})
     bound = _bind(builder, request, layout, match, graph)
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
-    return noting(plan, [*notes, *excluded.unused(names)])
+    return noting(plan, [*notes, *excluded.unused(called)])
+
+
+def _named_roles(entries: Iterable[Entry]) -> Mapping[str, str]:
+    """Return what each tensor is for by the names alone: object keys beside them do not count."""
+    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
 
 
 def _target_name(request: Request, catalog: Catalog) -> str:
@@ -182,49 +202,64 @@ def _find_model(
     return find_match(checkpoint.prefix, checkpoint.entries(), graph, catalog, models), graph
 
 
-def _with_renames(
-    error: PlanError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
-) -> PlanError:
-    """Return the error of a plan that failed, with the substitutions that mend the names if that is what is wrong."""
-    from tfckpt.planning.mending.find_renames import find_renames  # most sources are called as the target has it
+def _mended(
+    error: PlanError | ConfigError, checkpoint: Source, request: Request, catalog: Catalog, excluded: Exclusion
+) -> Plan:
+    """Return the plan under the names that mend one that failed, if such names may be looked for.
 
-    def works(entries: Sequence[Entry], layout: ObjectRows) -> bool:
-        names = [entry.name for entry in entries]
-        if request["layout"] is None and catalog.find_layout(layout.name, catalog.find_family(names)) != layout:
-            return False  # it would become a model of another family
-        try:
-            _make(Renamed(checkpoint, entries), request, catalog, excluded)
-        except (PlanError, UsageError):
-            return False
-        return True
+    Raises: PlanError with what else may be done, or which other model the source is; ConfigError.
+    """
+    if stated := [issue for issue in error.issues if issue.code == RELATIVE_POSITIONS]:
+        raise PlanError(stated[:1])
+    if checkpoint.object_graph is not None:
+        raise error
+    from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames, other_model  # most plans succeed
 
-    entries, layouts = checkpoint.entries(), _candidates(checkpoint, request, catalog)
-    config = _config(checkpoint.prefix, request, None, catalog, layouts[0].family) if layouts else None
+    prefix, entries = checkpoint.prefix, checkpoint.entries()
+    roles = cache(lambda: _named_roles(entries))
+    dialect = read_dialect(prefix, entries, request, catalog, roles)
+    named = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
+    called = {dialect.name_of(entry): roles().get(entry.name, "") for entry in entries}
+    roots = find_roots([entry.name for entry in named], catalog.families)
+    if len(roots) > 1:
+        raise several_models(prefix, roots, [entry for entry in named if called[entry.name] not in BESIDE])
+    layouts = _candidates(request, catalog)
+    is_readable = layouts and isinstance(error, PlanError)
+    config = _config(prefix, request, None, catalog, layouts[0].family) if is_readable else None
+    own, is_asked = substitutions_of(request)
     known = config.sizes if config else {}
-    found = {layout.family: ways for layout in layouts if (ways := find_renames(entries, layout, known, works))}
-    family = catalog.find_family(list(checkpoint))
-    mending = [*{r.pairs: r for r in found.values() if r.mend}.values()]
-    if family is not None:  # a source whose names tell its family is of no other one
-        mending = [r for r in mending if not scopes_before(family.anchor, [old for old, _ in r.pairs])]
-    fewest = [renames for renames in mending if renames.cost == min(other.cost for other in mending)]
-    if len(fewest) == 1:
-        ((substitutions, pairs, _),) = fewest
-        remedy = rename(checkpoint.prefix, f"{checkpoint.prefix}.renamed", substitutions)
-        issue = Issue("renamed", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix, (remedy,))
-        return remedied(PlanError([*error.issues, issue]), remedy)
-    if mending or family not in found:
-        return error
-    pairs = found[family].pairs
-    issue = Issue("paired", *pairs[0], count_of(pairs, "variable"), checkpoint.prefix)
-    return remedied(PlanError([*error.issues, issue]), *error.remedies)
+    failed = Failed(
+        error, prefix, named, dialect.named(entries), layouts, known, catalog, request["layout"] is not None, own
+    )
+
+    def make(options: Mapping[str, Any]) -> Plan:
+        return _make(checkpoint, _with(request, options), catalog, excluded)
+
+    mended = mending_renames(failed, make) if isinstance(error, PlanError) else None
+    if mended is not None and mended.renames is not None:
+        if is_asked:
+            found = [Issue("renames-found", shlex.quote(f"{old}={new}")) for old, new in mended.renames.substitutions]
+            return noting(make({"rename": (*own, *mended.renames.substitutions)}), found)
+        raise mended.error(error)
+    if (relative := other_model(failed)) is not None:
+        raise PlanError([relative])
+    if (
+        isinstance(error, PlanError)
+        and not request["head"]
+        and (head := mending_head(failed, called, make)) is not None
+    ):
+        raise remedied(PlanError([*error.issues, head]), *head.remedies)
+    raise error if mended is None else mended.error(error)
 
 
-def _candidates(checkpoint: Source, request: Request, catalog: Catalog) -> list[ObjectRows]:
+def _with(request: Request, options: Mapping[str, Any]) -> Request:
+    return given(Request, {**request, **options})
+
+
+def _candidates(request: Request, catalog: Catalog) -> list[ObjectRows]:
     """Return the targets that may be meant, of every family: names that are to be mended do not tell which it is."""
     if request["layout"] is not None:
         return list(catalog.models)
-    if checkpoint.object_graph is not None:
-        return []
     to = DEFAULT if request["to"] == AUTO else request["to"]
     return [layout for layout in catalog.models if layout.name == to]
 
@@ -242,14 +277,20 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
         parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"]),
         parse_options(request["slots"], request["optimizer"], request["learning_rate"]),
         request["scope"],
+        bool(request["head"]),
         layout.renames and request["slots"] == DROP,
     )
 
 
 def _roles(
-    entries: Sequence[Entry], layout: Layout, match: Match | None, graph: ObjectGraph | None, ask: Ask
+    entries: Sequence[Entry],
+    layout: Layout,
+    match: Match | None,
+    graph: ObjectGraph | None,
+    ask: Ask,
+    named: Callable[[], Mapping[str, str]],
 ) -> Mapping[str, str]:
-    """Return what each tensor is for; of a source that is read by its names, object keys beside them do not count.
+    """Return what each tensor is for; of a source that is read by its names, what ``named`` finds.
 
     A target that only renames asks for it only if it drops by it.
     """
@@ -257,7 +298,7 @@ def _roles(
         return find_roles(entries, graph)
     if layout.renames and not ask.drop_state:
         return {}
-    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
+    return named()
 
 
 def _told(plan: Plan, layout: Layout, bound: Bound, ask: Ask, config: Config | None) -> Plan:
@@ -283,7 +324,7 @@ def _bind(
         return bind_names(builder)
     if not isinstance(layout, ObjectRows):
         raise PlanError([Issue("no-graph", origin=builder.source, remedies=(leave_out("to"),))])
-    bound = bind_hub(builder, layout.family)
+    bound = bind_hub(builder, layout, request["head"])
     if bound is None:
         raise PlanError([what_else(builder.kept.keys(), builder.source, layout)])
     return bound

@@ -20,8 +20,8 @@ from tfckpt.planning.builder import PlanBuilder, dtype_notes
 from tfckpt.planning.config import Config
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.fitting.checks import check_model, check_optional
-from tfckpt.planning.fitting.missing import check_heads, fill_missing
-from tfckpt.planning.fitting.strays import complain_of_strays
+from tfckpt.planning.fitting.missing import check_heads, fill_biases, fill_missing
+from tfckpt.planning.fitting.strays import complain_of_strays, drop_beside
 from tfckpt.planning.fitting.withheld import complain_of_lost, complain_of_taken, find_withheld
 from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, state_names
 from tfckpt.planning.steps import Fill, Step
@@ -43,6 +43,7 @@ class Ask(NamedTuple):
         resizing: sizes that the target gets instead of the source's.
         slots: the optimizer that the source's state is for; None drops it.
         scope: what stands before every name of a name-based target.
+        named_head: whether the user names a variable as the target's head.
         drop_state: whether a target that only renames leaves out what training keeps.
     """
 
@@ -52,6 +53,7 @@ class Ask(NamedTuple):
     resizing: Resizing | None = None
     slots: SlotOptions | None = None
     scope: str = ""
+    named_head: bool = False
     drop_state: bool = False
 
 
@@ -91,13 +93,18 @@ class ModelSide:
         hub = self._bound.hub
         missing = _missing(wanted, hub)
         is_whole = not missing
+        if self._ask.named_head:
+            left_over = drop_beside(left_over, wanted.keys(), self._bound, layout, builder)
         complain_of_strays(left_over, hub, wanted.keys(), self._bound.scope, layout, builder, is_whole=is_whole)
+        implied, missing = fill_biases(missing, self._bound.taken, layout, steps)
         strays = self._taken_strays(wanted)
         missing = complain_of_taken(missing, self._withheld, builder, layout, strays, fill=fill is not None)
         if missing and fill is None:
             missing = check_heads(builder, missing, hub, wanted.keys(), layout)
-        self._filled = {variable.key: variable.name for variable in missing}
-        return fill_missing(builder, missing, self._bound, layout, fill, steps)
+        keys = {step.target for step in implied}
+        filled = [*missing, *(variable for variable in self.target.variables if variable.key in keys)]
+        self._filled = {variable.key: variable.name for variable in filled}
+        return [*implied, *fill_missing(builder, missing, self._bound, layout, fill, steps)]
 
     def _taken_strays(self, wanted: Wanted) -> list[str]:
         """Return the names of what an exclusion takes and the target has no place for: a narrower one takes these alone."""

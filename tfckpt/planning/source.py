@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from tfckpt.bundle.values.entry import Entry, encode_name
+from tfckpt.bundle.values.entry import Entry
 
 if TYPE_CHECKING:
     from tfckpt.checkpoint.graph.object_graph import ObjectGraph
@@ -27,20 +27,3 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[str]:
         """Yield every tensor's name."""
-
-
-class Renamed:
-    """A source whose variables have other names, for a planner to try; its values are not there."""
-
-    object_graph: ObjectGraph | None = None
-
-    def __init__(self, source: Source, entries: Sequence[Entry]) -> None:
-        self.prefix = source.prefix
-        self._entries = sorted(entries, key=lambda entry: encode_name(entry.name))
-
-    def entries(self) -> list[Entry]:
-        """Return every tensor's entry, sorted by name."""
-        return list(self._entries)
-
-    def __iter__(self) -> Iterator[str]:
-        return (entry.name for entry in self._entries)

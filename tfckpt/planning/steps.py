@@ -214,7 +214,33 @@ class Pad(NamedTuple):
         return self._asdict()
 
 
-Op = Rearrange | Resize | Cast | Scale | Pad
+@in_notebooks
+class NotNegative(NamedTuple):
+    """Values that are 0 or more, as second moments are; with others, reading fails.
+
+    Attributes:
+        name: what the values are called.
+    """
+
+    name: str
+
+    def shape_after(self, shape: Shape) -> Shape:
+        """Return the shape, which stays."""
+        return shape
+
+    def inverse(self) -> NotNegative:
+        """Return itself: values stay."""
+        return self
+
+    def __str__(self) -> str:
+        return "0 or more"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what ``json.dumps`` takes."""
+        return {}
+
+
+Op = Rearrange | Resize | Cast | Scale | Pad | NotNegative
 
 
 def _ops_to_json(ops: Iterable[Op]) -> list[dict[str, Any]]:

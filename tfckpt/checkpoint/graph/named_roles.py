@@ -50,6 +50,11 @@ FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16, DT_DOUBLE)
 NEARLY_EVERY = 0.9
 DEEPEST_SCOPE, LONGEST_SUFFIX = 3, 2  # parts before and behind a variable's name
 SCALARS = frozenset({*HYPERPARAMETERS, "iter", "iteration", "iterations", "lr"})
+COUNTER = re.compile(r"(?:.+_)?(?:steps?|iter|iterations?)")  # of an optimizer, where it stands beside beta1_power
+VARIABLE = re.compile(r"Variable(_[0-9]{1,9})?")  # what TF1 calls what has no name
+NAMES = "|".join(sorted(OPTIMIZER_NAMES, key=len, reverse=True))
+KERAS = re.compile(rf"((?:.+/)?{TRAINS})/(?:{NAMES})(?:[A-Z][A-Za-z]*)?/")
+LONGER = re.compile(rf"(?:{NAMES})[A-Z][A-Za-z]*")  # AdamWarmup
 LOWER_NAMES = frozenset(name.lower() for name in OPTIMIZER_NAMES)
 MOST_PARTS = 64
 MOST_ABOVE = (
@@ -74,7 +79,23 @@ def guessed_in_names(entries: Iterable[Entry], roles: Mapping[str, str]) -> list
     return list(found)
 
 
-class _Place(NamedTuple):
+def owners_of_names(entries: Iterable[Entry], roles: Mapping[str, str]) -> dict[str, Place]:
+    """Return of what training keeps for variables, slots and moving averages, where each stands; by its name.
+
+    Args:
+        entries: all of a checkpoint's that have names.
+        roles: what each is for.
+    """
+    names = _Names(entries)
+    found: dict[str, Place] = {}
+    for name, entry in names.entries.items():
+        place = names.place(name, entry) if roles.get(entry.name) in (OPTIMIZER, MOVING_AVERAGE) else None
+        if place is not None:
+            found[entry.name] = place._replace(variable=names.entries[place.variable].name)
+    return found
+
+
+class Place(NamedTuple):
     """Where a name stands: a variable's, with a scope before it and parts behind it."""
 
     scope: str
@@ -90,12 +111,15 @@ class _Names:
         self._has_outputs = any(name.endswith(":0") for name in by_name)
         self.entries = {_own_name(name, by_name): e for name, e in by_name.items()} if self._has_outputs else by_name
         self._firsts = {name.partition("/")[0] for name in self.entries}
+        # Scopes in which an optimizer keeps what is called like anything else: Keras's for TF1, and those of beta1_power.
+        self._training = {name[: match.end(1)] for name in self.entries if (match := KERAS.match(name)) is not None}
+        self._powers = {above for above, _, last in (n.rpartition("/") for n in self.entries) if POWER.fullmatch(last)}
         self._touching: dict[str, bool] = {}  # whether a name below a scope touches another one by that scope
 
     def roles(self) -> dict[str, str]:
         """Return the role of each."""
         roles: dict[str, str] = {}
-        open_places: dict[str, _Place] = {}
+        open_places: dict[str, Place] = {}
         for name, entry in self.entries.items():
             role = self.told_alone(name, entry)
             may_be_placed = role is None and name.count("/") <= MOST_PARTS and self._touches_another(name)
@@ -121,24 +145,25 @@ class _Names:
         """Return the role that a name has whatever else is there, if it tells."""
         above, _, last = name.rpartition("/")
         if entry.size <= 1:
-            if last == STEP or last in STATE_SCALARS:
+            if last == STEP or last in STATE_SCALARS or _unnumbered(last) in STATE_SCALARS:
                 return TRAINING_STEP if last == STEP else TRAINING_STATE
             if (
                 POWER.fullmatch(last)
                 or last == LEARNING_RATE
                 or (last in SCALARS and _is_optimizer(above.rpartition("/")[2]))
+                or (COUNTER.fullmatch(last) and above in self._powers)
             ):
                 return OPTIMIZER
         if entry.data_type == DT_VARIANT and "iterator" in name.lower():
             return TRAINING_STATE
         if last in RANDOM_NAMES and entry.data_type not in FLOATS:
             return RANDOM_STATE
-        if _is_slot_tail(last):
+        if _is_slot_tail(last) or (above in self._training and VARIABLE.fullmatch(last)):
             return OPTIMIZER
         parts = above.split("/") if f"{TRAINS}/" in above else ()
         return OPTIMIZER if any(a == TRAINS and _is_optimizer(b) for a, b in pairwise(parts)) else None
 
-    def place(self, name: str, entry: Entry) -> _Place | None:
+    def place(self, name: str, entry: Entry) -> Place | None:
         """Return where a name stands: behind its variable's if it can, else with a scope before it, too."""
         found = None
         for place in self._places(name, entry):
@@ -148,7 +173,7 @@ class _Names:
                 found = place
         return found
 
-    def _places(self, name: str, entry: Entry) -> Iterator[_Place]:
+    def _places(self, name: str, entry: Entry) -> Iterator[Place]:
         """Yield each place that a name can have, those without a scope first."""
         cuts = [match.start() for match in re.finditer("/", name)]
         if not cuts or len(cuts) > MOST_PARTS:
@@ -158,16 +183,16 @@ class _Names:
         for cut in cuts[: -farthest - 1 : -1]:
             owner = self.entries.get(name[:cut])
             if owner is not None and fits(entry, owner):
-                yield _Place("", name[:cut], name[cut + 1 :])
+                yield Place("", name[:cut], name[cut + 1 :])
             whole, _, piece = name[:cut].rpartition("/")
             if whole in self.entries and PIECE.fullmatch(piece):
-                yield _Place("", whole, name[cut + 1 :])
+                yield Place("", whole, name[cut + 1 :])
         for begin in cuts[:DEEPEST_SCOPE]:
             for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None
                 has_suffix = end < len(name)
                 if owner is not None and (fits(entry, owner) if has_suffix else entry.shape == owner.shape):
-                    yield _Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
+                    yield Place(name[:begin], name[begin + 1 : end], name[end + 1 :])
 
     def _touches_another(self, name: str) -> bool:
         """Whether a name begins with another one, or may end with one: most do neither."""
@@ -178,7 +203,7 @@ class _Names:
             self._touching[above] = bool(inner) or above in self.entries
         return self._touching[above] or (above != "" and last in self._firsts)
 
-    def _slots_by_number(self, places: Mapping[str, _Place], weights: Collection[str]) -> set[tuple[str, str]]:
+    def _slots_by_number(self, places: Mapping[str, Place], weights: Collection[str]) -> set[tuple[str, str]]:
         """Return the scopes and suffixes that stand around nearly every variable that training moves."""
         trained = {name for name in weights if self._is_trained(name)}
         found: dict[tuple[str, str], set[str]] = {}
@@ -227,15 +252,17 @@ def fits(slot: Entry, variable: Entry) -> bool:
     return len(b) > 1 and any(a == b[:axis] + b[axis + 1 :] for axis in range(len(b)))
 
 
-def told_at(place: _Place) -> str | None:
+def told_at(place: Place) -> str | None:
     """Return the role that the words around a variable's name tell, if they do."""
     scopes = place.scope.split("/")
-    optimized = any(map(_is_optimizer, scopes))
     if not place.suffix:
         if not AVERAGE_WORDS.isdisjoint(scopes):
             return MOVING_AVERAGE
-        return OPTIMIZER if optimized and _is_slot(scopes[-1]) else None
-    if optimized and _is_slot(place.suffix.rpartition("/")[2]):
+        if not STATE_BESIDE.isdisjoint(scopes):
+            return TRAINING_STATE
+        # One part cannot be both an optimizer's name and a slot's: momentum/ may hold a second network.
+        return OPTIMIZER if any(map(_is_optimizer, scopes[:-1])) and _is_slot(scopes[-1]) else None
+    if any(map(_is_optimizer, scopes)) and _is_slot(place.suffix.rpartition("/")[2]):
         return OPTIMIZER
     return told_by_suffix(place.suffix)
 
@@ -296,6 +323,7 @@ def _unnumbered(part: str) -> str:
 def _is_optimizer(part: str, *, exactly: bool = False) -> bool:
     """Whether a part of a name is an optimizer's: its own, numbered, or with more behind it, as ``Adam_discriminator``."""
     word = _unnumbered(part)
-    if word in OPTIMIZER_NAMES or part.partition("_")[0] in OPTIMIZER_NAMES or word.endswith("Optimizer"):
+    known = word in OPTIMIZER_NAMES or part.partition("_")[0] in OPTIMIZER_NAMES or word.endswith("Optimizer")
+    if known or LONGER.fullmatch(word):
         return True
     return not exactly and word.lower() in LOWER_NAMES

@@ -14,6 +14,7 @@ from tfckpt.families.bert import garden as bert
 from tfckpt.families.language.calls import GELU, ActivationOf, Call, FactOf, SizeOf
 from tfckpt.families.language.family import Drop, Family
 from tfckpt.families.language.layouts import Placed
+from tfckpt.families.language.relatives import OwnNorms, Relative
 from tfckpt.families.language.rules import NotZeros, Part, Row
 
 BLOCK = "bert/encoder/transformer/group_0/inner_group_0"
@@ -23,6 +24,13 @@ SHARED = "<transformer>"  # the block has no edge by an attribute's name
 SEVERAL_GROUPS = Drop(
     "several groups of layers, and the target has one block that all layers share",
     ("bert/encoder/transformer/group_[1-9]*", "bert/encoder/transformer/group_0/inner_group_[1-9]*"),
+)
+
+# google-research/albert#241: norms made under TensorFlow 2 are called layer_normalization_N, one pair for each layer.
+OWN_NORMS = Relative(
+    OwnNorms((f"{BLOCK}/LayerNorm/", f"{BLOCK}/LayerNorm_1/"), "bert/encoder/"),
+    "each layer has norms of its own, and shares all else ({found})",
+    "ALBERTs trained by code that makes the norms anew for each layer",
 )
 
 # fmt: off
@@ -110,6 +118,7 @@ ALBERT = Family(
     activation="gelu",
     config_files=("albert_config.json", "config.json"),
     look_alikes=(("classifier", "token-classifier"),),
+    relatives=(OWN_NORMS,),
 )
 
 ENCODER = bert.ENCODER._replace(

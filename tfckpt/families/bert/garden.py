@@ -14,6 +14,7 @@ official/nlp/bert/tf1_checkpoint_converter_lib.py of tf-models-official 0.0.3.de
 from __future__ import annotations
 
 from tfckpt.families.bert.order import ORDER
+from tfckpt.families.bert.relatives import RELATIVES
 from tfckpt.families.language.calls import (
     ACTIVATIONS,
     CALL_ONCE,
@@ -59,6 +60,7 @@ BERT = Family(
     head_size=64,  # of all that google-research/bert released, from 128 wide with 2 heads to 1,024 with 16
     look_alikes=(("classifier", "token-classifier", "classifier-own-pooler"),),
     order=ORDER,
+    relatives=RELATIVES,
 )
 
 IN_A_ROW = "each has its gradient through the others, and zeros let none through"

@@ -160,6 +160,22 @@ class Sizes:
             bound = self._bound[shape, pattern] = Fixed(letters), target_shape(pattern, letters)
         return bound
 
+    def fit_apart(self, name: str, shape: tuple[int, ...], pattern: str, field: str) -> Fit | Mismatch:
+        """Return what `fit` does for a tensor that has a size of its own in place of one, by its field.
+
+        >>> sizes = Sizes({"v": "vocab_size", "h": "hidden_size"}, {"vocab_size": Size(30, "config.json")})
+        >>> sizes.fit("table", (32, 8), "v h")
+        Mismatch(expected='vocab_size = 30 (config.json)', got='32', field='vocab_size', \
+size=Size(value=30, origin='config.json', config=''))
+        >>> sizes.fit_apart("table", (32, 8), "v h", "vocab_size"), sizes.known["vocab_size"].value
+        ((Fixed({'v': 32, 'h': 8}), (32, 8)), 30)
+        """
+        others = {name: size for name, size in self.known.items() if name != field}
+        bound = Sizes(self.fields, others).fit(name, shape, pattern)
+        for other, size in others.items():
+            self.known.setdefault(other, size)
+        return bound
+
     def bind(self, name: str, shape: tuple[int, ...], pattern: str) -> dict[str, int] | Mismatch:
         """Return what each letter of ``pattern`` stands for in the tensor ``name``, or why it does not fit.
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tfckpt.families.language.relatives import Relative
 from tfckpt.families.language.rules import NUMBER, NUMBER_MARK
 
 
@@ -123,6 +124,7 @@ class Family(NamedTuple):
     head_size: int | None = None
     look_alikes: tuple[tuple[str, ...], ...] = ()
     order: Order | None = None
+    relatives: tuple[Relative, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.name)  # mappings have no hash
@@ -130,6 +132,11 @@ class Family(NamedTuple):
     def heads_among(self, names: Collection[str]) -> list[str]:
         """Return what the heads are called of which there is a variable among these hub names."""
         return [head.rule for head in self.heads if any(head.matches(name) for name in names)]
+
+    def is_in_heads(self, name: str) -> bool:
+        """Whether a hub name stands in the scope of a head that has one."""
+        scopes = {pattern.partition("/")[0] for head in self.heads for pattern in head.patterns if "/" in pattern}
+        return name.partition("/")[0] in scopes and "/" in name
 
     def borrowed(self, names: Collection[str]) -> dict[str, str]:
         """Return the hub names that a source of these names has by borrowing, and the names that they stand for.

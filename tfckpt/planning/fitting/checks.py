@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tfckpt.base.issues import export
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import BESIDE
 from tfckpt.errors import count_of, some
@@ -15,8 +16,9 @@ from tfckpt.families.language.rules import numbers_in
 from tfckpt.families.language.target import Target, lacking, placed_parts
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.config import Config
-from tfckpt.planning.mending.hints import no_heads
+from tfckpt.planning.fitting.hints import no_heads
 
+RELATIVE_POSITIONS = "relative-positions"  # the issue that tells all of a source
 ABSOLUTE: Mapping[str, object] = {RELATIVE: False, POSITIONS: "absolute"}  # facts of models that Model Garden can hold
 
 
@@ -115,7 +117,8 @@ def _check_positions(builder: PlanBuilder) -> None:
     for field, value in ABSOLUTE.items():
         fact = builder.config.facts.get(field) if builder.config else None
         if fact is not None and fact.value != value:
-            builder.complain("relative-positions", field, "", f"{fact.value!r} in {fact.origin}")
+            remedies = export(builder.source)
+            builder.complain(RELATIVE_POSITIONS, field, "", f"{fact.value!r} in {fact.origin}", *remedies)
 
 
 def _refuse(builder: PlanBuilder, layout: ObjectRows, hub: Mapping[str, Entry]) -> set[str]:

@@ -16,13 +16,14 @@ from tfckpt.families.language.target import TargetVariable
 from tfckpt.planning.asked.fills import FILLED, ZEROS, own_fill, refuse_zeros
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.fitting.hints import FULLEST
 from tfckpt.planning.fitting.withheld import network_of
-from tfckpt.planning.mending.hints import FULLEST
 from tfckpt.planning.steps import Fill, Rearrange, Step, filling
 
 # Bytes of a variable that is filled, for each byte of the source, and in any case: a configuration may claim any size.
 MAX_FILL_RATIO = 16
 FREE_FILL = 64 << 20
+BIAS, NO_BIAS = "bias", Fill(0.0)
 
 
 def check_heads(
@@ -48,6 +49,28 @@ def check_heads(
             builder.complain("missing-head", what, needed, has, *remedies)
         others = [variable for variable in others if variable not in absent]
     return others
+
+
+def fill_biases(
+    missing: Sequence[TargetVariable], taken: Collection[str], layout: ObjectRows, steps: Sequence[Step]
+) -> tuple[list[Step], list[TargetVariable]]:
+    """Return zeros for the biases of heads whose weights are there, and the other missing variables.
+
+    A head without a bias computes what one with zeros does. What an exclusion has taken is another matter.
+    """
+    beside = _letters_by_object(steps)
+    filled, others = [], []
+    for variable in missing:
+        letters = beside.get(_object_of(variable.key), {})
+        used = {letter for axis in parse(variable.axes or "")[1] for letter in axis}
+        is_of_head = any(head.matches(variable.name) for head in layout.family.heads) and variable.name not in taken
+        if is_of_head and len(used) == 1 and used <= letters.keys() and variable.attribute == BIAS:
+            named = Rearrange(variable.axes or "", Fixed({letter: letters[letter] for letter in used}))
+            shape = target_shape(named.pattern, named.letters)
+            filled.append(filling(variable.key, DT_FLOAT, shape, NO_BIAS, (named,)))
+        else:
+            others.append(variable)
+    return filled, others
 
 
 def fill_missing(

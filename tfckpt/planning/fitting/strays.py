@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from tfckpt.base.issues import Issue, give, lossy
 from tfckpt.bundle.values.entry import Entry
+from tfckpt.errors import some
 from tfckpt.families.language.layouts import ObjectRows
+from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.exclusion import WILD, leaving_out, whole_name
 
@@ -51,6 +53,20 @@ def complain_of_strays(
         else:
             remedy = lossy(leaving_out(entry), entry.name)
             builder.complain("stray-variable", entry.name, repr(layout.name), shape, remedy)
+
+
+def drop_beside(
+    strays: Sequence[Entry], wanted: Collection[str], bound: Bound, layout: ObjectRows, builder: PlanBuilder
+) -> list[Entry]:
+    """Drop what is beside the model, since the user has named its head: other heads, a CRF. Return the others."""
+    names = {entry.name: name for name, entry in bound.hub.items()}
+    within = {_first(name) for name in (*wanted, layout.family.anchor)}
+    beside = [entry for entry in strays if _first(names[entry.name]) not in within]
+    for entry in beside:
+        builder.drop(entry, "beside the model, whose head is named")
+    if beside:
+        builder.notes.append(Issue("beside-left-out", some([entry.name for entry in beside], MOST_NAMED)))
+    return [entry for entry in strays if entry not in beside]
 
 
 def all_kept(issues: Iterable[Issue]) -> list[Issue]:

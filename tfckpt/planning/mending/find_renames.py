@@ -10,10 +10,12 @@ if anything is missing or left over then, the pairs are said and no substitution
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import takewhile
 from typing import NamedTuple
 
+from tfckpt.base.options import Substitution
+from tfckpt.base.substitutions import substituted
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.families.language.axes import parse
@@ -22,11 +24,18 @@ from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_before
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
 
-Substitution = tuple[str, str]  # a regular expression, and what stands for it
 MOST_SUBSTITUTIONS = 12
+MOST_PLACES = 6  # behind which one substitution changes names: query, key, value and what else has a bias
 MOST_NAMES = 5000  # of what is left over and of what is missing: the rest of such a file is another model
 END = "(?=/|$)"
-COLON = (":0$", "")
+# What other code calls the parameters of a layer. A norm's two have one shape and one place, so that words alone tell which
+# is which; what is a kernel and what a norm's scale, shapes tell.
+SYNONYMS: Mapping[str, Set[str]] = {
+    "kernel": {"weight", "w"},
+    "bias": {"b", "beta", "offset", "shift"},
+    "gamma": {"weight", "w", "scale", "gain", "g"},
+    "beta": {"bias", "b", "offset", "shift"},
+}
 DOTS = (r"\.", "/")
 
 
@@ -69,15 +78,15 @@ def find_renames(
     entries: Sequence[Entry],
     layout: ObjectRows,
     known: Mapping[str, int],
-    works: Callable[[Sequence[Entry], ObjectRows], bool],
+    works: Callable[[Sequence[Substitution], ObjectRows], bool],
 ) -> Renames | None:
     """Return the substitutions that give a source's variables the names of the target's; None if none are known.
 
     Args:
-        entries: what the source's index says.
+        entries: what the source holds, under the names that it is known by so far.
         layout: the target.
         known: the sizes that a configuration states, by field.
-        works: whether a source with other names can be converted to this target.
+        works: whether the source can be converted to this target with these substitutions.
     """
     found: list[Substitution] = []
     renamed = list(entries)
@@ -93,7 +102,7 @@ def find_renames(
     signs = {p.only_with for p in layout.parts if p.only_with and not scopes_before(p.only_with, names)}
     if not pairs or _may_be_another_model(pairs, signs):
         return None
-    return Renames(tuple(found), tuple(pairs), works(renamed, layout))
+    return Renames(tuple(found), tuple(pairs), works(found, layout))
 
 
 def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[str]) -> bool:
@@ -102,13 +111,7 @@ def _may_be_another_model(pairs: Iterable[tuple[str, str]], signs: Collection[st
 
 
 def _apply(step: Sequence[Substitution], entries: Sequence[Entry]) -> list[Entry]:
-    return [entry._replace(name=_new_name(entry.name, step)) for entry in entries]
-
-
-def _new_name(name: str, step: Iterable[Substitution]) -> str:
-    for pattern, replacement in step:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return [entry._replace(name=substituted(entry.name, step)) for entry in entries]
 
 
 def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str, int]) -> list[Substitution]:
@@ -121,7 +124,7 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
     scope = _scope(names, layout)
     if scope is None:
         return _first_scope(names, layout)
-    gap = _find_gap(model, layout, scope)
+    gap = find_gap(model, layout, scope)
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
     if step := _layers(gap, layout):
@@ -133,8 +136,6 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
 
 def _spelling(names: Sequence[str]) -> list[Substitution]:
     """Return what mends names that another code spells otherwise, all of them."""
-    if all(name.endswith(":0") for name in names):
-        return [COLON]
     are_dotted = sum("." in name for name in names) > len(names) / 2 and not any("/" in name for name in names)
     return [DOTS] if are_dotted else []
 
@@ -163,10 +164,10 @@ def _first_scope(names: Sequence[str], layout: ObjectRows) -> list[Substitution]
     return [(f"^(?=(?:{'|'.join(map(_exactly, firsts))})/)", f"{root}/")] if firsts else []
 
 
-def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
+def find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
     """Return what a target lacks of a model's variables, and which it has no place for."""
     hub = {entry.name.removeprefix(scope): entry for entry in model}
-    wanted = {variable.name: variable for variable in build_target(layout, hub).variables}
+    wanted = {variable.name: variable for variable in build_target(layout, {*hub, *_signs(layout, hub)}).variables}
     lent = {b.own: b.lender for b in layout.family.borrows if not any(name.startswith(b.own) for name in hub)}
     lenders = tuple(lent.values())
 
@@ -185,6 +186,12 @@ def _find_gap(model: Sequence[Entry], layout: ObjectRows, scope: str) -> Gap:
         {name: entry for name, entry in hub.items() if name in wanted},
         {name: variable.axes or "" for name, variable in wanted.items()},
     )
+
+
+def _signs(layout: ObjectRows, hub: Collection[str]) -> list[str]:
+    """Return the names that tell of parts that a model may lack, of which something stands where they should."""
+    signs = [part.only_with for part in layout.parts if part.only_with and "/" in part.only_with]
+    return [sign for sign in signs if any(name.startswith(sign.rpartition("/")[0] + "/") for name in hub)]
 
 
 def _layers(gap: Gap, layout: ObjectRows) -> list[Substitution]:
@@ -353,8 +360,9 @@ def _difference(stray: str, name: str) -> tuple[list[str], list[str], list[str],
 
 
 def _words(parts: Iterable[str]) -> set[str]:
-    words = (word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part))
-    return {word.removesuffix("s") for word in words}
+    found = (word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part))
+    words = {word.removesuffix("s") for word in found}
+    return words | {name for name, others in SYNONYMS.items() if words & others}
 
 
 class _Change(NamedTuple):
@@ -370,7 +378,7 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
     """Return the substitution that changes the most of what is left over to what it is paired with, by one short change.
 
     No name changes that has a place already. What has none may change along: a head that is dropped has the same names in it.
-    Where no one substitution does it, there is one for each name.
+    Where no one substitution does it for any kind of change, there is one for each name.
 
     Args:
         pairs: new names by old ones.
@@ -381,12 +389,20 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
         change = _change(stray, name)
         stem = tuple(re.sub(r"_?\d+$", "", part) for part in change.old)
         groups.setdefault((stem, change.new), {})[stray] = change
-    if not groups:
-        return []
-    _, changes = min(groups.items(), key=lambda group: (len(group[0][0]) + len(group[0][1]), -len(group[1])))
-    meant = {stray: pairs[stray] for stray in changes}
-    short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, names)), None)
-    return [short] if short is not None else [(f"^{_exactly(s)}{END}", _literal(m)) for s, m in meant.items()]
+    for changes in sorted(groups.values(), key=_size):
+        others = [*names, *(stray for stray in pairs if stray not in changes)]
+        meant = {stray: pairs[stray] for stray in changes}
+        short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, others)), None)
+        if short is not None:
+            return [short]
+    first = min(groups.values(), key=_size, default={})
+    return [(f"^{_exactly(stray)}{END}", _literal(pairs[stray])) for stray in first]
+
+
+def _size(changes: Mapping[str, _Change]) -> tuple[int, int]:
+    """Return what sorts groups of changes: those of fewer parts come first, and of these the larger group."""
+    change = next(iter(changes.values()))
+    return len(change.old) + len(change.new), -len(changes)
 
 
 def _change(stray: str, name: str) -> _Change:
@@ -408,9 +424,10 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
     new = _literal("/".join(changes[0].new))
     starts = ["(?<=/)" if all(change.before for change in changes) else "(?<![^/])"]
     for count in (1, 2):
-        last = {change.before[-count:] for change in changes}
-        if len(last) == 1 and len(next(iter(last))) == count:
-            starts.append(f"(?<=/{_exactly('/'.join(next(iter(last))))}/)")
+        last = sorted({change.before[-count:] for change in changes})
+        if len(last) <= MOST_PLACES and all(len(parts) == count for parts in last):
+            behind = [f"(?<=/{_exactly('/'.join(parts))}/)" for parts in last]
+            starts.append(behind[0] if len(behind) == 1 else f"(?:{'|'.join(behind)})")
     ends = [END]
     following = sorted({change.after[0] for change in changes if change.after})
     if following and all(change.after for change in changes):
@@ -423,7 +440,7 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
 def _changes_only(substitution: Substitution, meant: Mapping[str, str], names: Sequence[str]) -> bool:
     """Whether a substitution does what is meant, and changes no other name but those of what belongs to these variables."""
     for name in names:
-        new = _new_name(name, [substitution])
+        new = substituted(name, [substitution])
         if name in meant:
             if new != meant[name]:
                 return False

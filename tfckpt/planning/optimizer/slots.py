@@ -40,7 +40,7 @@ from tfckpt.families.language.rules import numbers_in
 from tfckpt.families.language.target import Target, TargetVariable, lacking, placed_parts
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
-from tfckpt.planning.steps import Fill, Step, carrying, filling
+from tfckpt.planning.steps import Fill, NotNegative, Op, Step, carrying, filling
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
 RATE, SCHEDULED_RATE = "rate", "scheduled rate"  # what a setting is, whatever an optimizer calls it
@@ -223,9 +223,17 @@ def _slot_step(
     found = [entry for name in variable.names if (entry := hub.get(f"{name}/{slot}")) is not None]
     if len(found) < len(variable.names) or step.fill is not None:
         return None
-    pairs = zip(step.inputs, found, strict=True)
-    inputs = tuple(of._replace(source=entry.name, data_type=entry.data_type) for of, entry in pairs)
+    inputs = tuple(
+        of._replace(source=entry.name, data_type=entry.data_type, ops=(*_checks(bound, f"{name}/{slot}"), *of.ops))
+        for name, of, entry in zip(variable.names, step.inputs, found, strict=True)
+    )
     return found[0], step._replace(target=key, inputs=inputs)
+
+
+def _checks(bound: Bound, name: str) -> tuple[Op, ...]:
+    """Return what is checked of a slot's values: all else becomes of them what becomes of their variable's."""
+    found = bound.inputs.get(name)
+    return tuple(op for op in found.ops if isinstance(op, NotNegative)) if found is not None else ()
 
 
 def _numbers(variables: Sequence[TargetVariable]) -> list[int]:
