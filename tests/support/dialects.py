@@ -32,7 +32,7 @@ STATE = re.compile(r".*/adam_[mv]|global_step")  # what training keeps beside it
 OUTPUTS = ("output_weights", "output_bias", "cls/squad/output_weights", "cls/squad/output_bias")  # of other models
 SOURCE, DEST = f"source/{NAME}", "out/model"
 RIGHT, AFTER_NEXT, ASKED, REFUSED = "right", "right after next", "asked", "refused"
-WRONG, DEAD_END = "wrong", "dead end"
+WRITTEN, WRONG, DEAD_END = "written", "wrong", "dead end"
 KEPT = ("--to", "--slots", "--fill")  # options that mean the same for a checkpoint in which nothing is odd
 
 Array = np.ndarray[Any, Any]
@@ -90,7 +90,7 @@ class Dialect:
     def variables(self) -> Mapping[str, str]:
         """The name in the file of each of the model's variables, by its hub name."""
         fields = self._fields
-        hubs = [name for name in stored(PLAIN) if not STATE.fullmatch(name)]
+        hubs = _hubs()
         if self.is_derived:
             found = {name: self._renamed(name) for name in hubs if not _is_dropped(name, fields)}
             return found | {hub: name for name in fields.get("add", {}) if (hub := self._hub(name)) in OUTPUTS}
@@ -134,7 +134,7 @@ class Dialect:
         """The names of what training keeps beside the model."""
         if not self.is_derived:
             return {*self.tensors} - {*self.variables.values()}
-        kept = {self._renamed(name) for name in stored(self._fields["base"]) if STATE.fullmatch(name)}
+        kept = {self._renamed(name) for name in stored(self._fields["base"]) if name not in _hubs()}
         return (kept | {name for name in self._fields.get("add", {}) if "Adam/" in name}) & self.tensors.keys()
 
     @property
@@ -193,6 +193,10 @@ def stored(name: str) -> Mapping[str, Array]:
         return {name: np.array(value) for name, value in checkpoint.items()}
 
 
+def _hubs() -> list[str]:
+    return [name for name in stored(PLAIN) if not STATE.fullmatch(name)]
+
+
 def _copy(name: str, directory: Path) -> str:
     shutil.copytree(DATA / name, directory)
     shutil.copyfile(DATA / CONFIG, directory / CONFIG)
@@ -233,6 +237,8 @@ def try_end(dialect: Dialect, end: End) -> Ended:
         return Ended(DEAD_END, f"{chain.why}\n{said}")
     if chain.end != follow.DONE:
         return Ended(REFUSED, said)
+    if end.end in (ASKED, REFUSED):
+        return Ended(WRITTEN, said)
     save(Path("clean"), dialect.clean(end.values, slots="convert" in words))
     kept = _kept(words)
     if kept.get("to") == "tf1":
@@ -266,6 +272,11 @@ DIALECTS = {
 # What does not end as it must yet, and why.
 NAMES = "nothing says what these names are"
 FLAG = "a switch beside a model is excluded by hand"
+LAYERS = "the numbers of these layers are not understood"
+INITIALS = "an initial does not tell query, key and value"
+BARE = "a body without a scope and heads is not known"
+LONELY = "an average without its variable is none"
+HALF = "a moment whose other one is missing is dropped without a word"
 METRICS = "metrics at the top level are taken for the model's"
 NOT_YET: Mapping[tuple[str, str], str] = {
     ("model_garden_flag", "--to tf1"): FLAG,
@@ -277,5 +288,16 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("bert_for_tf2", "--fill normal:1"): NAMES,
     ("bert_for_tf2", "--fill normal:1 --rename auto"): NAMES,
     ("bert_for_tf2", "--fill normal:1 --rename auto --slots convert"): NAMES,
+    ("scope_none_of_an_encoder", ""): BARE,
+    ("scope_none_of_an_encoder", "--rename auto"): BARE,
+    ("attention_initials", ""): INITIALS,
+    ("attention_initials", "--rename auto"): INITIALS,
+    ("layers_from_1", ""): LAYERS,
+    ("layers_from_1", "--rename auto"): LAYERS,
+    ("layers_padded", ""): LAYERS,
+    ("layers_padded", "--rename auto"): LAYERS,
+    ("averages_alone", ""): LONELY,
+    ("averages_alone", "--averages"): LONELY,
+    ("adam_without_a_moment", "--to pretrainer --slots convert"): HALF,
 }
 NOT_YET_TOLD: Mapping[str, str] = {"keras_of_2019": METRICS}  # whose roles are wrong
