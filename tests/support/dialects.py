@@ -102,7 +102,7 @@ class Dialect:
             return {hub: stored(self._fields["base"])[hub] for hub in self.variables}
         found: dict[str, Array] = {}
         for hub, name in self.variables.items():
-            places = {hub: values.format(name, rest=name.partition("/")[2])}
+            places = {hub: _place(values, name)}
             places |= {f"{hub}/{slot}": self._slot(hub, slot) for slot in MOMENTS if slots}
             turn = name in self._fields.get("transposed", ())
             found |= {
@@ -135,13 +135,14 @@ class Dialect:
         if not self.is_derived:
             return {*self.tensors} - {*self.variables.values()}
         kept = {self._renamed(name) for name in stored(self._fields["base"]) if name not in _hubs()}
-        return (kept | {name for name in self._fields.get("add", {}) if "Adam/" in name}) & self.tensors.keys()
+        kept |= {re.sub(*again, n, count=1) for again in self._fields.get("again", {}).items() for n in kept}
+        return kept & self.tensors.keys()
 
     @property
     def averages(self) -> set[str]:
         """The names of moving averages."""
         places = {end.values for end in self.ends if "--averages" in end.words}
-        return {place.format(name) for place in places for name in self.variables.values()}
+        return {_place(values, name) for values in places for name in self.variables.values()}
 
     def write(self, directory: Path) -> str:
         """Write the checkpoint, and its configuration beside it; return the prefix."""
@@ -191,6 +192,10 @@ def stored(name: str) -> Mapping[str, Array]:
     """Return every tensor of a folder."""
     with tfckpt.open(DATA / name / NAME) as checkpoint:
         return {name: np.array(value) for name, value in checkpoint.items()}
+
+
+def _place(values: str, name: str) -> str:
+    return values.format(name, rest=name.partition("/")[2])
 
 
 def _hubs() -> list[str]:
@@ -277,6 +282,9 @@ INITIALS = "an initial does not tell query, key and value"
 BARE = "a body without a scope and heads is not known"
 LONELY = "an average without its variable is none"
 HALF = "a moment whose other one is missing is dropped without a word"
+SEVERAL = "the averages of the other model are counted"
+OTHERS = "another model's heads are taken without a word"
+THIRD = "a head with an output too many is written"
 METRICS = "metrics at the top level are taken for the model's"
 NOT_YET: Mapping[tuple[str, str], str] = {
     ("model_garden_flag", "--to tf1"): FLAG,
@@ -298,6 +306,10 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("layers_padded", "--rename auto"): LAYERS,
     ("averages_alone", ""): LONELY,
     ("averages_alone", "--averages"): LONELY,
+    ("siamese_with_averages", "--source-scope bert --averages"): SEVERAL,
+    ("siamese_with_averages", "--source-scope bert_1 --averages"): SEVERAL,
+    ("student_without_heads", "--to pretrainer --source-scope student/bert"): OTHERS,
+    ("span_of_three", "--to span-labeler"): THIRD,
     ("adam_without_a_moment", "--to pretrainer --slots convert"): HALF,
 }
 NOT_YET_TOLD: Mapping[str, str] = {"keras_of_2019": METRICS}  # whose roles are wrong
