@@ -135,7 +135,7 @@ class Dialect:
         if not self.is_derived:
             return {*self.tensors} - {*self.variables.values()}
         kept = {self._renamed(name) for name in stored(self._fields["base"]) if name not in _hubs()}
-        kept |= {re.sub(*again, n, count=1) for again in self._fields.get("again", {}).items() for n in kept}
+        kept |= {re.sub(old, new, n, count=1) for old, new in self._fields.get("again", {}).items() for n in kept}
         return kept & self.tensors.keys()
 
     @property
