@@ -21,6 +21,7 @@ USED = (
     ("collections.abc", "Sequence"),
     ("typing", "Literal"),
     ("tfckpt.checkpoint.statistics", "CheckpointStatistics"),
+    ("tfckpt.about.info", "Info"),
     ("tfckpt.proof.proof", "Proof"),
     ("tfckpt.edit.comparison.diff", "Comparison"),
     ("tfckpt.formats.container", "Writable"),

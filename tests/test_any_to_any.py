@@ -19,7 +19,7 @@ SOURCES = {
     "BERT's classifier": ("classifier_tf115", ("classifier", "classifier-own-pooler", "token-classifier", "encoder")),
     "BERT's span labeler": ("squad_tf115", ("span-labeler", "encoder")),
     "ALBERT": ("albert_tf115", ("pretrainer", "encoder")),
-    "ELECTRA": ("electra_tf115", ("pretrainer", "encoder", "generator")),
+    "ELECTRA": ("electra_tf115", ("pretrainer", "pretrainer-tied", "encoder", "generator")),
     "MobileBERT": ("mobilebert_student_tf115", ("pretrainer", "encoder")),
 }
 BY_NAMES = ("keras", "keras-v2")

@@ -78,7 +78,11 @@ def test_other_families_have_heads_as_well() -> None:
 @pytest.mark.parametrize(
     ("name", "to", "why"),
     [
-        ("electra_tf115", "pretrainer", "an encoder of ELECTRA, generator, discriminator's head, masked-LM head"),
+        (
+            "electra_tf115",
+            "pretrainer",
+            "an encoder of ELECTRA, generator, discriminator's head, masked-LM head; pretrainer-tied would hold the same",
+        ),
         ("electra_cola_tf115", "encoder", "an encoder of ELECTRA; no target takes head of a fine-tuned task with it"),
         (
             "mobilebert_student_tf115",

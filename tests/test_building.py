@@ -26,6 +26,7 @@ RELATIVE = (
     "but no target can hold it: Model Garden's encoders add a table of absolute positions to the embeddings; "
     'to="keras" takes it, since it only renames'
 )
+OF_ELECTRA = ("generator", "pretrainer-tied")
 
 
 def copy(source: str, directory: Path, *, config: bool = True, **stated: Any) -> str:
@@ -248,6 +249,14 @@ def test_what_a_generator_has_for_itself_is_told_apart(tmp_path: Path) -> None:
     assert "generator_hidden_act" not in tfckpt.plan(prefix, fill="zeros").facts  # the discriminator alone
 
 
+@pytest.mark.parametrize("to", OF_ELECTRA)
+def test_the_lines_of_both_networks_are_python(tmp_path: Path, to: str) -> None:
+    plan = tfckpt.plan(copy("electra_tf115", tmp_path), to=to, fill="zeros")
+    code = "\n".join(build_lines(plan.constructors))
+    compile(code, to, "exec")
+    assert ("embedding_layer=encoder.get_embedding_layer()," in code) == (to == "pretrainer-tied")
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -397,7 +406,7 @@ def test_what_a_comment_shows_cannot_end_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "to", [name for name in CATALOG.names if name not in ("keras", "keras-v2", "tf1", "generator")]
+    "to", [name for name in CATALOG.names if name not in ("keras", "keras-v2", "tf1", *OF_ELECTRA)]
 )
 def test_the_lines_of_every_target_are_python(tmp_path: Path, to: str) -> None:
     prefix = copy(

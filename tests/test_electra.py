@@ -17,6 +17,7 @@ import tfckpt
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, variable_key
 from tfckpt.errors import PlanError, ProofError, UsageError
 from tfckpt.families.electra import garden as electra
+from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.target import build_target
 from tfckpt.proof.prove import prove
 
@@ -51,14 +52,24 @@ def filled(plan: tfckpt.Plan) -> list[str]:
     return [step.target for step in plan.steps if step.fill is not None]
 
 
-def test_keys_and_paths_are_those_of_model_garden(tmp_path: Path) -> None:
-    dump = json.loads((DATA / "graphs" / "electra_pretrainer.json").read_text(encoding="utf-8"))
-    with tfckpt.open(electra_form("no projection", tmp_path)) as checkpoint:
-        names = [name for name in checkpoint if "embeddings_project" not in name]
-    target = build_target(electra.PRETRAINER, names)
+@pytest.mark.parametrize(
+    ("layout", "dump", "form", "lacking"),
+    [
+        (electra.PRETRAINER, "electra_pretrainer", "no projection", "embeddings_project"),
+        (electra.PRETRAINER_TIED, "electra_pretrainer_tied", "tied", "no such thing"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_keys_and_paths_are_those_of_model_garden(
+    layout: ObjectRows, dump: str, form: str, lacking: str, tmp_path: Path
+) -> None:
+    saved = json.loads((DATA / "graphs" / f"{dump}.json").read_text(encoding="utf-8"))
+    with tfckpt.open(electra_form(form, tmp_path)) as checkpoint:
+        names = [name for name in checkpoint if lacking not in name]
+    target = build_target(layout, names)
     assert target.graph is not None
-    assert {variable.key for variable in target.variables} == dump["tensors"].keys() - {OBJECT_GRAPH_KEY}
-    paths = list(_paths(dump["nodes"], 0, ()))
+    assert {variable.key for variable in target.variables} == saved["tensors"].keys() - {OBJECT_GRAPH_KEY}
+    paths = list(_paths(saved["nodes"], 0, ()))
     assert len(paths) > 200
     for path, key in paths:
         node = target.graph.find(path)
@@ -323,7 +334,10 @@ def test_an_encoder_with_a_projection_is_not_berts(tmp_path: Path) -> None:
     ("model", "message"),
     [
         ("resnet", "no model 'resnet'; there are .*BERT, .*ELECTRA"),
-        ("ELECTRA/classifier", "no model 'ELECTRA/classifier'; there are pretrainer, encoder, generator"),
+        (
+            "ELECTRA/classifier",
+            "no model 'ELECTRA/classifier'; there are pretrainer, pretrainer-tied, encoder, generator",
+        ),
     ],
 )
 def test_an_unknown_model_is_refused(model: str, message: str, tmp_path: Path) -> None:
@@ -350,3 +364,71 @@ def test_a_projection_may_be_absent_only_between_equal_sizes(network: str, to: s
     tfckpt.save(tmp_path / "c", tensors)
     with pytest.raises(PlanError, match=rf"{network}/embeddings_project/\*: missing, though {sizes}"):
         tfckpt.plan(tmp_path / "c", to=to, fill="zeros")
+
+
+def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
+    plan = tfckpt.convert(ELECTRA, tmp_path / "there", to="pretrainer-tied", fill="zeros")
+    apart = tfckpt.plan(ELECTRA, to="pretrainer", fill="zeros")
+    assert len(plan.steps) == len(apart.steps) - 1
+    assert plan.object_graph is not None
+    paths = [(f"{network}_network", "_embedding_layer", "embeddings") for network in ("generator", "discriminator")]
+    table, same = (plan.object_graph.find(("model", *path)) for path in paths)
+    assert table is not None
+    assert table is same
+    with tfckpt.open(tmp_path / "there") as checkpoint, tfckpt.open(ELECTRA) as source:
+        value = checkpoint[table.attributes[0].checkpoint_key]
+        np.testing.assert_array_equal(value, source["electra/embeddings/word_embeddings"])
+
+
+def test_a_tied_model_has_no_place_for_two_tables(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(electra_form("untied", tmp_path), to="pretrainer-tied", fill="zeros")
+    (line,) = caught.value.reasons
+    assert line.endswith(
+        "generator/embeddings/word_embeddings: 'pretrainer-tied' has one variable for it and "
+        'electra/embeddings/word_embeddings, which holds other values; to="pretrainer" has one for each'
+    )
+    assert [(remedy.action, remedy.argument("to")) for remedy in caught.value.remedies] == [("give", "pretrainer")]
+
+
+def test_only_a_source_of_one_table_is_said_to_fit_a_tied_model(tmp_path: Path) -> None:
+    for form, fits in (("tied", True), ("untied", False)):
+        plan = tfckpt.plan(electra_form(form, tmp_path / form), to="auto", fill="zeros")
+        assert plan.to == "pretrainer"
+        assert ("pretrainer-tied would hold the same" in plan.notes[0]) == fits
+
+
+def test_two_tables_of_the_same_values_become_one(tmp_path: Path) -> None:
+    with tfckpt.open(ELECTRA) as checkpoint:
+        tensors = {name: np.array(value) for name, value in checkpoint.items() if "/adam_" not in name}
+    shared = {name: value for name, value in tensors.items() if name.startswith("electra/embeddings/")}
+    own = {name.replace("electra/", "generator/"): value for name, value in shared.items()}
+    own["generator/embeddings/position_embeddings"] = -own["generator/embeddings/position_embeddings"]
+    tfckpt.save(tmp_path / "tf1", tensors | own)
+    plan = tfckpt.convert(tmp_path / "tf1", tmp_path / "tied", to="pretrainer-tied", fill="zeros", num_heads=2)
+    name = "generator/embeddings/word_embeddings"
+    (dropped,) = plan.dropped_by_rule()["another copy of electra/embeddings/word_embeddings"]
+    assert dropped.source == name
+    back = tfckpt.convert(tmp_path / "tied", tmp_path / "back", to="tf1")
+    assert back.notes[0] == "the model is 'pretrainer-tied' of ELECTRA, at the root"
+    with tfckpt.open(tmp_path / "back") as checkpoint:  # its positions differ, so all of its embeddings are written
+        ours = {name: np.array(value) for name, value in checkpoint.items()}
+    np.testing.assert_equal(ours, {n: v for n, v in (tensors | own).items() if n != "global_step"})
+    apart = tfckpt.plan(tmp_path / "tied", to="pretrainer", fill="zeros")
+    assert len(apart.steps) == len(plan.steps) + 1
+
+
+def test_what_two_networks_share_is_not_said_to_be_dropped(tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "tied", to="pretrainer-tied", fill="zeros")
+    plan = tfckpt.plan(tmp_path / "tied", to="tf1")
+    assert not {item.source for item in plan.dropped} & {source for step in plan.steps for source in step.sources}
+    again = tfckpt.convert(tmp_path / "tied", tmp_path / "again", to="pretrainer-tied")
+    assert len(again.steps) == 94
+
+
+@pytest.mark.parametrize("to", ["pretrainer", "pretrainer-tied"])
+@pytest.mark.parametrize("kind", ["adam-weight-decay", "adamw"])
+def test_slots_of_shared_embeddings_come_back_once(kind: Any, to: str, tmp_path: Path) -> None:
+    tfckpt.convert(ELECTRA, tmp_path / "there", to=to, fill="zeros", slots="convert", optimizer=kind)
+    tfckpt.convert(tmp_path / "there", tmp_path / "back", to="tf1", slots="convert")
+    assert bundle_bytes(tmp_path / "back") == bundle_bytes(ELECTRA)

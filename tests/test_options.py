@@ -29,6 +29,7 @@ KINDS = {
     "diff": options.DiffOptions,
     "export": options.ExportOptions,
     "import_": options.ImportOptions,
+    "info": options.InfoOptions,
     "merge": options.MergeOptions,
     "plan": options.PlanOptions,
     "prove": options.ProveOptions,

@@ -74,6 +74,7 @@ DROPPED: dict[tuple[str, str], set[str]] = {
     ("electra_tf115", "encoder"): {"generator", "discriminator's head", "head of a fine-tuned task"},
     ("electra_tf115", "generator"): {"discriminator", MASKED, "head of a fine-tuned task"},
     ("electra_tf115", "pretrainer"): {"head of a fine-tuned task"},
+    ("electra_tf115", "pretrainer-tied"): {"head of a fine-tuned task"},
     ("mobilebert_student_tf115", "encoder"): {MASKED, NEXT, SPANS, CLASSES},
     ("mobilebert_student_tf115", "pretrainer"): {NEXT, SPANS, CLASSES},
 }

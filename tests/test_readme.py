@@ -19,7 +19,7 @@ from tfckpt.families.catalog import CATALOG
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ko.md")
 LINES, WIDTH = 130, 120
-OF_ELECTRA = {"generator"}  # no place where a BERT can go
+OF_ELECTRA = {"generator", "pretrainer-tied"}  # no places where a BERT can go
 
 
 def read(name: str) -> str:

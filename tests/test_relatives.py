@@ -179,10 +179,11 @@ def test_what_a_configuration_states_of_positions_is_said_alone(tmp_path: Path) 
     [
         # google-research/albert#241
         [f"group_0{'_1' * n}/layer_{n}/inner_group_0/layer_normalization_{2 * n + k}" for n in (0, 1) for k in (1, 2)],
-        [f"layer_{n}/{part}/ln" for n in (0, 1) for part in ("attention",)],
+        [f"layer_{n}/{part}/ln" for n in (0, 1) for part in ("attention", "output")],
+        [f"layer_{n}/ln" for n in (0, 1)],
         [f"group_0/inner_group_0/LayerNorm_{n}" for n in (2, 3)],
     ],
-    ids=["from TensorFlow 2", "one more each", "counted"],
+    ids=["from TensorFlow 2", "two each", "one more each", "counted"],
 )
 def test_an_albert_whose_layers_have_norms_of_their_own(tmp_path: Path, norms: list[str]) -> None:
     own = {n: v for n, v in variables("albert_tf115").items() if len(norms) == 2 or f"{BLOCK}LayerNorm" not in n}

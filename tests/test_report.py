@@ -18,9 +18,9 @@ import pytest
 from support.commands import Captured, fail, fail_and_advise, run, succeed, succeed_json
 
 import tfckpt
+from tfckpt.about.modules import module_paths
 from tfckpt.base.options import Request, given
 from tfckpt.checkpoint.graph.object_graph import ObjectGraph
-from tfckpt.page.modules import module_paths
 from tfckpt.page.page import write_page
 from tfckpt.proof.recover import recover_plan
 

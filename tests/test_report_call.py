@@ -13,8 +13,8 @@ import pytest
 from support.commands import Captured, fail, succeed, succeed_json
 
 import tfckpt
+from tfckpt.about.kinds import KINDS, WORDS, kind_of
 from tfckpt.errors import CheckpointExistsError, UsageError
-from tfckpt.page.kinds import KINDS, WORDS, kind_of
 from tfckpt.types import Report
 
 DATA = Path(__file__).parent / "data"

@@ -169,6 +169,22 @@ def test_slots_of_padded_tables_are_cut_along(bert: str, tmp_path: Path) -> None
     assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
 
 
+def test_padded_tables_of_objects_are_cut_on_the_way_back(bert: str, tmp_path: Path) -> None:
+    prefix = padded(bert, tmp_path / "s", TABLE, BIAS)
+    config = tmp_path / "s" / "bert_config.json"
+    tfckpt.convert(prefix, tmp_path / "there", to="pretrainer", num_heads=2, vocab_size=30)
+    (tmp_path / "s" / "other").mkdir()
+    tensors = {name: np.array(value) for name, value in tfckpt.open(prefix).items() if "adam" not in name}
+    tfckpt.save(tmp_path / "s" / "other" / "model.ckpt", tensors)
+    tfckpt.convert(tmp_path / "s" / "other" / "model.ckpt", tmp_path / "long", to="pretrainer", num_heads=2)
+    with pytest.raises(PlanError) as caught:
+        tfckpt.plan(tmp_path / "long", to="tf1", config=config)
+    assert [issue.code for issue in caught.value.issues] == ["padded-table"]
+    tfckpt.convert(tmp_path / "long", tmp_path / "back", to="tf1", config=config, vocab_size=30, prove=True)
+    tfckpt.convert(tmp_path / "there", tmp_path / "right", to="tf1")
+    assert tfckpt.diff(tmp_path / "back", tmp_path / "right").same
+
+
 def test_both_tables_are_cut_by_one_command(bert: str, tmp_path: Path, capsys: Captured) -> None:
     prefix, dest = padded(bert, tmp_path / "s", TABLE, BIAS, PLACES), str(tmp_path / "out")
     lines, advice = fail_and_advise(capsys, "convert", prefix, dest)

@@ -20,9 +20,9 @@ PACKAGE = Path(tfckpt.__path__[0])
 # Each folder from the ground up: its files, and its folders, which end in a slash. What stands later may import what stands
 # before it, here and in every folder above.
 ROOMS: dict[str, str] = {
-    "": "base/ _proto/ sstable/ storage/ bundle/ checkpoint/ formats/ families/ planning/ execution/ proof/ edit/ calls/ "
-    "many/ page/ types cli/",
-    "base/": "windows progress options codes issues errors html arguments substitutions log signatures flags",
+    "": "base/ _proto/ sstable/ storage/ bundle/ checkpoint/ formats/ families/ planning/ execution/ proof/ edit/ about/ "
+    "calls/ many/ page/ types cli/",
+    "base/": "windows shell progress options codes issues errors html arguments substitutions log signatures flags",
     "sstable/": "varint checksum block format reader recover writer",
     "storage/": "paths forks local_input remote remote_files local_output files graphs sniff lock commit",
     "bundle/": "values/ carry listing reader v1/ tensor_reader stream damage writer",
@@ -36,9 +36,9 @@ ROOMS: dict[str, str] = {
     "families/": "language/ bert/ albert/ electra/ mobilebert/ catalog folder targets",
     "families/language/": "axes calls facts optimizer rules relatives family layouts custom match target layout_file",
     "families/bert/": "order relatives garden garden_2019",
-    "families/albert/": "garden",
-    "families/electra/": "garden",
-    "families/mobilebert/": "garden",
+    "families/albert/": "order garden",
+    "families/electra/": "order garden",
+    "families/mobilebert/": "order garden",
     "planning/": "steps config plan source exclusion dialect/ builder asked/ bound optimizer/ bind fitting/ mending/ sides "
     "planner keep_names building choose request",
     "planning/dialect/": "scopes moments dialect",
@@ -51,11 +51,12 @@ ROOMS: dict[str, str] = {
     "edit/": "paths choice renaming edits merging/ average draft salvage comparison/ exchange",
     "edit/merging/": "evidence join preferences merge",
     "edit/comparison/": "differences selection diff",
-    "calls/": "convert export importing rewrite merge average salvage diff",
+    "about/": "modules kinds places summary state origin targets next info",
+    "calls/": "convert export importing rewrite merge average salvage diff info",
     "many/": "processes many manifest cluster",
-    "page/": "modules kinds tensors summary mapping comparing document page report",
+    "page/": "tensors mapping comparing document page report",
     "cli/": "options stdin ui/ command trial advice log_2019 commands/ main",
-    "cli/ui/": "terminal folding tables output planned",
+    "cli/ui/": "terminal folding tables output planned described",
     "cli/commands/": "convert tf1_to_keras many verify salvage ls show diff tree report rewrite exchange demo completion",
 }
 OUTSIDE = {

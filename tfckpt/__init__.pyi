@@ -5,6 +5,7 @@ from typing import Literal
 
 from tfckpt import errors as errors
 from tfckpt import types as types
+from tfckpt.about.info import Info
 from tfckpt.base.options import PathLike
 from tfckpt.base.progress import Progress
 from tfckpt.checkpoint.checkpoint import Checkpoint as Checkpoint
@@ -471,6 +472,41 @@ def import_(
         >>> _ = tfckpt.import_("weights.npz", "weights.ckpt")
         >>> {name: value.tolist() for name, value in tfckpt.open("weights.ckpt").items()}
         {'step': 3, 'w': [1.0, 2.0]}
+    """
+
+def info(
+    path: PathLike,
+    *,
+    config: PathLike | None = None,
+    num_heads: int | None = None,
+    source_format: Literal["v1", "v2"] | None = None,
+) -> Info:
+    """Say what a file is: its format, the model in it, what training keeps beside that, and what it can become.
+
+    It reads the index, the object graph, and the scalars that count steps; no other value. To see what it can become, it
+    plans a conversion to each target.
+
+    Args:
+        path: whatever `open` takes, a checkpoint or its directory, and whatever `import_` takes: a safetensors or .npz file,
+            a directory of arrays. Of a folder with one such file, the file is described; with several, they are listed.
+        config: the model's JSON configuration, if it is not ``bert_config.json``, ``albert_config.json`` or ``config.json``
+            beside the source. Name-based targets do not read it.
+        num_heads: number of attention heads, if no configuration states it. For name-based targets 0 is none: shapes stay.
+        source_format: which format to read if both exist: ``"v2"``, unless given, or ``"v1"``.
+    Returns:
+        The `Info`. Its ``problems`` are empty if every data file is there and long enough; checksums are not compared.
+    Raises:
+        CheckpointNotFoundError: nothing there that can be described; says what lies there instead.
+        ConfigError: the configuration that was given cannot be used.
+        FormatError, StorageError, UnsupportedError, UsageError.
+    Example:
+        >>> found = tfckpt.info("bert_model.ckpt")
+        >>> found.summary.family, found.summary.heads.value, found.optimizer.slots
+        ('BERT', 2, ('adam_m', 'adam_v'))
+        >>> [target.name for target in found.targets if not target.needs][:3]
+        ['pretrainer', 'pretrain-model', 'bert-pretrainer']
+        >>> found.next
+        ('tfckpt convert bert_model.ckpt tf2/bert_model.ckpt --to pretrainer',)
     """
 
 def merge(

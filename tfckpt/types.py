@@ -10,6 +10,11 @@
 
 from __future__ import annotations
 
+from tfckpt.about.info import Info
+from tfckpt.about.origin import Writer
+from tfckpt.about.state import State
+from tfckpt.about.summary import Summary
+from tfckpt.about.targets import Target
 from tfckpt.base.issues import Issue, Remedy
 from tfckpt.base.progress import Progress
 from tfckpt.bundle.carry import Damage
@@ -28,7 +33,6 @@ from tfckpt.families.language.facts import Fact
 from tfckpt.formats.container import Writable
 from tfckpt.many.many import Job, Outcome
 from tfckpt.page.document import Relation, Report
-from tfckpt.page.summary import Summary
 from tfckpt.page.tensors import Reported
 from tfckpt.planning.plan import Argument, Constructor, Dropped, Written
 from tfckpt.planning.steps import Cast, Fill, Identity, Input, Pad, Part, Rearrange, Resize, Scale, Step
@@ -52,6 +56,7 @@ __all__ = [
     "Finding",
     "Found",
     "Identity",
+    "Info",
     "Input",
     "Issue",
     "Job",
@@ -74,10 +79,13 @@ __all__ = [
     "Resize",
     "Scale",
     "Size",
+    "State",
     "Statistics",
     "Step",
     "Summary",
+    "Target",
     "TypedArray",
     "Writable",
+    "Writer",
     "Written",
 ]

@@ -25,7 +25,7 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "squad_tf115": ("encoder", "span-labeler", "span-labeler", "auto"),
     "token_tf115": ("encoder", "token-classifier", "token-classifier"),
     "albert_tf115": ("encoder", "pretrainer", "auto"),
-    "electra_tf115": ("encoder", "generator", "pretrainer"),
+    "electra_tf115": ("encoder", "generator", "pretrainer", "pretrainer-tied"),
     "electra_cola_tf115": ("encoder",),
     "mobilebert_student_tf115": ("encoder", "pretrainer", "auto"),
     "mobilebert_teacher_tf115": ("encoder", "pretrainer", "auto"),

@@ -33,7 +33,17 @@ SOURCES = (
 )
 TARGETS = (
     *("auto", "encoder", "pretrainer", "bert-pretrainer", "pretrain-model", "classifier", "classifier-own-pooler"),
-    *("span-labeler", "token-classifier", "generator", "bert-model", "bert-layer", "keras", "keras-v2", "tf1"),
+    *(
+        "span-labeler",
+        "token-classifier",
+        "generator",
+        "pretrainer-tied",
+        "bert-model",
+        "bert-layer",
+        "keras",
+        "keras-v2",
+        "tf1",
+    ),
 )
 OPTIONS: tuple[tuple[str, ...], ...] = (
     (),

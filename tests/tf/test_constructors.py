@@ -48,10 +48,11 @@ SOURCES = {  # of each target but those of 2019, which a program of its own buil
     ("ELECTRA", "encoder"): "electra_tf115",
     ("ELECTRA", "generator"): "electra_tf115",
     ("ELECTRA", "pretrainer"): "electra_tf115",
+    ("ELECTRA", "pretrainer-tied"): "electra_tf115",
     ("MobileBERT", "encoder"): "mobilebert_student_tf115",
     ("MobileBERT", "pretrainer"): "mobilebert_teacher_tf115",
 }
-CALLED = {"pretrainer"}  # models that have their variables from their first call on
+CALLED = {"pretrainer", "pretrainer-tied"}  # models that have their variables from their first call on
 
 
 def copy(source: str, directory: Path, changes: Mapping[str, Any]) -> str:

@@ -217,3 +217,66 @@ def assert_pretrainer(model: Any, weights: dict[str, Any]) -> None:
     ):
         np.testing.assert_array_equal(variable.numpy(), weights[name], name)
     assert not any(variable.numpy().any() for variable in model.classification.variables)
+
+
+def make_task_model(tie: bool) -> Any:
+    """Return the model that Model Garden's own task builds, with embeddings that are tied or not."""
+    import tensorflow as tf
+    from official.nlp.configs import electra, encoders
+    from official.nlp.tasks import electra_task
+
+    def network(hidden: int, inner: int, heads: int) -> Any:
+        sizes = encoders.BertEncoderConfig(
+            vocab_size=30,
+            embedding_size=4,
+            hidden_size=hidden,
+            num_layers=2,
+            num_attention_heads=heads,
+            intermediate_size=inner,
+            max_position_embeddings=16,
+            type_vocab_size=2,
+        )
+        return encoders.EncoderConfig(type="bert", bert=sizes)
+
+    config = electra.ElectraPretrainerConfig(
+        tie_embeddings=tie,
+        num_masked_tokens=3,
+        sequence_length=10,
+        discriminator_encoder=network(8, 16, 2),
+        generator_encoder=network(6, 24, 1),
+    )
+    model = electra_task.ElectraPretrainTask(electra_task.ElectraPretrainConfig(model=config)).build_model()
+    ids, positions = tf.zeros((1, 10), tf.int32), tf.zeros((1, 3), tf.int32)
+    words = {"input_word_ids": ids, "input_mask": ids + 1, "input_type_ids": ids}
+    masked = {"masked_lm_positions": positions, "masked_lm_ids": positions, "masked_lm_weights": tf.zeros((1, 3))}
+    model(words | masked)
+    clear(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("to", "tie", "variables"),
+    [("pretrainer", False, 95), ("pretrainer", True, 94), ("pretrainer-tied", True, 94)],
+)
+def test_the_model_of_model_gardens_task_restores(tf: Any, tmp_path: Path, to: str, tie: bool, variables: int) -> None:
+    source = str(SOURCES["encoder"] / "model.ckpt-3")
+    tfckpt.convert(source, tmp_path / "there", to=to, fill="zeros")
+    model = make_task_model(tie)
+    assert len(model.variables) == variables
+    status = tf.train.Checkpoint(model=model, **model.checkpoint_items).read(str(tmp_path / "there"))
+    status.assert_consumed()
+    status.assert_existing_objects_matched()
+    assert_pretrainer(model, open_all(source))
+
+
+def test_a_tied_model_that_tensorflow_saved_comes_back(tf: Any, tmp_path: Path) -> None:
+    source = str(SOURCES["encoder"] / "model.ckpt-3")
+    tfckpt.convert(source, tmp_path / "there", to="pretrainer-tied", fill="zeros")
+    model = make_task_model(tie=True)
+    tf.train.Checkpoint(model=model).read(str(tmp_path / "there")).assert_consumed()
+    tf.train.Checkpoint(model=model, **model.checkpoint_items).write(str(tmp_path / "saved"))
+    plan = tfckpt.convert(tmp_path / "saved", tmp_path / "back", to="tf1")
+    assert plan.notes[0] == "the model is 'pretrainer-tied' of ELECTRA, at model"
+    weights = open_all(source)
+    del weights["global_step"]
+    np.testing.assert_equal(open_all(str(tmp_path / "back")), weights)

@@ -58,6 +58,9 @@ COMPLAINTS: Mapping[str, str] = {
     ),
     "stray-tensor": "{subject} {got}: no part of the {expected} that was found; ``exclude`` drops it",
     "refused-variables": "{subject}: {expected}",
+    "not-shared": (
+        "{subject}: {expected} has one variable for it and {got}, which holds other values; {given} has one for each"
+    ),
     "optional-part": "{subject}: {got}, though {expected}",
     "head-without-kind": "``head`` {subject}: name its target with ``to``, or its kind behind it: {expected}",
     "square-head": (

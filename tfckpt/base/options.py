@@ -106,8 +106,8 @@ class NamedOptions(TypedDict, total=False):
     ]
 
 
-class ModelOptions(NamedOptions, total=False):
-    """What a conversion may be told of the model, of its variables and of the optimizer."""
+class DescribingOptions(TypedDict, total=False):
+    """What may be told of a model that no tensor shows."""
 
     config: Annotated[
         PathLike | None,
@@ -130,6 +130,11 @@ class ModelOptions(NamedOptions, total=False):
             "int | None",
         ),
     ]
+
+
+class ModelOptions(NamedOptions, DescribingOptions, total=False):
+    """What a conversion may be told of the model, of its variables and of the optimizer."""
+
     exclude: Annotated[
         Sequence[str],
         Option(
@@ -694,6 +699,10 @@ class HistogramOptions(TypedDict, total=False):
 
 class StatisticsOptions(HistogramOptions, SourceOptions, ProgressOptions, total=False):
     """The options of `tfckpt.statistics`, besides ``pattern``."""
+
+
+class InfoOptions(DescribingOptions, SourceOptions, total=False):
+    """The options of `tfckpt.info`."""
 
 
 class PageOptions(TypedDict, total=False):

@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from tfckpt.base.issues import Issue, Remedy, give, leave_out, run, take
 from tfckpt.base.options import every_option
-from tfckpt.cli.command import OURS, Command, Restated, line
+from tfckpt.base.shell import line
+from tfckpt.cli.command import OURS, Command, Restated
 from tfckpt.cli.options import DRY_RUN
 from tfckpt.cli.stdin import STREAM
 from tfckpt.cli.trial import FILE_LIMIT, works
@@ -181,10 +182,10 @@ def salvaging(prefix: str, paths: Iterable[str] = (), *, vain: bool = False) -> 
 def print_next(command: str, advice: str | None) -> None:
     """Print what to type, if that is known, as the last line on stderr."""
     if advice:
-        tell(command, f"next: {printable(redacted(_typed_here(advice)))}", NEXT, whole=True)
+        tell(command, f"next: {printable(redacted(typed_here(advice)))}", NEXT, whole=True)
 
 
-def _typed_here(command: str) -> str:
+def typed_here(command: str) -> str:
     """Return a command as a shell finds it that does not find ``tfckpt`` by its name."""
     import shutil
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from tfckpt.base.shell import line
 
 OURS = "tfckpt"
 
@@ -45,13 +46,3 @@ class Command(NamedTuple):
 
 def _sed(config: Restated) -> str:
     return line(["sed", f"s/{config.stated}/{config.own}/", config.path])
-
-
-def line(words: Sequence[str]) -> str:
-    """Return words as every shell takes them: zsh takes ``=NAME`` without quotes for the path of a command.
-
-    >>> line(["tfckpt", "--exclude", "=bert/mask", "a b"])
-    "tfckpt --exclude '=bert/mask' 'a b'"
-    """
-    quoted = ((word, shlex.quote(word)) for word in words)
-    return " ".join(f"'{word}'" if word == safe and word.startswith("=") else safe for word, safe in quoted)

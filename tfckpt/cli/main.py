@@ -30,7 +30,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "show": ("show",),
     "diff": ("diff",),
     "tree": ("tree",),
-    "report": ("report",),
+    "report": ("info", "report"),
     "rewrite": ("rewrite", "merge", "average"),
     "exchange": ("export", "import"),
     "demo": ("demo",),

@@ -115,6 +115,7 @@ CATALOG = Catalog(
         albert.TOKEN_CLASSIFIER,
         albert.ENCODER,
         electra.PRETRAINER,
+        electra.PRETRAINER_TIED,
         electra.ENCODER,
         electra.GENERATOR,
         mobilebert.PRETRAINER,

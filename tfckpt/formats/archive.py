@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tfckpt.bundle.values.dtypes import dtype_name, item_size, numpy_dtype
 from tfckpt.bundle.values.entry import Entry, encode_name
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.errors import FormatError, UnsupportedError
+from tfckpt.formats.container import NO_NOTE
 from tfckpt.formats.dtypes import NAMELESS, WRITTEN_AS
 from tfckpt.formats.npy import Header, strings_in
 from tfckpt.storage.files import Input, Source
@@ -101,6 +102,7 @@ class Archive:
     Args:
         path: of it.
         members: its tensors.
+        metadata: what the file says of itself besides.
         check: raises if the file has changed since it was opened.
         close: closes it.
     """
@@ -112,12 +114,13 @@ class Archive:
         path: str,
         members: Iterable[Member],
         *,
+        metadata: Mapping[str, Any] = NO_NOTE,
         check: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
         self.prefix = path
         self.members: Mapping[str, Member] = {m.name: m for m in sorted(members, key=lambda m: encode_name(m.name))}
-        self.check_unchanged, self.close = check, close
+        self.metadata, self.check_unchanged, self.close = metadata, check, close
 
     def entries(self) -> list[Entry]:
         """Return what is known of each tensor, sorted by name; places mean nothing."""

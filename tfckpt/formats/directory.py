@@ -149,7 +149,8 @@ def open_directory(path: str) -> Archive:
     index = files.open_input(place)
     try:
         with located(place, None):
-            rows = _rows(_text(index))
+            document = _document(_text(index))
+            rows = _rows(document)
             members = [_member(path, row) for row in rows]
             if len({m.name for m in members}) < len(members) or len({row["file"] for row in rows}) < len(members):
                 raise FormatError("tensors", expected="each name and each file once", got="one that comes twice")
@@ -158,7 +159,7 @@ def open_directory(path: str) -> Archive:
             explain(error, stub_at(place), f"the {INDEX} of an export", place)
         index.close()
         raise
-    return Archive(path, members, check=index.check_unchanged, close=index.close)
+    return Archive(path, members, metadata=document, check=index.check_unchanged, close=index.close)
 
 
 def _text(index: files.Input) -> str:
@@ -170,16 +171,20 @@ def _text(index: files.Input) -> str:
         raise FormatError("index", expected="UTF-8", got=str(error)) from None
 
 
-def _rows(text: str) -> Sequence[dict[str, Any]]:
+def _document(text: str) -> dict[str, Any]:
+    """Return the index, if it is one of a version that is read."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError("index", expected="JSON", got=str(error)[:200]) from None
-    version = document.get("tfckpt") if isinstance(document, dict) else None
-    if type(version) is not int:
+    if not isinstance(document, dict) or type(version := document.get("tfckpt")) is not int:
         raise FormatError("index", expected='an object with "tfckpt": 1', got=text[:80])
     if version != VERSION:
         raise UnsupportedError(f"index of version {version}: this tfckpt reads {VERSION}")
+    return document
+
+
+def _rows(document: dict[str, Any]) -> Sequence[dict[str, Any]]:
     rows = document.get("tensors")
     kinds = {"name": str, "file": str, "dtype": str, "shape": list}
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

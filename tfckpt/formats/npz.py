@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,10 @@ from tfckpt.base.issues import Issue
 from tfckpt.bundle.values.dtypes import dtype_name
 from tfckpt.errors import FormatError, TfckptError, UnsupportedError, remedied
 from tfckpt.formats.archive import Archive, Member
-from tfckpt.formats.container import NPZ, Chunk, Container, Tensor, register
+from tfckpt.formats.container import NO_NOTE, NPZ, Chunk, Container, Tensor, register
 from tfckpt.formats.dtypes import NAMES
 from tfckpt.formats.npy import START_SIZE, ArraySink, Header, data_type_in, padded, parse_header
-from tfckpt.formats.sinks import FileSink, Out
+from tfckpt.formats.sinks import NOTE, FileSink, Out
 from tfckpt.storage import files
 from tfckpt.storage.local_input import CHUNK_SIZE
 from tfckpt.storage.local_output import OutputFile
@@ -199,7 +199,16 @@ def open_npz(path: str) -> Archive:
     except BaseException:
         file.close()
         raise
-    return Archive(path, members, check=file.check_unchanged, close=file.close)
+    return Archive(path, members, metadata=_noted(archive.comment), check=file.check_unchanged, close=file.close)
+
+
+def _noted(comment: bytes) -> Mapping[str, Any]:
+    """Return what an archive's comment says, if it is one of ours."""
+    with suppress(ValueError, RecursionError):
+        note = json.loads(comment)
+        if isinstance(note, dict) and NOTE in note:
+            return note
+    return NO_NOTE
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError
 from tfckpt.formats import bundle, directory, npz, safetensors  # noqa: F401  # each registers its container
 from tfckpt.formats.container import BUNDLE, SAFETENSORS, Container, Destination, TensorSource, kinds, registered
 from tfckpt.storage import files
-from tfckpt.storage.paths import split_query
+from tfckpt.storage.paths import join, split_query
 from tfckpt.storage.sniff import explain, kind_of, remedy_for, stub_at
 
 EXPECTED = "a safetensors or .npz file"
@@ -41,6 +41,18 @@ def open_source(path: str, kind: str | None) -> TensorSource:
             raise remedied(UnsupportedError(f"{path}: {error}"), *error.remedies) from None
 
 
+def find_container(path: str) -> Container | None:
+    """Return the container that lies at a path, as its first bytes or its name tell; None if none does.
+
+    Raises: StorageError.
+    """
+    if files.is_directory(path):
+        return next((c for c in _exchanged() if c.is_directory and files.is_file(join(path, directory.INDEX))), None)
+    start = files.read_head(path, MAGIC_SIZE)
+    detected = (c for c in _exchanged() if c.detect is not None and c.detect(start))
+    return next(detected, None) or container_named(path)
+
+
 def container_of(to: Destination, kind: str | None) -> Container:
     """Return the container to write: the one asked for, or the one that the path says.
 
@@ -62,15 +74,21 @@ def _found(to: Destination, kind: str | None) -> Container:
             raise UsageError(Issue("unnamed-file-kind", "", f"{', '.join(others)} or {last}", repr(kind)))
         return asked
     bare, _ = split_query(to.path)
-    suffix = os.path.splitext(bare)[1].lower()
     is_directory = bare.endswith("/") or files.is_directory(to.path)
-    found = asked or next((c for c in _exchanged() if suffix in c.suffixes), None)
+    found = asked or container_named(to.path)
     found = found or next((c for c in _exchanged() if c.is_directory and is_directory), None)
     if found is None:
         expected = "a name that ends in .safetensors or .npz, or a directory, which ends in /"
-        remedies = () if suffix else (take(to.path, f"{to.path}/"),)  # what has a suffix was meant to be a file
+        is_file = os.path.splitext(bare)[1] != ""  # what has a suffix was meant to be one
+        remedies = () if is_file else (take(to.path, f"{to.path}/"),)
         raise UsageError(Issue("unknown-file-kind", to.path, expected, remedies=remedies))
     return found
+
+
+def container_named(path: str) -> Container | None:
+    """Return the container whose files are called so."""
+    suffix = os.path.splitext(split_query(path)[0])[1].lower()
+    return next((c for c in _exchanged() if suffix in c.suffixes), None)
 
 
 def _exchanged() -> list[Container]:

@@ -260,7 +260,7 @@ def open_safetensors(path: str) -> Archive:
     except BaseException:
         file.close()
         raise
-    return Archive(path, members, check=file.check_unchanged, close=file.close)
+    return Archive(path, members, metadata=metadata, check=file.check_unchanged, close=file.close)
 
 
 def _member(file: Input, tensor: Tensor, start: int, noted: Mapping[str, Any]) -> Member:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tfckpt.about.places import Place
 from tfckpt.base.progress import Progress, finish
 from tfckpt.bundle.carry import counting
 from tfckpt.bundle.values.entry import Entry
@@ -13,7 +14,6 @@ from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.graph.roles import MODEL
 from tfckpt.edit.comparison.diff import DTYPE, ONLY_A, ONLY_B, SAME, SHAPE, Comparer, How, Pair, only
 from tfckpt.errors import TfckptError
-from tfckpt.page.tensors import Place
 
 NOT_COMPARED, UNREADABLE = "not compared", "cannot be read"  # verdicts besides those of `tfckpt.diff`
 JSON = dict[str, Any]

@@ -6,20 +6,22 @@ that memory grows with the number of tensors and not with their size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tfckpt
+from tfckpt.about.kinds import KINDS
+from tfckpt.about.places import Place, find_places
+from tfckpt.about.summary import Summary, find_configuration, summarize
 from tfckpt.base.options import AUTO, ModelOptions, ReportOptions, Request, given, options_of
 from tfckpt.base.progress import stages
+from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
 from tfckpt.errors import count_of, redacted
 from tfckpt.page.comparing import compare_by_layer, shared_names
-from tfckpt.page.kinds import KINDS
 from tfckpt.page.mapping import JSON, map_plan
-from tfckpt.page.summary import Summary, summarize
-from tfckpt.page.tensors import Place, Reported, describe, find_places
+from tfckpt.page.tensors import Reported, describe
 from tfckpt.planning.plan import Plan
 from tfckpt.planning.request import make_plan
 
@@ -144,12 +146,26 @@ def make_report(source: Checkpoint, dest: Checkpoint | None, options: ReportOpti
         source=source.prefix,
         dest=None if dest is None else dest.prefix,
         relation=relation,
-        summary=summarize(source, tensors, request),
+        summary=_summarize(source, tensors, places, request),
         tensors=tensors,
         mapping=mapping,
         comparison=comparison,
         files={"source": _facts(source), "destination": None if dest is None else _facts(dest)},
     )
+
+
+def _summarize(
+    source: Checkpoint, tensors: Iterable[Reported], places: Mapping[str, Place], request: Request
+) -> Summary:
+    """Return what the checkpoint is; the value of a scalar is its smallest one, if it was read."""
+    config, _ = find_configuration(source, request["config"])
+    measured = {tensor.entry.name: tensor.statistics for tensor in tensors}
+
+    def read(entry: Entry) -> int | None:
+        found = measured[entry.name]
+        return None if found is None or found.minimum is None else int(found.minimum)
+
+    return summarize(source, places, config, request["num_heads"], read)
 
 
 def _asks(options: ReportOptions) -> bool:

@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tfckpt.about.modules import Path
+from tfckpt.about.places import Place
 from tfckpt.base.progress import Progress, finish
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.checkpoint import Checkpoint
-from tfckpt.checkpoint.graph.roles import find_roles
 from tfckpt.checkpoint.statistics import Statistics, measure
 from tfckpt.errors import TfckptError
-from tfckpt.page.kinds import kind_of
-from tfckpt.page.modules import Path, layer_of, module_paths
 from tfckpt.storage.paths import V2
-
-
-class Place(NamedTuple):
-    """Where a tensor belongs.
-
-    Attributes:
-        path: the modules that lead to it, and its own name.
-        layer: the first of these, up to the layer.
-        role: what it is for: one of the roles that ``tfckpt ls`` knows.
-        kind: what it does in its model: ``"attention"``, ``"feed-forward"``, ``"embeddings"``, ``"heads"``, ``"optimizer"``
-            or ``"other"``.
-    """
-
-    path: Path
-    layer: Path
-    role: str
-    kind: str
 
 
 class Reported(NamedTuple):
@@ -77,13 +59,6 @@ class Reported(NamedTuple):
             "problem": self.problem,
             "statistics": None if self.statistics is None else self.statistics.to_json(),
         }
-
-
-def find_places(checkpoint: Checkpoint) -> Mapping[str, Place]:
-    """Return where each tensor of a checkpoint belongs, by its name. Raises: FormatError."""
-    entries, graph = checkpoint.entries(), checkpoint.object_graph
-    paths, roles = module_paths(graph, entries), find_roles(entries, graph)
-    return {name: Place(path, layer_of(path), roles[name], kind_of(path, roles[name])) for name, path in paths.items()}
 
 
 def describe(

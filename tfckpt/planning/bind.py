@@ -23,7 +23,7 @@ from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.families.language.rules import Variable, scopes_before
 from tfckpt.planning.asked.heads import take_heads
 from tfckpt.planning.bound import Bound
-from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.builder import PlanBuilder, another_copy, is_copy
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
 from tfckpt.planning.steps import Input, NotNegative, Part, Rearrange
@@ -140,7 +140,9 @@ def bind_rows(builder: PlanBuilder, match: Match, graph: ObjectGraph | None, lay
     if state.step in stored:
         found.append(Found(Variable(TRAINING_STEP, "", ""), NOWHERE, state.step))
     brought = _Brought()
-    for name, places in _by_name(found, _given_up(match, stored)).items():
+    given_up = _given_up(match, stored)
+    given_up |= {f"{own}/{slot}": f"{of}/{slot}" for own, of in given_up.items() for slot in ADAM_SLOTS.values()}
+    for name, places in _by_name(found, given_up).items():
         rule = "" if isinstance(layout, ObjectRows) else unknown_rule(match.family, name)
         if rule:
             _drop_all(builder, places, rule)
@@ -199,9 +201,18 @@ def _take(builder: PlanBuilder, brought: _Brought, name: str, places: Sequence[F
         found = (_input_of(builder, copy, stored[copy.key]) for copy in copies)
         brought.copies[name] = [item for item in found if item is not None]
         return
+    _drop_copies(builder, first, copies, name)
+
+
+def _drop_copies(builder: PlanBuilder, first: Found, copies: Sequence[Found], name: str) -> None:
+    """Drop what else the source has for a hub name; a note says where that may hold other values."""
+    stored = builder.kept
+    entry = stored[first.key]
     for copy in copies:
+        if copy.key == first.key:
+            continue  # two parts of the model share it
         other = stored[copy.key]
-        builder.drop(other, f"another copy of {name}")
+        builder.drop(other, another_copy(name))
         if not moves_alike(copy.variable.axes, first.variable.axes):
             builder.notes.append(Issue("copy-in-another-form", copy.key, name, first.key))
         elif (other.crc32c, other.nbytes) != (entry.crc32c, entry.nbytes):
@@ -284,7 +295,7 @@ def _by_name(found: Iterable[Found], given_up: Mapping[str, str]) -> Mapping[str
     return names
 
 
-def _given_up(match: Match, stored: Mapping[str, Entry]) -> Mapping[str, str]:
+def _given_up(match: Match, stored: Mapping[str, Entry]) -> dict[str, str]:
     """Return the hub names of variables that TF1 keeps as another network's, and the names there."""
     keys = {item.variable.name: item.key for item in match.found}
     for borrow in match.family.borrows:
@@ -308,4 +319,4 @@ def unknown_rule(family: Family, name: str) -> str:
 
 def _same(stored: Mapping[str, Entry], key: str, other: str) -> bool:
     a, b = stored.get(key), stored.get(other)
-    return a is not None and b is not None and (a.shape, a.crc32c, a.nbytes) == (b.shape, b.crc32c, b.nbytes)
+    return a is not None and b is not None and is_copy(a, b)

@@ -174,6 +174,16 @@ def _without_heads(issue: Issue) -> Issue:
     return issue
 
 
+def is_copy(entry: Entry, other: Entry) -> bool:
+    """Whether two tensors hold the same bytes, as far as an index tells."""
+    return (entry.shape, entry.crc32c, entry.nbytes) == (other.shape, other.crc32c, other.nbytes)
+
+
+def another_copy(name: str) -> str:
+    """Return the rule that drops what is stored once more."""
+    return f"another copy of {name}"
+
+
 def average_notes(builder: PlanBuilder) -> list[Issue]:
     """Return what to say of moving averages that do not go along."""
     names = [item.source for item in builder.dropped if builder.roles.get(item.source) == MOVING_AVERAGE]

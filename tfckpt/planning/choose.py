@@ -18,8 +18,8 @@ from tfckpt.families.catalog import TF1, Catalog
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.match import Match
-from tfckpt.families.language.rules import numbers_in, scopes_before
-from tfckpt.families.language.target import lacking, placed_parts
+from tfckpt.families.language.rules import scopes_before
+from tfckpt.families.language.target import placed_variables
 from tfckpt.planning.exclusion import NOTHING, Exclusion
 
 
@@ -92,12 +92,11 @@ def _fit(layout: ObjectRows, encoder: ObjectRows, hub: Collection[str]) -> set[s
 
 def _names(layout: ObjectRows, hub: Collection[str]) -> list[set[str]]:
     """Return the hub names of each part of a target, but for those that no source has."""
-    family = layout.family
-    names = {*hub, *family.borrowed(hub)}
-    parts = [placed.part for placed in placed_parts(layout, names)]
-    rows = [part.variables(numbers_in(names), lacking(part, names)) for part in parts]
-    named = [{name for v in part for name in v.names} for part in rows]
-    return [{name for name in part if not (family.unknown and family.unknown.matches(name))} for part in named]
+    parts: dict[tuple[str, str], set[str]] = {}
+    for placed, variable in placed_variables(layout, hub):
+        parts.setdefault((placed.path, placed.only_with), set()).update(variable.names)
+    unknown = layout.family.unknown
+    return [{name for name in part if not (unknown and unknown.matches(name))} for part in parts.values()]
 
 
 def _ask(source: str, fullest: ObjectRows, equals: Collection[str]) -> None:

@@ -142,7 +142,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
         from tfckpt.planning.choose import choose_target
 
         # An object-based source goes back to TF1, whatever model it holds.
-        match = None if OBJECT_GRAPH_KEY in called else _find_model(checkpoint, request, catalog, names, DEFAULT)[0]
+        match = None if OBJECT_GRAPH_KEY in called else find_model(checkpoint, request, catalog, names, DEFAULT)[0]
         choice = choose_target(checkpoint.prefix, called, catalog, match=match, excluded=excluded)
         try:
             plan = _make(checkpoint, request | {"to": choice.to}, catalog, excluded)
@@ -150,7 +150,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
             raise PlanError(all_kept(error.issues)) from None
         return plan._replace(issues=(choice.why, *plan.issues))
     to = _target_name(request, catalog)
-    match, graph = _find_model(checkpoint, request, catalog, names, to)
+    match, graph = find_model(checkpoint, request, catalog, names, to)
     layout = catalog.find_layout(to, match.family if match else catalog.find_family(names))
     notes = check_request(request, layout, match)
     family = match.family if match else layout.family
@@ -186,7 +186,7 @@ def _target_name(request: Request, catalog: Catalog) -> str:
     return to if to == TF1_NAME else own
 
 
-def _find_model(
+def find_model(
     checkpoint: Source, request: Request, catalog: Catalog, names: Sequence[str], to: str
 ) -> tuple[Match | None, ObjectGraph | None]:
     """Return the model that rows find in the source, and the graph that it was found in; none if the names are the hub's.
@@ -218,19 +218,17 @@ def _mended(
     prefix, entries = checkpoint.prefix, checkpoint.entries()
     roles = cache(lambda: _named_roles(entries))
     dialect = read_dialect(prefix, entries, request, catalog, roles)
-    named = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
+    kept = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
     called = {dialect.name_of(entry): roles().get(entry.name, "") for entry in entries}
-    roots = find_roots([entry.name for entry in named], catalog.families)
+    roots = find_roots([entry.name for entry in kept], catalog.families)
     if len(roots) > 1:
-        raise several_models(prefix, roots, [entry for entry in named if called[entry.name] not in BESIDE])
+        raise several_models(prefix, roots, [entry for entry in kept if called[entry.name] not in BESIDE])
     layouts = _candidates(request, catalog)
     is_readable = layouts and isinstance(error, PlanError)
     config = _config(prefix, request, None, catalog, layouts[0].family) if is_readable else None
     own, is_asked = substitutions_of(request)
     known = config.sizes if config else {}
-    failed = Failed(
-        error, prefix, named, dialect.named(entries), layouts, known, catalog, request["layout"] is not None, own
-    )
+    failed = Failed(error, prefix, dialect.named(entries), layouts, known, catalog, request["layout"] is not None, own)
 
     def make(options: Mapping[str, Any]) -> Plan:
         return _make(checkpoint, _with(request, options), catalog, excluded)

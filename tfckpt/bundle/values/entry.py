@@ -54,13 +54,14 @@ class Header(NamedTuple):
 
     num_shards: int = 1
     big_endian: bool = False  # byte order of tensor data; the index itself is always little-endian
+    version: int = PRODUCER  # of the format, as the writer calls it
 
     @staticmethod
     def parse(value: bytes) -> Header:
         """Read a ``BundleHeaderProto``.
 
         >>> Header.parse(bytes.fromhex("08011a020801"))
-        Header(num_shards=1, big_endian=False)
+        Header(num_shards=1, big_endian=False, version=1)
 
         Raises: FormatError; UnsupportedError if the writer demands a newer reader.
         """
@@ -74,7 +75,7 @@ class Header(NamedTuple):
         if proto.endianness not in (BundleHeaderProto.LITTLE, BundleHeaderProto.BIG):
             raise FormatError("endianness in bundle header", expected="0 or 1", got=proto.endianness)
         check_version(proto.version, "bundle")
-        return Header(proto.num_shards, proto.endianness == BundleHeaderProto.BIG)
+        return Header(proto.num_shards, proto.endianness == BundleHeaderProto.BIG, proto.version.producer)
 
     def encode(self) -> bytes:
         """Return the message as TensorFlow writes it."""

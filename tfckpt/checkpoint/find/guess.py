@@ -58,7 +58,7 @@ def _in_a_directory_like(missing: str, typed: str, prefixes: Prefixes) -> Remedy
     for folder in sorted(filter(files.is_directory, near), key=len)[:MOST_DIRECTORIES]:
         with suppress(TfckptError):
             if found := prefixes(folder):
-                return take(typed, join(folder, base if base in found else _latest(found)))
+                return take(typed, join(folder, base if base in found else latest(found)))
     return None
 
 
@@ -109,7 +109,7 @@ def about_directory(directory: str, prefixes: Prefixes) -> tuple[str, Remedy | N
     paths = [os.path.normpath(join(directory, name)) for name in names]
     for folder in [path for path in paths if files.is_directory(path)][:MOST_DIRECTORIES]:
         if found := prefixes(folder):
-            return f"{folder} has {', '.join(found[:3])}", take(directory, join(folder, _latest(found)))
+            return f"{folder} has {', '.join(found[:3])}", take(directory, join(folder, latest(found)))
     if any(SHARD_SUFFIX.search(name) for name in names):
         return "data files are there: the download, or the copy, is not complete", looking(paths[0])
     for path in paths[:MOST_FILES]:
@@ -129,7 +129,7 @@ def _about_saved_model(directory: str) -> tuple[str, Remedy | None] | None:
 
 def one_of(directory: str, names: Sequence[str]) -> Remedy:
     """Return what to type where a directory has several checkpoints: the one with the highest number."""
-    return take(directory, join(directory, _latest(names)))
+    return take(directory, join(directory, latest(names)))
 
 
 def named_elsewhere(directory: str, found: Sequence[str]) -> tuple[str, str] | None:
@@ -151,7 +151,9 @@ def _named_in(folder: str, name: str) -> str:
     return ""
 
 
-def _latest(names: Sequence[str]) -> str:
+def latest(names: Sequence[str]) -> str:
+    """Return of several checkpoints the one with the highest number at its end."""
+
     def number(name: str) -> int:
         found = re.search(r"(\d{1,18})$", name)
         return int(found[1]) if found else -1

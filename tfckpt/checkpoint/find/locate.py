@@ -72,7 +72,7 @@ def _not_found(typed: str, source_format: str | None) -> CheckpointNotFoundError
     if source_format is not None and _is_there(typed, other):
         text = f"{typed}: no {_wanted(typed, source_format)}; it is a {other.upper()} checkpoint"
         return remedied(CheckpointNotFoundError(text), leave_out("source_format"))
-    what, advice = about_path(typed, lambda directory: _prefixes(directory, source_format))
+    what, advice = about_path(typed, lambda directory: prefixes_in(directory, source_format))
     wanted = "checkpoint" if what and files.is_file(typed) else _wanted(typed, source_format)
     instead = f"; {what}" if what else _lies_there(typed, source_format)
     return remedied(CheckpointNotFoundError(f"{typed or repr(typed)}: no {wanted}{instead}"), advice)
@@ -108,7 +108,7 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     prefix = _inside(directory, named, source_format)
     if prefix is not None:
         return prefix
-    found = _prefixes(directory, source_format)
+    found = prefixes_in(directory, source_format)
     base = next((part for part in last_parts(named) if part in found), None)
     if base is not None or len(found) == 1:
         prefix = join(directory, found[0] if base is None else base)
@@ -122,12 +122,12 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
 
     if not found:
         other = V1 if source_format == V2 else V2
-        if source_format is not None and (others := _prefixes(directory, other)):
+        if source_format is not None and (others := prefixes_in(directory, other)):
             what = f"no {source_format.upper()} checkpoint in this directory; it has {other.upper()}: {some(others)}"
             text = f"{directory}: {what}"
             raise remedied(CheckpointNotFoundError(text), leave_out("source_format"))
         ending = "as V1 checkpoints do" if source_format == V1 else f"in {INDEX_SUFFIX}"
-        what, advice = about_directory(directory, lambda folder: _prefixes(folder, source_format))
+        what, advice = about_directory(directory, lambda folder: prefixes_in(folder, source_format))
         text = f"{directory}: the directory has no checkpoint: no file in it ends {ending}"
         raise remedied(CheckpointNotFoundError(f"{text}; {what}" if what else text), advice)
     hint = f", and its state file names {named}, which is not in here" if named else ""
@@ -163,7 +163,7 @@ def _inside(directory: str, named: str, source_format: str | None) -> str | None
         return None
     if os.path.commonpath([os.path.realpath(folder), os.path.realpath(directory)]) != os.path.realpath(directory):
         return None
-    return prefix if base in _prefixes(folder, source_format) else None
+    return prefix if base in prefixes_in(folder, source_format) else None
 
 
 def _named_beside(directory: str, source_format: str | None) -> str | None:
@@ -190,7 +190,8 @@ def _named_beside(directory: str, source_format: str | None) -> str | None:
     return None
 
 
-def _prefixes(directory: str, source_format: str | None) -> list[str]:
+def prefixes_in(directory: str, source_format: str | None = None) -> list[str]:
+    """Return the names of the checkpoints in a directory."""
     names = files.list_directory(directory)
     v2 = [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
     if source_format == V2:
@@ -206,5 +207,5 @@ def _lies_there(path: str, source_format: str | None) -> str:
         return "; over HTTP a directory cannot be listed: give the exact prefix, or the URL of an index"
     if not files.is_directory(directory):
         return f"; {directory} is a file" if files.is_file(directory) else f"; the directory {directory} does not exist"
-    found = _prefixes(directory, source_format)
+    found = prefixes_in(directory, source_format)
     return f"; {directory} holds {some(found)}" if found else f"; {directory} holds no checkpoint"

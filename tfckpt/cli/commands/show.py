@@ -14,6 +14,7 @@ from tfckpt.base.flags import add_flags
 from tfckpt.base.options import StatisticsOptions
 from tfckpt.cli.options import add_source
 from tfckpt.cli.ui.output import (
+    LABEL,
     Span,
     bar_block,
     is_terminal,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tfckpt.bundle.values.entry import Entry
     from tfckpt.checkpoint.checkpoint import Checkpoint
 
-LABEL = "cyan"  # its style on a terminal
 LABELS = {"nan": "NaN", "positive_inf": "Inf", "negative_inf": "-Inf"}
 BAR_WIDTH, NARROWEST_BAR = 40, 4
 BEFORE_BAR = 45  # characters of a histogram's line but its label and its bar: the edges, the count, what is between

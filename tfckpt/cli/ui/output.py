@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tfckpt import errors
 from tfckpt.base.issues import Issue, like
 from tfckpt.base.options import for_shell
-from tfckpt.cli.ui.tables import layout, wrap_words
+from tfckpt.cli.ui.tables import GAP, layout, wrap_words
 from tfckpt.cli.ui.terminal import human, make_console
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ some = errors.some
 
 Span = tuple[str, str]  # a piece of a line, and rich's name of its style
 GOOD, NOTE, NEXT = "bold green", "yellow", "bold cyan"  # styles of what lines begin with
+LABEL = "cyan"  # and of what stands before a fact
+NARROWEST_FACT = 20  # characters for what stands behind its label
 ALL = "--all"  # what asks for a row for each tensor
 UNIT = 1024
 MOST_DIFFERENCES = 20
@@ -78,10 +80,10 @@ def terminal_width() -> int:
     return make_console().width
 
 
-def say(text: str, style: str = "") -> None:
-    """Print a line on stdout; on a terminal broken between words, with what stands before its first colon in a colour."""
+def say(text: str, style: str = "", *, whole: bool = False) -> None:
+    """Print a line on stdout, what stands before its first colon in a colour; on a terminal as `tell` does."""
     label, colon, rest = text.partition(": ")
-    _print_line(label + colon, rest, style, sys.stdout)
+    _print_line(label + colon, rest, style, sys.stdout, whole=whole)
 
 
 def tell(command: str, text: str, style: str = "bold red", *, whole: bool = False) -> None:
@@ -158,6 +160,26 @@ def print_spans(lines: Iterable[Sequence[Span]]) -> None:
 
     drawn = ([(_drawable(text), style) for text, style in line] for line in lines)
     make_console().print(Text("\n").join(Text.assemble(*line) for line in drawn), soft_wrap=True)
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print facts, each behind its label: on a terminal aligned and broken between words, in a pipe behind a tab.
+
+    A label that the line before has is not said again.
+    """
+    facts = [(label, printable(text)) for label, text in facts]
+    if not is_terminal():
+        for label, text in facts:
+            print(f"{label}\t{text}")
+        return
+    width = max(len(label) for label, _ in facts)
+    room = max(terminal_width() - width - len(GAP), NARROWEST_FACT)
+    drawn: list[list[Span]] = []
+    for n, (label, text) in enumerate(facts):
+        shown = "" if n and label == facts[n - 1][0] else label
+        rows = wrap_words(text, room)
+        drawn += [[(f"{shown if first == 0 else '':{width}}{GAP}", LABEL), (row, "")] for first, row in enumerate(rows)]
+    print_spans(drawn)
 
 
 def bar_block() -> str:

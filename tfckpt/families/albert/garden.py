@@ -10,6 +10,7 @@ official/nlp/modeling/networks/albert_encoder.py (paths, calls), and those of `b
 
 from __future__ import annotations
 
+from tfckpt.families.albert.order import ORDER
 from tfckpt.families.bert import garden as bert
 from tfckpt.families.language.calls import GELU, ActivationOf, Call, FactOf, SizeOf
 from tfckpt.families.language.family import Drop, Family
@@ -118,6 +119,7 @@ ALBERT = Family(
     activation="gelu",
     config_files=("albert_config.json", "config.json"),
     look_alikes=(("classifier", "token-classifier"),),
+    order=ORDER,
     relatives=(OWN_NORMS,),
 )
 

@@ -7,6 +7,32 @@ from __future__ import annotations
 
 from tfckpt.families.language.family import Order
 
+BLOCK = (
+    "_attention_layer/_query_dense/kernel",
+    "_attention_layer/_query_dense/bias",
+    "_attention_layer/_key_dense/kernel",
+    "_attention_layer/_key_dense/bias",
+    "_attention_layer/_value_dense/kernel",
+    "_attention_layer/_value_dense/bias",
+    "_attention_layer/_output_dense/kernel",
+    "_attention_layer/_output_dense/bias",
+    "_attention_layer_norm/gamma",
+    "_attention_layer_norm/beta",
+    "_intermediate_dense/kernel",
+    "_intermediate_dense/bias",
+    "_output_dense/kernel",
+    "_output_dense/bias",
+    "_output_layer_norm/gamma",
+    "_output_layer_norm/beta",
+)
+MASKED_LM = (
+    "output_bias.Sbias",
+    "dense/kernel",
+    "dense/bias",
+    "layer_norm/gamma",
+    "layer_norm/beta",
+)
+
 ORDER = Order(
     parts={
         "encoder": ("",),
@@ -44,30 +70,9 @@ ORDER = Order(
         "_transformer_layers/{n}",
         "_pooler_layer/kernel",
         "_pooler_layer/bias",
-        "output_bias.Sbias",
-        "dense/kernel",
-        "dense/bias",
-        "layer_norm/gamma",
-        "layer_norm/beta",
+        *MASKED_LM,
         "kernel",
         "bias",
     ),
-    block=(
-        "_attention_layer/_query_dense/kernel",
-        "_attention_layer/_query_dense/bias",
-        "_attention_layer/_key_dense/kernel",
-        "_attention_layer/_key_dense/bias",
-        "_attention_layer/_value_dense/kernel",
-        "_attention_layer/_value_dense/bias",
-        "_attention_layer/_output_dense/kernel",
-        "_attention_layer/_output_dense/bias",
-        "_attention_layer_norm/gamma",
-        "_attention_layer_norm/beta",
-        "_intermediate_dense/kernel",
-        "_intermediate_dense/bias",
-        "_output_dense/kernel",
-        "_output_dense/bias",
-        "_output_layer_norm/gamma",
-        "_output_layer_norm/beta",
-    ),
+    block=BLOCK,
 )

@@ -2,7 +2,8 @@
 
 Discriminator and generator are two encoders in one checkpoint. By default they share the embeddings, which are stored under
 ``electra/`` alone; trained as one network, all of it is. Neither has a pooler, which Model Garden's encoders always have: its
-variables come from ``fill``, and so do those of the generator's classification head. Zeros are allowed for all of them,
+variables come from ``fill``, and so do those of the generator's classification head. Where both share the embeddings here,
+Model Garden's models can share no more than the word table: ``tie_embeddings=True``. Zeros are allowed for all of them,
 though they cannot be trained: nothing that ELECTRA trains reads them. Activations are exact gelu, which has to be asked for:
 Model Garden's default is tanh's.
 
@@ -28,6 +29,7 @@ from tfckpt.families.bert.garden import (
     IN_A_ROW,
     SAVE_COUNTER,
 )
+from tfckpt.families.electra.order import ORDER
 from tfckpt.families.language.calls import (
     ACTIVATIONS,
     EXACT_GELU,
@@ -41,7 +43,7 @@ from tfckpt.families.language.calls import (
     SizeOf,
 )
 from tfckpt.families.language.family import Borrow, Drop, Family, SecondNetwork
-from tfckpt.families.language.layouts import ObjectRows, Placed
+from tfckpt.families.language.layouts import ObjectRows, Placed, Shared
 from tfckpt.families.language.rules import Each, NotZeros, Part
 
 SIZES = {
@@ -87,6 +89,7 @@ ELECTRA = Family(
     activations={**ACTIVATIONS, "gelu": EXACT_GELU},
     activation="gelu",
     config_files=("bert_config.json", "config.json"),
+    order=ORDER,
 )
 
 # fmt: off
@@ -102,7 +105,7 @@ GENERATOR_BLOCK_ROWS = (
     ("output/dense/bias",              "_output_dense/bias",                    "g"),
     ("output/LayerNorm/{p}",           "_output_layer_norm/{p}",                "g"),
 )
-ORDER = (
+CONTAINERS = (
     "_embedding_layer", "_position_embedding_layer", "_type_embedding_layer", "_embedding_norm_layer",
     "_embedding_projection", "_transformer_layers/*", "_pooler_layer",
 )
@@ -120,7 +123,7 @@ DISCRIMINATOR = Part(rows=(
         "electra/encoder/layer_{n}/", "_transformer_layers/{n}/", BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("electra/embeddings_project/",), equal=(
+), aliases=ENCODER_PART.aliases, order=CONTAINERS, optional=("electra/embeddings_project/",), equal=(
     ("electra/embeddings_project/", "embedding_size", "hidden_size"),
 ))
 GENERATOR_PART = Part(rows=(
@@ -137,7 +140,7 @@ GENERATOR_PART = Part(rows=(
         "generator/encoder/layer_{n}/", "_transformer_layers/{n}/", GENERATOR_BLOCK_ROWS, aliases=BLOCK_ALIASES,
         field="generator_num_hidden_layers", not_zeros=BLOCK_NOT_ZEROS,
     ),
-), aliases=ENCODER_PART.aliases, order=ORDER, optional=("generator/embeddings_project/",), equal=(
+), aliases=ENCODER_PART.aliases, order=CONTAINERS, optional=("generator/embeddings_project/",), equal=(
     ("generator/embeddings_project/", "generator_embedding_size", "generator_hidden_size"),
 ))
 MASKED_LM = Part(rows=(
@@ -194,6 +197,10 @@ GENERATOR_CALL = Call("generator", GARDEN, "networks.BertEncoder", (
     ("type_vocab_size",     SizeOf("type_vocab_size")),
     ("dict_outputs",        Always(True)),
 ))
+TIED_GENERATOR_CALL = GENERATOR_CALL._replace(arguments=(
+    *GENERATOR_CALL.arguments,
+    ("embedding_layer",     Code("encoder.get_embedding_layer()")),
+))
 FIRST_CALL = """\
 ids, positions = tf.zeros((1, 8), tf.int32), tf.zeros((1, 1), tf.int32)
 words = {"input_word_ids": ids, "input_mask": ids + 1, "input_type_ids": ids}
@@ -226,6 +233,12 @@ PRETRAINER = ObjectRows(
     drops=(TASK_HEADS,),
     placeholders=SAVE_COUNTER,
     calls=(ENCODER_CALL, GENERATOR_CALL, PRETRAINER_CALL),
+)
+PRETRAINER_TIED = PRETRAINER._replace(
+    name="pretrainer-tied",
+    about="ElectraPretrainer with tie_embeddings=True: one word table; ``fill`` for poolers and the classification head",
+    shared=(Shared("generator_network/_embedding_layer", "discriminator_network/_embedding_layer", "pretrainer"),),
+    calls=(ENCODER_CALL, TIED_GENERATOR_CALL, PRETRAINER_CALL),
 )
 ENCODER = ObjectRows(
     "encoder", ELECTRA,

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tfckpt.families.language.relatives import Relative
-from tfckpt.families.language.rules import NUMBER, NUMBER_MARK
+from tfckpt.families.language.rules import NUMBER_MARK, PADDED_MARK, SCALE, SHIFT, Variable, pattern_of
+
+SWAPPED = {SCALE: SHIFT, SHIFT: SCALE}
 
 
 @lru_cache(maxsize=1024)
@@ -65,28 +67,66 @@ class Order(NamedTuple):
 
     Attributes:
         parts: by target, the paths at which its parts are placed.
-        paths: of what is in a part, ``{n}`` being a block's number.
-        block: of what is in a block.
+        paths: of what is in a part; what stands before a ``{n}`` is there for every number, one number after another.
+        block: of what is in a block, which is what a path that ends in ``{n}`` leads to.
+        shift_first: what is in the hub names of norms that make their shift before their scale, as MobileBERT's own do.
     """
 
     parts: Mapping[str, tuple[str, ...]]
     paths: tuple[str, ...]
-    block: tuple[str, ...]
+    block: tuple[str, ...] = ()
+    shift_first: str = ""
 
-    def position(self, target: str, placed: str, path: str) -> tuple[int, ...] | None:
+    def position(self, target: str, placed: str, variable: Variable) -> tuple[int, ...] | None:
         """Return what sorts a variable among a model's trainable ones; None if the model's order is not known.
+
+        >>> order = Order({"encoder": ("",)}, ("words", "layers/{n}"), ("kernel", "bias"))
+        >>> order.position("encoder", "", Variable("layer_7/bias", "layers/7/bias", ""))
+        (0, 1, 7, 2)
 
         Args:
             target: the layout's name.
             placed: path of the variable's part below the model's node.
-            path: its own path below the part.
+            variable: it, with its own path below the part.
         """
-        parts = self.parts.get(target, ())
-        block = re.fullmatch(rf"(.+/){NUMBER}/(.+)", path)
-        place, inner = (f"{block[1]}{NUMBER_MARK}", block[3]) if block else (path, self.block[0])
-        if placed not in parts or place not in self.paths or inner not in self.block:
+        parts, path = self.parts.get(target, ()), variable.path
+        if self.shift_first and self.shift_first in variable.name:
+            owner, _, vector = path.rpartition("/")
+            path = f"{owner}/{SWAPPED.get(vector, vector)}"
+        place = next(filter(None, (place.find(path) for place in _places(self.paths, self.block))), None)
+        return None if placed not in parts or place is None else (parts.index(placed), *place)
+
+
+class _Place(NamedTuple):
+    """A path of an order: its pattern, its number among all, and that of the first path which begins as each list of it."""
+
+    pattern: re.Pattern[str]
+    number: int
+    lists: tuple[int, ...]
+
+    def find(self, path: str) -> tuple[int, ...] | None:
+        """Return what sorts a path; None if it is another."""
+        match = self.pattern.fullmatch(path)
+        if match is None:
             return None
-        return parts.index(placed), self.paths.index(place), int(block[2]) if block else 0, self.block.index(inner)
+        return *(n for pair in zip(self.lists, map(int, match.groups()), strict=True) for n in pair), self.number
+
+
+@lru_cache(maxsize=64)
+def _places(paths: tuple[str, ...], block: tuple[str, ...]) -> tuple[_Place, ...]:
+    whole = [
+        (f"{path}/{inner}" if inner else path) for path in paths for inner in (block if _is_block(path) else ("",))
+    ]
+    begun: dict[str, int] = {}
+    places = []
+    for number, path in enumerate(whole):
+        lists = [path[: mark.end()] for mark in PADDED_MARK.finditer(path)]
+        places.append(_Place(pattern_of(path), number, tuple(begun.setdefault(text, number) for text in lists)))
+    return tuple(places)
+
+
+def _is_block(path: str) -> bool:
+    return path.endswith(NUMBER_MARK)
 
 
 class Family(NamedTuple):

@@ -49,6 +49,20 @@ class Placed(NamedTuple):
     only_with: str = ""
 
 
+class Shared(NamedTuple):
+    """An object of one part that is another part's as well, both by their paths below the model's node.
+
+    Attributes:
+        path: where the later part has it; its rows stay, and lead to the variables of the other.
+        owner: where the earlier part has it.
+        apart: the target of the same family in which each part has an object of its own.
+    """
+
+    path: str
+    owner: str
+    apart: str
+
+
 class ObjectRows(NamedTuple):
     """An object-based target: parts below a model's node, and the ways that lead to it from the root.
 
@@ -56,7 +70,7 @@ class ObjectRows(NamedTuple):
     by the shortest of its paths, and the first of those. ``roots`` are paths that lead to the same model but spell no key;
     the empty one lets the root itself stand for the model. ``placeholders`` are nodes without a value, for objects that
     a reader creates by itself. A hub name in no row and in no drop rule stops the plan. ``calls`` build the model, the last
-    one all of it.
+    one all of it. ``shared`` are containers that two parts have together: their variables are stored once.
     """
 
     name: str
@@ -69,11 +83,16 @@ class ObjectRows(NamedTuple):
     roots: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    shared: tuple[Shared, ...] = ()
 
     @property
     def options(self) -> Mapping[str, tuple[str, ...]]:
         """The options that it takes."""
         return OF_OBJECTS
+
+    def owner_of(self, path: str) -> Shared | None:
+        """Return which object of another part is at a path below the model's node, or above it; None if it is its own."""
+        return next((item for item in self.shared if f"{path}/".startswith(f"{item.path}/")), None)
 
     @property
     def renames(self) -> bool:

@@ -148,9 +148,15 @@ def match_models(graph: ObjectGraph, layouts: Iterable[ObjectRows]) -> list[Matc
             if found and taken.isdisjoint(item.node for item in found):
                 models.append(Match(layout, layout.family, join_path(path_to(number, ways)), found))
                 taken.update(item.node for item in found)
-        if models and (not fullest or len(models[0].found) > len(fullest[0].found)):
+        if models and (not fullest or _fullness(models[0]) > _fullness(fullest[0])):
             fullest = models
     return fullest
+
+
+def _fullness(match: Match) -> tuple[int, int]:
+    """Return how much of a graph a model accounts for: its variables, and what it says of those that parts share."""
+    shared = match.layout.shared if isinstance(match.layout, ObjectRows) else ()
+    return len(match.found), len(shared)
 
 
 class _Search:
@@ -194,6 +200,11 @@ class _Search:
 
 def _match_layout(search: _Search, model: int, layout: ObjectRows) -> tuple[Found, ...]:
     """Return the variables of all the layout's parts below a node; none unless it is whole."""
+    for item in layout.shared:
+        if (node := _descend(search.graph, model, item.path)) is None:
+            return ()
+        if node != _descend(search.graph, model, item.owner):
+            return ()
     absent: set[str] = set()
     found: list[tuple[str, tuple[Found, ...]]] = []
     places: dict[str, list[Placed]] = {}

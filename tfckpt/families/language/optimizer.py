@@ -30,6 +30,7 @@ class Optimizer(NamedTuple):
     scheduled_rate: str = ""
     lists: Mapping[str, str] = MappingProxyType({})
     variables: str = ""  # edge to a list of the step and all slots, each variable's together
+    places: str = ""  # edge to what tells a variable's place in the lists, which holds no value
 
 
 ADAM_WEIGHT_DECAY = Optimizer(
@@ -43,5 +44,6 @@ ADAMW = Optimizer(
     "_current_learning_rate",
     lists={"m": "_momentums", "v": "_velocities"},
     variables="_variables",
+    places="_index_dict",
 )
 OPTIMIZERS = {optimizer.name: optimizer for optimizer in (ADAM_WEIGHT_DECAY, ADAMW)}

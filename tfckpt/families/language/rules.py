@@ -20,9 +20,9 @@ Alias = tuple[str, str]  # a second path, and the path of the node or variable t
 # (hub-name prefix, path prefix), both with {n}: the numbers that occur in paths, one more than in names if True follows.
 Numbers = Callable[..., Iterable[int]]
 
-SCALE = "gamma"  # what Keras's norms call the vector that they multiply by
+SCALE, SHIFT = "gamma", "beta"  # what Keras's norms call the vectors that they multiply by and add
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "{p}": (SCALE, "beta"),
+    "{p}": (SCALE, SHIFT),
     "{qkv}": ("query", "key", "value"),
     "{kb}": ("kernel", "bias"),
 }

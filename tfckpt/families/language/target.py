@@ -51,14 +51,31 @@ class TargetVariable(NamedTuple):
         return min(map(len, parse(self.axes))) <= 1
 
 
+class SecondName(NamedTuple):
+    """A hub name of a variable that has another one: two parts share it, and it is stored once.
+
+    Attributes:
+        name: the hub name that it has in the second part; the same, if the source has but one as well.
+        owner: the one by which it is stored.
+        axes: the pattern of the second part's row.
+        apart: the target that has a variable for each.
+    """
+
+    name: str
+    owner: str
+    axes: str
+    apart: str
+
+
 class Target(NamedTuple):
     """What has to be written: variables, and the graph that leads to them, if there is one.
 
-    One hub name may go to several variables.
+    One hub name may go to several variables; one variable has ``second_names`` if several parts share it.
     """
 
     graph: ObjectGraph | None
     variables: tuple[TargetVariable, ...]
+    second_names: tuple[SecondName, ...] = ()
 
     @property
     def patterns(self) -> set[str]:
@@ -102,8 +119,9 @@ def build_target(layout: ObjectRows, names: Collection[str]) -> Target:
     names = {*names, *lent}
     graph = ObjectGraph()
     found: dict[int, Variable] = {}  # by the number of its node
+    second: list[SecondName] = []
     parts = placed_parts(layout, names)
-    containers = [_add_variables(graph, layout, placed, names, found) for placed in parts]
+    containers = [_add_variables(graph, layout, placed, names, found, second) for placed in parts]
     for alias, path in layout.edges:
         _add_alias(graph, alias, path)
     keys = _shortest_paths(graph)
@@ -119,12 +137,20 @@ def build_target(layout: ObjectRows, names: Collection[str]) -> Target:
     _add_roots(graph, layout)
     for node in graph.nodes:
         node.has_checkpoint_values = True
-    return Target(graph, tuple(variables))
+    names_twice = tuple(item._replace(name=lent.get(item.name, item.name)) for item in second)
+    return Target(graph, tuple(variables), names_twice)
 
 
 def placed_parts(layout: ObjectRows, names: Collection[str]) -> list[Placed]:
     """Return the layout's parts, but for those that come only with a hub name that is not there."""
     return [placed for placed in layout.parts if not placed.only_with or placed.only_with in names]
+
+
+def placed_variables(layout: ObjectRows, names: Collection[str]) -> list[tuple[Placed, Variable]]:
+    """Return the variables that `build_target` lists for these hub names, in its order, each with its part."""
+    names = {*names, *layout.family.borrowed(names)}
+    found = [(placed, item) for placed in placed_parts(layout, names) for item in _variables(placed.part, names)]
+    return [(placed, item) for placed, item in found if layout.owner_of(below(placed.path, item.path)) is None]
 
 
 def lacking(part: Part, names: Collection[str]) -> tuple[str, ...]:
@@ -142,23 +168,36 @@ def below(*paths: str) -> str:
 
 
 def _add_variables(
-    graph: ObjectGraph, layout: ObjectRows, placed: Placed, names: Collection[str], found: dict[int, Variable]
+    graph: ObjectGraph,
+    layout: ObjectRows,
+    placed: Placed,
+    names: Collection[str],
+    found: dict[int, Variable],
+    second: list[SecondName],
 ) -> dict[str, str]:
     """Add a part's nodes, those that Keras numbers under their number first: of two short paths it spells the key.
 
-    Returns those numbers by container.
+    Returns those numbers by container. A variable that an earlier part has is that one, with a second name.
     """
     variables = _variables(placed.part, names)
     base = below(layout.model, placed.path)
     numbered = placed.part.numbered([variable.path for variable in variables])
     for container, alias in numbered.items():
-        number = graph.node_at(split_path(below(base, alias)))
+        shared = layout.owner_of(below(placed.path, container))
+        number = graph.node_at(split_path(below(layout.model, shared.owner) if shared else below(base, alias)))
+        if shared is not None:
+            _link(graph, below(base, alias), number)
         if not container.startswith(NAMELESS):
             _link(graph, below(base, container), number)
     known = {"": graph.node_at(split_path(base))}  # nodes by path
     for variable in variables:
         path = variable.path
-        found[_node_at(graph, known, _spell(path, numbered) if path.startswith(NAMELESS) else path)] = variable
+        number = _node_at(graph, known, _spell(path, numbered) if path.startswith(NAMELESS) else path)
+        shared = layout.owner_of(below(placed.path, path))
+        if shared is None:
+            found[number] = variable
+        else:
+            second.append(SecondName(variable.name, found[number].name, variable.axes, shared.apart))
     return numbered
 
 
@@ -218,7 +257,8 @@ def _shortest_paths(graph: ObjectGraph) -> dict[int, str]:
     queue = [ROOT]
     for number in queue:  # breadth first, as `ObjectGraph.ways`, and as long as nodes are added
         head = f"{paths[number]}/" if number != ROOT else ""
-        for name, child in graph.nodes[number].children.items():
+        children = graph.nodes[number].children.items()
+        for name, child in sorted(children) if number == ROOT else children:  # as a `tf.train.Checkpoint` lists its own
             if child not in paths:
                 paths[child] = head + escape(name)
                 queue.append(child)

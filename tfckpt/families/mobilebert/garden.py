@@ -33,6 +33,7 @@ from tfckpt.families.language.calls import (
 from tfckpt.families.language.family import Family
 from tfckpt.families.language.layouts import ObjectRows, Placed
 from tfckpt.families.language.rules import Alias, Each, NotZeros, Part, Row
+from tfckpt.families.mobilebert.order import ORDER
 
 SIZES = {**BERT_SIZES, "e": "embedding_size", "u": "intra_bottleneck_size"}
 
@@ -43,6 +44,7 @@ MOBILEBERT = Family(
     heads=PRETRAINING_HEADS,
     activations=ACTIVATIONS,  # a released student has relu, its teacher gelu
     config_files=("bert_config.json", "config.json"),
+    order=ORDER,
 )
 
 # fmt: off

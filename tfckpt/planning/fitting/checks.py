@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tfckpt.base.issues import export
+from tfckpt.base.issues import export, give
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.roles import BESIDE
 from tfckpt.errors import count_of, some
@@ -14,7 +14,7 @@ from tfckpt.families.language.family import Family, SecondNetwork
 from tfckpt.families.language.layouts import ObjectRows
 from tfckpt.families.language.rules import numbers_in
 from tfckpt.families.language.target import Target, lacking, placed_parts
-from tfckpt.planning.builder import PlanBuilder
+from tfckpt.planning.builder import PlanBuilder, another_copy, is_copy
 from tfckpt.planning.config import Config
 from tfckpt.planning.fitting.hints import no_heads
 
@@ -30,7 +30,7 @@ def check_model(
     target: Target,
     second: Config | None,
 ) -> set[str]:
-    """Complain about what keeps a source from being the target's model; return the hub names that no target can hold.
+    """Complain about what keeps a source from being the target's model; return the hub names of which all is said.
 
     Args:
         builder: gets the sizes that neither the model's configuration nor a shape tells.
@@ -48,7 +48,7 @@ def check_model(
         builder.complain_of(no_heads(builder.config, layout, whole, builder.source))
     _check_positions(builder)
     _check_numbers(builder, layout, whole)
-    return _refuse(builder, layout, hub)
+    return _refuse(builder, layout, hub) | _settle_second_names(builder, layout, target, hub)
 
 
 def _add_known(
@@ -136,6 +136,25 @@ def _refuse(builder: PlanBuilder, layout: ObjectRows, hub: Mapping[str, Entry]) 
             builder.complain("refused-variables", some([hub[name].name for name in names], 1), rule.rule)
         refused.update(names)
     return refused
+
+
+def _settle_second_names(
+    builder: PlanBuilder, layout: ObjectRows, target: Target, hub: Mapping[str, Entry]
+) -> set[str]:
+    """Drop what a target stores under another name, and complain if it has other values; return its hub names."""
+    settled: set[str] = set()
+    for name, owner, axes, apart in target.second_names:
+        own, second = hub.get(owner), hub.get(name) if name != owner else None
+        if second is not None:
+            settled.add(name)
+        if second is not None and (own is None or not is_copy(second, own)):
+            got = own.name if own is not None else owner
+            builder.complain("not-shared", second.name, repr(layout.name), got, give(to=apart))
+        elif own is not None:
+            builder.fit(own, axes)
+            if second is not None and second.name != own.name:  # both parts may lead to one tensor of an object graph
+                builder.drop(second, another_copy(owner))
+    return settled
 
 
 def check_optional(builder: PlanBuilder, layout: ObjectRows, hub: Mapping[str, Entry]) -> None:

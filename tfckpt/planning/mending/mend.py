@@ -33,8 +33,7 @@ class Failed(NamedTuple):
     Attributes:
         error: why.
         prefix: of the source.
-        entries: what is not excluded of what it holds, under the names that it is known by so far.
-        all_entries: all that it holds, under these names.
+        entries: what it holds, under the names that it is known by so far.
         layouts: the targets that may be meant.
         known: the sizes that a configuration states, by field.
         catalog: the families and layouts there are.
@@ -45,7 +44,6 @@ class Failed(NamedTuple):
     error: PlanError | ConfigError
     prefix: str
     entries: Sequence[Entry]
-    all_entries: Sequence[Entry]
     layouts: Sequence[ObjectRows]
     known: Mapping[str, int]
     catalog: Catalog
@@ -115,7 +113,7 @@ def mending_renames(failed: Failed, make: Make) -> Mended | None:
 def other_model(failed: Failed) -> Issue | None:
     """Return which other model a source is that is called as one of ours; None if it is none."""
     layout = next((layout for layout in failed.layouts if layout.family == failed.family), None)
-    return None if layout is None else find_relative(failed.prefix, failed.all_entries, layout, failed.known)
+    return None if layout is None else find_relative(failed.prefix, failed.entries, layout, failed.known)
 
 
 def mending_head(failed: Failed, roles: Mapping[str, str], make: Make) -> Issue | None:

@@ -133,9 +133,9 @@ class _Look:
             scope = name.rpartition("/")[0]
             norms[scope] = norms.get(scope, 0) + 1
         are_vectors = all(entry.shape == (self._hidden,) for entry in within.values())
-        kinds = {NUMBERS.sub("", scope) for scope in norms}
+        repeat = min(Counter(NUMBERS.sub("", scope) for scope in norms).values(), default=0) > 1
         missing = [norm for norm in sign.norms if any(name.startswith(norm) for name in self._missing)]
-        if not are_vectors or len(kinds) != 1 or {*norms.values()} != {2} or len(norms) - len(missing) < 2:
+        if not (are_vectors and repeat) or {*norms.values()} != {2} or len(norms) - len(missing) < 2:
             return []
         return [f"{self._gap.scope}{scope}" for scope in sorted(norms)]
 

@@ -36,8 +36,7 @@ from tfckpt.families.language.optimizer import (
     TRAINING_STEP,
     Optimizer,
 )
-from tfckpt.families.language.rules import numbers_in
-from tfckpt.families.language.target import Target, TargetVariable, lacking, placed_parts
+from tfckpt.families.language.target import Target, TargetVariable, placed_variables
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.steps import Fill, NotNegative, Op, Step, carrying, filling
@@ -309,16 +308,12 @@ def variable_order(layout: ObjectRows, names: Mapping[str, object]) -> list[int]
     """Return the places of a target's variables, in the order of the model's ``trainable_variables``; None if unknown.
 
     Args:
-        layout: the target; its variables are counted part by part, as `build_target` lists them.
+        layout: the target; its variables are counted as `build_target` lists them.
         names: the hub names that the model has.
     """
     order = layout.family.order
     if order is None:
         return None
-    keys = [
-        order.position(layout.name, placed.path, variable.path)
-        for placed in placed_parts(layout, names.keys())
-        for variable in placed.part.variables(numbers_in(names), lacking(placed.part, names.keys()))
-    ]
+    keys = [order.position(layout.name, at.path, variable) for at, variable in placed_variables(layout, names.keys())]
     known = [key for key in keys if key is not None]
     return sorted(range(len(keys)), key=known.__getitem__) if len(known) == len(keys) else None

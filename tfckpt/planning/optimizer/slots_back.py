@@ -51,10 +51,9 @@ def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundS
     if kind.lists:
         _read_lists(graph, node, kind, match, state, builder)
     else:
-        owners = {item.node: place for place, item in enumerate(match.found)}
-        held = {(owners.get(s.original_variable), s.slot_name): s.slot_variable for s in node.slot_variables}
-        for place, item in enumerate(match.found):  # a hub name may be held several times, each with slots of its own
-            slots = [(slot, held[place, slot]) for slot in ADAM_SLOTS if (place, slot) in held]
+        held = {(s.original_variable, s.slot_name): s.slot_variable for s in node.slot_variables}
+        for item in match.found:  # a hub name may be held several times, each with slots of its own
+            slots = [(slot, held[item.node, slot]) for slot in ADAM_SLOTS if (item.node, slot) in held]
             state.slots += [_slot(graph, item, *slot) for slot in slots]
     edges = {kind.rate: RATE, kind.scheduled_rate: SCHEDULED_RATE, **{name: name for name, _ in kind.constants}}
     state.settings = {edges[name]: _key(graph, child) for name, child in node.children.items() if name in edges}
@@ -64,7 +63,7 @@ def find_state(graph: ObjectGraph, match: Match, builder: PlanBuilder) -> FoundS
 
 def _is_kind(graph: ObjectGraph, node: Node, kind: Optimizer) -> bool:
     """Whether a node is an optimizer of this kind: others keep slots of the same names, and more beside them."""
-    known = {kind.step, kind.rate, kind.scheduled_rate, kind.variables, *kind.lists.values()}
+    known = {kind.step, kind.rate, kind.scheduled_rate, kind.variables, kind.places, *kind.lists.values()}
     known |= {name for name, _ in kind.constants}
     if kind.step not in node.children or not node.children.keys() <= known:
         return False
@@ -78,16 +77,17 @@ def _read_lists(
 ) -> None:
     assert isinstance(match.layout, ObjectRows)  # the only kind that graphs hold
     order = variable_order(match.layout, {item.variable.name: item for item in match.found})
+    nodes = list(dict.fromkeys(item.node for item in match.found))  # two parts may share one
     for slot, edge in kind.lists.items():
         children = graph.nodes[node.children[edge]].children
-        if order is None or children.keys() != {str(index) for index in range(len(order))}:
+        if order is None or len(order) != len(nodes) or children.keys() != set(map(str, range(len(order)))):
             what = "in an order that is not known" if order is None else "to train"
-            has = f"the {match.layout.name!r} has {count_of(match.found, 'variable')} {what}"
+            has = f"the {match.layout.name!r} has {count_of(nodes, 'variable')} {what}"
             builder.complain("other-slots", edge, has, f"{len(children)} slots", give(slots=DROP))
             return
-        indices = {place: index for index, place in enumerate(order)}
-        for place, item in enumerate(match.found):  # a hub name may be held several times, each with slots of its own
-            state.slots.append(_slot(graph, item, slot, children[str(indices[place])]))
+        indices = {nodes[place]: index for index, place in enumerate(order)}
+        for item in match.found:  # a hub name may be held several times, each with slots of its own
+            state.slots.append(_slot(graph, item, slot, children[str(indices[item.node])]))
 
 
 def _slot(graph: ObjectGraph, owner: Found, slot: str, number: int) -> Found:

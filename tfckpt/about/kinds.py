@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
+from tfckpt.about.modules import Path
 from tfckpt.checkpoint.graph.roles import COPY, MODEL, OPTIMIZER, UNKNOWN
-from tfckpt.page.modules import Path
 
 ATTENTION, FEED_FORWARD, EMBEDDINGS, HEADS, OTHER = "attention", "feed-forward", "embeddings", "heads", "other"
 STATE = "optimizer"
@@ -22,6 +23,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     ),
     FEED_FORWARD: ("intermediate", "output", "ffn", "mlp", "feed forward"),
 }
+SPACED = {kind: tuple(f" {word} " for word in known) for kind, known in WORDS.items()}
 MODELS = frozenset({MODEL, COPY, UNKNOWN})  # roles of what a model computes with, or may
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -40,5 +42,11 @@ def kind_of(path: Path, role: str) -> str:
         return STATE
     if role not in MODELS:
         return OTHER
-    words = " / ".join(" ".join(WORD.findall(part)) for part in path).lower()
-    return next((kind for kind, known in WORDS.items() if any(f" {word} " in f" {words} " for word in known)), OTHER)
+    words = f" {' / '.join(map(_words, path))} "
+    return next((kind for kind, known in SPACED.items() if any(word in words for word in known)), OTHER)
+
+
+@lru_cache(maxsize=4096)
+def _words(part: str) -> str:
+    """Return the words in a part of a path; most parts are those of many paths."""
+    return " ".join(WORD.findall(part)).lower()

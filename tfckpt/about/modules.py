@@ -12,6 +12,7 @@ from tfckpt.checkpoint.graph.outline import MAX_DEPTH, Branch, outline_objects
 Path = tuple[str, ...]
 
 NUMBERED = re.compile(r"(.*[_-])?[0-9]+")
+SLOTS = "slots "  # begins the part of a path that names a slot of the optimizer before it
 TOP_PARTS = 2  # of a path without a numbered part, those that name the layer
 
 
@@ -59,4 +60,4 @@ def _placed(root: Branch) -> Iterator[tuple[str, Path]]:
         if branch.entry is not None:
             yield branch.entry.name, (*place, branch.name) if ATTRIBUTES in branch.path else place or (branch.name,)
         for slot in branch.slots:
-            yield slot.entry.name, (*place, f"slots {slot.name}", *split_path(slot.variable))
+            yield slot.entry.name, (*place, f"{SLOTS}{slot.name}", *split_path(slot.variable))
