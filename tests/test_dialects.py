@@ -12,6 +12,8 @@ from support.dialects import (
     DEAD_END,
     DIALECTS,
     MOMENTS,
+    NOT_YET,
+    NOT_YET_TOLD,
     PLAIN,
     RIGHT,
     WRONG,
@@ -39,6 +41,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_conversion_ends_as_it_must(here: Path, dialect: Dialect, end: End) -> None:
     ended = try_end(dialect, end)
     assert ended.end not in (WRONG, DEAD_END), ended.why
+    if (dialect.name, end.words) in NOT_YET:
+        assert not ended.reaches(end), "it ends as it must: NOT_YET needs it no more"
+        pytest.xfail(NOT_YET[dialect.name, end.words])
     assert ended.reaches(end), (ended.end, ended.why)
 
 
@@ -46,19 +51,39 @@ def test_a_conversion_ends_as_it_must(here: Path, dialect: Dialect, end: End) ->
 def test_roles_tell_the_model_from_what_training_keeps(here: Path, dialect: Dialect) -> None:
     with tfckpt.open(dialect.write(here / "source")) as checkpoint:
         roles = find_roles(checkpoint.entries(), checkpoint.object_graph)
-    assert {roles[name] for name in dialect.variables.values()} == {MODEL}
+    trained = set() if dialect.is_of_objects else {*dialect.variables.values()} - dialect.averages
+    assert {roles[name] for name in trained} <= {MODEL}
     assert {roles[name] for name in dialect.averages} <= {MOVING_AVERAGE}
     missed = {name for name in dialect.beside if roles[name] not in BESIDE}
+    if dialect.name in NOT_YET_TOLD:
+        assert missed, "its roles are right: NOT_YET_TOLD needs it no more"
+        pytest.xfail(NOT_YET_TOLD[dialect.name])
     assert not missed
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_what_training_keeps_is_stripped_and_all_else_stays(here: Path, dialect: Dialect) -> None:
+    tfckpt.rewrite(dialect.write(here / "source"), here / "small", strip_optimizer=True, sync=False)
+    with tfckpt.open(here / "small") as checkpoint:
+        left = dict(checkpoint)
+    assert {*left} >= {*dialect.tensors} - dialect.beside
+    assert all(np.array_equal(value, dialect.tensors[name]) for name, value in left.items())
+    kept = dialect.averages | {name for name in left if "global_step" in name}  # neither is an optimizer's
+    too_much = {*left} & dialect.beside - kept
+    if dialect.name in NOT_YET_TOLD:
+        assert too_much
+        pytest.xfail(NOT_YET_TOLD[dialect.name])
+    assert not too_much
 
 
 # --- the data
 
 
 def test_the_table_lists_each_folder_and_its_origin() -> None:
-    program = (DATA.parent / "make_dialects.py").read_text(encoding="utf-8")
+    programs = [DATA.parent / name for name in ("make_dialects.py", "make_keras_ports.py")]
+    text = "".join(program.read_text(encoding="utf-8") for program in programs)
     for name in MADE:
-        assert f'    "{name}": Dialect(' in program
+        assert f'    "{name}": ' in text
         assert {path.name for path in (DATA / name).iterdir()} == {
             "model.ckpt-2.index",
             "model.ckpt-2.data-00000-of-00001",
@@ -70,12 +95,13 @@ def test_the_table_lists_each_folder_and_its_origin() -> None:
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_folder_holds_the_whole_model_and_no_value_twice(name: str) -> None:
-    dialect = DIALECTS[name]
+    clean = DIALECTS[name].clean()
     shapes = {hub: value.shape for hub, value in DIALECTS[PLAIN].clean().items()}
-    assert {hub: value.shape for hub, value in dialect.clean().items()} == shapes
-    assert len(shapes) == 46
-    values = [value.tobytes() for value in dialect.clean().values()]
-    assert len({*values}) == len(values)
+    without = ("cls/", "bert/pooler/") if name == "bert_for_tf2" else ("-",)
+    assert {hub: value.shape for hub, value in clean.items() if not hub.startswith("output_")} == {
+        hub: shape for hub, shape in shapes.items() if not hub.startswith(without)
+    }
+    assert len({value.tobytes() for value in clean.values()}) == len(clean)
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if DIALECTS[name].has_moments])
@@ -88,6 +114,11 @@ def test_moments_are_what_the_table_says(name: str) -> None:
     assert second.min() >= 0
     assert np.corrcoef(np.abs(first).ravel(), np.sqrt(second).ravel())[0, 1] > 0.9
     assert clean["global_step"] == 2
+
+
+def test_what_is_not_yet_so_is_in_the_table() -> None:
+    assert NOT_YET.keys() <= {(dialect.name, end.words) for dialect, end in CASES}
+    assert NOT_YET_TOLD.keys() <= DIALECTS.keys()
 
 
 def test_most_conversions_of_the_table_end_right_at_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from advice import follow
-from support.dialects import ASKED, CONFIG, DATA, DEST, DIALECTS, REFUSED, SOURCE, Dialect, End
+from support.dialects import ASKED, CONFIG, DATA, DEST, DIALECTS, NOT_YET, REFUSED, SOURCE, Dialect, End
 from support.garden import assert_holds, clear, make_encoder, read_config
 
 pytestmark = pytest.mark.tf
@@ -30,6 +30,8 @@ def encoder(tf: Any) -> Any:
 def test_an_encoder_restores_every_value(
     tf: Any, encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialect: Dialect, end: End
 ) -> None:
+    if (dialect.name, end.words) in NOT_YET:
+        pytest.xfail(NOT_YET[dialect.name, end.words])
     monkeypatch.chdir(tmp_path)
     dialect.write(Path(SOURCE).parent)
     assert follow.follow(["convert", SOURCE, DEST, *shlex.split(end.words)]).end == follow.DONE
