@@ -20,8 +20,9 @@ from tfckpt.base.issues import find_damage
 from tfckpt.bundle.damage import explain
 from tfckpt.errors import FormatError
 from tfckpt.sstable.varint import encode_varint
-from tfckpt.storage import sniff as kinds
-from tfckpt.storage.sniff import kind_of, remedy_for
+from tfckpt.storage.kinds import table as kinds
+from tfckpt.storage.kinds.table import remedy_for
+from tfckpt.storage.sniff import kind_of
 
 DATA = Path(__file__).parent / "data"
 TEXT_OF_FROZEN = b'node {\n  name: "w"\n  op: "Const"\n  tensor_content: "%s"\n}\n' % (rb"\000\"a?" * 64)

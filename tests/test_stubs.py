@@ -221,9 +221,9 @@ def test_salvage_of_the_files_that_are_there_says_which_is_not(here: Path, capsy
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "got a server's answer in XML, not the "
                                                                            "file; the download was refused: try it "
                                                                            "again"),
-        (torch_file() * 200, "got a PyTorch file; tfckpt reads TensorFlow checkpoints; PyTorch's own tools read this one"),
+        (b"BZh91AY&SY" * 99, "got a tar archive; unpack it first"),
     ],
-    ids=["pointer", "page", "long page", "nothing", "answer", "PyTorch"],
+    ids=["pointer", "page", "long page", "nothing", "answer", "tar"],
 )  # fmt: skip
 def test_the_library_calls_data_what_they_are(here: Path, content: bytes, what: str) -> None:
     put(content, *SHARDS)

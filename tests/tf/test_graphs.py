@@ -11,7 +11,8 @@ from google.protobuf import text_format
 from support.commands import Captured, fail
 
 import tfckpt
-from tfckpt.storage.sniff import FROZEN, GRAPH, kind_of
+from tfckpt.storage.kinds.table import FROZEN, GRAPH
+from tfckpt.storage.sniff import kind_of
 
 pytestmark = pytest.mark.tf
 
