@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support.commands import Captured, fail_and_advise
-from teaching.stage import PAGE, POINTER, torch_file
+from support.foreign import TORCH
+from teaching.stage import PAGE, POINTER
 
 import tfckpt
 from tfckpt.bundle.damage import find_all, survey
@@ -265,7 +266,7 @@ def test_slices_and_strings_are_in_files_that_are_called_what_they_are(
     assert lines == [of_data("texts.data-00000-of-00001", PAGED)]
 
 
-@pytest.mark.parametrize("content", [POINTER, PAGE, torch_file()], ids=["pointer", "page", "PyTorch"])
+@pytest.mark.parametrize("content", [POINTER, PAGE, TORCH], ids=["pointer", "page", "PyTorch"])
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_bytes_of_any_kind_may_be_a_tensor(here: Path, capsys: Captured, content: bytes, damage: str) -> None:
     """A file that begins as its index says is damaged where it is, whatever its first tensor holds."""

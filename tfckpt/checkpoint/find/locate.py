@@ -121,7 +121,7 @@ def _named_in_file(typed: str, source_format: str | None) -> str | None:
             raise remedied(error, *(_given(remedy, folder, typed) for remedy in error.remedies)) from None
     named = named_in(folder, base)
     if not files.can_list(folder):
-        return _beside(folder, named, source_format)
+        return _beside(folder, named, source_format, typed)
     prefix = _inside(folder, named, source_format) if named else None
     if prefix is None:
         found = _prefixes(folder, source_format) if named else []
@@ -161,7 +161,7 @@ def _prefix_in(directory: str, source_format: str | None, typed: str = "") -> st
     if base is not None or len(found) == 1:
         prefix = join(directory, found[0] if base is None else base)
         if state is not None:
-            _say_instead(directory, named, prefix)
+            _say_instead(_state_path(directory), named, prefix)
         return prefix
     nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):
@@ -206,12 +206,16 @@ def _state_in(directory: str, source_format: str | None) -> CheckpointState | No
         raise remedied(error, *(error.remedies or [one_of(directory, found)])) from None
 
 
-def _say_instead(directory: str, named: str, prefix: str) -> None:
-    """Log which checkpoint is read instead of the one that a state file names."""
+def _state_path(directory: str) -> str:
     from tfckpt.checkpoint.find.state_file import STATE_FILE
 
+    return join(directory, STATE_FILE)
+
+
+def _say_instead(path: str, named: str, prefix: str) -> None:
+    """Log which checkpoint is read instead of the one that a state file names."""
     why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
-    log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
+    log.warning("%s %s: reading %s", path, why, prefix)
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:
@@ -245,8 +249,8 @@ def _named_beside(directory: str, source_format: str | None) -> str | None:
     return _beside(directory, state.model_checkpoint_path if state is not None else "", source_format)
 
 
-def _beside(directory: str, named: str, source_format: str | None) -> str | None:
-    """Return the prefix in a directory that a state file names, if there is a checkpoint."""
+def _beside(directory: str, named: str, source_format: str | None, typed: str = "") -> str | None:
+    """Return the prefix in a directory that a state file names, which may be the path ``typed``, if there is a checkpoint."""
     from tfckpt.checkpoint.find.state_file import last_parts
 
     path = os.path.normpath(named)
@@ -260,7 +264,9 @@ def _beside(directory: str, named: str, source_format: str | None) -> str | None
             found = find_v1(prefix)
         if found is not None:
             if part != path:
-                _say_instead(directory, named, found)
+                _say_instead(typed or _state_path(directory), named, found)
+            elif typed:
+                _say_state_file(typed, found)
             return found
     return None
 

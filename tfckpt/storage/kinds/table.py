@@ -84,12 +84,12 @@ SCRIPT = Kind(
 PICKLE = Kind(
     "a pickle",
     "loading a pickle runs code; if you trust it, and it is a dict of arrays, in Python "
-    "w = pickle.load(open({path}, 'rb')); numpy.savez({npz}, **w) makes a file that tfckpt import reads",
+    "w = numpy.load({path}, allow_pickle=True); numpy.savez({npz}, **w) makes a file that tfckpt import reads",
 )
 _FLATTENED = "; tfckpt.save({ckpt}, flax.traverse_util.flatten_dict(w, sep='/')) makes a checkpoint"
 FLAX = Kind(
     "a Flax file, in msgpack",
-    "in Python, w = flax.serialization.msgpack_restore(open({path}, 'rb').read())" + _FLATTENED,
+    "in Python, w = flax.serialization.msgpack_restore(pathlib.Path({path}).read_bytes())" + _FLATTENED,
 )
 T5X = Kind("a T5X checkpoint, for JAX", "in Python, w = t5x.checkpoints.load_t5x_checkpoint({path})" + _FLATTENED)
 ORBAX = Kind(
