@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tfckpt.base.issues import Remedy, run, take
-from tfckpt.checkpoint.find.near import MOST_DIRECTORIES, Prefixes, directories_below, existing, nearby
+from tfckpt.checkpoint.find.near import (
+    MOST_DIRECTORIES,
+    Prefixes,
+    checkpoints_below,
+    existing,
+    from_elsewhere,
+    in_slashes,
+    one_too_high,
+)
 from tfckpt.checkpoint.find.state_file import STATE_FILE, last_parts, named_in
 from tfckpt.errors import TfckptError, printable, some
 from tfckpt.storage import files
@@ -28,16 +36,23 @@ def about_path(typed: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
     if is_remote(typed) or files.is_file(typed):
         about = _about_remote if is_remote(typed) else _about_file
         return about(typed, folder, base, prefixes)
-    if (near := nearby(typed, prefixes)) is not None:
-        return near
-    if not files.is_directory(folder):
-        above = existing(folder)
-        return "", _in_a_directory_like(folder, typed, prefixes) or looking(join(above, base))
-    if (told := renamed_files(typed) or _about_suffixed(typed, folder, base)) is not None:
+    if (told := in_slashes(typed, prefixes)) is not None:
+        return told
+    if files.is_directory(folder):
+        return _about_name(typed, folder, base, prefixes)
+    remedy = _in_a_directory_like(folder, typed, prefixes) or from_elsewhere(typed, prefixes)
+    return "", remedy or looking(join(existing(folder), base))
+
+
+def _about_name(typed: str, folder: str, base: str, prefixes: Prefixes) -> tuple[str, Remedy | None]:
+    """Return what to say of a name that is not in its directory: of what is there under others, before what lies below."""
+    if (told := renamed_files(strip_suffix(typed))) is not None:
         return told
     nearest = _the_nearest(typed, folder, base, prefixes)
     if any(SHARD_SUFFIX.sub("", name) == base for name in files.list_directory(folder)):
         return _without_index(typed, folder, nearest)
+    if (told := one_too_high(typed, prefixes) or _about_suffixed(typed, folder, base)) is not None:
+        return told
     close = nearest if nearest is not None and _is_like(base, split(nearest.argument("meant"))[1]) else None
     return "", close or _in_a_directory_like(typed, typed, prefixes) or nearest or looking(typed)
 
@@ -154,16 +169,12 @@ def _about_other(directory: str) -> tuple[str, Remedy | None] | None:
 
 
 def _about_below(directory: str, prefixes: Prefixes) -> tuple[str, Remedy | None] | None:
-    found: dict[str, list[str]] = {}
-    for folder in directories_below(directory):
-        with suppress(TfckptError):  # one that cannot be read
-            found[folder] = prefixes(folder)
-    having = {folder: names for folder, names in found.items() if names}
-    if not having:
+    found = checkpoints_below(directory, prefixes)
+    if not found:
         return None
-    first = next(iter(having))
-    text = some([f"{folder} has {some(names, 3)}" for folder, names in having.items()], 3)
-    return text, take(directory, join(first, _latest(having[first])))
+    first = next(iter(found))
+    text = some([f"{folder} has {some(names, 3)}" for folder, names in found.items()], 3)
+    return text, take(directory, join(first, _latest(found[first])))
 
 
 def _about_renamed(directory: str) -> tuple[str, Remedy | None] | None:

@@ -6,41 +6,34 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 
 from tfckpt.base.issues import Remedy, take
 from tfckpt.errors import TfckptError, printable, some
 from tfckpt.storage import files
-from tfckpt.storage.paths import join, split, strip_suffix
+from tfckpt.storage.paths import INDEX_SUFFIX, join, split, strip_suffix
 
 Prefixes = Callable[[str], "list[str]"]  # of a directory: the names of the checkpoints in it
 DRIVE = re.compile(r"[A-Za-z]:")
 MOST_DIRECTORIES = 20  # that are looked into, of each directory
-DEPTH = 2  # of the directories below a path that are looked into
 MOST_PARTS = 6  # of a path that are tried one after another
 
 
-def nearby(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
-    """Return what to say of a path, empty if nothing, and what would help, if the checkpoint of that very name is near."""
-    if not split(typed)[1]:
-        return None
-    with suppress(TfckptError):  # a guess that fails is none
-        return _in_slashes(typed, prefixes) or _one_too_high(typed, prefixes) or _from_elsewhere(typed, prefixes)
-    return None
-
-
-def _in_slashes(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
-    """Return the path that backslashes were meant to separate; or that a shell has taken them out of."""
+def in_slashes(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
+    """Return what to say, and the path that backslashes were meant to separate; or that a shell has taken them out of."""
     folder, base = split(typed)
-    if "\\" in typed and os.sep == "/":
-        found = _first(_ends(typed.replace("\\", "/")), prefixes)
-        return None if found is None else ("here a slash separates folders, not a backslash", take(typed, found))
-    found = _joined(folder, base, prefixes, MOST_PARTS)
-    return None if found is None else ("a shell takes backslashes away: type slashes", take(typed, found))
+    with suppress(TfckptError):  # a guess that fails is none
+        if "\\" in typed and os.sep == "/":
+            found = _first(_ends(typed.replace("\\", "/")), prefixes)
+            return None if found is None else ("here a slash separates folders, not a backslash", take(typed, found))
+        found = _joined(folder, base, prefixes, MOST_PARTS) if base else None
+        return None if found is None else ("a shell takes backslashes away: type slashes", take(typed, found))
+    return None
 
 
 def _joined(folder: str, text: str, prefixes: Prefixes, depth: int) -> str | None:
     """Return the checkpoint below a directory that is called so without separators."""
-    for name in _directories(folder or os.curdir) if depth else ():
+    for name in _directories(folder or os.curdir, text.startswith) if depth else ():
         path, rest = join(folder, name), text.removeprefix(name)
         if rest not in (text, ""):
             found = join(path, strip_suffix(rest)) if strip_suffix(rest) in prefixes(path) else None
@@ -49,22 +42,23 @@ def _joined(folder: str, text: str, prefixes: Prefixes, depth: int) -> str | Non
     return None
 
 
-def _one_too_high(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
+def one_too_high(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
+    """Return what to say, and the checkpoint of that very name in a directory below."""
     folder, base = split(typed)
     base = strip_suffix(base)
-    below = [path for path in directories_below(folder) if base in prefixes(path)]
+    below = [path for path, names in checkpoints_below(folder, prefixes).items() if base in names]
     if not below:
         return None
     return f"{printable(some(below))} {'has' if len(below) == 1 else 'have'} it", take(typed, join(below[0], base))
 
 
-def _from_elsewhere(typed: str, prefixes: Prefixes) -> tuple[str, Remedy] | None:
-    """Return what the end of a path leads to, from here or from the nearest directory above that is there."""
+def from_elsewhere(typed: str, prefixes: Prefixes) -> Remedy | None:
+    """Return what the end of a path leads to, from the nearest directory above that is there, or from here."""
     folder, base = split(typed)
-    above = existing(folder)
-    candidates = [*([join(above, base)] if above != folder else []), *_ends(typed)]
-    found = _first((path for path in candidates if path != typed), prefixes)
-    return None if found is None else ("", take(typed, found))
+    with suppress(TfckptError):  # a guess that fails is none
+        found = _first([join(existing(folder), base), *_ends(typed)] if base else [], prefixes)
+        return None if found in (None, typed) else take(typed, str(found))
+    return None
 
 
 def _ends(path: str) -> Iterator[str]:
@@ -97,18 +91,33 @@ def existing(folder: str) -> str:
     return folder if files.is_directory(folder) or above == folder else existing(above)
 
 
-def directories_below(folder: str, depth: int = DEPTH) -> list[str]:
-    """Return the directories below one, those that are nearer first."""
-    found, level = [], [folder]
-    for _ in range(depth):
-        level = [join(path, name) for path in level for name in _directories(path or os.curdir)][:MOST_DIRECTORIES]
-        found += level
-    return [os.path.normpath(path) for path in found]
+def checkpoints_below(folder: str, prefixes: Prefixes) -> dict[str, list[str]]:
+    """Return the names of the checkpoints in each of the directories below one that has some, as far up as there are any.
+
+    Further down only names that end in .index count: to know a V1 checkpoint, each file would have to be opened.
+    """
+    near = [join(folder, name) for name in _directories(folder or os.curdir)]
+    if found := {path: names for path in map(os.path.normpath, near) if (names := _in(path, prefixes))}:
+        return found
+    far = [join(path, name) for path in near for name in _directories(path)][:MOST_DIRECTORIES]
+    return {path: names for path in map(os.path.normpath, far) if (names := _in(path, _indexes))}
 
 
-def _directories(folder: str) -> list[str]:
+def _in(folder: str, prefixes: Prefixes) -> list[str]:
+    with suppress(TfckptError):  # one that cannot be read
+        return prefixes(folder)
+    return []
+
+
+def _indexes(folder: str) -> list[str]:
+    names = files.list_directory(folder)
+    return [name.removesuffix(INDEX_SUFFIX) for name in names if name.endswith(INDEX_SUFFIX) and name != INDEX_SUFFIX]
+
+
+def _directories(folder: str, wanted: Callable[[str], bool] = bool) -> list[str]:
+    """Return the names of the first directories in one, of those that are ``wanted``."""
     with suppress(TfckptError):
         if files.is_directory(folder):
-            names = files.list_directory(folder)
-            return [name for name in names if files.is_directory(join(folder, name))][:MOST_DIRECTORIES]
+            names = filter(wanted, files.list_directory(folder))
+            return list(islice((name for name in names if files.is_directory(join(folder, name))), MOST_DIRECTORIES))
     return []

@@ -22,7 +22,7 @@ KEY = re.compile(rb"[\x20-\x7e]+")
 
 
 def is_tree(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of such a map, as far as to its first array, or all of them.
+    r"""Whether the first bytes of a file are those of such a map, as far as to its first array, or all of them.
 
     >>> is_tree(b"\x81\xa6params\x81\xa1w\xc7\x0d\x01"), is_tree(b"\x81\xa6params"), is_tree(b"\x81\xa6par\0ms")
     (True, True, False)
