@@ -524,7 +524,9 @@ def test_a_state_file_is_written_as_tensorflow_does(tmp_path: Path, bert: str) -
     assert (tmp_path / "checkpoint").read_bytes() == (Path(bert).parent / "checkpoint").read_bytes()
 
 
-@pytest.mark.parametrize("text", [b"model_checkpoint_path: 3", b"{", b"model_checkpoint_path", b"\xff\xfe", b"\0" * 40])
+@pytest.mark.parametrize(
+    "text", [b"model_checkpoint_path: 3", b"{", b"model_checkpoint_path", b"\xff\xfe\0", b"\0" * 40]
+)
 def test_a_broken_state_file_is_named(several: Path, text: bytes) -> None:
     (several / "checkpoint").write_bytes(text)
     with pytest.raises(FormatError) as caught:

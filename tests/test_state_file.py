@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.commands import Captured
 
 import tfckpt
 from tfckpt.checkpoint.find.state_file import CheckpointState, read_state, update_state, write_state
@@ -268,7 +269,7 @@ def test_a_state_file_that_names_no_text_is_an_error(outside: Path, text: bytes)
 
 
 @pytest.mark.parametrize(
-    "path", [r"C:\\Users\\me\\model\\model-1", r"sub\\..\\model-1", r"\\\\host\\share\\model-1", "D:/runs/model-1"]
+    "path", [r"C:\\Users\\me\\model\\model-1", r"gone\\model-1", r"\\\\host\\share\\model-1", "D:/runs/model-1"]
 )
 def test_a_path_of_windows_is_understood_by_its_last_part(
     outside: Path, path: str, caplog: pytest.LogCaptureFixture
@@ -314,11 +315,60 @@ def test_a_state_file_of_another_name_leads_to_what_it_names(
     for step in 2, 10:
         tfckpt.save(tmp_path / f"best-{step}", {"global_step": step})
     (tmp_path / "best_dev_checkpoint").write_text(f'model_checkpoint_path: "{named}"\n')
-    for typed in f"{tmp_path}/best_dev_checkpoint", str(tmp_path):
+    typed = f"{tmp_path}/best_dev_checkpoint"
+    assert tfckpt.open(typed)["global_step"] == 2
+    assert main(["ls", typed]) == 0
+    assert capsys.readouterr().err == f"tfckpt ls: note: {typed} is a state file: reading {tmp_path}/best-2\n"
+    assert main(["ls", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(f"tfckpt ls: next: tfckpt ls {tmp_path}/best-2\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("named", ["best-2", r"C:\\runs\\best-2", r"C:\runs\best-2", r"sub\\..\\best-2"])
+def test_a_state_file_of_windows_is_a_source(tmp_path: Path, named: str, encoding: str) -> None:
+    for step in 2, 10:
+        tfckpt.save(tmp_path / f"best-{step}", {"global_step": step})
+    (tmp_path / "checkpoint").write_bytes(f'model_checkpoint_path: "{named}"\r\n'.encode(encoding))
+    for typed in tmp_path, tmp_path / "checkpoint":
+        assert tfckpt.open(typed)["global_step"] == 2
+    os.rename(tmp_path / "checkpoint", tmp_path / "best.txt")
+    assert tfckpt.open(tmp_path / "best.txt")["global_step"] == 2
+
+
+def test_a_path_of_windows_below_the_directory_is_read_without_a_word(
+    outside: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tfckpt.save(outside / "in" / "sub" / "model-7", {"global_step": 7})
+    write(outside / "in", r'model_checkpoint_path: "sub\\model-7"')
+    assert tfckpt.open(outside / "in")["global_step"] == 7
+    assert not caplog.records
+
+
+def test_a_state_file_as_source_is_read_as_its_directory_and_that_is_said_once(outside: Path, capsys: Captured) -> None:
+    typed = f"{outside}/in/checkpoint"
+    for named, why in ("model-1", "is a state file"), ("gone", "names gone, which is not in here"):
+        write(outside / "in", f'model_checkpoint_path: "{named}"')
+        assert main(["verify", typed]) == 0
+        assert capsys.readouterr().err == f"tfckpt verify: note: {typed} {why}: reading {outside}/in/model-1\n"
+
+
+def test_a_broken_state_file_beside_checkpoints_leads_to_the_latest(tmp_path: Path, capsys: Captured) -> None:
+    for step in 2, 10:
+        tfckpt.save(tmp_path / f"best-{step}", {"global_step": step})
+    (tmp_path / "checkpoint").write_text("<!DOCTYPE html>")
+    for typed in str(tmp_path), f"{tmp_path}/checkpoint":
         assert main(["ls", typed]) == 1
         message, advice = capsys.readouterr().err.splitlines()
-        assert "truncated" not in message
-        assert advice == f"tfckpt ls: next: tfckpt ls {tmp_path}/best-2"
+        assert "expected a state file, got a web page" in message
+        assert advice == f"tfckpt ls: next: tfckpt ls {tmp_path}/best-10"
+
+
+def test_a_state_file_never_leads_out_of_its_directory_whatever_its_name(outside: Path) -> None:
+    tfckpt.save(outside / "model-5", {"global_step": 5})
+    for named in "../model-5", str(outside / "model-5"), r"..\\model-5":
+        (outside / "in" / "best").write_text(f'model_checkpoint_path: "{named}"')
+        with pytest.raises(CheckpointNotFoundError, match="and that is not in"):
+            tfckpt.open(outside / "in" / "best")
 
 
 def test_state_files_of_other_names_that_disagree_are_not_followed(tmp_path: Path) -> None:

@@ -19,11 +19,25 @@ from tfckpt.cli.options import SYNONYMS
 
 pytestmark = pytest.mark.exhaustive
 
-# No command of a shell makes a TensorFlow checkpoint of these, or a configuration that was never fetched; what is there is
-# replaced only by whoever says so, and trained values are left out so.
+# No command of a shell makes a TensorFlow checkpoint of these, what a file lacks that was cut short, a configuration that was
+# never fetched, or a class that holds the model. What is there is replaced only by whoever says so, and so are trained
+# values left out.
 WITHOUT_ADVICE = {
     "Keras weights",
+    "A Keras model",
     "PyTorch",
+    "TorchScript",
+    "A pickle",
+    "Flax",
+    "T5X",
+    "Orbax",
+    "ONNX",
+    "TensorFlow Lite",
+    "GGUF",
+    "The name without its suffix",
+    "The folder of a model of Keras",
+    "Importing PyTorch",
+    "A zip archive that was cut short",
     "A frozen graph",
     "A web page as configuration",
     "A configuration with several kinds of segments",

@@ -428,7 +428,7 @@ def test_the_drop_ins_take_v1() -> None:
 
 META = {
     "message": (lambda _: b"\xff\xff", r"message, in the block at byte 0: expected SavedTensorSlices, got ff ff"),
-    "header": (lambda _: bytes.fromhex("08011a020801"), r"header.* expected a SavedTensorSliceMeta.* V2 checkpoint"),
+    "header": (lambda _: bytes.fromhex("1200"), r"header.* expected a SavedTensorSliceMeta.* V2 checkpoint"),
     "nothing": (lambda _: b"", r"header, in the block at byte 0: expected a SavedTensorSliceMeta, got nothing"),
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from remote.conftest import DATA
+from support import foreign, graphs
 from support.files import bundle_bytes
 from support.web import BROKEN, FORBIDDEN, SHORT, SILENT, WHOLE, Site, serve
 
@@ -226,3 +227,24 @@ def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.Monk
         match=r"https://host/model\.index: .*fsspec.*; install what most URLs need with: pip install 'tfckpt\[remote\]'",
     ):
         tfckpt.open("https://host/model")
+
+
+def test_a_file_of_another_program_is_told_from_few_bytes(site: Site) -> None:
+    (site.directory / "m.h5").write_bytes(foreign.HDF5 + bytes(1 << 20))
+    (site.directory / "m.bin").write_bytes(foreign.TORCH + bytes(1 << 20) + foreign.TORCH)
+    (site.directory / "m.pb").write_bytes(graphs.FROZEN * 99)  # a graph may take many reads
+    for name, what in ("m.h5", "an HDF5 file"), ("m.bin", "a PyTorch file"), ("m.pb", "no checkpoint"):
+        site.requests.clear()
+        with pytest.raises(CheckpointNotFoundError, match=what):
+            tfckpt.open(f"{site.url}/{name}")
+        assert site.nbytes() < 300_000
+        assert [request.method for request in site.requests].count("GET") < 12
+
+
+def test_a_state_file_is_a_source(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    write_state(str(site.directory / "bert"), CheckpointState("/gone/model.ckpt-3"))
+    (site.directory / "bert" / "best_checkpoint").write_text('model_checkpoint_path: "model.ckpt-3"')
+    for name in "checkpoint", "best_checkpoint":
+        with caplog.at_level("WARNING", logger="tfckpt"), tfckpt.open(f"{site.url}/bert/{name}") as checkpoint:
+            assert checkpoint["global_step"] == 3
+        assert caplog.records.pop().getMessage().endswith(f"reading {site.url}/bert/model.ckpt-3")

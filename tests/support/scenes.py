@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tfckpt
+from support.foreign import TORCH
 
 DATA = Path(__file__).parents[1] / "data"
 FOLDER = "uncased_L-12_H-768_A-12"
@@ -143,8 +144,12 @@ def mobilebert(directory: Path) -> None:
 
 
 def questions(directory: Path) -> None:
-    """Make what docs/faq.md speaks of: a download with an index that a browser renamed, and a note of Git LFS as data."""
+    """Make what docs/faq.md speaks of: downloads that went wrong, files of other programs, and a run with its best step."""
     common(directory)
+    (directory / "uncased_L-12_H-768_A-12" / "pytorch_model.bin").write_bytes(TORCH)
+    for step in (900, 1000):
+        copy("bert_tf115", directory / "run", f"model.ckpt-{step}")
+    (directory / "run" / "best_dev_checkpoint").write_text('model_checkpoint_path: "/mnt/run/model.ckpt-900"\n')
     for folder in ("downloads", "pointer"):
         copy("bert_tf115", directory / folder)
     index = directory / "downloads" / "bert_model.ckpt.index"

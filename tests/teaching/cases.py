@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from support import graphs
+from support import foreign, graphs
 
 from teaching import stage
 from teaching.stage import NAME, PAGE, POINTER, SHARD, Make
@@ -55,7 +55,14 @@ PATHS = Group(
             stage.file(f"{SOURCE}.meta", graphs.meta_graph(graphs.TRAINED)),
         ),
         Case("Another file of the folder", "convert bert/bert_config.json out/model"),
-        Case("The state file", "convert bert/checkpoint out/model", stage.state_file),
+        Case("One folder too high", "convert models/bert_model.ckpt out/model", stage.moved("bert", "models/bert")),
+        Case("One folder too low", "convert bert/bert/bert_model.ckpt out/model"),
+        Case("Backslashes", r"convert 'bert\bert_model.ckpt' out/model"),
+        Case("A path of Windows", r"convert 'C:\Users\me\bert\bert_model.ckpt' out/model"),
+        Case(
+            "A state file whose checkpoint is elsewhere", "convert bert/best_dev_checkpoint out/model", stage.lost_state
+        ),
+        Case("A state file that is broken", "convert run out/model", stage.broken_state),
         Case("The folder above", "convert . out/model"),
         Case(
             "The beginning of a folder's name",
@@ -82,8 +89,21 @@ PATHS = Group(
 OTHERS = Group(
     "Files that are no checkpoints",
     (
-        Case("Keras weights", "convert model.h5 out/model", stage.file("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(88))),
-        Case("PyTorch", "convert pytorch_model.bin out/model", stage.file("pytorch_model.bin", stage.torch_file())),
+        Case("Keras weights", "convert model.h5 out/model", stage.file("model.h5", foreign.HDF5)),
+        Case("A Keras model", "convert model.keras out/model", stage.file("model.keras", foreign.KERAS)),
+        Case("PyTorch", "convert pytorch_model.bin out/model", stage.file("pytorch_model.bin", foreign.TORCH)),
+        Case("TorchScript", "convert model.pt out/model", stage.file("model.pt", foreign.SCRIPT)),
+        Case("A pickle", "convert weights.pkl out/model", stage.file("weights.pkl", foreign.pickled(4))),
+        Case("Flax", "convert flax_model.msgpack out/model", stage.file("flax_model.msgpack", foreign.FLAX)),
+        Case("T5X", "convert checkpoint_1000 out/model", stage.folder(foreign.t5x, "checkpoint_1000")),
+        Case("Orbax", "convert checkpoints/100 out/model", stage.folder(foreign.orbax, "checkpoints/100")),
+        Case("ONNX", "convert model.onnx out/model", stage.file("model.onnx", foreign.onnx())),
+        Case("TensorFlow Lite", "convert model.tflite out/model", stage.file("model.tflite", foreign.TFLITE)),
+        Case("GGUF", "convert model.gguf out/model", stage.file("model.gguf", foreign.GGUF)),
+        Case("The name without its suffix", "convert hf/model out/model", stage.file("hf/model.h5", foreign.HDF5)),
+        Case("The folder of a model of Keras", "convert hf out/model", stage.file("hf/tf_model.h5", foreign.HDF5)),
+        Case("Importing PyTorch", "import pytorch_model.bin out/model", stage.file("pytorch_model.bin", foreign.TORCH)),
+        Case("Importing the name without its suffix", "import hf/m out/m", stage.file("hf/m.npz", stage.arrays_file())),
         Case(
             "safetensors",
             "convert model.safetensors out/model",
@@ -94,6 +114,7 @@ OTHERS = Group(
         Case("A zip archive", "convert bert.zip out/model", stage.archive("bert.zip")),
         Case("A frozen graph", "convert frozen.pb out/model", stage.file("frozen.pb", graphs.FROZEN)),
         Case("A tar archive", "convert bert.tar.gz out/model", stage.archive("bert.tar.gz")),
+        Case("A zip archive that was cut short", "convert bert.zip out/model", stage.cut_archive("bert.zip")),
     ),
 )
 DOWNLOADS = Group(
@@ -115,6 +136,22 @@ DOWNLOADS = Group(
             "An index that a browser renamed",
             f"convert {SOURCE} out/model",
             stage.renamed(f"{SOURCE}.index", f"{SOURCE}(1).index"),
+        ),
+        Case(
+            "An index with another suffix",
+            "convert bert out/model",
+            stage.renamed(f"{SOURCE}.index", f"{SOURCE}.index.txt"),
+        ),
+        Case(
+            "Data that a browser renamed",
+            f"convert {SOURCE} out/model",
+            stage.renamed(f"{SOURCE}{SHARD}", f"{SOURCE}{SHARD} (1)"),
+        ),
+        Case("An index that is packed", f"convert {SOURCE} out/model", stage.packed(f"{SOURCE}.index")),
+        Case(
+            "A download that has not ended",
+            f"convert {SOURCE} out/model",
+            stage.renamed(f"{SOURCE}{SHARD}", f"{SOURCE}{SHARD}.crdownload"),
         ),
         Case("Data that is missing", f"convert {SOURCE} out/model", stage.without(f"{SOURCE}{SHARD}")),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -87,8 +88,15 @@ def flipped(name: str, at: int) -> Make:
     return make
 
 
-def state_file(directory: Path) -> None:
-    (directory / "bert" / "checkpoint").write_text(f'model_checkpoint_path: "{NAME}"\n', encoding="utf-8")
+def lost_state(directory: Path) -> None:
+    """Write a state file of another name, whose checkpoint is not beside it."""
+    (directory / "bert" / "best_dev_checkpoint").write_text('model_checkpoint_path: "/mnt/run/best_dev-7"\n')
+
+
+def broken_state(directory: Path) -> None:
+    """Put a web page in the place of a state file."""
+    several(directory)
+    (directory / "run" / "checkpoint").write_bytes(PAGE)
 
 
 def converted(name: str, **options: Any) -> Make:
@@ -142,12 +150,39 @@ def archive(name: str) -> Make:
     return make
 
 
-def torch_file() -> bytes:
-    """Return a zip of the kind that torch.save writes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed:
-        packed.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
-    return buffer.getvalue()
+def cut_archive(name: str) -> Make:
+    """Pack the folder of the BERT, and keep the beginning."""
+
+    def make(directory: Path) -> None:
+        archive(name)(directory)
+        os.truncate(directory / name, 5000)
+
+    return make
+
+
+def packed(name: str) -> Make:
+    """Pack a file by gzip."""
+
+    def make(directory: Path) -> None:
+        (directory / f"{name}.gz").write_bytes(gzip.compress((directory / name).read_bytes(), mtime=0))
+        os.unlink(directory / name)
+
+    return make
+
+
+def folder(make: Make, name: str) -> Make:
+    """Make a directory below."""
+    return lambda directory: make(directory / name)
+
+
+def moved(old: str, new: str) -> Make:
+    """Move a file or a directory into another directory."""
+
+    def make(directory: Path) -> None:
+        (directory / new).parent.mkdir(parents=True)
+        os.rename(directory / old, directory / new)
+
+    return make
 
 
 def tensors_file() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from google.protobuf import text_format
 from support.commands import Captured, fail
 
 import tfckpt
-from tfckpt.storage.sniff import FROZEN, GRAPH, kind_of
+from tfckpt.storage.kinds.table import FROZEN, GRAPH, HDF5, KERAS
+from tfckpt.storage.sniff import kind_of
 
 pytestmark = pytest.mark.tf
 
@@ -128,3 +130,20 @@ def test_the_bytes_of_the_light_tests_are_graphs(tf: Any) -> None:
     written = graphs.graph_def(functions=(graphs.constant("w", 256),))
     library = tf.compat.v1.GraphDef.FromString(written).library
     assert library.function[0].node_def[0].op == "Const"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras and NumPy
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_the_lines_for_a_keras_model_make_a_checkpoint(tf: Any, tmp_path: Path, name: str) -> None:
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    model.save(tmp_path / name)
+    kind = kind_of(str(tmp_path / name))
+    assert kind is (KERAS if name == "m.keras" else HDF5)
+    advice = kind.advice(str(tmp_path / name))
+    names = {"keras": keras, "tf": tf}
+    for line in re.findall(r"model = keras\.models\.load_model\('.*?'\)|tf\.train\.\S+\.write\('.*?'\)", advice):
+        exec(line, names)
+    with tfckpt.open(tmp_path / "m.ckpt") as checkpoint:
+        values = [checkpoint[key] for key in checkpoint if "kernel" in key]
+    assert [value.tolist() for value in values] == [model.layers[0].kernel.numpy().tolist()]

@@ -21,6 +21,7 @@ from tfckpt.bundle.values.slices import brackets, check_cover
 from tfckpt.errors import FormatError, StorageError, TfckptError, located, remedied
 from tfckpt.sstable.recover import RecoveredTable
 from tfckpt.storage import files
+from tfckpt.storage.kinds.table import remedy_for
 from tfckpt.storage.paths import (
     INDEX_SUFFIX,
     SHARD_SUFFIX,
@@ -31,7 +32,7 @@ from tfckpt.storage.paths import (
     strip_suffix,
     v1_paths,
 )
-from tfckpt.storage.sniff import BROKEN_INDEX, kind_of, remedy_for
+from tfckpt.storage.sniff import BROKEN_INDEX, kind_of
 
 PARTS = b"\x00"  # what the keys of slices begin with
 NAME_END = b"\x00\x01"

@@ -38,12 +38,12 @@ from tfckpt.sstable.checksum import crc32c, mask, masked_crc32c
 from tfckpt.sstable.reader import ReadAt, Table
 from tfckpt.storage.files import Input, open_input
 from tfckpt.storage.forks import ThreadLock
-from tfckpt.storage.paths import SHARD_SUFFIX, V2, anchored, index_path, looking, shard_path, split_query
+from tfckpt.storage.paths import SHARD_SUFFIX, V2, anchored, index_path, looking, shard_path, split_query, strip_suffix
 
 if TYPE_CHECKING:
     from tfckpt.bundle.values.arrays import Array
     from tfckpt.sstable.recover import RecoveredTable
-    from tfckpt.storage.sniff import Kind
+    from tfckpt.storage.kinds.table import Kind
 
 FEW_SLICES = 16  # are looked up one by one; for more, the whole index is read
 # How often one byte of data may be part of a tensor; a file with two generations of names uses each twice.
@@ -524,8 +524,10 @@ def _open_data(path: str, place: str) -> Input:
     try:
         return open_input(path, place=place, readahead=DATA_READAHEAD)
     except CheckpointNotFoundError as error:
-        text = f"{error}; the index names this file: the download or copy is incomplete"
-        raise remedied(CheckpointNotFoundError(text), looking(path)) from None
+        from tfckpt.storage.renamed import renamed_files  # what is whole needs none of its patterns
+
+        told, remedy = renamed_files(strip_suffix(path)) or ("the download or copy is incomplete", looking(path))
+        raise remedied(CheckpointNotFoundError(f"{error}; the index names this file: {told}"), remedy) from None
 
 
 def _explain_index(error: FormatError, index: Input) -> None:

@@ -27,8 +27,8 @@ from tfckpt.formats.npy import START_SIZE, ArraySink, Header, data_type_in, padd
 from tfckpt.formats.sinks import NOTE, FileSink
 from tfckpt.formats.zips import ZipWriter
 from tfckpt.storage import files
+from tfckpt.storage.kinds.table import ZIP, remedy_for
 from tfckpt.storage.local_input import CHUNK_SIZE
-from tfckpt.storage.sniff import ZIP, remedy_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -166,10 +166,8 @@ def _check_members(path: str, infos: Sequence[zipfile.ZipInfo], size: int) -> No
     """Raise if members are not arrays, or lie over one another: a small file could claim to hold a great deal."""
     others = [info.filename for info in infos if not info.filename.endswith(SUFFIX) or info.filename == SUFFIX]
     if others:
-        is_torch = "data.pkl" in str(others)
-        hint = "a PyTorch file? safetensors.torch.save_file writes what can be read safely" if is_torch else ZIP.then
-        error = FormatError(".npz archive", expected="members NAME.npy only", got=repr(others[0]), hint=hint)
-        raise remedied(error, None if is_torch else remedy_for(ZIP, path))
+        error = FormatError(".npz archive", expected="members NAME.npy only", got=repr(others[0]), hint=ZIP.then)
+        raise remedied(error, remedy_for(ZIP, path))
     if len({info.filename for info in infos}) < len(infos):
         raise FormatError(".npz archive", expected="each name once", got="one that comes twice")
     ends = 0

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from tfckpt.base.issues import Issue, take
-from tfckpt.errors import CheckpointNotFoundError, FormatError, UnsupportedError, UsageError, located, remedied
+from tfckpt.base.issues import Issue, list_tensors, take
+from tfckpt.errors import (
+    CheckpointNotFoundError,
+    FormatError,
+    UnsupportedError,
+    UsageError,
+    located,
+    remedied,
+    some,
+)
 from tfckpt.formats import bundle, directory, npz, safetensors  # noqa: F401  # each registers its container
 from tfckpt.formats.container import BUNDLE, SAFETENSORS, Container, Destination, TensorSource, kinds, registered
 from tfckpt.storage import files
-from tfckpt.storage.paths import join, split_query
-from tfckpt.storage.sniff import explain, kind_of, remedy_for, stub_at
+from tfckpt.storage.kinds.table import ARRAYS, EMPTY, IN_PLACE, TENSORS, ZIP, remedy_for
+from tfckpt.storage.paths import index_path, is_remote, join, split, split_query
+from tfckpt.storage.sniff import explain, kind_of, kind_of_directory, kind_with_folder
 
 EXPECTED = "a safetensors or .npz file"
+MOST_FILES = 100  # that are looked into
 MAGIC_SIZE = 9  # with the first letter of a safetensors file's header, behind its length
-# What people have lying beside what can be read: first bytes, what that is, and what to do.
-OTHERS = (
-    (b"\x93NUMPY", "one array without a name", "numpy.savez gives names to arrays"),
-    (b"\x89HDF", "an HDF5 file, as Keras writes them", "Keras reads it, and writes TensorFlow's checkpoints"),
-    (b"\x80", "a pickle, as PyTorch writes them", "safetensors.torch.save_file writes what can be read safely"),
-)
 
 
 def open_source(path: str, kind: str | None) -> TensorSource:
@@ -33,7 +38,13 @@ def open_source(path: str, kind: str | None) -> TensorSource:
             container.check()
             return container.open(path)
         except FormatError as error:
-            explain(error, stub_at(path), EXPECTED, path)
+            found = kind_of(path)
+            if found not in (ARRAYS, TENSORS, ZIP):  # of an archive, the container says which member is too much
+                explain(error, found, EXPECTED, path)
+            raise
+        except CheckpointNotFoundError as error:
+            if files.is_directory(path):
+                raise _instead_in(path, error) from None
             raise
         except UnsupportedError as error:
             if str(error).startswith(path):
@@ -110,16 +121,54 @@ def _container_at(path: str) -> Container:
     if files.is_directory(path):
         return next(container for container in _exchanged() if container.is_directory)
     if not files.exists(path):
-        raise CheckpointNotFoundError(f"{path}: no file to import, and no directory")
+        raise _not_there(path)
     start = files.read_head(path, MAGIC_SIZE)
     for container in _exchanged():
         if container.detect is not None and container.detect(start):
             return container
-    for magic, what, hint in OTHERS:
-        if start.startswith(magic):
-            raise FormatError("file", path=path, expected=EXPECTED, got=what, hint=hint)
-    found = kind_of(path) if start[8:] != b"{" else None
-    if found is not None:
-        error = FormatError("file", path=path, expected=EXPECTED, got=found.what, hint=found.then)
-        raise remedied(error, remedy_for(found, path))
+    if (found := kind_with_folder(path)) is not None:
+        kind, where = found
+        error = FormatError("file", path=path, expected=EXPECTED, got=kind.what, hint=kind.advice(where))
+        raise remedied(error, remedy_for(kind, where))
     return registered[SAFETENSORS]
+
+
+def _not_there(path: str) -> CheckpointNotFoundError:
+    """Return the error for a path with nothing to import: a checkpoint, or a name without its suffix."""
+    text = f"{path}: no file to import, and no directory"
+    if files.exists(index_path(path)):
+        return remedied(CheckpointNotFoundError(f"{text}; it is a checkpoint"), list_tensors(path))
+    folder, base = split(path)
+    names = (
+        files.list_directory(folder or os.curdir)
+        if base and not is_remote(path) and files.is_directory(folder or os.curdir)
+        else []
+    )
+    return _with_file(path, text, [join(folder, name) for name in names if name.startswith(f"{base}.")])
+
+
+def _instead_in(folder: str, error: CheckpointNotFoundError) -> CheckpointNotFoundError:
+    """Return the error for a directory that is no export, which says what is in it."""
+    if error.remedies or not files.can_list(folder):
+        return error
+    other = kind_of_directory(folder)
+    if other is not None:
+        kind, path = other
+        it = "it" if path == folder else path
+        return CheckpointNotFoundError(f"{error}; {it} is {kind.what}; {kind.advice(path)}")
+    return _with_file(folder, str(error), [join(folder, name) for name in files.list_directory(folder)])
+
+
+def _with_file(typed: str, text: str, paths: Sequence[str]) -> CheckpointNotFoundError:
+    """Return the error with the only one of some files that can be imported; or with what one of them is."""
+    kinds = [(path, kind) for path in paths[:MOST_FILES] if (kind := kind_of(path)) is not None]
+    fit = [path for path, kind in kinds if kind in (ARRAYS, TENSORS)]
+    if len(fit) == 1:
+        return remedied(CheckpointNotFoundError(f"{text}; {fit[0]} is there"), take(typed, fit[0]))
+    if fit:
+        return CheckpointNotFoundError(f"{text}; name one of {some(fit)}")
+    for path, kind in kinds:
+        if kind not in (EMPTY, *IN_PLACE):
+            error = CheckpointNotFoundError(f"{text}; {path} is {kind.what}; {kind.advice(path)}")
+            return remedied(error, remedy_for(kind, path))
+    return CheckpointNotFoundError(text)

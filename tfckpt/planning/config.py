@@ -90,11 +90,12 @@ def read_config(path: str, fields: Mapping[str, str] = FIELDS) -> Config:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        from tfckpt.storage.sniff import TEXT, kind_of, remedy_for
+        from tfckpt.storage.kinds.table import TEXT, remedy_for
+        from tfckpt.storage.sniff import kind_of
 
         kind = kind_of(path)
         kind = None if kind is TEXT else kind  # as it should be
-        problem = f"{path}: not JSON: {error}" + (f"; it is {kind.what}; {kind.then}" if kind else "")
+        problem = f"{path}: not JSON: {error}" + (f"; it is {kind.what}; {kind.advice(path)}" if kind else "")
         raise remedied(ConfigError(problem), remedy_for(kind, path) if kind else None) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a JSON object, got a {type(values).__name__}")

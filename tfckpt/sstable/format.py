@@ -56,6 +56,16 @@ def has_magic(footer: bytes) -> bool:
     return footer.endswith(struct.pack("<Q", MAGIC))
 
 
+def has_bundle_header(head: bytes) -> bool:
+    """Whether a table's first bytes are those of a TensorBundle's index: an empty key with a header, and no V1 meta.
+
+        00 00 | length of the header | 08 num_shards, or 10 or 1a where that is 0
+
+    Source: tensorflow/core/protobuf/tensor_bundle.proto, BundleHeaderProto.
+    """
+    return head[:2] == b"\0\0" and head[3:4] in (b"\x08", b"\x10", b"\x1a")
+
+
 def parse_footer(footer: bytes) -> BlockHandle:
     """Return the handle of the index block.
 

@@ -5,6 +5,7 @@ Every refusal of the operating system leaves here as a tfckpt error.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 from collections.abc import Iterable, Iterator
@@ -163,9 +164,9 @@ def read_head(path: str, nbytes: int) -> bytes:
 
 
 def read_text(path: str, limit: int) -> str:
-    """Return a whole small text file.
+    """Return a whole small text file, in UTF-8; in UTF-16 if it begins as editors of Windows begin that.
 
-    Raises: FormatError if it is larger than ``limit`` bytes or not UTF-8; CheckpointNotFoundError, StorageError.
+    Raises: FormatError if it is larger than ``limit`` bytes or not in these; CheckpointNotFoundError, StorageError.
     """
     file = open_input(path)
     try:
@@ -174,10 +175,12 @@ def read_text(path: str, limit: int) -> str:
         data = file.read_at(0, file.size)
     finally:
         file.close()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
-        return data.decode()
+        return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise FormatError("text", path=path, offset=error.start, expected="UTF-8", got=hex(data[error.start])) from None
+        got = hex(data[error.start])
+        raise FormatError("text", path=path, offset=error.start, expected=encoding.upper(), got=got) from None
 
 
 def exists(path: str) -> bool:

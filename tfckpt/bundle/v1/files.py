@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from tfckpt.errors import CheckpointNotFoundError, TfckptError, some
-from tfckpt.sstable.format import FOOTER_SIZE, has_magic
+from tfckpt.sstable.format import FOOTER_SIZE, has_bundle_header, has_magic
 from tfckpt.storage import files
 from tfckpt.storage.paths import (
     INDEX_SUFFIX,
@@ -69,12 +69,14 @@ def v1_names(directory: str, names: Iterable[str]) -> list[str]:
 
 
 def is_table(path: str) -> bool:
-    """Whether ``path`` is a regular file that ends as tables do."""
+    """Whether ``path`` is a regular file that ends as tables do, and not the index of a V2 checkpoint under another name."""
     if not files.is_file(path):
         return False
     file = files.open_input(path)
     try:
-        return file.size >= FOOTER_SIZE and has_magic(file.read_at(file.size - FOOTER_SIZE, FOOTER_SIZE))
+        if file.size < FOOTER_SIZE or not has_magic(file.read_at(file.size - FOOTER_SIZE, FOOTER_SIZE)):
+            return False
+        return not has_bundle_header(file.read_at(0, FOOTER_SIZE))
     finally:
         file.close()
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tfckpt.base import log
-from tfckpt.base.issues import leave_out, take
+from tfckpt.base.issues import Remedy, leave_out, take
 from tfckpt.bundle.v1.files import find_v1, v1_names
-from tfckpt.errors import CheckpointNotFoundError, TfckptError, UsageError, printable, remedied, some
+from tfckpt.errors import CheckpointNotFoundError, FormatError, TfckptError, UsageError, printable, remedied, some
 from tfckpt.storage import files
 from tfckpt.storage.paths import FORMATS, INDEX_SUFFIX, V1, V2, index_path, is_remote, join, split, strip_suffix
+
+if TYPE_CHECKING:
+    from tfckpt.checkpoint.find.state_file import CheckpointState
 
 
 def check_prefix(prefix: str | os.PathLike[str]) -> str:
@@ -56,6 +61,8 @@ def _find(typed: str, source_format: str | None) -> str | None:
         return prefix_v1
     if files.is_directory(typed):
         return _prefix_in(typed, source_format)
+    if (named := _named_in_file(typed, source_format)) is not None:
+        return named
     if is_remote(typed):
         if (named := _named_beside(typed, source_format)) is not None:
             return named
@@ -96,24 +103,65 @@ def _wanted(typed: str, source_format: str | None) -> str:
     return wanted
 
 
-def _prefix_in(directory: str, source_format: str | None) -> str:
+def _named_in_file(typed: str, source_format: str | None) -> str | None:
+    """Return the prefix that a state file leads to, as its directory does if it has the usual name; None if it is none.
+
+    Raises: as `_prefix_in`.
+    """
+    folder, base = split(typed)
+    folder = folder or os.curdir
+    from tfckpt.checkpoint.find.state_file import STATE_FILE, last_parts, named_in
+
+    if (is_remote(typed) and STATE_FILE not in base) or not files.is_file(typed):  # a look far away takes its time
+        return None
+    if base == STATE_FILE and files.can_list(folder):
+        try:
+            return _prefix_in(folder, source_format, typed)
+        except TfckptError as error:
+            raise remedied(error, *(_given(remedy, folder, typed) for remedy in error.remedies)) from None
+    named = named_in(folder, base)
+    if not files.can_list(folder):
+        return _beside(folder, named, source_format, typed)
+    prefix = _inside(folder, named, source_format) if named else None
+    if prefix is None:
+        found = prefixes_in(folder, source_format) if named else []
+        prefix = next((join(split(typed)[0], part) for part in last_parts(named) if part in found), None)
+    if prefix is not None:
+        _say_state_file(typed, prefix)
+    return prefix
+
+
+def _given(remedy: Remedy, folder: str, typed: str) -> Remedy:
+    """Return what to write for a directory as what to write for its state file, which was typed."""
+    is_folder = remedy.action == "take" and remedy.argument("given") == folder
+    return take(typed, remedy.argument("meant")) if is_folder else remedy
+
+
+def _say_state_file(typed: str, prefix: str) -> None:
+    log.warning("%s is a state file: reading %s", typed, prefix)
+
+
+def _prefix_in(directory: str, source_format: str | None, typed: str = "") -> str:
     """Return the prefix that a directory's state file names, if it lies in the directory; else the only one there.
 
-    A state file that came with a download never leads out of it: of a path that would, the last part counts.
+    A state file that came with a download never leads out of it: of a path that would, the last part counts. If the file
+    was ``typed`` itself, that is said.
     """
-    from tfckpt.checkpoint.find.state_file import last_parts, read_state  # a prefix needs none
+    from tfckpt.checkpoint.find.state_file import last_parts  # a prefix needs none
 
-    state = read_state(directory)
+    state = _state_in(directory, source_format)
     named = state.model_checkpoint_path if state is not None else ""
     prefix = _inside(directory, named, source_format)
     if prefix is not None:
+        if typed:
+            _say_state_file(typed, prefix)
         return prefix
     found = prefixes_in(directory, source_format)
     base = next((part for part in last_parts(named) if part in found), None)
     if base is not None or len(found) == 1:
         prefix = join(directory, found[0] if base is None else base)
         if state is not None:
-            _say_instead(directory, named, prefix)
+            _say_instead(_state_path(directory), named, prefix)
         return prefix
     nameless = join(directory, "")  # its prefix ends in a slash, its index is called .index
     if not found and source_format != V1 and files.exists(index_path(nameless)):
@@ -141,12 +189,33 @@ def _prefix_in(directory: str, source_format: str | None) -> str:
     raise remedied(CheckpointNotFoundError(text), one_of(directory, found))
 
 
-def _say_instead(directory: str, named: str, prefix: str) -> None:
-    """Log which checkpoint is read instead of the one that a state file names."""
+def _state_in(directory: str, source_format: str | None) -> CheckpointState | None:
+    """Return a directory's state, None if it has none, or a broken one and no checkpoint: what else is there tells more.
+
+    Raises: FormatError for a broken state file beside checkpoints.
+    """
+    from tfckpt.checkpoint.find.state_file import read_state
+
+    try:
+        return read_state(directory)
+    except FormatError as error:
+        from tfckpt.checkpoint.find.guess import one_of
+
+        if not (found := prefixes_in(directory, source_format)):
+            return None
+        raise remedied(error, *(error.remedies or [one_of(directory, found)])) from None
+
+
+def _state_path(directory: str) -> str:
     from tfckpt.checkpoint.find.state_file import STATE_FILE
 
+    return join(directory, STATE_FILE)
+
+
+def _say_instead(path: str, named: str, prefix: str) -> None:
+    """Log which checkpoint is read instead of the one that a state file names."""
     why = f"names {printable(named)}, which is not in here" if named else "names no checkpoint"
-    log.warning("%s %s: reading %s", join(directory, STATE_FILE), why, prefix)
+    log.warning("%s %s: reading %s", path, why, prefix)
 
 
 def _inside(directory: str, named: str, source_format: str | None) -> str | None:
@@ -156,6 +225,10 @@ def _inside(directory: str, named: str, source_format: str | None) -> str | None
     """
     if is_remote(named):
         named = named.removeprefix(join(directory, ""))
+    elif "\\" in named and os.sep == "/" and not re.match("[A-Za-z]:", named):
+        slashed = _inside(directory, named.replace("\\", "/"), source_format)  # from Windows
+        if slashed is not None:
+            return slashed
     path = os.path.relpath(named, os.path.abspath(directory)) if os.path.isabs(named) else os.path.normpath(named)
     prefix = join(directory, path)
     folder, base = split(prefix)
@@ -170,10 +243,16 @@ def _named_beside(directory: str, source_format: str | None) -> str | None:
     """Return the prefix that the state file names of a directory which cannot be listed, if there is a checkpoint in it."""
     if files.can_list(directory) or strip_suffix(directory) != directory:
         return None
-    from tfckpt.checkpoint.find.state_file import last_parts, read_state
+    from tfckpt.checkpoint.find.state_file import read_state
 
     state = read_state(directory)
-    named = state.model_checkpoint_path if state is not None else ""
+    return _beside(directory, state.model_checkpoint_path if state is not None else "", source_format)
+
+
+def _beside(directory: str, named: str, source_format: str | None, typed: str = "") -> str | None:
+    """Return the prefix in a directory that a state file names, which may be the path ``typed``, if there is a checkpoint."""
+    from tfckpt.checkpoint.find.state_file import last_parts
+
     path = os.path.normpath(named)
     if not named or path == os.curdir:
         return None
@@ -185,7 +264,9 @@ def _named_beside(directory: str, source_format: str | None) -> str | None:
             found = find_v1(prefix)
         if found is not None:
             if part != path:
-                _say_instead(directory, named, found)
+                _say_instead(typed or _state_path(directory), named, found)
+            elif typed:
+                _say_state_file(typed, found)
             return found
     return None
 

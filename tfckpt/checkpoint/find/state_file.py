@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 from tfckpt.base import log
 from tfckpt.bundle.v1.files import has_any_file
-from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, UnsupportedError, printable
+from tfckpt.errors import CheckpointNotFoundError, FormatError, StorageError, TfckptError, UnsupportedError, printable
 from tfckpt.storage import files
 from tfckpt.storage.paths import index_path, join, split
 
@@ -40,6 +41,14 @@ def read_state(directory: str, filename: str | None = None, *, strict: bool = Fa
     if not files.exists(path) or files.is_directory(path):
         return None
     return _parse_state(files.read_text(path, STATE_FILE_LIMIT), path, strict=strict)
+
+
+def named_in(folder: str, name: str) -> str:
+    """Return the path in a state file; empty if it is none."""
+    with suppress(TfckptError):  # a guess that fails is none
+        state = read_state(folder, name, strict=True)
+        return state.model_checkpoint_path if state is not None else ""
+    return ""
 
 
 def last_parts(named: str) -> list[str]:

@@ -1,4 +1,4 @@
-r"""Whether a file is one of TensorFlow's graphs, and whether that holds values: a frozen one has them as constants.
+r"""Whether a file is one of TensorFlow's graphs, and whether that holds values: a frozen one has them as constants. And ONNX.
 
     SavedModel           2 meta_graphs
     MetaGraphDef         2 graph_def                    model.ckpt.meta
@@ -41,6 +41,8 @@ VARIABLES = (b"Variable", b"VariableV2", b"VarHandleOp", b"AutoReloadVariable", 
 CONSTANT = b"Const"
 WEIGHT = 256  # bytes of numbers in one constant from which on it is one: shapes, axes and paddings have fewer
 
+ONNX_GRAPH, ONNX_PARTS = 7, (1, 2, 5)
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 FIXED = {FIXED64: 8, FIXED32: 4}
 MOST_FIELDS = 1 << 18  # that are looked at, so that no file makes it endless; of a frozen BERT-base 8,160 are
@@ -69,6 +71,26 @@ def holds_values(file: Input) -> bool | None:
         if walk.nodes:
             return not walk.has_variables and walk.largest >= WEIGHT
     return None
+
+
+def is_onnx(file: Input) -> bool:
+    """Whether a file is a model of ONNX: its version first, and later on a graph that begins with a node or a weight.
+
+        ModelProto   1 ir_version, 7 graph
+        GraphProto   1 node, 2 name, 5 initializer
+
+    Raises: StorageError; FormatError if the file becomes shorter meanwhile.
+    Source: onnx/onnx.proto.
+    """
+    walk = _Walk(file)
+    with suppress(_EndError):
+        for field in walk.fields(0, ENDLESS):
+            if field.start < 3 and (field.number, field.wire_type) != (1, VARINT):
+                return False
+            if field.number == ONNX_GRAPH and field.wire_type == BYTES:
+                first = next(walk.fields(field.start, field.end), None)
+                return first is not None and first.number in ONNX_PARTS and first.wire_type == BYTES
+    return False
 
 
 class _Field(NamedTuple):
@@ -108,14 +130,14 @@ class _Walk:
         if kind == NODE:
             self._node(start, end)
             return
-        for field in self._fields(start, end):
+        for field in self.fields(start, end):
             inner = FIELDS[kind].get(field.number)
             if inner is not None and field.wire_type == BYTES:
                 self._message(inner, field.start, field.end)
 
     def _node(self, start: int, end: int) -> None:
         op, attributes = b"", []
-        for field in self._fields(start, end):
+        for field in self.fields(start, end):
             if field.number == OP and field.wire_type == BYTES:
                 op = self._bytes(field)
                 if op != CONSTANT:  # what else it has does not matter
@@ -134,19 +156,19 @@ class _Walk:
     def _attribute(self, entry: _Field) -> None:
         """Note how large the tensor in a constant's attribute is, if it is its value."""
         key, values = b"", []
-        for field in self._fields(entry.start, entry.end):
+        for field in self.fields(entry.start, entry.end):
             if field.number == KEY:
                 key = self._bytes(field)
             elif field.number == VALUE:
                 values.append(field)
         for value in values if key == b"value" else ():
-            for tensor in self._fields(value.start, value.end):
+            for tensor in self.fields(value.start, value.end):
                 if tensor.number == TENSOR:
-                    parts = self._fields(tensor.start, tensor.end)
+                    parts = self.fields(tensor.start, tensor.end)
                     sizes = [part.end - part.start for part in parts if part.number in NUMBERS]
                     self.largest = max(self.largest, *sizes, 0)
 
-    def _fields(self, start: int, end: int) -> Iterator[_Field]:
+    def fields(self, start: int, end: int) -> Iterator[_Field]:
         """Yield the fields of a message that are there; one whose bytes are no message, or not in its own, is the end."""
         at = start
         while at < min(end, self._file.size):
