@@ -140,6 +140,14 @@ def test_a_directory_of_another_program_is_called_that(
     assert what in lines[0]
 
 
+@pytest.mark.parametrize("make", [foreign.t5x, foreign.orbax])
+def test_of_several_steps_of_another_program_the_latest_is_named(capsys: Captured, make: foreign.Make) -> None:
+    for step in ("900", "1000", "20"):
+        make(Path(f"runs/checkpoint_{step}"))
+    lines, _ = fail_and_advise(capsys, "ls", "runs")
+    assert "; runs/checkpoint_1000" in lines[0]
+
+
 def test_a_checkpoint_beside_files_of_other_programs_is_read() -> None:
     foreign.orbax(Path("models/bert"))
     for name, (content, _) in KINDS.items():

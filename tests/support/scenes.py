@@ -146,7 +146,8 @@ def mobilebert(directory: Path) -> None:
 def questions(directory: Path) -> None:
     """Make what docs/faq.md speaks of: downloads that went wrong, files of other programs, and a run with its best step."""
     common(directory)
-    (directory / "uncased_L-12_H-768_A-12" / "pytorch_model.bin").write_bytes(TORCH)
+    (directory / "hf").mkdir()
+    (directory / "hf" / "pytorch_model.bin").write_bytes(TORCH)
     for step in (900, 1000):
         copy("bert_tf115", directory / "run", f"model.ckpt-{step}")
     (directory / "run" / "best_dev_checkpoint").write_text('model_checkpoint_path: "/mnt/run/model.ckpt-900"\n')

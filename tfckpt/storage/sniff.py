@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from itertools import islice
 
 from tfckpt.errors import FormatError, TfckptError, remedied
 from tfckpt.sstable.format import FOOTER_SIZE, has_bundle_header, has_magic
@@ -174,7 +175,7 @@ def kind_of_directory(path: str, *, below: bool = True) -> tuple[Kind, str] | No
         names = files.list_directory(path)
         if (found := _kind_among(path, names)) is not None or not below:
             return found
-        for folder in reversed(_folders(path, names)):  # the last one is the latest, where the names are numbers
+        for folder in _folders(path, names):
             found = _kind_among(folder, files.list_directory(folder))
             if found is not None and found[0] is not ZARR:
                 return found
@@ -196,5 +197,6 @@ def _kind_among(path: str, names: list[str]) -> tuple[Kind, str] | None:
 
 
 def _folders(path: str, names: list[str]) -> list[str]:
-    paths = (join(path, name) for name in names)
-    return [path for path in paths if files.is_directory(path)][:MOST_FOLDERS]
+    """Return the directories in one, of those that end in numbers the latest first."""
+    paths = (join(path, name) for name in sorted(names, key=lambda name: (len(name), name), reverse=True))
+    return list(islice(filter(files.is_directory, paths), MOST_FOLDERS))
