@@ -203,6 +203,14 @@ def test_without_a_configuration_nothing_tells_the_heads(places: dict[str, str],
     assert tfckpt.info(places["alone"], config=silent).why_no_heads == "config.json does not state it"
 
 
+def test_a_configuration_under_another_name_is_what_the_next_command_gives(bert_copy: str) -> None:
+    config = Path(bert_copy).with_name("bert_config.json")
+    renamed = config.rename(config.with_name("mine.json"))
+    info = tfckpt.info(bert_copy)
+    assert needy(info)["encoder"] == {"config": str(renamed)}
+    assert info.next[0].endswith(f"--to pretrainer --config {renamed}")
+
+
 def test_a_configuration_that_cannot_be_used_is_no_secret(bert_copy: str) -> None:
     config = Path(bert_copy).with_name("bert_config.json")
     config.write_text("{", encoding="utf-8")

@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tf1-to-keras": ("--checkpoint_from_path", "S", "--checkpoint_to_path", "D"),
     "plan": ("S",),
     "prove": ("S", "S", "--to", "keras"),
+    "info": ("S",),
+    "info, arrays": ("A",),
     "ls": ("S",),
     "show": ("S", "global_step"),
     "diff": ("S", "S"),
