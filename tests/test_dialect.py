@@ -186,7 +186,8 @@ def test_one_of_two_models_is_taken_by_its_scope(
     both = {
         f"{root}{name.removeprefix('bert/')}": m[name] for root, m in ((first, model), (second, other)) for name in body
     }
-    source = save({**both, **slots(both, "{}/adam_m", "{}/adam_v")})
+    projection = {"text_projection": RANDOM.standard_normal((8, 3)).astype(np.float32)}
+    source = save({**both, **slots(both, "{}/adam_m", "{}/adam_v"), **projection})
     assert main(["convert", source, str(tmp_path / "x")]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [sum(f"{root!r}: 39 variables" in line for line in lines) for root in (first, second)] == [1, 1]
@@ -195,7 +196,10 @@ def test_one_of_two_models_is_taken_by_its_scope(
         dest = tmp_path / root.replace("/", "") / "out"
         plan = tfckpt.convert(source, dest, source_scope=root.rstrip("/"), prove=True)
         assert_encoder(dest, {name: expected[name] for name in body})
-        assert f"not of the model at {root.rstrip('/')!r}" in {item.rule for item in plan.dropped}
+        rules = {item.source: item.rule for item in plan.dropped}
+        assert f"not of the model at {root.rstrip('/')!r}" in rules.values()
+        assert rules["text_projection"] == "beside the model that is named"
+        assert any("left out, since it is beside the model" in note for note in plan.notes)
 
 
 def test_a_scope_of_no_model_is_refused_with_those_that_there_are(

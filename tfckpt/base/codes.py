@@ -175,7 +175,7 @@ NOTES: Mapping[str, str] = {
         "{subject}: a moving average, with which the model may be meant to be evaluated, is left out, and the variables that "
         "were trained are taken; ``averages`` takes them"
     ),
-    "beside-left-out": "left out, since it is beside the model whose head is named: {subject}",
+    "beside-left-out": "left out, since it is beside the model that is named: {subject}",
     "layers-left-out": "{subject}: excluded as a whole; the target has {expected}",
     "stored-twice": "{subject}: stored twice, since its bytes change places",
     "names-unchanged": "{got} through as they are: {subject}",

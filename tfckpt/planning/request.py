@@ -300,7 +300,7 @@ def _ask(prefix: str, request: Request, layout: Layout) -> Ask:
         parse_resizing(request["vocab_size"], request["max_positions"], request["resize_fill"]),
         parse_options(request["slots"], request["optimizer"], request["learning_rate"]),
         request["scope"],
-        bool(request["head"]),
+        bool(request["head"] or request["source_scope"]),
         layout.renames and request["slots"] == DROP,
     )
 

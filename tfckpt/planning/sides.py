@@ -43,7 +43,7 @@ class Ask(NamedTuple):
         resizing: sizes that the target gets instead of the source's.
         slots: the optimizer that the source's state is for; None drops it.
         scope: what stands before every name of a name-based target.
-        named_head: whether the user names a variable as the target's head.
+        is_named: whether the user names the model, by its scope or its head: what is beside it is not meant.
         drop_state: whether a target that only renames leaves out what training keeps.
     """
 
@@ -53,7 +53,7 @@ class Ask(NamedTuple):
     resizing: Resizing | None = None
     slots: SlotOptions | None = None
     scope: str = ""
-    named_head: bool = False
+    is_named: bool = False
     drop_state: bool = False
 
 
@@ -93,7 +93,7 @@ class ModelSide:
         hub = self._bound.hub
         missing = _missing(wanted, hub)
         is_whole = not missing
-        if self._ask.named_head:
+        if self._ask.is_named:
             left_over = drop_beside(left_over, wanted.keys(), self._bound, layout, builder)
         complain_of_strays(left_over, hub, wanted.keys(), self._bound.scope, layout, builder, is_whole=is_whole)
         implied, missing = fill_biases(missing, self._bound.taken, layout, steps)

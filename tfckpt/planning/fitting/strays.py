@@ -58,12 +58,12 @@ def complain_of_strays(
 def drop_beside(
     strays: Sequence[Entry], wanted: Collection[str], bound: Bound, layout: ObjectRows, builder: PlanBuilder
 ) -> list[Entry]:
-    """Drop what is beside the model, since the user has named its head: other heads, a CRF. Return the others."""
+    """Drop what is beside a model that the user has named: other heads, a CRF, a projection. Return the others."""
     names = {entry.name: name for name, entry in bound.hub.items()}
     within = {_first(name) for name in (*wanted, layout.family.anchor)}
     beside = [entry for entry in strays if _first(names[entry.name]) not in within]
     for entry in beside:
-        builder.drop(entry, "beside the model, whose head is named")
+        builder.drop(entry, "beside the model that is named")
     if beside:
         builder.notes.append(Issue("beside-left-out", some([entry.name for entry in beside], MOST_NAMED)))
     return [entry for entry in strays if entry not in beside]
