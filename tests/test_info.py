@@ -382,6 +382,19 @@ def test_an_unknown_model_and_an_empty_checkpoint_are_called_so(places: dict[str
     assert (empty["holds"], empty["parameters"], empty["dtypes"]) == ("0 tensors, 0 bytes in 1 file", "0", "none")
 
 
+def test_a_configuration_beside_an_unknown_model_is_not_taken_for_its_own(capsys: Captured) -> None:
+    told = facts(succeed(capsys, "info", str(DATA / "bert_tf115" / "ref.npz")))
+    assert not {"layers", "heads"} & told.keys()
+    assert told["holds"] == "9 tensors, 3,516 bytes in 1 file"
+
+
+def test_layers_of_an_unknown_model_are_counted_by_its_names(tmp_path: Path, capsys: Captured) -> None:
+    tfckpt.save(tmp_path / "model", {f"net/block_{n}/attention/{part}/w": [[1.0]] for n in range(3) for part in "qkv"})
+    told = facts(succeed(capsys, "info", str(tmp_path / "model")))
+    assert told["layers"] == "3 (from the names)"
+    assert "heads" not in told
+
+
 def test_what_stands_in_the_way_of_an_encoder_is_said(bert: str, tmp_path: Path, capsys: Captured) -> None:
     with tfckpt.open(bert) as checkpoint:
         tensors = dict(checkpoint)
@@ -510,6 +523,13 @@ def test_a_terminal_shows_one_screen_and_nothing_that_a_name_could_do_to_it(
     assert max(map(len, told)) <= WIDTH
     assert last.startswith("next: tfckpt ")
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_command_that_cannot_be_typed_is_not_printed(tmp_path: Path, capsys: Captured) -> None:
+    tfckpt.save(tmp_path / "a\x1b[31mb", {"w": [1.0]})
+    lines = succeed(capsys, "info", str(tmp_path / "a\x1b[31mb"))
+    assert lines[0] == f"file\t{tmp_path}/a\\x1b[31mb"
+    assert not any(line.startswith("next: ") for line in lines)
 
 
 def test_documents_are_what_the_schema_says(places: dict[str, str], tmp_path: Path, capsys: Captured) -> None:

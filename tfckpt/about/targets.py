@@ -18,9 +18,8 @@ from tfckpt.planning.source import Source
 HEADS, FILL = "num_heads", "fill"
 HELPFUL = frozenset({HEADS, FILL, "config"})  # options that may be all that a conversion lacks
 ANY_HEADS = 1  # a number with which every size can be split, to see what else is missing
-MOST_STRAYS = (
-    100  # variables without a place in an encoder: where there are more, they are no head that another target takes
-)
+# Variables without a place in an encoder: where there are more, they are no head that another target takes.
+MOST_STRAYS = 100
 MOST_TRIALS = 3  # of one target: as it stands, with one option, with two
 
 
@@ -85,7 +84,7 @@ def choose(source: Source, request: Request) -> tuple[str, ...]:
     try:
         match, _ = find_model(source, request, CATALOG, names, request["to"])
         return (choose_target(source.prefix, dict(zip(names, names, strict=True)), CATALOG, match=match).to,)
-    except PlanError as error:
+    except TfckptError as error:
         return tuple(r.argument("to") for r in error.issues[0].remedies if r.action == "choose")
 
 

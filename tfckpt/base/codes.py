@@ -161,6 +161,7 @@ NOTES: Mapping[str, str] = {
     "chosen-target": "target {subject}: {got}",
     "read-as": "{got} read under other names: {subject} as {expected}",
     "renames-found": "``rename`` {subject}: found by place and shape",
+    "of-any-model": "{subject}: under no model's scope, and may be of any; taken for that of {expected} where the target needs it",
     "averages-taken": "{expected}: the moving average is taken; {got}",
     "scope-left-out": "the scope {subject} before the variables' names is left out",
     "guessed-slots": "{subject} behind the variables' names is taken for {expected}: it stands behind nearly all",

@@ -27,6 +27,9 @@ from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, s
 from tfckpt.planning.steps import Fill, Step
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
+TOKENIZER = Drop(
+    "a setting of the tokenizer", ("do_lower_case", "*/do_lower_case", "*/do_lower_case/*")
+)  # Model Garden's
 MOST_NAMED = 10  # in one note
 STATE = frozenset({OPTIMIZER, TRAINING_STATE, TRAINING_STEP})  # what a target that only renames may be asked to drop
 
@@ -200,5 +203,5 @@ def drop_rule(builder: PlanBuilder, name: str, entry: Entry, layout: Layout) -> 
     role = builder.roles.get(entry.name)
     if role in BESIDE:
         return role
-    rule = next((drop.rule for drop in (*layout.drops, OBJECTS) if drop.matches(name)), None)
+    rule = next((drop.rule for drop in (*layout.drops, OBJECTS, TOKENIZER) if drop.matches(name)), None)
     return rule or (unknown_rule(layout.family, name) if layout.family else "") or None

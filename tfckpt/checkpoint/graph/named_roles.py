@@ -45,6 +45,7 @@ from tfckpt.checkpoint.graph.optimizers import (
 )
 
 STEP = "global_step"
+MEAN = ("count", "total")  # of a metric under no scope, as Keras has its first one
 TRAINS = "training"  # Keras for TF1: training/Adam/...
 FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16, DT_DOUBLE)
 NEARLY_EVERY = 0.9
@@ -227,6 +228,8 @@ class _Names:
         words = {word for words in METRIC_VARIABLES if len(words) > 1 for word in words}
         parts = [name.rpartition("/") for name in self.entries]
         scopes: dict[str, set[str]] = {scope: set() for scope, _, last in parts if scope and last in words}
+        mean = [name for name in MEAN if name in self.entries and self.entries[name].size <= 1]
+        yield from mean if len(mean) == len(MEAN) else ()
         for scope, _, last in parts:
             if scope in scopes:
                 scopes[scope].add(last)

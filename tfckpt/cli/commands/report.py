@@ -63,8 +63,8 @@ def cmd_info(args: argparse.Namespace) -> int:
         print_json(info.to_json())
     else:
         print_info(info)
-        for command in info.next:
-            say(f"next: {printable(redacted(typed_here(command)))}", NEXT, whole=True)
+        for command in filter(str.isprintable, info.next):  # what is not cannot be typed
+            say(f"next: {redacted(typed_here(command))}", NEXT, whole=True)
     for problem in info.problems:
         tell("info", printable(problem))
     return 1 if info.problems else 0

@@ -78,7 +78,9 @@ def _format(info: Info) -> str:
 
 
 def _model_lines(info: Info) -> Iterator[tuple[str, str]]:
-    """Yield what model it is, and its sizes that matter; of an unknown model, those that something tells."""
+    """Yield what model it is, and its sizes that matter; of an unknown model, those that its own names and shapes tell."""
+    from tfckpt.about.summary import IN_NAMES, IN_SHAPES
+
     summary = info.summary
     if summary.family is None:
         from tfckpt.families.catalog import CATALOG
@@ -87,9 +89,9 @@ def _model_lines(info: Info) -> Iterator[tuple[str, str]]:
     else:
         at = f", at {_cut(info.model)}" if info.model else ""
         yield "family", summary.family + (f" (layout {info.layout!r}{at})" if info.layout else "")
-    if summary.family or summary.layers:
+    if summary.family or (summary.layers and summary.layers.origin == IN_NAMES):
         yield "layers", _size(summary.layers, "nothing tells")
-    if summary.family or summary.heads:
+    if summary.family or (summary.heads and summary.heads.origin == IN_SHAPES):
         yield "heads", _size(summary.heads, info.why_no_heads)
 
 

@@ -15,6 +15,7 @@ from tfckpt.base.substitutions import check_substitution, substituted, unused_pa
 from tfckpt.bundle.values.dtypes import FLOATING
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.named_roles import owners_of_names
+from tfckpt.checkpoint.graph.optimizers import AVERAGE_NAMES
 from tfckpt.checkpoint.graph.roles import MODEL, MOVING_AVERAGE, OPTIMIZER
 from tfckpt.errors import PlanError, UsageError, are, count_of, some
 from tfckpt.families.catalog import Catalog
@@ -102,7 +103,7 @@ def read_dialect(
     rules: dict[str, str] = {}
     notes: list[Issue] = []
     if request["source_scope"]:
-        _take_root(request["source_scope"], entries, catalog, called, rules)
+        _take_root(request["source_scope"], entries, catalog, roles(), called, rules, notes)
     _rename(substitutions_of(request)[0], entries, called, notes)
     changed = _take_averages(source, entries, roles(), called, rules, notes) if request["averages"] else NOTHING
     checked = _name_moments(source, entries, roles(), called, notes) if moments else frozenset[str]()
@@ -117,23 +118,33 @@ def _without_outputs(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def _take_root(
-    scope: str, entries: Sequence[Entry], catalog: Catalog, called: dict[str, str], rules: dict[str, str]
+    scope: str,
+    entries: Sequence[Entry],
+    catalog: Catalog,
+    roles: Mapping[str, str],
+    called: dict[str, str],
+    rules: dict[str, str],
+    notes: list[Issue],
 ) -> None:
-    """Take the model under a scope, and leave out what is another one's."""
+    """Take the model under a scope, and leave out what is another one's; say what may be of any of them.
+
+    What has no scope belongs to a model that has none, if there is one.
+    """
     roots = find_roots([entry.name for entry in entries], catalog.families)
     chosen = choose_root(scope, roots)
     others = tuple(own_scope(each.root, chosen.root) for each in roots if each != chosen)
     before = chosen.root[: chosen.root.rstrip("/").rfind("/") + 1]  # what the scope of its heads is, too
-    own = (
-        {entry.name.removeprefix(before) for entry in entries if entry.name.startswith(before)}
-        if before
-        else set[str]()
-    )
+    is_bare = before and any("/" not in each.root.rstrip("/") for each in roots if each != chosen)
+    anyones = []
     for name in (entry.name for entry in entries):
         if name.startswith(chosen.root):
             called[name] = chosen.called + name.removeprefix(chosen.root)
-        elif name.startswith(others) or name in own:
+        elif name.startswith(others) or (is_bare and not name.startswith(before)):
             rules[name] = f"not of the model at {chosen.root.rstrip('/')!r}"
+        elif others and not (before and name.startswith(before)) and roles.get(name) == MODEL:
+            anyones.append(name)
+    if anyones:
+        notes.append(Issue("of-any-model", some(anyones, MOST_NAMED), repr(chosen.root.rstrip("/"))))
 
 
 def _rename(
@@ -171,11 +182,14 @@ def _take_averages(
     taken: dict[str, str] = {}
     for name, place in owners.items():
         of = place.variable
-        if roles[of] != MODEL or not {by_name[name].data_type, by_name[of].data_type} <= {*FLOATING}:
+        is_left_out = name in rules or of in rules.keys() - taken.values()
+        if is_left_out or roles[of] != MODEL or not {by_name[name].data_type, by_name[of].data_type} <= {*FLOATING}:
             continue
         if of in rules:
             raise UsageError(f"averages: {source}: {of} has several")
         taken[name], rules[of] = of, "its moving average is taken"
+    lonely = _without_variables(name for name in by_name if roles.get(name) == MOVING_AVERAGE and name not in owners)
+    taken |= {name: of for name, of in lonely.items() if of not in by_name and name not in rules}
     if not taken:
         raise UsageError(f"averages: {source}: no variable has a moving average")
     called.update((name, called.get(of, of)) for name, of in taken.items())
@@ -183,6 +197,12 @@ def _take_averages(
     rest = f"{are(raw, 'variable', 'has', 'have')} none: {some(raw, MOST_NAMED)}" if raw else "none is without one"
     notes.append(Issue("averages-taken", expected=count_of(taken, "variable"), got=rest))
     return Fixed(dict.fromkeys(taken, MODEL))
+
+
+def _without_variables(names: Iterable[str]) -> dict[str, str]:
+    """Return averages whose variables are not there, with what these are called."""
+    parts = ((name, name.rpartition("/")) for name in names)
+    return {name: above for name, (above, _, last) in parts if above and last in AVERAGE_NAMES}
 
 
 def _name_moments(
@@ -197,6 +217,7 @@ def _name_moments(
     found = {of: pairs for of, pairs in find_moments(owners, by_name).items() if roles.get(of) != OPTIMIZER}
     checked: set[str] = set()
     seen: dict[str, Moments] = {}
+    around: dict[tuple[str, str], str] = {}  # what stands around variables' names in those of moments
     for of, pairs in found.items():
         if len(pairs) != 1:
             continue
@@ -206,8 +227,13 @@ def _name_moments(
         if any(called.get(own, own) != name for own, name in names.items()):
             called.update(names)
             seen.setdefault(owners[moments.first].suffix, moments)
+        for own, slot in zip(moments[:2], ADAM_SLOTS.values(), strict=True):
+            around[owners[own].scope, owners[own].suffix] = slot
         if moments.is_numbered:
             checked.add(moments.second)
+    for own, place in owners.items():  # one that has lost the other is missed by that
+        if not found.get(place.variable) and (slot := around.get((place.scope, place.suffix))) is not None:
+            called[own] = f"{called.get(place.variable, place.variable)}/{slot}"
     if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
         several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
         raise PlanError(

@@ -25,12 +25,16 @@ from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_befor
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
 
 MOST_SUBSTITUTIONS = 12
+PLACE = 12  # characters by which a place in a name is told
 MOST_PLACES = 6  # behind which one substitution changes names: query, key, value and what else has a bias
 MOST_NAMES = 5000  # of what is left over and of what is missing: the rest of such a file is another model
 END = "(?=/|$)"
 # What other code calls the parameters of a layer. A norm's two have one shape and one place, so that words alone tell which
 # is which; what is a kernel and what a norm's scale, shapes tell.
 SYNONYMS: Mapping[str, Set[str]] = {
+    "query": {"q"},
+    "key": {"k"},
+    "value": {"v"},
     "kernel": {"weight", "w"},
     "bias": {"b", "beta", "offset", "shift"},
     "gamma": {"weight", "w", "scale", "gain", "g"},
@@ -93,7 +97,10 @@ def find_renames(
     while step := _next_step(renamed, layout, known):
         found += step
         renamed = _apply(step, renamed)
-        if len({entry.name for entry in renamed}) < len(renamed) or len(found) > MOST_SUBSTITUTIONS:
+        kinds = {
+            re.sub(r"\d+", "N", pattern) for pattern, _ in found
+        }  # of layers that are counted from 1, there is one
+        if len({entry.name for entry in renamed}) < len(renamed) or len(kinds) > MOST_SUBSTITUTIONS:
             return None
     if not found:
         return None
@@ -127,7 +134,7 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
     gap = find_gap(model, layout, scope)
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
-    if step := _layers(gap, layout):
+    if step := _layers(gap, layout) or _numbers(gap, layout, known):
         return step
     found = _pairs(gap, _Shapes(gap, layout, known), _Rivals(gap, layout))
     pairs = {gap.strays[stray].name: gap.called(stray, name) for stray, name in found.items()}
@@ -208,6 +215,22 @@ def _layers(gap: Gap, layout: ObjectRows) -> list[Substitution]:
             found = _numbered_like(rows, start, end, gap.strays)
             if found is not None:
                 return [(f"^{_exactly(gap.scope + found)}(?=\\d)", _literal(gap.scope + start))]
+    return []
+
+
+def _numbers(gap: Gap, layout: ObjectRows, known: Mapping[str, int]) -> list[Substitution]:
+    """Return the substitutions for layers that are counted from 1, if a configuration states as many, or written as 00."""
+    names = {*gap.known, *gap.strays}
+    for placed in placed_parts(layout, names):
+        for each in placed.part.each:
+            start = each.source.partition(NUMBER_MARK)[0]
+            marks = {match[1] for name in names if (match := re.match(rf"{re.escape(start)}(\d+)/", name))}
+            before = f"(?<={_exactly(start[-PLACE:])})"
+            if any(mark.startswith("0") and len(mark) > 1 for mark in marks):
+                return [(f"{before}0+(?=\\d)", "")]
+            found = sorted(map(int, marks))
+            if found and found == list(range(1, known.get(each.field, 0) + 1)):
+                return [(f"{before}{number}(?=/)", str(number - 1)) for number in found]
     return []
 
 
