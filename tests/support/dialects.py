@@ -276,18 +276,9 @@ DIALECTS = {
 
 # What does not end as it must yet, and why.
 NAMES = "nothing says what these names are"
-FLAG = "a switch beside a model is excluded by hand"
-LAYERS = "the numbers of these layers are not understood"
-INITIALS = "an initial does not tell query, key and value"
 BARE = "a body without a scope and heads is not known"
-LONELY = "an average without its variable is none"
-HALF = "a moment whose other one is missing is dropped without a word"
-SEVERAL = "the averages of the other model are counted"
-OTHERS = "another model's heads are taken without a word"
-THIRD = "a head with an output too many is written"
 METRICS = "metrics at the top level are taken for the model's"
 NOT_YET: Mapping[tuple[str, str], str] = {
-    ("model_garden_flag", "--to tf1"): FLAG,
     ("keras_bert", ""): NAMES,
     ("keras_bert", "--rename auto"): NAMES,
     ("keras_bert", "--rename auto --slots convert"): NAMES,
@@ -298,18 +289,5 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("bert_for_tf2", "--fill normal:1 --rename auto --slots convert"): NAMES,
     ("scope_none_of_an_encoder", ""): BARE,
     ("scope_none_of_an_encoder", "--rename auto"): BARE,
-    ("attention_initials", ""): INITIALS,
-    ("attention_initials", "--rename auto"): INITIALS,
-    ("layers_from_1", ""): LAYERS,
-    ("layers_from_1", "--rename auto"): LAYERS,
-    ("layers_padded", ""): LAYERS,
-    ("layers_padded", "--rename auto"): LAYERS,
-    ("averages_alone", ""): LONELY,
-    ("averages_alone", "--averages"): LONELY,
-    ("siamese_with_averages", "--source-scope bert --averages"): SEVERAL,
-    ("siamese_with_averages", "--source-scope bert_1 --averages"): SEVERAL,
-    ("student_without_heads", "--to pretrainer --source-scope student/bert"): OTHERS,
-    ("span_of_three", "--to span-labeler"): THIRD,
-    ("adam_without_a_moment", "--to pretrainer --slots convert"): HALF,
 }
 NOT_YET_TOLD: Mapping[str, str] = {"keras_of_2019": METRICS}  # whose roles are wrong

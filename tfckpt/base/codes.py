@@ -62,6 +62,7 @@ COMPLAINTS: Mapping[str, str] = {
         "{subject}: {expected} has one variable for it and {got}, which holds other values; {given} has one for each"
     ),
     "optional-part": "{subject}: {got}, though {expected}",
+    "averages-alone": "moving averages of variables that are not there: {subject}; ``averages`` takes them",
     "head-without-kind": "``head`` {subject}: name its target with ``to``, or its kind behind it: {expected}",
     "square-head": (
         "{subject} {got}: it is as long as it is wide, and nothing tells whether it is multiplied as inputs @ kernel or as "
@@ -161,7 +162,7 @@ NOTES: Mapping[str, str] = {
     "chosen-target": "target {subject}: {got}",
     "read-as": "{got} read under other names: {subject} as {expected}",
     "renames-found": "``rename`` {subject}: found by place and shape",
-    "of-any-model": "{subject}: under no model's scope, and may be of any; taken for that of {expected} where the target needs it",
+    "of-any-model": "{subject}: under no model's scope; taken for that of {expected} where the target needs it",
     "averages-taken": "{expected}: the moving average is taken; {got}",
     "scope-left-out": "the scope {subject} before the variables' names is left out",
     "guessed-slots": "{subject} behind the variables' names is taken for {expected}: it stands behind nearly all",

@@ -16,7 +16,7 @@ from tfckpt.checkpoint.graph.roles import BESIDE, COPY, OPTIMIZER
 from tfckpt.errors import PlanError, located
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.axes import inverse, moves_alike
-from tfckpt.families.language.family import Family
+from tfckpt.families.language.family import Drop, Family
 from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Substitutions
 from tfckpt.families.language.match import NOWHERE, Found, Match, match_models, match_names, match_substituted
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
@@ -27,6 +27,11 @@ from tfckpt.planning.builder import PlanBuilder, another_copy, is_copy
 from tfckpt.planning.exclusion import leaving_out
 from tfckpt.planning.optimizer.slots_back import FoundState, find_state
 from tfckpt.planning.steps import Input, NotNegative, Part, Rearrange
+
+# What Model Garden keeps beside a model that its exports hold.
+TOKENIZER = Drop(
+    "a setting of the tokenizer", ("do_lower_case", "*/do_lower_case", "do_lower_case/*", "*/do_lower_case/*")
+)
 
 
 def find_match(
@@ -279,6 +284,8 @@ def drop_rest(builder: PlanBuilder, bound: Bound, targets: Iterable[str]) -> Non
             builder.drop(entry, "kept name")
         elif roles[name] in BESIDE or roles[name] == COPY:
             builder.drop(entry, roles[name])
+        elif TOKENIZER.matches(name):
+            builder.drop(entry, TOKENIZER.rule)
         elif name in builder.excluded.unasked:
             builder.drop(entry, builder.excluded.unasked[name])
         else:

@@ -238,7 +238,13 @@ def _mended(
         raise (
             _with_other_models(error, checkpoint, request, catalog, excluded) if isinstance(error, PlanError) else error
         )
-    from tfckpt.planning.mending.mend import Failed, mending_head, mending_renames, other_model  # most plans succeed
+    from tfckpt.planning.mending.mend import (  # most plans succeed
+        Failed,
+        mending_averages,
+        mending_head,
+        mending_renames,
+        other_model,
+    )
 
     prefix, entries = checkpoint.prefix, checkpoint.entries()
     roles = cache(lambda: _named_roles(entries))
@@ -258,6 +264,9 @@ def _mended(
     def make(options: Mapping[str, Any]) -> Plan:
         return _make(checkpoint, _with(request, options), catalog, excluded)
 
+    averages = None if request["averages"] else mending_averages(failed, called, make)
+    if averages is not None:
+        raise remedied(PlanError([averages]), *averages.remedies)
     mended = mending_renames(failed, make) if isinstance(error, PlanError) else None
     if mended is not None and mended.renames is not None:
         if is_asked:

@@ -14,7 +14,7 @@ from tfckpt.families.language.family import Drop
 from tfckpt.families.language.layouts import Layout, NameRows, ObjectRows, Substitutions
 from tfckpt.families.language.target import TargetVariable, build_target, name_target
 from tfckpt.planning.asked.resize import Resizing
-from tfckpt.planning.bind import unknown_rule
+from tfckpt.planning.bind import TOKENIZER, unknown_rule
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder, dtype_notes
 from tfckpt.planning.config import Config
@@ -27,9 +27,6 @@ from tfckpt.planning.optimizer.slots import SlotOptions, State, convert_state, s
 from tfckpt.planning.steps import Fill, Step
 
 OBJECTS = Drop("object key", (f"*{ATTRIBUTES}*", OBJECT_GRAPH_KEY))  # of a file that has TF1 names beside them
-TOKENIZER = Drop(
-    "a setting of the tokenizer", ("do_lower_case", "*/do_lower_case", "*/do_lower_case/*")
-)  # Model Garden's
 MOST_NAMED = 10  # in one note
 STATE = frozenset({OPTIMIZER, TRAINING_STATE, TRAINING_STEP})  # what a target that only renames may be asked to drop
 

@@ -118,6 +118,7 @@ ALBERT = Family(
     activations=bert.BERT.activations,
     activation="gelu",
     config_files=("albert_config.json", "config.json"),
+    defaults=(bert.SPAN_OUTPUTS,),
     look_alikes=(("classifier", "token-classifier"),),
     order=ORDER,
     relatives=(OWN_NORMS,),

@@ -38,6 +38,7 @@ SIZES = {
     "h": "hidden_size",
     "k": "hidden_size",
     "p": "max_position_embeddings",
+    "s": "span_outputs",
     "t": "type_vocab_size",
     "v": "vocab_size",
 }
@@ -49,6 +50,8 @@ CLASS_HEAD = Drop("classification head", ("output_weights", "output_bias"))
 PRETRAINING_HEADS = (MASKED_LM_HEAD, NEXT_SENTENCE_HEAD)
 TASK_HEADS = (SPAN_HEAD, CLASS_HEAD)
 
+SPAN_OUTPUTS = ("span_outputs", 2, "a span labeler has a start and an end")
+
 BERT = Family(
     "BERT",
     "bert/embeddings/word_embeddings",
@@ -57,6 +60,7 @@ BERT = Family(
     activations=ACTIVATIONS,
     activation="gelu",
     config_files=("bert_config.json", "config.json"),
+    defaults=(SPAN_OUTPUTS,),
     head_size=64,  # of all that google-research/bert released, from 128 wide with 2 heads to 1,024 with 16
     look_alikes=(("classifier", "token-classifier", "classifier-own-pooler"),),
     order=ORDER,
@@ -135,8 +139,8 @@ NEXT_SENTENCE = Part(rows=(
     ("cls/seq_relationship/output_bias",    "bias",   "c"),
 ), not_zeros=(NotZeros(IN_A_ROW, (*POOLER, "cls/seq_relationship/output_weights")),))
 SPANS = Part(rows=(
-    ("cls/squad/output_weights", "kernel", "c h -> h c"),
-    ("cls/squad/output_bias",    "bias",   "c"),
+    ("cls/squad/output_weights", "kernel", "s h -> h s"),
+    ("cls/squad/output_bias",    "bias",   "s"),
 ))
 CLASSES = Part(rows=(
     ("output_weights", "kernel", "c h -> h c"),

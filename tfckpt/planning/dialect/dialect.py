@@ -231,9 +231,10 @@ def _name_moments(
             around[owners[own].scope, owners[own].suffix] = slot
         if moments.is_numbered:
             checked.add(moments.second)
-    for own, place in owners.items():  # one that has lost the other is missed by that
-        if not found.get(place.variable) and (slot := around.get((place.scope, place.suffix))) is not None:
-            called[own] = f"{called.get(place.variable, place.variable)}/{slot}"
+    for own, place in owners.items():
+        lone = None if found.get(place.variable) else around.get((place.scope, place.suffix))
+        if lone is not None:  # its pair is missed by that
+            called[own] = f"{called.get(place.variable, place.variable)}/{lone}"
     if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
         several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
         raise PlanError(

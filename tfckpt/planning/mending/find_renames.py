@@ -95,8 +95,10 @@ def find_renames(
     found: list[Substitution] = []
     renamed = list(entries)
     while step := _next_step(renamed, layout, known):
+        before, renamed = renamed, _apply(step, renamed)
+        if renamed == before or len(found) + len(step) > MOST_NAMES:
+            return None
         found += step
-        renamed = _apply(step, renamed)
         kinds = {
             re.sub(r"\d+", "N", pattern) for pattern, _ in found
         }  # of layers that are counted from 1, there is one
@@ -132,9 +134,11 @@ def _next_step(entries: Sequence[Entry], layout: ObjectRows, known: Mapping[str,
     if scope is None:
         return _first_scope(names, layout)
     gap = find_gap(model, layout, scope)
+    if step := _numbers(gap, layout, known):
+        return step
     if not gap.strays or len(gap.strays) + len(gap.missing) > MOST_NAMES:
         return []
-    if step := _layers(gap, layout) or _numbers(gap, layout, known):
+    if step := _layers(gap, layout):
         return step
     found = _pairs(gap, _Shapes(gap, layout, known), _Rivals(gap, layout))
     pairs = {gap.strays[stray].name: gap.called(stray, name) for stray, name in found.items()}

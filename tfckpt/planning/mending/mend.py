@@ -12,6 +12,7 @@ from tfckpt.base.issues import Issue, Remedy, choose, give
 from tfckpt.base.options import AUTO, Substitution
 from tfckpt.base.substitutions import substituted
 from tfckpt.bundle.values.entry import Entry
+from tfckpt.checkpoint.graph.roles import MOVING_AVERAGE
 from tfckpt.errors import ConfigError, PlanError, UsageError, count_of, remedied, some
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.family import Family
@@ -114,6 +115,14 @@ def other_model(failed: Failed) -> Issue | None:
     """Return which other model a source is that is called as one of ours; None if it is none."""
     layout = next((layout for layout in failed.layouts if layout.family == failed.family), None)
     return None if layout is None else find_relative(failed.prefix, failed.entries, layout, failed.known)
+
+
+def mending_averages(failed: Failed, roles: Mapping[str, str], make: Make) -> Issue | None:
+    """Return what to say of a source that holds averages alone; None if that is not what is wrong."""
+    averages = [entry.name for entry in failed.entries if roles.get(entry.name) == MOVING_AVERAGE]
+    if not averages or failed.family is not None or not _works(make, averages=True):
+        return None
+    return Issue("averages-alone", some(averages, 1), origin=failed.prefix, remedies=(give(averages=True),))
 
 
 def mending_head(failed: Failed, roles: Mapping[str, str], make: Make) -> Issue | None:
