@@ -45,8 +45,8 @@ def info(path: PathLike, **options: Unpack[InfoOptions]) -> Info:
         ('BERT', 2, ('adam_m', 'adam_v'))
         >>> [target.name for target in found.targets if not target.needs][:3]
         ['pretrainer', 'pretrain-model', 'bert-pretrainer']
-        >>> found.next
-        ('tfckpt convert bert_model.ckpt tf2/bert_model.ckpt --to pretrainer',)
+        >>> found.next[0].split()[:3]
+        ['tfckpt', 'convert', 'bert_model.ckpt']
     """
     typed = os.fspath(path)
     check_path(typed)
