@@ -294,7 +294,7 @@ def test_a_part_may_lack_eight_prefixes(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_or_too_large(tmp_path: Path) -> None:
     path = tmp_path / "my_model.toml"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\xfd")
     with pytest.raises(FormatError, match="expected UTF-8, got 0xff"):
         read_layout(str(path))
     path.write_text(SMALL.ljust(1 << 20, "#"), encoding="utf-8")

@@ -122,7 +122,7 @@ def places(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
             (2, "bert_config.json"),
             82,
             [],
-            {name: {"fill": "normal:1"} for name in ("pretrainer", "encoder", "generator")},
+            {name: {"fill": "normal:1"} for name in ("pretrainer", "pretrainer-tied", "encoder", "generator")},
         ),
         (
             "mobilebert_teacher_tf115",
@@ -238,7 +238,7 @@ def test_objects_are_known_with_the_way_back(places: dict[str, str]) -> None:
     assert info.summary.family == "BERT or ELECTRA"
     assert info.summary.heads == (2, "the shapes", "")
     assert "tf1" in as_they_stand(info)
-    assert needy(info) == {"pretrainer": {"fill": "normal:1"}}
+    assert needy(info) == {name: {"fill": "normal:1"} for name in ("pretrainer", "span-labeler")}
     assert info.next == (f"tfckpt convert {places['encoder']} tf1/encoder --to tf1",)
     trained = tfckpt.info(places["trained"])
     assert (trained.summary.family, trained.layout) == ("BERT", "pretrainer")

@@ -76,7 +76,7 @@ def bert_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     from tfckpt.families.bert.garden import ENCODER_PART, MASKED_LM, NEXT_SENTENCE, SIZES
     from tfckpt.families.language import axes
 
-    letters = {letter: config[field] for letter, field in SIZES.items()}
+    letters = {letter: config[field] for letter, field in SIZES.items() if field in config}
     letters |= {"d": config["hidden_size"] // config["num_attention_heads"], "c": 2}  # c: is next, is not
     layers = range(config["num_hidden_layers"])
     parts = (ENCODER_PART, MASKED_LM, NEXT_SENTENCE)

@@ -233,7 +233,7 @@ def _name_moments(
             checked.add(moments.second)
     for own, place in owners.items():
         lone = None if found.get(place.variable) else around.get((place.scope, place.suffix))
-        if lone is not None:  # its pair is missed by that
+        if lone is not None and by_name[own].shape == by_name[place.variable].shape:  # its pair is missed by that
             called[own] = f"{called.get(place.variable, place.variable)}/{lone}"
     if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
         several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
