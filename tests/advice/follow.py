@@ -50,9 +50,9 @@ class Said:
 
     @property
     def advice(self) -> str:
-        """The command that it said to be next."""
-        match = NEXT.fullmatch(self.lines[-1]) if self.lines else None
-        return match[1] if match else ""
+        """The command that it said to be next; of several, among which only a user can choose, the first."""
+        lines = (NEXT.fullmatch(line) for line in self.lines)
+        return next((match[1] for match in lines if match), "")
 
     @property
     def words(self) -> list[str]:

@@ -52,6 +52,7 @@ NEARLY_EVERY = 0.9
 DEEPEST_SCOPE, LONGEST_SUFFIX = 3, 2  # parts before and behind a variable's name
 SCALARS = frozenset({*HYPERPARAMETERS, "iter", "iteration", "iterations", "lr"})
 COUNTER = re.compile(r"(?:.+_)?(?:steps?|iter|iterations?)")  # of an optimizer, where it stands beside beta1_power
+FIRST_MOMENT = re.compile("(?:.*[^A-Za-z])?m")
 VARIABLE = re.compile(r"Variable(_[0-9]{1,9})?")  # what TF1 calls what has no name
 NAMES = "|".join(sorted(OPTIMIZER_NAMES, key=len, reverse=True))
 KERAS = re.compile(rf"((?:.+/)?{TRAINS})/(?:{NAMES})(?:[A-Z][A-Za-z]*)?/")
@@ -139,6 +140,7 @@ class _Names:
                 roles[name] = OPTIMIZER
             elif not place.scope:
                 roles[name] = UNKNOWN
+        roles.update(dict.fromkeys(self._in_twin_scopes(), OPTIMIZER))
         roles.update(dict.fromkeys(self._metrics(), METRIC))
         return {self.entries[name].name: role for name, role in roles.items()} if self._has_outputs else roles
 
@@ -218,6 +220,20 @@ class _Names:
             and any(len(self.entries[name].shape) < 2 for name in variables)
             and any(len(self.entries[name].shape) > 1 for name in variables)
         }
+
+    def _in_twin_scopes(self) -> Iterator[str]:
+        """Yield the names below two scopes that are called m and v, and hold the same as the model: its moments."""
+        for first in self._firsts:
+            second = f"{first[:-1]}v"
+            if not FIRST_MOMENT.fullmatch(first) or second not in self._firsts:
+                continue
+            below = [[n for n in self.entries if n.startswith(f"{scope}/")] for scope in (first, second)]
+            others = [n.partition("/")[2] for n in below[0]]
+            like = [
+                n for n in others if n in self.entries and self.entries[n].shape == self.entries[f"{first}/{n}"].shape
+            ]
+            if len(like) >= NEARLY_EVERY * len(others) and {f"{second}/{n}" for n in others} == {*below[1]}:
+                yield from (*below[0], *below[1])
 
     def _is_trained(self, name: str) -> bool:
         entry = self.entries[name]

@@ -25,7 +25,7 @@ class Rooted(NamedTuple):
 
 
 def find_roots(names: Collection[str], families: Iterable[Family]) -> list[Rooted]:
-    """Return the models of one family that a file holds, each under a root of its own.
+    """Return the models of one family that a file holds, each under a root of its own; those under fewer scopes come first.
 
     >>> from tfckpt.families.catalog import CATALOG
     >>> names = ["bert/embeddings/word_embeddings", "x/bert_1/embeddings/word_embeddings"]
@@ -39,8 +39,8 @@ def find_roots(names: Collection[str], families: Iterable[Family]) -> list[Roote
         return []
     own = [family.anchor.partition("/")[0] for family in known if family.anchor.endswith(f"/{tail}")]
     lent = {borrow.own for family in known for borrow in family.borrows}  # a family's second network is no other model
-    roots = dict.fromkeys(sorted(root for root in scopes_before(tail, names) if root))
-    return [Rooted(root, _called(root, own)) for root in roots if not root.endswith(tuple(lent))]
+    roots = {root for root in scopes_before(tail, names) if root and not root.endswith(tuple(lent))}
+    return [Rooted(root, _called(root, own)) for root in sorted(roots, key=lambda root: (root.count("/"), root))]
 
 
 def _called(root: str, own: Sequence[str]) -> str:
