@@ -6,6 +6,7 @@ The tensors keep their own names, by which messages and steps know them; a plan 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,13 +15,13 @@ from tfckpt.base.options import AUTO, Fixed, Request, Substitution
 from tfckpt.base.substitutions import check_substitution, substituted, unused_patterns
 from tfckpt.bundle.values.dtypes import FLOATING
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.checkpoint.graph.named_roles import owners_of_names
+from tfckpt.checkpoint.graph.named_roles import Place, owners_of_names
 from tfckpt.checkpoint.graph.optimizers import AVERAGE_NAMES
 from tfckpt.checkpoint.graph.roles import MODEL, MOVING_AVERAGE, OPTIMIZER
 from tfckpt.errors import PlanError, UsageError, are, count_of, some
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
-from tfckpt.planning.dialect.moments import Moments, find_moments
+from tfckpt.planning.dialect.moments import find_moments
 from tfckpt.planning.dialect.scopes import choose_root, find_roots, own_scope
 
 Roles = Callable[[], Mapping[str, str]]  # looks for what each tensor is for, by its own name
@@ -95,19 +96,21 @@ def read_dialect(
         catalog: the families that it may be of.
         roles: what each tensor is for.
         moments: whether an optimizer's state goes along to another optimizer.
-    Raises: UsageError if no model has the scope, or nothing is an average.
+    Raises: UsageError if no model has the scope, or nothing is an average; PlanError if a variable has several moments.
     """
     called = _without_outputs(entries)
     if not (asks_for_names(request) or moments):
         return Dialect(Fixed(called)) if called else PLAIN
-    rules: dict[str, str] = {}
-    notes: list[Issue] = []
+    reading = _Reading(source, entries, roles, called)
     if request["source_scope"]:
-        _take_root(request["source_scope"], entries, catalog, roles(), called, rules, notes)
-    _rename(substitutions_of(request)[0], entries, called, notes)
-    changed = _take_averages(source, entries, roles(), called, rules, notes) if request["averages"] else NOTHING
-    checked = _name_moments(source, entries, roles(), called, notes) if moments else frozenset[str]()
-    return Dialect(Fixed(called), Fixed(rules), changed, checked, tuple(notes))
+        reading.take_root(request["source_scope"], catalog)
+    reading.rename(substitutions_of(request)[0])
+    if request["averages"]:
+        reading.take_averages()
+    if moments:
+        reading.name_moments()
+        reading.name_step()
+    return reading.dialect()
 
 
 def _without_outputs(entries: Sequence[Entry]) -> dict[str, str]:
@@ -117,141 +120,120 @@ def _without_outputs(entries: Sequence[Entry]) -> dict[str, str]:
     return {entry.name: entry.name.removesuffix(OUTPUT) for entry in entries}
 
 
-def _take_root(
-    scope: str,
-    entries: Sequence[Entry],
-    catalog: Catalog,
-    roles: Mapping[str, str],
-    called: dict[str, str],
-    rules: dict[str, str],
-    notes: list[Issue],
-) -> None:
-    """Take the model under a scope, and leave out what is another one's; say what may be of any of them.
+class _Reading:
+    """A dialect while it is found out, one kind of name after another; arguments as `read_dialect` has them."""
 
-    What has no scope belongs to a model that has none, if there is one.
-    """
-    roots = find_roots([entry.name for entry in entries], catalog.families)
-    chosen = choose_root(scope, roots)
-    others = tuple(own_scope(each.root, chosen.root) for each in roots if each != chosen)
-    before = chosen.root[: chosen.root.rstrip("/").rfind("/") + 1]  # what the scope of its heads is, too
-    is_bare = before and any("/" not in each.root.rstrip("/") for each in roots if each != chosen)
-    anyones = []
-    for name in (entry.name for entry in entries):
-        if name.startswith(chosen.root):
-            called[name] = chosen.called + name.removeprefix(chosen.root)
-        elif name.startswith(others) or (is_bare and not name.startswith(before)):
-            rules[name] = f"not of the model at {chosen.root.rstrip('/')!r}"
-        elif others and not (before and name.startswith(before)) and roles.get(name) == MODEL:
-            anyones.append(name)
-    if anyones:
-        notes.append(Issue("of-any-model", some(anyones, MOST_NAMED), repr(chosen.root.rstrip("/"))))
+    def __init__(self, source: str, entries: Sequence[Entry], roles: Roles, called: dict[str, str]) -> None:
+        self._source, self._roles = source, roles
+        self._entries = {entry.name: entry for entry in entries}
+        self._called, self._rules = called, dict[str, str]()
+        self._averages: dict[str, str] = {}  # those that are taken, with the own names of their variables
+        self._checked: set[str] = set()
+        self._notes: list[Issue] = []
 
+    def dialect(self) -> Dialect:
+        """Return what was found."""
+        roles = Fixed(dict.fromkeys(self._averages, MODEL))
+        return Dialect(Fixed(self._called), Fixed(self._rules), roles, frozenset(self._checked), tuple(self._notes))
 
-def _rename(
-    substitutions: Sequence[Substitution], entries: Iterable[Entry], called: dict[str, str], notes: list[Issue]
-) -> None:
-    if not substitutions:
-        return
-    names = {entry.name: called.get(entry.name, entry.name) for entry in entries}
-    new = {own: substituted(name, substitutions) for own, name in names.items()}
-    notes += [
-        Issue("renames-nothing", repr(pattern), "no tensor")
-        for pattern in unused_patterns(substitutions, names.values())
-    ]
-    read = {own: name for own, name in new.items() if name != names[own]}
-    if read:
-        own, name = next(iter(read.items()))
-        notes.append(Issue("read-as", own, name, count_of(read, "variable")))
-    called.update(read)
+    def _name(self, own: str) -> str:
+        return self._called.get(own, own)
 
+    def take_root(self, scope: str, catalog: Catalog) -> None:
+        """Take the model under a scope, and leave out what is another one's; say what may be of any of them.
 
-def _take_averages(
-    source: str,
-    entries: Iterable[Entry],
-    roles: Mapping[str, str],
-    called: dict[str, str],
-    rules: dict[str, str],
-    notes: list[Issue],
-) -> Mapping[str, str]:
-    """Call each moving average as its variable, which is left out; return what these are for then.
+        What has no scope belongs to a model that has none, if there is one.
+        """
+        roots = find_roots(self._entries, catalog.families)
+        chosen = choose_root(scope, roots)
+        others = tuple(own_scope(each.root, chosen.root) for each in roots if each != chosen)
+        before = chosen.root[: chosen.root.rstrip("/").rfind("/") + 1]  # what the scope of its heads is, too
+        is_bare = before and any("/" not in each.root.rstrip("/") for each in roots if each != chosen)
+        anyones = []
+        for name in self._entries:
+            if name.startswith(chosen.root):
+                self._called[name] = chosen.called + name.removeprefix(chosen.root)
+            elif name.startswith(others) or (is_bare and not name.startswith(before)):
+                self._rules[name] = f"not of the model at {chosen.root.rstrip('/')!r}"
+            elif others and not (before and name.startswith(before)) and self._roles().get(name) == MODEL:
+                anyones.append(name)
+        if anyones:
+            self._notes.append(Issue("of-any-model", some(anyones, MOST_NAMED), repr(chosen.root.rstrip("/"))))
 
-    Raises: UsageError if there is none.
-    """
-    by_name = {entry.name: entry for entry in entries}
-    owners = owners_of_names(by_name.values(), {name: role for name, role in roles.items() if role == MOVING_AVERAGE})
-    taken: dict[str, str] = {}
-    for name, place in owners.items():
-        of = place.variable
-        is_left_out = name in rules or of in rules.keys() - taken.values()
-        if is_left_out or roles[of] != MODEL or not {by_name[name].data_type, by_name[of].data_type} <= {*FLOATING}:
-            continue
-        if of in rules:
-            raise UsageError(f"averages: {source}: {of} has several")
-        taken[name], rules[of] = of, "its moving average is taken"
-    lonely = _without_variables(name for name in by_name if roles.get(name) == MOVING_AVERAGE and name not in owners)
-    taken |= {name: of for name, of in lonely.items() if of not in by_name and name not in rules}
-    if not taken:
-        raise UsageError(f"averages: {source}: no variable has a moving average")
-    called.update((name, called.get(of, of)) for name, of in taken.items())
-    raw = [name for name, role in roles.items() if role == MODEL and name not in rules]
-    rest = f"{are(raw, 'variable', 'has', 'have')} none: {some(raw, MOST_NAMED)}" if raw else "none is without one"
-    notes.append(Issue("averages-taken", expected=count_of(taken, "variable"), got=rest))
-    return Fixed(dict.fromkeys(taken, MODEL))
+    def rename(self, substitutions: Sequence[Substitution]) -> None:
+        """Carry out substitutions."""
+        names = {own: self._name(own) for own in self._entries} if substitutions else {}
+        new = {own: substituted(name, substitutions) for own, name in names.items()}
+        unused = unused_patterns(substitutions, names.values())
+        self._notes += [Issue("renames-nothing", repr(pattern), "no tensor") for pattern in unused]
+        read = {own: name for own, name in new.items() if name != names[own]}
+        if read:
+            self._notes.append(Issue("read-as", *next(iter(read.items())), count_of(read, "variable")))
+        self._called.update(read)
 
+    def take_averages(self) -> None:
+        """Call each moving average as its variable, which is left out."""
+        owners = self._owners(MOVING_AVERAGE)
+        for name, place in owners.items():
+            if name not in self._rules and self._has_average(name, place.variable):
+                self._averages[name] = place.variable
+        several = next((of for of, count in Counter(self._averages.values()).items() if count > 1), None)
+        if several is not None:
+            raise UsageError(f"averages: {self._source}: {several} has several")
+        lonely = [n for n, role in self._roles().items() if role == MOVING_AVERAGE and n not in owners]
+        for name in lonely:  # the variable itself was not saved
+            of, _, last = name.rpartition("/")
+            if of and last in AVERAGE_NAMES and of not in self._entries and name not in self._rules:
+                self._averages[name] = of
+        if not self._averages:
+            raise UsageError(f"averages: {self._source}: no variable has a moving average")
+        self._called.update((name, self._name(of)) for name, of in self._averages.items())
+        self._rules.update((of, "its moving average is taken") for of in self._averages.values() if of in self._entries)
+        raw = [name for name, role in self._roles().items() if role == MODEL and name not in self._rules]
+        rest = f"{are(raw, 'variable', 'has', 'have')} none: {some(raw, MOST_NAMED)}" if raw else "none is without one"
+        self._notes.append(Issue("averages-taken", expected=count_of(self._averages, "variable"), got=rest))
 
-def _without_variables(names: Iterable[str]) -> dict[str, str]:
-    """Return averages whose variables are not there, with what these are called."""
-    parts = ((name, name.rpartition("/")) for name in names)
-    return {name: above for name, (above, _, last) in parts if above and last in AVERAGE_NAMES}
+    def _has_average(self, name: str, of: str) -> bool:
+        dtypes = {self._entries[name].data_type, self._entries[of].data_type}
+        return of not in self._rules and self._roles()[of] == MODEL and dtypes <= {*FLOATING}
 
-
-def _name_moments(
-    source: str, entries: Iterable[Entry], roles: Mapping[str, str], called: dict[str, str], notes: list[Issue]
-) -> frozenset[str]:
-    """Call slots that are moments as google-research does, and the training step; return those that have to be checked.
-
-    Raises: PlanError if a variable has slots of which several pairs may be its moments.
-    """
-    by_name = {entry.name: entry for entry in entries}
-    owners = owners_of_names(by_name.values(), {name: role for name, role in roles.items() if role == OPTIMIZER})
-    found = {of: pairs for of, pairs in find_moments(owners, by_name).items() if roles.get(of) != OPTIMIZER}
-    checked: set[str] = set()
-    seen: dict[str, Moments] = {}
-    around: dict[tuple[str, str], str] = {}  # what stands around variables' names in those of moments
-    for of, pairs in found.items():
-        if len(pairs) != 1:
-            continue
-        (moments,) = pairs
-        slots = zip(moments[:2], ADAM_SLOTS.values(), strict=True)
-        names = {own: f"{called.get(of, of)}/{slot}" for own, slot in slots}
-        if any(called.get(own, own) != name for own, name in names.items()):
-            called.update(names)
-            seen.setdefault(owners[moments.first].suffix, moments)
-        for own, slot in zip(moments[:2], ADAM_SLOTS.values(), strict=True):
-            around[owners[own].scope, owners[own].suffix] = slot
-        if moments.is_numbered:
-            checked.add(moments.second)
-    for own, place in owners.items():
-        lone = None if found.get(place.variable) else around.get((place.scope, place.suffix))
-        if lone is not None and by_name[own].shape == by_name[place.variable].shape:  # its pair is missed by that
-            called[own] = f"{called.get(place.variable, place.variable)}/{lone}"
-    if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
-        several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
-        raise PlanError(
-            [Issue("moments-in-doubt", some(doubtful, 1), got=several, origin=source, remedies=(give(slots=DROP),))]
+    def _owners(self, role: str) -> dict[str, Place]:
+        """Return of the tensors that have a role where each stands."""
+        return owners_of_names(
+            self._entries.values(), {n: found for n, found in self._roles().items() if found == role}
         )
-    for moments in seen.values():
-        pair, meant = f"{moments.first}, {moments.second}", ", ".join(ADAM_SLOTS.values())
-        notes.append(Issue("taken-as", pair, meant, "the moments of an optimizer"))
-    _name_step(by_name, called)
-    return frozenset(checked)
 
+    def name_moments(self) -> None:
+        """Call slots that are moments as google-research does; note those that have to be checked."""
+        owners = self._owners(OPTIMIZER)
+        found = find_moments(owners, self._entries)
+        found = {of: pairs for of, pairs in found.items() if self._roles().get(of) != OPTIMIZER}
+        if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
+            several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
+            issue = Issue("moments-in-doubt", some(doubtful, 1), got=several, origin=self._source)
+            raise PlanError([issue._replace(remedies=(give(slots=DROP),))])
+        around: dict[tuple[str, str], str] = {}  # what stands around variables' names in those of moments
+        for of, (moments,) in ((of, pairs) for of, pairs in found.items() if pairs):
+            slots = dict(zip((moments.first, moments.second), ADAM_SLOTS.values(), strict=True))
+            is_new = any((owners[own].scope, owners[own].suffix) not in around for own in slots)
+            around.update(((owners[own].scope, owners[own].suffix), slot) for own, slot in slots.items())
+            names = {own: f"{self._name(of)}/{slot}" for own, slot in slots.items()}
+            if is_new and any(self._name(own) != name for own, name in names.items()):
+                self._notes.append(
+                    Issue("taken-as", ", ".join(slots), ", ".join(slots.values()), "an optimizer's moments")
+                )
+            self._called.update(names)
+            self._checked.update([moments.second] if moments.is_numbered else [])
+        for own, place in owners.items():
+            lone = None if found.get(place.variable) else around.get((place.scope, place.suffix))
+            if lone is not None and self._entries[own].shape == self._entries[place.variable].shape:
+                self._called[own] = f"{self._name(place.variable)}/{lone}"  # so that its pair is missed
 
-def _name_step(entries: Mapping[str, Entry], called: dict[str, str]) -> None:
-    """Call the one training step as TF1's, if that is not there: Keras's optimizers have it under their own scope."""
-    names = {called.get(name, name): name for name in entries}
-    if TRAINING_STEP in names:
-        return
-    steps = [own for name, own in names.items() if name.rpartition("/")[2] in STEPS and entries[own].shape == ()]
-    if len(steps) == 1:
-        called[steps[0]] = TRAINING_STEP
+    def name_step(self) -> None:
+        """Call the one training step as TF1's, if that is not there: Keras's optimizers have it under their own scope."""
+        names = {self._name(own): own for own in self._entries}
+        steps = [
+            own for name, own in names.items() if name.rpartition("/")[2] in STEPS and self._entries[own].shape == ()
+        ]
+        if TRAINING_STEP not in names and len(steps) == 1:
+            self._called[steps[0]] = TRAINING_STEP
