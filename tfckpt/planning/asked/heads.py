@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.base.issues import Issue, choose
@@ -63,7 +63,7 @@ def parse_head(text: str) -> AskedHead:
     )
 
 
-def target_of_head(to: str, texts: Collection[str]) -> str:
+def target_of_head(to: str, texts: Sequence[str]) -> str:
     """Return the target that a head's kind names, where none but the default is given.
 
     Raises: UsageError if the target is another, or nothing names one.
@@ -72,7 +72,7 @@ def target_of_head(to: str, texts: Collection[str]) -> str:
     if len(kinds) > 1 or (kinds and to not in (*kinds, AUTO, DEFAULT)):
         raise UsageError(f"head: it is of the target {' and '.join(map(repr, sorted(kinds)))}, and to is {to!r}")
     if texts and not kinds and to in (AUTO, DEFAULT):
-        issue = Issue("head-without-kind", texts[0] if isinstance(texts, (list, tuple)) else "", ", ".join(KINDS))
+        issue = Issue("head-without-kind", repr(texts[0]), ", ".join(KINDS))
         raise UsageError(issue._replace(remedies=choose(to=[*KINDS.values()])))
     return next(iter(kinds), to)
 
@@ -197,11 +197,11 @@ def _rename(builder: PlanBuilder, hub: dict[str, Entry], old: str, new: str, pat
     return inputs
 
 
-def head_candidates(builder_roles: Mapping[str, str], hub: Mapping[str, Entry], layout: ObjectRows) -> Iterator[str]:
+def head_candidates(roles: Mapping[str, str], hub: Mapping[str, Entry], layout: ObjectRows) -> Iterator[str]:
     """Yield the names of variables that may be the one head that a target lacks: matrices beside the model of its width.
 
     Args:
-        builder_roles: what each tensor is for, by its own name.
+        roles: what each tensor is for, by its own name.
         hub: what the source holds, by hub name.
         layout: the target.
     """
@@ -214,6 +214,6 @@ def head_candidates(builder_roles: Mapping[str, str], hub: Mapping[str, Entry], 
     for name, entry in hub.items():
         is_beside = name not in wanted and name.partition("/")[0] not in within
         is_other = any(head.matches(name) for head in layout.family.heads)
-        is_weight = len(entry.shape) == 2 and builder_roles.get(entry.name) not in BESIDE
+        is_weight = len(entry.shape) == 2 and roles.get(entry.name) not in BESIDE
         if is_beside and not is_other and is_weight and (size is None or size in entry.shape):
             yield entry.name
