@@ -463,3 +463,27 @@ def test_what_is_no_head_is_refused(
     source = save({**body, "a/kernel": KERNEL, "a/other": KERNEL, "a/bias": BIAS})
     with pytest.raises(TfckptError, match=why):
         tfckpt.plan(source, **options)
+
+
+@pytest.mark.parametrize("names", [("{}/adam_m", "{}/adam_v"), ("{}/Adam", "{}/Adam_1")])
+@pytest.mark.parametrize("optimizer", ["adam-weight-decay", "adamw"])
+def test_the_slots_of_a_partitioned_variable_are_joined(
+    model: Tensors, save: Callable[[Tensors], str], tmp_path: Path, names: tuple[str, str], optimizer: Any
+) -> None:
+    state = slots(model, *names)
+    google = {f"{of}/adam_{'mv'[number]}": state[name.format(of)] for of in model for number, name in enumerate(names)}
+    whole = {**model, **google, "global_step": np.int64(7)}
+    config = DATA / "bert_config.json"
+    tfckpt.save(tmp_path / "whole.ckpt", whole)
+    tfckpt.convert(tmp_path / "whole.ckpt", tmp_path / "right", slots="convert", optimizer=optimizer, config=config)
+    cut = {
+        "bert/embeddings/word_embeddings": (0, [10, 20]),
+        "bert/encoder/layer_0/attention/self/query/kernel": (1, [3]),
+    }
+    for of, (axis, places) in cut.items():
+        for name in names:
+            for number, part in enumerate(np.split(state.pop(name.format(of)), places, axis)):
+                state[name.format(f"{of}/part_{number}")] = part
+    source = save({**model, **state, "global_step": np.int64(7)})
+    tfckpt.convert(source, tmp_path / "out", slots="convert", optimizer=optimizer, prove=True)
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same

@@ -233,8 +233,8 @@ def test_what_is_wrong_with_slots_is_said_at_once(bert: str, tmp_path: Path) -> 
     tensors["bert/embeddings/word_embeddings/part_0/adam_m"] = table[:10]
     assert sorted(complaints(tensors, tmp_path)) == [
         "bert/embeddings/word_embeddings/adam_m: missing, though its other slot is there",
-        "bert/embeddings/word_embeddings/part_0/adam_m: the slot of one piece of bert/embeddings/word_embeddings, "
-        'and pieces are not joined; slots="drop" leaves all out',
+        "bert/embeddings/word_embeddings/part_0/adam_m: the pieces of this slot do not make up "
+        'bert/embeddings/word_embeddings; slots="drop" leaves all out',
         "bert/pooler/dense/bias/adam_v: missing, though its other slot is there",
         "bert/pooler/dense/kernel/adam_m: expected float32[8, 8], as bert/pooler/dense/kernel, got float32[8, 4]",
         "global_step: missing, and the optimizer needs it for optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE",

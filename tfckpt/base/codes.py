@@ -141,9 +141,7 @@ COMPLAINTS: Mapping[str, str] = {
     ),
     # of optimizer state
     "no-slots": "no optimizer state: none of the variables has {expected}",
-    "slot-of-a-piece": (
-        '{subject}: the slot of one piece of {got}, and pieces are not joined; ``slots="drop"`` leaves all out'
-    ),
+    "slot-of-a-piece": ('{subject}: the pieces of this slot do not make up {got}; ``slots="drop"`` leaves all out'),
     "missing-slot": "{subject}: {got}, though its other slot is there",
     "missing-step": "{subject}: {got}, and the optimizer needs it for {expected}",
     "unknown-order": "the order in which {subject} keeps its slots is not known for {expected}; {got} needs none",

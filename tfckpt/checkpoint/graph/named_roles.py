@@ -98,11 +98,12 @@ def owners_of_names(entries: Iterable[Entry], roles: Mapping[str, str]) -> dict[
 
 
 class Place(NamedTuple):
-    """Where a name stands: a variable's, with a scope before it and parts behind it."""
+    """Where a name stands: a variable's, with a scope before it and parts behind it; of a piece of one, which piece."""
 
     scope: str
     variable: str
     suffix: str
+    piece: str = ""
 
 
 class _Names:
@@ -189,7 +190,7 @@ class _Names:
                 yield Place("", name[:cut], name[cut + 1 :])
             whole, _, piece = name[:cut].rpartition("/")
             if whole in self.entries and PIECE.fullmatch(piece):
-                yield Place("", whole, name[cut + 1 :])
+                yield Place("", whole, name[cut + 1 :], piece)
         for begin in cuts[:DEEPEST_SCOPE]:
             for end in (len(name), *cuts[: -LONGEST_SUFFIX - 1 : -1]):
                 owner = self.entries.get(name[begin + 1 : end]) if end > begin else None

@@ -207,17 +207,18 @@ class _Reading:
         """Call slots that are moments as google-research does; note those that have to be checked."""
         owners = self._owners(OPTIMIZER)
         found = find_moments(owners, self._entries)
-        found = {of: pairs for of, pairs in found.items() if self._roles().get(of) != OPTIMIZER}
+        found = {of: pairs for of, pairs in found.items() if self._roles().get(of[0]) != OPTIMIZER}
         if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
             several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
-            issue = Issue("moments-in-doubt", some(doubtful, 1), got=several, origin=self._source)
+            issue = Issue("moments-in-doubt", some([of for of, _ in doubtful], 1), got=several, origin=self._source)
             raise PlanError([issue._replace(remedies=(give(slots=DROP),))])
         around: dict[tuple[str, str], str] = {}  # what stands around variables' names in those of moments
-        for of, (moments,) in ((of, pairs) for of, pairs in found.items() if pairs):
+        for (variable, piece), (moments,) in ((of, pairs) for of, pairs in found.items() if pairs):
+            of = "/".join(filter(None, (self._name(variable), piece)))
             slots = dict(zip((moments.first, moments.second), ADAM_SLOTS.values(), strict=True))
             is_new = any((owners[own].scope, owners[own].suffix) not in around for own in slots)
             around.update(((owners[own].scope, owners[own].suffix), slot) for own, slot in slots.items())
-            names = {own: f"{self._name(of)}/{slot}" for own, slot in slots.items()}
+            names = {own: f"{of}/{slot}" for own, slot in slots.items()}
             if is_new and any(self._name(own) != name for own, name in names.items()):
                 self._notes.append(
                     Issue("taken-as", ", ".join(slots), ", ".join(slots.values()), "an optimizer's moments")
@@ -225,7 +226,7 @@ class _Reading:
             self._called.update(names)
             self._checked.update([moments.second] if moments.is_numbered else [])
         for own, place in owners.items():
-            lone = None if found.get(place.variable) else around.get((place.scope, place.suffix))
+            lone = None if found.get((place.variable, place.piece)) else around.get((place.scope, place.suffix))
             if lone is not None and self._entries[own].shape == self._entries[place.variable].shape:
                 self._called[own] = f"{self._name(place.variable)}/{lone}"  # so that its pair is missed
 

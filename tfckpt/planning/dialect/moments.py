@@ -39,18 +39,20 @@ class Moments(NamedTuple):
     is_numbered: bool
 
 
-def find_moments(owners: Mapping[str, Place], entries: Mapping[str, Entry]) -> dict[str, list[Moments]]:
-    """Return for each variable that has slots the pairs of them that may be its moments: one, if that is clear.
+def find_moments(owners: Mapping[str, Place], entries: Mapping[str, Entry]) -> dict[tuple[str, str], list[Moments]]:
+    """Return for each variable that has slots, and each piece of one, the pairs of them that may be its moments.
 
     Args:
         owners: where each slot stands, by its name.
         entries: by name.
+    Returns:
+        By the name of the variable, and of the piece: one pair, if it is clear which it is.
     """
-    slots: dict[str, dict[Around, str]] = {}
+    slots: dict[tuple[str, str], dict[Around, str]] = {}
     for name, place in owners.items():
-        if place.suffix and entries[name].shape == entries[place.variable].shape:
-            slots.setdefault(place.variable, {})[place.scope, place.suffix] = name
-    return {variable: _pairs(around) for variable, around in slots.items()}
+        if place.suffix and (place.piece or entries[name].shape == entries[place.variable].shape):
+            slots.setdefault((place.variable, place.piece), {})[place.scope, place.suffix] = name
+    return {of: _pairs(around) for of, around in slots.items()}
 
 
 def _pairs(slots: Mapping[Around, str]) -> list[Moments]:

@@ -9,6 +9,7 @@ Source: google-research/bert optimization.py; tf_keras/src/optimizers/legacy/ada
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -39,10 +40,13 @@ from tfckpt.families.language.optimizer import (
 from tfckpt.families.language.target import Target, TargetVariable, placed_variables
 from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
-from tfckpt.planning.steps import Fill, NotNegative, Op, Step, carrying, filling
+from tfckpt.planning.steps import Fill, Input, NotNegative, Op, Step, carrying, filling
 
 DROP, CONVERT, KEEP = "drop", "convert", "keep"
 RATE, SCHEDULED_RATE = "rate", "scheduled rate"  # what a setting is, whatever an optimizer calls it
+PIECE = re.compile(
+    rf"(.+)/part_([0-9]{{1,9}})/({'|'.join(ADAM_SLOTS.values())})"
+)  # of a slot of a partitioned variable
 ROOT_EDGE = "optimizer"  # what Model Garden's trainers call it
 
 
@@ -71,7 +75,52 @@ def parse_options(slots: str | None, optimizer: str | None, learning_rate: float
 def state_names(hub: Mapping[str, Entry], targets: Sequence[str]) -> set[str]:
     """Return the hub names of the optimizer's state for these variables, and the training step."""
     slots = {f"{name}/{slot}" for name in targets for slot in ADAM_SLOTS.values()}
-    return (slots | {TRAINING_STEP}) & hub.keys()
+    pieces = {name for name in hub if (of := piece_of(name)) is not None and of[0] in slots}
+    return ((slots | {TRAINING_STEP}) & hub.keys()) | pieces
+
+
+def piece_of(name: str) -> tuple[str, int] | None:
+    """Return of which slot a hub name is a piece, and which one: TF1 saves those of a partitioned variable one by one.
+
+    >>> piece_of("kernel/part_2/adam_m")
+    ('kernel/adam_m', 2)
+    """
+    match = PIECE.fullmatch(name)
+    return None if match is None else (f"{match[1]}/{match[3]}", int(match[2]))
+
+
+class Pieces(NamedTuple):
+    """A slot in pieces, and the axis along which they are joined."""
+
+    entries: list[Entry]
+    axis: int
+
+
+def find_pieces(hub: Mapping[str, Entry], builder: PlanBuilder) -> dict[str, Pieces]:
+    """Return the slots that are there in pieces, by hub name; complain about those that do not make up their variable."""
+    found: dict[str, dict[int, Entry]] = {}
+    for name, entry in hub.items():
+        if (of := piece_of(name)) is not None:
+            found.setdefault(of[0], {})[of[1]] = entry
+    pieces: dict[str, Pieces] = {}
+    for name, numbered in found.items():
+        variable = hub.get(name.rpartition("/")[0])
+        entries = [numbered[number] for number in sorted(numbered)]
+        axes = (
+            [axis for axis in range(len(variable.shape)) if _make_up(entries, variable.shape, axis)] if variable else []
+        )
+        if len(axes) == 1 and sorted(numbered) == list(range(len(numbered))) and name not in hub:
+            pieces[name] = Pieces(entries, axes[0])
+        elif variable is not None:
+            builder.complain("slot-of-a-piece", entries[0].name, "", variable.name, give(slots=DROP))
+    return pieces
+
+
+def _make_up(entries: Sequence[Entry], shape: tuple[int, ...], axis: int) -> bool:
+    """Whether pieces have a shape together if they are joined along this axis."""
+    others = {(*entry.shape[:axis], *entry.shape[axis + 1 :]) for entry in entries if len(entry.shape) == len(shape)}
+    is_like = others == {(*shape[:axis], *shape[axis + 1 :])} and all(len(e.shape) == len(shape) for e in entries)
+    return is_like and sum(entry.shape[axis] for entry in entries) == shape[axis]
 
 
 class State(NamedTuple):
@@ -106,7 +155,11 @@ def convert_state(
     state = State([], [])
     names = dict.fromkeys(name for variable in target.variables for name in variable.names)
     assert target.graph is not None
-    _check_pieces(hub, builder)
+    pieces = find_pieces(hub, builder)
+    joined = {
+        name: found.entries[0]._replace(shape=hub[name.rpartition("/")[0]].shape) for name, found in pieces.items()
+    }
+    hub = {**hub, **joined} if joined else hub
     if not any(f"{name}/{slot}" in hub for name in names for slot in ADAM_SLOTS.values()):
         builder.complain("no-slots", expected=" or ".join(ADAM_SLOTS.values()))
         return state
@@ -115,9 +168,9 @@ def convert_state(
     for name in names:
         _check_pair(name, hub, gone, builder)
     if options.optimizer.lists:
-        _add_lists(options.optimizer, layout, target, bound, hub, written, state, builder)
+        _add_lists(options.optimizer, layout, target, bound, hub, written, state, builder, pieces)
     else:
-        _add_slots(target, bound, hub, written, state)
+        _add_slots(target, bound, hub, written, state, pieces)
     return state
 
 
@@ -149,15 +202,6 @@ def _add_settings(
     for entry in settings.values():
         if entry.name not in taken:
             builder.drop(entry, OPTIMIZER)
-
-
-def _check_pieces(hub: Mapping[str, Entry], builder: PlanBuilder) -> None:
-    """Complain about slots of partitioned variables, which TF1 saves as one variable for each piece."""
-    for name in hub:
-        owner, _, slot = name.rpartition("/")
-        whole, _, piece = owner.rpartition("/")
-        if slot in ADAM_SLOTS.values() and piece.startswith("part_") and whole in hub:
-            builder.complain("slot-of-a-piece", name, "", whole, give(slots=DROP))
 
 
 def _check_pair(name: str, hub: Mapping[str, Entry], gone: Mapping[str, str], builder: PlanBuilder) -> None:
@@ -210,7 +254,14 @@ def _add_node(graph: ObjectGraph, path: str, key: str) -> int:
 
 
 def _slot_step(
-    variable: TargetVariable, slot: str, key: str, bound: Bound, hub: Mapping[str, Entry], step: Step, number: int
+    variable: TargetVariable,
+    slot: str,
+    key: str,
+    bound: Bound,
+    hub: Mapping[str, Entry],
+    step: Step,
+    number: int,
+    pieces: Mapping[str, Pieces],
 ) -> tuple[Entry, Step] | None:
     """Return the step for a slot, in the form of its variable's, which is the one of this number with its hub name."""
     copies = bound.copies.get(f"{variable.name}/{slot}", ())
@@ -222,6 +273,10 @@ def _slot_step(
     found = [entry for name in variable.names if (entry := hub.get(f"{name}/{slot}")) is not None]
     if len(found) < len(variable.names) or step.fill is not None:
         return None
+    if (parts := pieces.get(f"{variable.name}/{slot}")) is not None and len(step.inputs) == 1:
+        checks = (_checks(bound, f"{variable.name}/part_{number}/{slot}") for number in range(len(parts.entries)))
+        read = (Input(e.name, e.data_type, e.shape, ops=ops) for e, ops in zip(parts.entries, checks, strict=True))
+        return found[0], step._replace(target=key, inputs=tuple(read), axis=parts.axis, ops=step.inputs[0].ops)
     inputs = tuple(
         of._replace(source=entry.name, data_type=entry.data_type, ops=(*_checks(bound, f"{name}/{slot}"), *of.ops))
         for name, of, entry in zip(variable.names, step.inputs, found, strict=True)
@@ -246,7 +301,12 @@ def _numbers(variables: Sequence[TargetVariable]) -> list[int]:
 
 
 def _add_slots(
-    target: Target, bound: Bound, hub: Mapping[str, Entry], written: Mapping[str, Step], state: State
+    target: Target,
+    bound: Bound,
+    hub: Mapping[str, Entry],
+    written: Mapping[str, Step],
+    state: State,
+    pieces: Mapping[str, Pieces],
 ) -> None:
     """Add slot variables as the graph of a legacy optimizer has them: no edge leads there."""
     graph = target.graph
@@ -258,7 +318,7 @@ def _add_slots(
         for variable, number in zip(target.variables, of_name, strict=True):
             key = variable_key(f"{variable.key.partition(ATTRIBUTES)[0]}{SLOT_MARK}{ROOT_EDGE}/{slot}")
             step = written.get(variable.key)
-            found = None if step is None else _slot_step(variable, name, key, bound, hub, step, number)
+            found = None if step is None else _slot_step(variable, name, key, bound, hub, step, number, pieces)
             if found is not None:
                 optimizer.slot_variables.append(SlotVariable(numbers[variable.key], slot, len(graph.nodes)))
                 graph.nodes.append(Node(attributes=[Attribute(VARIABLE_VALUE, key)], has_checkpoint_values=True))
@@ -274,6 +334,7 @@ def _add_lists(
     written: Mapping[str, Step],
     state: State,
     builder: PlanBuilder,
+    pieces: Mapping[str, Pieces],
 ) -> None:
     """Add slots as a new Keras optimizer keeps them: in the order of its variables, zeros where the source has none."""
     order = variable_order(layout, hub)
@@ -295,7 +356,7 @@ def _add_lists(
             step = written.get(variable.key)
             if step is None:
                 continue  # complained about already
-            found = _slot_step(variable, name, variable_key(path), bound, hub, step, of_name[place])
+            found = _slot_step(variable, name, variable_key(path), bound, hub, step, of_name[place], pieces)
             if found is not None:
                 state.steps.append(found)
             else:
