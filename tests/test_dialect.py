@@ -487,3 +487,7 @@ def test_the_slots_of_a_partitioned_variable_are_joined(
     source = save({**model, **state, "global_step": np.int64(7)})
     tfckpt.convert(source, tmp_path / "out", slots="convert", optimizer=optimizer, prove=True)
     assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same
+    cut_again: dict[str, Any] = {"slots": "convert", "optimizer": optimizer, "vocab_size": 25, "overwrite": True}
+    tfckpt.convert(tmp_path / "whole.ckpt", tmp_path / "right", config=config, **cut_again)
+    tfckpt.convert(source, tmp_path / "out", prove=True, **cut_again)
+    assert tfckpt.diff(tmp_path / "out", tmp_path / "right").same

@@ -59,26 +59,36 @@ def resize_steps(
         letters = [letter for letter, name in fields.items() if name == field]
         changed: dict[int, list[str]] = {}
         for number, step in enumerate(resized):
-            letter = next((letter for letter in letters if letter in step.letters), None)
-            if letter is not None and step.axes is not None:
-                changed.setdefault(step.letters[letter], []).append(step.source or step.target)
-                resized[number] = _resize(step, letter, size, resizing.fill, builder)
+            named = _named(step)
+            letter = next((letter for letter in letters if named is not None and letter in named.letters), None)
+            if letter is not None and named is not None:
+                changed.setdefault(named.letters[letter], []).append(step.source or step.target)
+                resized[number] = _resize(step, named, letter, size, resizing.fill, builder)
         if not changed and not builder.has_mismatch(field):
             builder.complain("no-such-size", field, str(size))
         notes += [_note(field, old, size, names, resizing.fill) for old, names in changed.items()]
     return resized, notes
 
 
-def _resize(step: Step, letter: str, size: int, fill: str, builder: PlanBuilder) -> Step:
-    old = step.letters[letter]
+def _ops(step: Step) -> tuple[Op, ...]:
+    """Return what becomes of a step's values: of those of its one input, or of all of its inputs together."""
+    return step.ops or step.inputs[0].ops
+
+
+def _named(step: Step) -> Rearrange | None:
+    """Return the first operation that names a step's axes."""
+    return next((op for op in _ops(step) if isinstance(op, Rearrange)), None)
+
+
+def _resize(step: Step, named: Rearrange, letter: str, size: int, fill: str, builder: PlanBuilder) -> Step:
+    old = named.letters[letter]
     if size == old:
         return step
-    assert step.axes is not None
     if step.data_type not in NUMERIC:
         builder.complain("no-numbers", step.source, got=step.dtype_name)
         return step
-    (first,) = step.inputs
-    moves = [op for op in first.ops if isinstance(op, Rearrange)]
+    first = step.inputs[0]
+    moves = [op for op in _ops(step) if isinstance(op, Rearrange)]
     renewed = [op._replace(letters=Fixed({**op.letters, letter: size})) for op in moves]
     shape = axes.target_shape(renewed[-1].pattern, renewed[-1].letters)
     nbytes = item_size(step.data_type) * math.prod(shape)
@@ -87,12 +97,14 @@ def _resize(step: Step, letter: str, size: int, fill: str, builder: PlanBuilder)
     if old == 0 and fill == MEAN:
         builder.complain("no-mean", step.source, "", "", ZEROED)
         return step
-    source = axes.parse(step.axes)[0]
+    source = axes.parse(named.pattern)[0]
     if (letter,) not in source:
-        builder.complain("joined-axis", step.source, step.axes, str(old))
+        builder.complain("joined-axis", step.source, named.pattern, str(old))
         return step
-    ops: tuple[Op, ...] = (*step.resizes, Resize(source.index((letter,)), old, size, fill), *renewed)
-    return step._replace(shape=shape, nbytes=nbytes, inputs=(first._replace(ops=ops),))
+    others = [op for op in _ops(step) if not isinstance(op, Rearrange)]
+    ops: tuple[Op, ...] = (*others, Resize(source.index((letter,)), old, size, fill), *renewed)
+    resized = step._replace(shape=shape, nbytes=nbytes)
+    return resized._replace(ops=ops) if step.ops else resized._replace(inputs=(first._replace(ops=ops),))
 
 
 def _note(field: str, old: int, new: int, names: Sequence[str], fill: str) -> Issue:
