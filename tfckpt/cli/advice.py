@@ -60,8 +60,9 @@ def next_commands(
     if (swapped := _swapped(error, args, argv)) is not None:
         return [swapped.text] if works(swapped, parse) else []
     for remedies in [*_alternatives(error), _by_kind(error, args, argv)]:
-        found = [c.text for remedy in _choices(remedies) if (c := _command(remedy, args, argv)) and works(c, parse)]
-        if found:
+        choices = _choices(remedies)
+        found = [c.text for remedy in choices if (c := _command(remedy, args, argv)) and works(c, parse)]
+        if found and len(found) == len(choices):  # of a choice, no part is said: it would look like all
             return found
     return []
 

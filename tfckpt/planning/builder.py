@@ -54,7 +54,7 @@ class PlanBuilder:
         dialect: Dialect = PLAIN,
     ) -> None:
         self.source, self.entries, self.excluded, self.config = source, entries, excluded, config
-        self.roles = {**roles, **dialect.roles} if dialect.roles else roles
+        self.roles = roles
         self.dialect = dialect
         self.kept: dict[str, Entry] = {}
         self.rules: dict[str, str] = {}  # of what an exclusion takes, by name

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfckpt.base.arguments import whole_number
@@ -13,7 +12,7 @@ from tfckpt.base.issues import Issue, leave_out
 from tfckpt.base.options import AUTO, DEFAULT, TF1_NAME, ModelOptions, NamedOptions, Request, given, options_of
 from tfckpt.bundle.listing import collector_paused
 from tfckpt.bundle.values.entry import Entry
-from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY, ObjectGraph
+from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
 from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.errors import ConfigError, PlanError, UsageError, remedied
 from tfckpt.families.catalog import CATALOG, TF1, Catalog
@@ -28,7 +27,7 @@ from tfckpt.planning.bound import Bound
 from tfckpt.planning.builder import PlanBuilder
 from tfckpt.planning.building import add_constructors
 from tfckpt.planning.config import Config, find_beside, find_config, read_config
-from tfckpt.planning.dialect.dialect import asks_for_names, read_dialect, substitutions_of
+from tfckpt.planning.dialect.dialect import Dialect, asks_for_names, named_roles, read_dialect, substitutions_of
 from tfckpt.planning.dialect.scopes import find_roots, several_models
 from tfckpt.planning.exclusion import Exclusion
 from tfckpt.planning.fitting.checks import RELATIVE_POSITIONS
@@ -132,9 +131,8 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     entries = checkpoint.entries()
     if checkpoint.object_graph is not None and asks_for_names(request):
         raise UsageError(f"{', '.join(options_of(NamedOptions))}: only for a source whose names are a TF1 model's own")
-    roles = cache(lambda: _named_roles(entries))
     moments = request["slots"] == CONVERT and checkpoint.object_graph is None
-    dialect = read_dialect(checkpoint.prefix, entries, request, catalog, roles, moments=moments)
+    dialect = read_dialect(checkpoint.prefix, entries, request, catalog, moments=moments)
     called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
     names = list(called.values())
     to = target_of_head(request["to"], request["head"]) if request["head"] else request["to"]
@@ -157,7 +155,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     family = match.family if match else layout.family
     config = None if family is None else _config(checkpoint.prefix, request, layout, catalog, family)
     ask = _ask(checkpoint.prefix, request, layout)
-    found = _roles(entries, layout, match, graph, ask, roles)
+    found = _roles(entries, layout, match, graph, ask, dialect)
     builder = PlanBuilder(checkpoint.prefix, entries, excluded, found, config, dialect)
     fields = family.sizes if family else layout.sizes if isinstance(layout, Substitutions) else {}
     builder.know(fields, ask.num_heads, ask.resizing.sizes if ask.resizing else {})
@@ -165,11 +163,6 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
     return noting(plan, [*notes, *excluded.unused(called)])
-
-
-def _named_roles(entries: Iterable[Entry]) -> Mapping[str, str]:
-    """Return what each tensor is for by the names alone: object keys beside them do not count."""
-    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
 
 
 def _target_name(request: Request, catalog: Catalog) -> str:
@@ -247,10 +240,10 @@ def _mended(
     )
 
     prefix, entries = checkpoint.prefix, checkpoint.entries()
-    roles = cache(lambda: _named_roles(entries))
-    dialect = read_dialect(prefix, entries, request, catalog, roles)
+    dialect = read_dialect(prefix, entries, request, catalog)
     kept = dialect.named([entry for entry in entries if excluded.taking(entry.name) is None])
-    called = {dialect.name_of(entry): roles().get(entry.name, "") for entry in entries}
+    roles = dialect.roles or named_roles(entries)
+    called = {dialect.name_of(entry): roles.get(entry.name, "") for entry in entries}
     roots = find_roots([entry.name for entry in kept], catalog.families)
     if len(roots) > 1:
         raise several_models(prefix, roots, [entry for entry in kept if called[entry.name] not in BESIDE])
@@ -320,9 +313,9 @@ def _roles(
     match: Match | None,
     graph: ObjectGraph | None,
     ask: Ask,
-    named: Callable[[], Mapping[str, str]],
+    dialect: Dialect,
 ) -> Mapping[str, str]:
-    """Return what each tensor is for; of a source that is read by its names, what ``named`` finds.
+    """Return what each tensor is for; of a source that is read by its names, what these tell.
 
     A target that only renames asks for it only if it drops by it.
     """
@@ -330,7 +323,7 @@ def _roles(
         return find_roles(entries, graph)
     if layout.renames and not ask.drop_state:
         return {}
-    return named()
+    return dialect.roles or named_roles(entries)
 
 
 def _told(plan: Plan, layout: Layout, bound: Bound, ask: Ask, config: Config | None) -> Plan:

@@ -7,7 +7,7 @@ The tensors keep their own names, by which messages and steps know them; a plan 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tfckpt.base.issues import Issue, give
@@ -16,15 +16,15 @@ from tfckpt.base.substitutions import check_substitution, substituted, unused_pa
 from tfckpt.bundle.values.dtypes import FLOATING
 from tfckpt.bundle.values.entry import Entry
 from tfckpt.checkpoint.graph.named_roles import Place, owners_of_names
+from tfckpt.checkpoint.graph.object_graph import ATTRIBUTES, OBJECT_GRAPH_KEY
 from tfckpt.checkpoint.graph.optimizers import AVERAGE_NAMES
-from tfckpt.checkpoint.graph.roles import MODEL, MOVING_AVERAGE, OPTIMIZER
+from tfckpt.checkpoint.graph.roles import MODEL, MOVING_AVERAGE, OPTIMIZER, find_roles
 from tfckpt.errors import PlanError, UsageError, are, count_of, some
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.planning.dialect.moments import find_moments
 from tfckpt.planning.dialect.scopes import choose_root, find_roots, own_scope
 
-Roles = Callable[[], Mapping[str, str]]  # looks for what each tensor is for, by its own name
 NOTHING: Mapping[str, str] = Fixed({})
 STEPS = frozenset({TRAINING_STEP, "iter", "iteration", "iterations"})
 DROP = "drop"
@@ -38,7 +38,7 @@ class Dialect(NamedTuple):
     Attributes:
         called: what a tensor is called in the family's words, scope and all, where that is not its own name.
         rules: why a tensor is left out, if it is.
-        roles: what a tensor is for, where that changes: an average that is taken is the model's.
+        roles: what a tensor is for, where other names tell more than its own, or an average is the model's.
         checked: second moments that only a number tells from first ones, of which no value may be negative.
         notes: what to say of it.
     """
@@ -66,6 +66,11 @@ def asks_for_names(request: Request) -> bool:
     return bool(request["rename"] or request["source_scope"] or request["averages"] or request["head"])
 
 
+def named_roles(entries: Iterable[Entry]) -> Mapping[str, str]:
+    """Return what each tensor is for by the names alone: object keys beside them do not count."""
+    return find_roles([e for e in entries if ATTRIBUTES not in e.name and e.name != OBJECT_GRAPH_KEY], None)
+
+
 def substitutions_of(request: Request) -> tuple[list[Substitution], bool]:
     """Return the substitutions that a request has, and whether it asks for more to be found.
 
@@ -85,7 +90,7 @@ def substitutions_of(request: Request) -> tuple[list[Substitution], bool]:
 
 
 def read_dialect(
-    source: str, entries: Sequence[Entry], request: Request, catalog: Catalog, roles: Roles, *, moments: bool = False
+    source: str, entries: Sequence[Entry], request: Request, catalog: Catalog, *, moments: bool = False
 ) -> Dialect:
     """Return what a source's tensors are called.
 
@@ -94,17 +99,18 @@ def read_dialect(
         entries: all that it holds.
         request: what is asked for.
         catalog: the families that it may be of.
-        roles: what each tensor is for.
         moments: whether an optimizer's state goes along to another optimizer.
     Raises: UsageError if no model has the scope, or nothing is an average; PlanError if a variable has several moments.
     """
     called = _without_outputs(entries)
     if not (asks_for_names(request) or moments):
         return Dialect(Fixed(called)) if called else PLAIN
-    reading = _Reading(source, entries, roles, called)
+    reading = _Reading(source, entries, called)
     if request["source_scope"]:
+        reading.find_roles()
         reading.take_root(request["source_scope"], catalog)
     reading.rename(substitutions_of(request)[0])
+    reading.find_roles()
     if request["averages"]:
         reading.take_averages()
     if moments:
@@ -123,21 +129,31 @@ def _without_outputs(entries: Sequence[Entry]) -> dict[str, str]:
 class _Reading:
     """A dialect while it is found out, one kind of name after another; arguments as `read_dialect` has them."""
 
-    def __init__(self, source: str, entries: Sequence[Entry], roles: Roles, called: dict[str, str]) -> None:
-        self._source, self._roles = source, roles
+    def __init__(self, source: str, entries: Sequence[Entry], called: dict[str, str]) -> None:
+        self._source = source
         self._entries = {entry.name: entry for entry in entries}
         self._called, self._rules = called, dict[str, str]()
+        self._spelled: dict[str, str] = {}  # own names by the names under which roles were told
+        self._roles: Mapping[str, str] = {}
         self._averages: dict[str, str] = {}  # those that are taken, with the own names of their variables
         self._checked: set[str] = set()
         self._notes: list[Issue] = []
 
     def dialect(self) -> Dialect:
         """Return what was found."""
-        roles = Fixed(dict.fromkeys(self._averages, MODEL))
+        roles = Fixed({**self._roles, **dict.fromkeys(self._averages, MODEL)})
         return Dialect(Fixed(self._called), Fixed(self._rules), roles, frozenset(self._checked), tuple(self._notes))
 
     def _name(self, own: str) -> str:
         return self._called.get(own, own)
+
+    def find_roles(self) -> None:
+        """Tell by the names so far what each tensor is for."""
+        self._spelled = {self._name(own): own for own in self._entries}
+        self._roles = {self._spelled[name]: role for name, role in named_roles(self._named()).items()}
+
+    def _named(self) -> list[Entry]:
+        return [self._entries[own]._replace(name=name) for name, own in self._spelled.items()]
 
     def take_root(self, scope: str, catalog: Catalog) -> None:
         """Take the model under a scope, and leave out what is another one's; say what may be of any of them.
@@ -155,7 +171,7 @@ class _Reading:
                 self._called[name] = chosen.called + name.removeprefix(chosen.root)
             elif name.startswith(others) or (is_bare and not name.startswith(before)):
                 self._rules[name] = f"not of the model at {chosen.root.rstrip('/')!r}"
-            elif others and not (before and name.startswith(before)) and self._roles().get(name) == MODEL:
+            elif others and not (before and name.startswith(before)) and self._roles.get(name) == MODEL:
                 anyones.append(name)
         if anyones:
             self._notes.append(Issue("of-any-model", some(anyones, MOST_NAMED), repr(chosen.root.rstrip("/"))))
@@ -180,34 +196,35 @@ class _Reading:
         several = next((of for of, count in Counter(self._averages.values()).items() if count > 1), None)
         if several is not None:
             raise UsageError(f"averages: {self._source}: {several} has several")
-        lonely = [n for n, role in self._roles().items() if role == MOVING_AVERAGE and n not in owners]
+        lonely = [n for n, role in self._roles.items() if role == MOVING_AVERAGE and n not in owners]
         for name in lonely:  # the variable itself was not saved
-            of, _, last = name.rpartition("/")
-            if of and last in AVERAGE_NAMES and of not in self._entries and name not in self._rules:
+            of, _, last = self._name(name).rpartition("/")
+            if of and last in AVERAGE_NAMES and of not in self._spelled and name not in self._rules:
                 self._averages[name] = of
         if not self._averages:
             raise UsageError(f"averages: {self._source}: no variable has a moving average")
         self._called.update((name, self._name(of)) for name, of in self._averages.items())
         self._rules.update((of, "its moving average is taken") for of in self._averages.values() if of in self._entries)
-        raw = [name for name, role in self._roles().items() if role == MODEL and name not in self._rules]
+        raw = [name for name, role in self._roles.items() if role == MODEL and name not in self._rules]
         rest = f"{are(raw, 'variable', 'has', 'have')} none: {some(raw, MOST_NAMED)}" if raw else "none is without one"
         self._notes.append(Issue("averages-taken", expected=count_of(self._averages, "variable"), got=rest))
 
     def _has_average(self, name: str, of: str) -> bool:
         dtypes = {self._entries[name].data_type, self._entries[of].data_type}
-        return of not in self._rules and self._roles()[of] == MODEL and dtypes <= {*FLOATING}
+        return of not in self._rules and self._roles[of] == MODEL and dtypes <= {*FLOATING}
 
     def _owners(self, role: str) -> dict[str, Place]:
-        """Return of the tensors that have a role where each stands."""
-        return owners_of_names(
-            self._entries.values(), {n: found for n, found in self._roles().items() if found == role}
-        )
+        """Return of the tensors that have a role where each stands, all by own names."""
+        roles = {name: role for name, own in self._spelled.items() if self._roles.get(own) == role}
+        owners = owners_of_names(self._named(), roles)
+        own = self._spelled
+        return {own[name]: place._replace(variable=own[place.variable]) for name, place in owners.items()}
 
     def name_moments(self) -> None:
         """Call slots that are moments as google-research does; note those that have to be checked."""
         owners = self._owners(OPTIMIZER)
         found = find_moments(owners, self._entries)
-        found = {of: pairs for of, pairs in found.items() if self._roles().get(of[0]) != OPTIMIZER}
+        found = {of: pairs for of, pairs in found.items() if self._roles.get(of[0]) != OPTIMIZER}
         if doubtful := [of for of, pairs in found.items() if len(pairs) > 1]:
             several = ", ".join(name for pair in found[doubtful[0]] for name in pair[:2])
             issue = Issue("moments-in-doubt", some([of for of, _ in doubtful], 1), got=several, origin=self._source)
