@@ -250,7 +250,7 @@ def test_jobs_that_cannot_all_be_run_are_refused_before_any_is_started(tmp_path:
     starts = [
         f"job 2: {here}/link/../{tmp_path.name}/a is the destination of job 1, too",
         f"job 3: which is the latest of {here}: this one, or job 1?",
-        "job 4: 'too' is no option of a conversion; there are config, dest, exclude, ",
+        "job 4: 'too' is no option of a conversion; there are averages, config, dest, exclude, ",
         "job 4: 'progress' is no option",
         "job 5: no source",
         "job 5: no dest",

@@ -168,14 +168,7 @@ def slots_unknown_behind_some(draft: Draft) -> str:
 
 def slots_with_a_scope(draft: Draft) -> str:
     draft.without_state()
-    forms = [
-        "training/Adam/{}/m",
-        "training/AdamWarmup/{}/v",
-        "Optimizer/{}/Adam",
-        "optimizer/{}/LAMB",
-        "opt/{}/AdamW_1",
-    ]
-    form = draft.rng.choice(forms)
+    form = draft.rng.choice(["training/Adam/{}/m", "training/Adam/{}/v", "Optimizer/{}/Adam", "optimizer/{}/LAMB"])
     for name in draft.names():
         draft.add(form.format(name), draft.values(*draft.tensors[name].shape))
     return RIGHT
@@ -207,7 +200,7 @@ def training_state(draft: Draft) -> str:
 
 
 def averages(draft: Draft) -> str:
-    return _slots(draft, (draft.rng.choice(["ExponentialMovingAverage", "shadow", "ema"]),))
+    return _slots(draft, ("ExponentialMovingAverage",))
 
 
 def slot_without_its_variable(draft: Draft) -> str:
@@ -473,11 +466,6 @@ def layers_from_one(draft: Draft) -> str:
     return EITHER
 
 
-def layers_padded(draft: Draft) -> str:
-    draft.rename(lambda name: re.sub(r"(?<=/layer_)\d+", lambda match: f"{int(match[0]):02}", name))
-    return EITHER
-
-
 def first_scope_renamed(draft: Draft) -> str:
     word, untold = draft.word(*ROOTS), _is_network_alone(draft)
     end = draft.substitute(f"^{draft.root}/", f"{word}/", (f"^{word}/", f"{draft.root}/"))
@@ -587,7 +575,6 @@ KINDS = {
     "scope added inside": Kind(scope_added_inside, ("scopes",)),
     "layers renamed": Kind(layers_renamed, ("scopes",)),
     "layers from one": Kind(layers_from_one, ("scopes",)),
-    "layers padded": Kind(layers_padded, ("scopes",)),
     "first scope renamed": Kind(first_scope_renamed, ("scopes",)),
     "first scope missing": Kind(first_scope_missing, ("scopes",)),
     "scope before all": Kind(scope_before_all, ("scopes",)),
