@@ -128,12 +128,14 @@ def dense(start: str, rows: int = 8, columns: int = 8) -> dict[str, Any]:
             {"bert/encoder/layer_0/attention/output/adapter/beta": np.full(8, 7, np.float32)},
         ),
         ("bert/encoder/layer_1/attention/self/query/.*", dense("bert/encoder/layer_1/attention/self/lora")),
+        ("bert/embeddings/LayerNorm/gamma", {"bert/embeddings/other/beta": np.full(8, 7, np.float32)}),
     ],
     ids=[
         "an adapter for a pooler",
         "a head for a pooler",
         "one of a scope that is there",
         "a query that other layers have",
+        "a beta for a gamma",
     ],
 )
 def test_what_may_be_something_else_is_never_paired(tmp_path: Path, gone: str, more: dict[str, Any]) -> None:

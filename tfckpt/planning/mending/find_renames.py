@@ -21,7 +21,7 @@ from tfckpt.checkpoint.graph.roles import BESIDE, find_roles
 from tfckpt.families.language.axes import parse
 from tfckpt.families.language.family import POOLER
 from tfckpt.families.language.layouts import ObjectRows
-from tfckpt.families.language.rules import NUMBER_MARK, numbers_in, scopes_before
+from tfckpt.families.language.rules import CHOICES, NUMBER_MARK, numbers_in, scopes_before
 from tfckpt.families.language.target import TargetVariable, build_target, lacking, placed_parts
 
 MOST_SUBSTITUTIONS = 12
@@ -298,8 +298,9 @@ class _Rivals:
     def allow(self, stray: str, name: str) -> bool:
         """Whether the one may be the other.
 
-        No source has what its family does not know; a pooler may be missing, so only one that is called so is one; a scope
-        that holds something already has no other name; and of what has twins, as a query has, all layers have one name.
+        What is called beta is no gamma; no source has what its family does not know; a pooler may be missing, so only one
+        that is called so is one; a scope that holds something already has no other name; and of what has twins, as a query
+        has, all layers have one name.
         """
         before, old, new, after = _difference(stray, name)
         if self._unknown is not None and self._unknown.matches(name):
@@ -308,10 +309,18 @@ class _Rivals:
             return False
         if old and new and after and "/".join([*before, *new, ""]) in self._scopes:
             return False
+        if any(_is_another_of(choice, old, new) for choice in CHOICES.values()):
+            return False
         has_twins = (
             len(new) == 1 and self._twins.get(_without_part(name, len(before), self._patterns.get(name, "")), 0) > 1
         )
         return not (has_twins and _unnumbered(name) in self._known)
+
+
+def _is_another_of(choice: Collection[str], old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether two names say different things where one of these is to be said."""
+    found = {*old} & {*choice}, {*new} & {*choice}
+    return all(found) and found[0] != found[1]
 
 
 def _unnumbered(name: str) -> str:
@@ -417,9 +426,10 @@ def _substitutions(pairs: Mapping[str, str], names: Sequence[str]) -> list[Subst
         stem = tuple(re.sub(r"_?\d+$", "", part) for part in change.old)
         groups.setdefault((stem, change.new), {})[stray] = change
     for changes in sorted(groups.values(), key=_size):
-        others = [*names, *(stray for stray in pairs if stray not in changes)]
+        others = {stray: name for stray, name in pairs.items() if stray not in changes}
         meant = {stray: pairs[stray] for stray in changes}
-        short = next((s for s in _spellings(list(changes.values())) if _changes_only(s, meant, others)), None)
+        fitting = (s for s in _spellings(list(changes.values())) if _changes_only(s, meant, names))
+        short = next((s for s in fitting if _leads_on(s, others)), None)
         if short is not None:
             return [short]
     first = min(groups.values(), key=_size, default={})
@@ -462,6 +472,17 @@ def _spellings(changes: Sequence[_Change]) -> Iterator[Substitution]:
     for start in starts:
         for end in ends:
             yield start + core + end, new
+
+
+def _leads_on(substitution: Substitution, pairs: Mapping[str, str]) -> bool:
+    """Whether a substitution that changes other names along makes them more like those that they are paired with."""
+    changed = {stray: new for stray in pairs if (new := substituted(stray, [substitution])) != stray}
+    return all(_unlike(new, pairs[stray]) < _unlike(stray, pairs[stray]) for stray, new in changed.items())
+
+
+def _unlike(stray: str, name: str) -> int:
+    _, old, new, _ = _difference(stray, name)
+    return len(old) + len(new)
 
 
 def _changes_only(substitution: Substitution, meant: Mapping[str, str], names: Sequence[str]) -> bool:
