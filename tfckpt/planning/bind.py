@@ -105,7 +105,8 @@ def bind_hub(builder: PlanBuilder, layout: ObjectRows, heads: Collection[str] = 
         return None
     hub: dict[str, Entry] = {}
     for entry in builder.kept.values():
-        first = hub.setdefault(called.get(entry.name, entry.name).removeprefix(scope), entry)
+        name = called.get(entry.name, entry.name) if called else entry.name
+        first = hub.setdefault(name.removeprefix(scope), entry)
         if first is not entry:
             builder.complain("same-but-for-scope", first.name, repr(scope), entry.name)
     left_out = {called.get(entry.name, entry.name): entry for entry in taken}

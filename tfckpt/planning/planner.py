@@ -195,13 +195,14 @@ def _in_order(builder: PlanBuilder, target: Target, steps: Sequence[tuple[Entry,
 def _drop(builder: PlanBuilder, bound: Bound, settled: Collection[str], layout: Layout) -> list[Entry]:
     """Drop what has a rule; return the variables that the target neither takes nor drops."""
     strays: list[Entry] = []
-    stored = {_stored(entry): name for name, entry in bound.hub.items() if name in settled and entry.crc32c}
+    stored: dict[tuple[object, ...], str] | None = None  # most have no head that could be stored twice
     for name, entry in bound.hub.items():
         if name in settled:
             continue
         rule = drop_rule(builder, name, entry, layout) or builder.excluded.unasked.get(entry.name)
-        if rule is None and _stored(entry) in stored and layout.family is not None and layout.family.is_in_heads(name):
-            rule = another_copy(stored[_stored(entry)])
+        if rule is None and layout.family is not None and layout.family.is_in_heads(name):
+            stored = stored or {_stored(e): n for n, e in bound.hub.items() if n in settled and e.crc32c}
+            rule = another_copy(stored[_stored(entry)]) if _stored(entry) in stored else None
         if rule is not None:
             builder.drop(entry, rule)
         else:

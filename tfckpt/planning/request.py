@@ -133,14 +133,14 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
         raise UsageError(f"{', '.join(options_of(NamedOptions))}: only for a source whose names are a TF1 model's own")
     moments = request["slots"] == CONVERT and checkpoint.object_graph is None
     dialect = read_dialect(checkpoint.prefix, entries, request, catalog, moments=moments)
-    called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
-    names = list(called.values())
+    names = dialect.names(entries)
     to = target_of_head(request["to"], request["head"]) if request["head"] else request["to"]
     request = _with(request, {"to": to}) if to != request["to"] else request
     if to == AUTO and request["layout"] is None:
         from tfckpt.planning.choose import choose_target
 
         # An object-based source goes back to TF1, whatever model it holds.
+        called = {entry.name: dialect.name_of(entry) for entry in entries if entry.name not in dialect.rules}
         match = None if OBJECT_GRAPH_KEY in called else find_model(checkpoint, request, catalog, names, DEFAULT)[0]
         choice = choose_target(checkpoint.prefix, called, catalog, match=match, excluded=excluded)
         try:
@@ -162,7 +162,7 @@ def _make(checkpoint: Source, request: Request, catalog: Catalog, excluded: Excl
     bound = _bind(builder, request, layout, match, graph)
     plan = _told(plan_target(builder, bound, layout, ask), layout, bound, ask, config)
     plan = keep_names(plan) if request["keep_names"] else plan
-    return noting(plan, [*notes, *excluded.unused(called)])
+    return noting(plan, [*notes, *excluded.unused([entry.name for entry in entries])])
 
 
 def _target_name(request: Request, catalog: Catalog) -> str:

@@ -115,8 +115,9 @@ class _Names:
         self.entries = {_own_name(name, by_name): e for name, e in by_name.items()} if self._has_outputs else by_name
         self._firsts = {name.partition("/")[0] for name in self.entries}
         # Scopes in which an optimizer keeps what is called like anything else: Keras's for TF1, and those of beta1_power.
-        self._training = {name[: match.end(1)] for name in self.entries if (match := KERAS.match(name)) is not None}
-        self._powers = {above for above, _, last in (n.rpartition("/") for n in self.entries) if POWER.fullmatch(last)}
+        trained = (KERAS.match(name) for name in self.entries if f"{TRAINS}/" in name)
+        self._training = {match[1] for match in trained if match is not None}
+        self._powers = {name.rpartition("/")[0] for name in self.entries if "_power" in name and POWER.search(name)}
         self._touching: dict[str, bool] = {}  # whether a name below a scope touches another one by that scope
 
     def roles(self) -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tfckpt.base.issues import Issue, give
-from tfckpt.base.options import AUTO, Fixed, Request, Substitution
+from tfckpt.base.options import AUTO, Request, Substitution
 from tfckpt.base.substitutions import check_substitution, substituted, unused_patterns
 from tfckpt.bundle.values.dtypes import FLOATING
 from tfckpt.bundle.values.entry import Entry
@@ -25,7 +26,7 @@ from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.planning.dialect.moments import find_moments
 from tfckpt.planning.dialect.scopes import choose_root, find_roots, own_scope
 
-NOTHING: Mapping[str, str] = Fixed({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
 STEPS = frozenset({TRAINING_STEP, "iter", "iteration", "iterations"})
 DROP = "drop"
 OUTPUT = ":0"  # the first output of a variable's operation
@@ -52,6 +53,12 @@ class Dialect(NamedTuple):
     def name_of(self, entry: Entry) -> str:
         """Return what a tensor is called."""
         return self.called.get(entry.name, entry.name)
+
+    def names(self, entries: Iterable[Entry]) -> list[str]:
+        """Return what the tensors are called that stay."""
+        if not self.called and not self.rules:
+            return [entry.name for entry in entries]
+        return [self.name_of(entry) for entry in entries if entry.name not in self.rules]
 
     def named(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return the tensors that stay, each under what it is called."""
@@ -104,7 +111,7 @@ def read_dialect(
     """
     called = _without_outputs(entries)
     if not (asks_for_names(request) or moments):
-        return Dialect(Fixed(called)) if called else PLAIN
+        return Dialect(called) if called else PLAIN
     reading = _Reading(source, entries, called)
     if request["source_scope"]:
         reading.find_roles()
@@ -141,8 +148,8 @@ class _Reading:
 
     def dialect(self) -> Dialect:
         """Return what was found."""
-        roles = Fixed({**self._roles, **dict.fromkeys(self._averages, MODEL)})
-        return Dialect(Fixed(self._called), Fixed(self._rules), roles, frozenset(self._checked), tuple(self._notes))
+        roles = {**self._roles, **dict.fromkeys(self._averages, MODEL)}
+        return Dialect(self._called, self._rules, roles, frozenset(self._checked), tuple(self._notes))
 
     def _name(self, own: str) -> str:
         return self._called.get(own, own)

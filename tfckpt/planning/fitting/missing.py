@@ -58,6 +58,8 @@ def fill_biases(
 
     A head without a bias computes what one with zeros does. What an exclusion has taken is another matter.
     """
+    if not missing:
+        return [], []
     beside = _letters_by_object(steps)
     filled, others = [], []
     for variable in missing:
