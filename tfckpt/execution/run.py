@@ -22,7 +22,7 @@ from tfckpt.bundle.values.dtypes import dtype_name, is_numeric, item_size, numpy
 from tfckpt.bundle.values.entry import Entry, stored_at
 from tfckpt.bundle.values.slices import TensorSlice
 from tfckpt.checkpoint.graph.object_graph import OBJECT_GRAPH_KEY, ObjectGraph
-from tfckpt.errors import UnsupportedError, printable, remedied
+from tfckpt.errors import UnsupportedError, located, printable, remedied
 from tfckpt.execution.compute import planned_entry
 from tfckpt.formats.bundle import BundleSink, BundleSource
 from tfckpt.formats.container import Chunk, Destination, Tensor, TensorSink, TensorSource
@@ -185,7 +185,8 @@ def _values(piece: Piece, *, verify: bool) -> Array:
         name = printable(piece.step.source)
         log.warning("%s: %d values are too large for %s", name, lost, dtype_name(data_type))
 
-    return joined(piece.step, read, tell)
+    with located(piece.source.prefix):
+        return joined(piece.step, read, tell)
 
 
 def _encoded(arrays: Iterable[Array], form: DataType, *, big_endian: bool) -> Iterator[Chunk]:

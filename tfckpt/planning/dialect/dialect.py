@@ -24,7 +24,7 @@ from tfckpt.errors import PlanError, UsageError, are, count_of, some
 from tfckpt.families.catalog import Catalog
 from tfckpt.families.language.optimizer import ADAM_SLOTS, TRAINING_STEP
 from tfckpt.planning.dialect.moments import find_moments
-from tfckpt.planning.dialect.scopes import choose_root, find_roots, own_scope
+from tfckpt.planning.dialect.scopes import choose_root, find_roots, own_scope, root_of
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 STEPS = frozenset({TRAINING_STEP, "iter", "iteration", "iterations"})
@@ -169,16 +169,20 @@ class _Reading:
         """
         roots = find_roots(self._entries, catalog.families)
         chosen = choose_root(scope, roots)
-        others = tuple(own_scope(each.root, chosen.root) for each in roots if each != chosen)
+        apart = [
+            each.root for each in roots if not chosen.root.startswith(each.root)
+        ]  # the others, not around this one
+        others = tuple(own_scope(root, chosen.root) for root in apart if not root.startswith(chosen.root))
         before = chosen.root[: chosen.root.rstrip("/").rfind("/") + 1]  # what the scope of its heads is, too
         is_bare = before and any("/" not in each.root.rstrip("/") for each in roots if each != chosen)
         anyones = []
         for name in self._entries:
-            if name.startswith(chosen.root):
+            root = root_of(name, roots)
+            if root == chosen:
                 self._called[name] = chosen.called + name.removeprefix(chosen.root)
-            elif name.startswith(others) or (is_bare and not name.startswith(before)):
+            elif root is not None or name.startswith(others) or (is_bare and not name.startswith(before)):
                 self._rules[name] = f"not of the model at {chosen.root.rstrip('/')!r}"
-            elif others and not (before and name.startswith(before)) and self._roles.get(name) == MODEL:
+            elif len(roots) > 1 and not (before and name.startswith(before)) and self._roles.get(name) == MODEL:
                 anyones.append(name)
         if anyones:
             self._notes.append(Issue("of-any-model", some(anyones, MOST_NAMED), repr(chosen.root.rstrip("/"))))

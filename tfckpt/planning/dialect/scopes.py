@@ -62,6 +62,11 @@ def choose_root(scope: str, roots: Sequence[Rooted]) -> Rooted:
     return found[0]
 
 
+def root_of(name: str, roots: Sequence[Rooted]) -> Rooted | None:
+    """Return the model that a name is of, the innermost if one is inside another; None if it is under no model's root."""
+    return max((each for each in roots if name.startswith(each.root)), key=lambda each: len(each.root), default=None)
+
+
 def own_scope(root: str, chosen: str) -> str:
     """Return the scope under which nothing of the chosen model is, and all of another one.
 
@@ -78,7 +83,7 @@ def several_models(source: str, roots: Sequence[Rooted], entries: Sequence[Entry
     remedies = choose(source_scope=[each.root.rstrip("/") for each in roots])
     issues = [Issue("which-model", got=str(len(roots)), origin=source, remedies=remedies)]
     for each in roots:
-        own = [e for e in entries if e.name.startswith(each.root)]
+        own = [entry for entry in entries if root_of(entry.name, roots) == each]
         size = f"{count_of(own, 'variable')}, {sum(e.nbytes for e in own):,} bytes"
         issues.append(Issue("one-model", repr(each.root), got=size, origin=source, remedies=remedies))
     return remedied(PlanError(issues), *remedies)
