@@ -168,7 +168,14 @@ def slots_unknown_behind_some(draft: Draft) -> str:
 
 def slots_with_a_scope(draft: Draft) -> str:
     draft.without_state()
-    form = draft.rng.choice(["training/Adam/{}/m", "training/Adam/{}/v", "Optimizer/{}/Adam", "optimizer/{}/LAMB"])
+    forms = [
+        "training/Adam/{}/m",
+        "training/AdamWarmup/{}/v",
+        "Optimizer/{}/Adam",
+        "optimizer/{}/LAMB",
+        "opt/{}/AdamW_1",
+    ]
+    form = draft.rng.choice(forms)
     for name in draft.names():
         draft.add(form.format(name), draft.values(*draft.tensors[name].shape))
     return RIGHT
@@ -200,7 +207,7 @@ def training_state(draft: Draft) -> str:
 
 
 def averages(draft: Draft) -> str:
-    return _slots(draft, ("ExponentialMovingAverage",))
+    return _slots(draft, (draft.rng.choice(["ExponentialMovingAverage", "shadow", "ema"]),))
 
 
 def slot_without_its_variable(draft: Draft) -> str:
@@ -466,6 +473,11 @@ def layers_from_one(draft: Draft) -> str:
     return EITHER
 
 
+def layers_padded(draft: Draft) -> str:
+    draft.rename(lambda name: re.sub(r"(?<=/layer_)\d+", lambda match: f"{int(match[0]):02}", name))
+    return EITHER
+
+
 def first_scope_renamed(draft: Draft) -> str:
     word, untold = draft.word(*ROOTS), _is_network_alone(draft)
     end = draft.substitute(f"^{draft.root}/", f"{word}/", (f"^{word}/", f"{draft.root}/"))
@@ -581,4 +593,5 @@ KINDS = {
     "scope before the body": Kind(scope_before_the_body, ("scopes",)),
     "names end in :0": Kind(colons, ("scopes",)),
     "names with dots": Kind(dots, ("scopes",)),
+    "layers padded": Kind(layers_padded, ("scopes",)),
 }

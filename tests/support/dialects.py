@@ -276,8 +276,6 @@ DIALECTS = {
 
 # What does not end as it must yet, and why.
 NAMES = "nothing says what these names are"
-BARE = "a body without a scope and heads is not known"
-METRICS = "metrics at the top level are taken for the model's"
 NOT_YET: Mapping[tuple[str, str], str] = {
     ("keras_bert", ""): NAMES,
     ("keras_bert", "--rename auto"): NAMES,
@@ -287,7 +285,4 @@ NOT_YET: Mapping[tuple[str, str], str] = {
     ("bert_for_tf2", "--fill normal:1"): NAMES,
     ("bert_for_tf2", "--fill normal:1 --rename auto"): NAMES,
     ("bert_for_tf2", "--fill normal:1 --rename auto --slots convert"): NAMES,
-    ("scope_none_of_an_encoder", ""): BARE,
-    ("scope_none_of_an_encoder", "--rename auto"): BARE,
 }
-NOT_YET_TOLD: Mapping[str, str] = {"keras_of_2019": METRICS}  # whose roles are wrong

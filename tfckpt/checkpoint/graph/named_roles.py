@@ -45,7 +45,7 @@ from tfckpt.checkpoint.graph.optimizers import (
 )
 
 STEP = "global_step"
-MEAN = ("count", "total")  # of a metric under no scope, as Keras has its first one
+MEAN = re.compile("count(_[0-9]{1,9})?")  # beside a total: of a metric under no scope, as Keras has them
 TRAINS = "training"  # Keras for TF1: training/Adam/...
 FLOATS = (DT_FLOAT, DT_HALF, DT_BFLOAT16, DT_DOUBLE)
 NEARLY_EVERY = 0.9
@@ -246,8 +246,9 @@ class _Names:
         words = {word for words in METRIC_VARIABLES if len(words) > 1 for word in words}
         parts = [name.rpartition("/") for name in self.entries]
         scopes: dict[str, set[str]] = {scope: set() for scope, _, last in parts if scope and last in words}
-        mean = [name for name in MEAN if name in self.entries and self.entries[name].size <= 1]
-        yield from mean if len(mean) == len(MEAN) else ()
+        for name in [name for name in self.entries if MEAN.fullmatch(name)]:
+            pair = name, name.replace("count", "total")
+            yield from pair if all(n in self.entries and self.entries[n].size <= 1 for n in pair) else ()
         for scope, _, last in parts:
             if scope in scopes:
                 scopes[scope].add(last)
