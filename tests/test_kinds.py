@@ -16,10 +16,12 @@ import subprocess
 import tarfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support import foreign, graphs
+from support.missing import missing
 from support.patience import ends
 from teaching import stage
 
@@ -235,7 +237,7 @@ def test_of_a_zip_archive_with_very_many_names_a_part_is_read(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["m.gz", "m.bz2", "m.xz"])
 def test_the_command_for_a_packed_file_leaves_it_beside_what_was_in_it(tmp_path: Path, name: str) -> None:
     if shutil.which({"gz": "gzip", "bz2": "bzip2", "xz": "xz"}[name[2:]]) is None:
-        pytest.skip("not installed here")
+        missing("the packer is not installed")
     path = tmp_path / f"a b {name}"
     path.write_bytes(foreign.PACKERS[name[2:]](b"what was in it"))
     kind = kind_of(str(path))
@@ -268,9 +270,18 @@ def test_the_lines_for_one_array_make_a_checkpoint(tmp_path: Path) -> None:
     assert tfckpt.open(tmp_path / "m.ckpt")["NAME"].tolist() == [0, 1, 2]
 
 
+def needed(module: str) -> Any:
+    """Return a module; where it is not installed, end the test."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        missing(f"{module} is not installed")
+
+
+@pytest.mark.exhaustive  # with PyTorch, which is only in the larger environment
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "older"])
 def test_the_lines_for_a_file_of_pytorch_make_a_file_to_import(tmp_path: Path, new: bool) -> None:
-    torch, safetensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    torch, safetensors = needed("torch"), needed("safetensors.torch")
     table = torch.arange(6.0).reshape(2, 3)
     weights = {"words": table, "head": table, "turned": table.T}  # shared by two, as heads share the words
     torch.save(weights, tmp_path / "m.bin", _use_new_zipfile_serialization=new)
@@ -287,10 +298,11 @@ def safetensors_root() -> object:
     return importlib.import_module("safetensors")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_lines_for_a_file_of_torchscript_make_a_file_to_import(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("safetensors.torch")
+    torch = needed("torch")
+    needed("safetensors.torch")
     layer = torch.nn.Linear(2, 3)
     torch.jit.save(torch.jit.trace(layer, torch.ones(1, 2)), tmp_path / "m.pt")
     assert kind_of(str(tmp_path / "m.pt")) is kinds.SCRIPT
